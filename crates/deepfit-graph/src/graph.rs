@@ -1,0 +1,151 @@
+//! The graph: nodes are operations, edges are values with known shape and element type.
+
+use crate::op::Op;
+use crate::shape::{Extents, TensorType};
+
+/// One output of one node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Value {
+    /// Position of the node in [`Graph::nodes`].
+    pub node: usize,
+    /// Which of the node's outputs.
+    pub port: usize,
+}
+
+/// An operation applied to values.
+#[derive(Debug, Clone)]
+pub struct Node {
+    /// The operation.
+    pub op: Op,
+    /// Its inputs; each belongs to an earlier node.
+    pub inputs: Vec<Value>,
+    /// Type of each output.
+    pub outputs: Vec<TensorType>,
+    /// Path of the layer that asked for it; empty outside of layers.
+    pub layer: String,
+}
+
+/// A list of nodes in an order in which they can be computed, and what is wanted of them.
+#[derive(Debug, Clone, Default)]
+pub struct Graph {
+    nodes: Vec<Node>,
+    outputs: Vec<(String, Value)>,
+}
+
+impl Graph {
+    /// The nodes; inputs come before their users.
+    pub fn nodes(&self) -> &[Node] {
+        &self.nodes
+    }
+
+    /// The named results.
+    pub fn outputs(&self) -> &[(String, Value)] {
+        &self.outputs
+    }
+
+    /// The result of the given name.
+    pub fn output(&self, name: &str) -> Option<Value> {
+        self.outputs.iter().find(|(n, _)| n == name).map(|&(_, v)| v)
+    }
+
+    /// Type of a value.
+    pub fn type_of(&self, value: Value) -> &TensorType {
+        &self.nodes[value.node].outputs[value.port]
+    }
+
+    /// The value whose memory a value is, looking through views.
+    pub(crate) fn source(&self, mut value: Value) -> Value {
+        while self.nodes[value.node].op.is_view() {
+            value = self.nodes[value.node].inputs[0];
+        }
+        value
+    }
+
+    /// The parameter whose value from before the run a value is, if it is one, as a parameter or a view of it.
+    pub(crate) fn old_parameter(&self, value: Value) -> Option<usize> {
+        let source = self.source(value).node;
+        matches!(self.nodes[source].op, Op::Parameter(_)).then_some(source)
+    }
+
+    /// Appends a node and returns its position.
+    pub fn push(&mut self, node: Node) -> usize {
+        debug_assert!(node.inputs.iter().all(|v| v.node < self.nodes.len()));
+        self.nodes.push(node);
+        self.nodes.len() - 1
+    }
+
+    /// Names a value as a result.
+    pub fn push_output(&mut self, name: &str, value: Value) {
+        self.outputs.push((name.to_string(), value));
+    }
+
+    /// Number of uses of each value by nodes and outputs, as `[node][port]`.
+    pub fn use_counts(&self) -> Vec<Vec<usize>> {
+        let mut counts: Vec<Vec<usize>> = self.nodes.iter().map(|n| vec![0; n.outputs.len()]).collect();
+        let uses = self.nodes.iter().flat_map(|n| &n.inputs).chain(self.outputs.iter().map(|(_, v)| v));
+        for value in uses {
+            counts[value.node][value.port] += 1;
+        }
+        counts
+    }
+
+    /// What running the graph needs, before memory is shared: see [`Cost`].
+    pub fn cost(&self, extents: &Extents) -> Cost {
+        let mut cost = Cost::default();
+        for node in &self.nodes {
+            if node.op.is_leaf() {
+                continue;
+            }
+            cost.nodes += 1;
+            cost.operations += self.node_operations(node, extents);
+            let reads: usize = node.inputs.iter().map(|&v| self.type_of(v).bytes(extents)).sum();
+            let writes: usize = node.outputs.iter().map(|t| t.bytes(extents)).sum();
+            cost.bytes += if node.op.is_view() { 0 } else { (reads + writes) as u64 };
+        }
+        cost
+    }
+
+    /// Floating-point operations of one node.
+    pub fn node_operations(&self, node: &Node, extents: &Extents) -> u64 {
+        let inputs: Vec<&TensorType> = node.inputs.iter().map(|&v| self.type_of(v)).collect();
+        node.op.operations(&inputs, &node.outputs, extents)
+    }
+
+    /// A copy in which every node has been replaced by what `rewrite` makes of it.
+    ///
+    /// `rewrite` is given the graph under construction and the node with its inputs already renamed, and returns
+    /// the values that stand for the node's outputs.
+    pub fn rewritten(&self, mut rewrite: impl FnMut(&mut Graph, usize, Node) -> Vec<Value>) -> Graph {
+        let mut new = Graph::default();
+        let mut renamed: Vec<Vec<Value>> = Vec::with_capacity(self.nodes.len());
+        for (index, node) in self.nodes.iter().enumerate() {
+            let mut node = node.clone();
+            for input in &mut node.inputs {
+                *input = renamed[input.node][input.port];
+            }
+            renamed.push(rewrite(&mut new, index, node));
+        }
+        for (name, value) in &self.outputs {
+            new.push_output(name, renamed[value.node][value.port]);
+        }
+        new
+    }
+
+    /// Appends a node and returns all of its outputs as values.
+    pub fn push_values(&mut self, node: Node) -> Vec<Value> {
+        let ports = node.outputs.len();
+        let node = self.push(node);
+        (0..ports).map(|port| Value { node, port }).collect()
+    }
+}
+
+/// Work of one run at given extents.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Cost {
+    /// Nodes that compute something.
+    pub nodes: usize,
+    /// Bytes that the nodes read and write.
+    pub bytes: u64,
+    /// Floating-point operations; a multiplication and an addition are two.
+    pub operations: u64,
+}

@@ -1,0 +1,259 @@
+//! Tracing: a network's `forward` runs once on symbolic tensors and leaves a graph.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use crate::error::{GraphError, Result};
+use crate::graph::{Graph, Node, Value};
+use crate::hazard::Effects;
+use crate::host::HostTensor;
+use crate::op::Op;
+use crate::ops::{Constant, Guard, Input, Parameter};
+use crate::shape::{DType, Shape, TensorType};
+
+/// Whether the network is traced to learn or to be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// Dropout drops, batch normalisation uses and updates batch statistics.
+    Train,
+    /// Dropout passes, batch normalisation uses the running statistics.
+    Evaluate,
+}
+
+/// Name of the input that holds the key of all random operations.
+pub const RANDOM_KEY: &str = "random_key";
+
+#[derive(Debug)]
+struct Trace {
+    graph: Graph,
+    mode: Mode,
+    layer: String,
+    parameters: HashMap<String, Value>,
+    random_key: Option<Value>,
+    random_streams: u32,
+    effects: Effects,
+}
+
+/// Builds one graph. Cheap to clone; clones build the same graph.
+#[derive(Debug, Clone)]
+pub struct Tracer(Rc<RefCell<Trace>>);
+
+/// A symbolic value of the graph under construction.
+#[derive(Debug, Clone)]
+pub struct Tensor {
+    tracer: Tracer,
+    value: Value,
+    ty: TensorType,
+}
+
+impl Tracer {
+    /// An empty graph.
+    pub fn new(mode: Mode) -> Self {
+        Tracer(Rc::new(RefCell::new(Trace {
+            graph: Graph::default(),
+            mode,
+            layer: String::new(),
+            parameters: HashMap::new(),
+            random_key: None,
+            random_streams: 0,
+            effects: Effects::default(),
+        })))
+    }
+
+    /// Whether the network learns or is used.
+    pub fn mode(&self) -> Mode {
+        self.0.borrow().mode
+    }
+
+    /// A value that the caller gives at each run.
+    pub fn input(&self, name: &str, shape: impl Into<Shape>, dtype: DType) -> Tensor {
+        let ty = TensorType { shape: shape.into(), dtype };
+        self.leaf(Input { name: name.to_string(), ty: ty.clone() }.into(), ty)
+    }
+
+    /// A value that lives outside of the arena from run to run: a weight, a running statistic, an optimiser's state.
+    ///
+    /// Asking twice for a name gives the same value.
+    ///
+    /// # Errors
+    /// If the name was used before with another shape.
+    pub fn parameter(&self, name: &str, shape: impl Into<Shape>) -> Result<Tensor> {
+        let ty = TensorType::f32(shape);
+        let known = self.0.borrow().parameters.get(name).copied();
+        if let Some(value) = known {
+            let tensor = self.tensor(value);
+            if tensor.ty != ty {
+                let problem = format!("as a parameter of shape {} and of shape {}", tensor.ty.shape, ty.shape);
+                return Err(GraphError::Name { name: name.to_string(), problem });
+            }
+            return Ok(tensor);
+        }
+        let tensor = self.leaf(Parameter { name: name.to_string(), ty: ty.clone() }.into(), ty);
+        self.0.borrow_mut().parameters.insert(name.to_string(), tensor.value);
+        Ok(tensor)
+    }
+
+    /// An array whose values are part of the graph.
+    pub fn constant(&self, data: HostTensor) -> Tensor {
+        let ty = TensorType { shape: Shape::from(&data.shape[..]), dtype: data.data.dtype() };
+        self.leaf(Constant { data: Arc::new(data) }.into(), ty)
+    }
+
+    /// A constant scalar.
+    pub fn scalar(&self, value: f32) -> Tensor {
+        self.constant(HostTensor::f32(&[], vec![value]))
+    }
+
+    /// Applies an operation and returns its outputs.
+    ///
+    /// A parameter stands for its value from before the run wherever it is read, and is updated at most once.
+    ///
+    /// # Errors
+    /// If the shapes do not fit, naming the layer and the shapes; if a parameter is updated twice, or its old value is
+    /// needed beside a new one in a way that no order of computation allows.
+    pub fn apply(&self, op: impl Into<Op>, inputs: &[&Tensor]) -> Result<Vec<Tensor>> {
+        let op = op.into();
+        if inputs.iter().any(|t| !Rc::ptr_eq(&t.tracer.0, &self.0)) {
+            return Err(GraphError::ForeignValue { operation: op.name() });
+        }
+        let types: Vec<&TensorType> = inputs.iter().map(|t| &t.ty).collect();
+        let wrong = |problem| GraphError::Shape { operation: op.name(), layer: self.layer_prefix(), problem };
+        let outputs = op.infer(&types).map_err(wrong)?;
+        for (input, _) in op.updates() {
+            let leaf = inputs[input].value;
+            if !matches!(self.0.borrow().graph.nodes()[leaf.node].op, Op::Parameter(_)) {
+                return Err(wrong(format!("input {input} is updated and must be a parameter")));
+            }
+        }
+        let layer = self.0.borrow().layer.clone();
+        let inputs = inputs.iter().map(|t| t.value).collect();
+        let node = Node { op: op.clone(), inputs, outputs: outputs.clone(), layer };
+        let conflict = {
+            let Trace { graph, effects, .. } = &*self.0.borrow();
+            effects.conflict(graph, &node).map(|parameter| graph.nodes()[parameter].op.name())
+        };
+        if let Some(parameter) = conflict {
+            return Err(wrong(format!(
+                "the parameter `{parameter}` has been updated already, and its old value cannot be used here, beside what \
+                 was updated: use the value that the update returned"
+            )));
+        }
+        let values = self.push(node);
+        let tensors = values.into_iter().zip(outputs);
+        Ok(tensors.map(|(value, ty)| Tensor { tracer: self.clone(), value, ty }).collect())
+    }
+
+    /// Applies an operation that has one output.
+    ///
+    /// # Errors
+    /// As [`Tracer::apply`].
+    pub fn apply_one(&self, op: impl Into<Op>, inputs: &[&Tensor]) -> Result<Tensor> {
+        Ok(self.apply(op, inputs)?.swap_remove(0))
+    }
+
+    /// Names a value as a result of the graph.
+    pub fn output(&self, name: &str, tensor: &Tensor) {
+        self.0.borrow_mut().graph.push_output(name, tensor.value);
+    }
+
+    /// Stops the run with an error if the value is not finite; effects that come later do not happen.
+    ///
+    /// # Errors
+    /// If the value is not floating point.
+    pub fn guard(&self, tensor: &Tensor) -> Result<()> {
+        self.apply(Guard, &[tensor]).map(|_| ())
+    }
+
+    /// Runs `body` with `layer` as the path that its nodes and errors carry.
+    pub fn in_layer<T>(&self, layer: &str, body: impl FnOnce() -> T) -> T {
+        let outer = std::mem::replace(&mut self.0.borrow_mut().layer, layer.to_string());
+        let result = body();
+        self.0.borrow_mut().layer = outer;
+        result
+    }
+
+    /// The key of all random operations, an input named [`RANDOM_KEY`] of type i32 `[4]`: seed (low, high word), step
+    /// (low, high word).
+    pub fn random_key(&self) -> Tensor {
+        let known = self.0.borrow().random_key;
+        match known {
+            Some(value) => self.tensor(value),
+            None => {
+                let key = self.input(RANDOM_KEY, [4], DType::I32);
+                self.0.borrow_mut().random_key = Some(key.value);
+                key
+            }
+        }
+    }
+
+    /// A number that no other random operation of this graph has.
+    pub fn next_random_stream(&self) -> u32 {
+        let mut trace = self.0.borrow_mut();
+        trace.random_streams += 1;
+        trace.random_streams - 1
+    }
+
+    /// A copy of the graph as traced so far.
+    pub fn graph(&self) -> Graph {
+        self.0.borrow().graph.clone()
+    }
+
+    pub(crate) fn tensor(&self, value: Value) -> Tensor {
+        let ty = self.0.borrow().graph.type_of(value).clone();
+        Tensor { tracer: self.clone(), value, ty }
+    }
+
+    pub(crate) fn with_graph<T>(&self, read: impl FnOnce(&Graph) -> T) -> T {
+        read(&self.0.borrow().graph)
+    }
+
+    fn push(&self, node: Node) -> Vec<Value> {
+        let Trace { graph, effects, .. } = &mut *self.0.borrow_mut();
+        effects.push(graph, node)
+    }
+
+    fn leaf(&self, op: Op, ty: TensorType) -> Tensor {
+        let node = Node { op, inputs: Vec::new(), outputs: vec![ty.clone()], layer: String::new() };
+        let value = self.push(node)[0];
+        Tensor { tracer: self.clone(), value, ty }
+    }
+
+    pub(crate) fn layer_prefix(&self) -> String {
+        let layer = &self.0.borrow().layer;
+        if layer.is_empty() { String::new() } else { format!("{layer}: ") }
+    }
+}
+
+impl Tensor {
+    /// The graph that it belongs to.
+    pub fn tracer(&self) -> &Tracer {
+        &self.tracer
+    }
+
+    /// Its place in the graph.
+    pub fn value(&self) -> Value {
+        self.value
+    }
+
+    /// Its shape and element type.
+    pub fn ty(&self) -> &TensorType {
+        &self.ty
+    }
+
+    /// Its shape.
+    pub fn shape(&self) -> &Shape {
+        &self.ty.shape
+    }
+
+    /// Its element type.
+    pub fn dtype(&self) -> DType {
+        self.ty.dtype
+    }
+
+    /// An error about this tensor in the current layer, for checks that a layer makes itself.
+    pub fn error(&self, operation: &str, problem: String) -> GraphError {
+        GraphError::Shape { operation: operation.to_string(), layer: self.tracer.layer_prefix(), problem }
+    }
+}

@@ -1,0 +1,15 @@
+//! Tests of the graph: operations, derivatives, passes and plans, all measured in f64.
+
+mod derivatives;
+mod networks;
+mod passes;
+mod plan;
+mod random;
+mod random_graphs;
+mod references;
+mod setup;
+mod shapes;
+mod simulator;
+mod speed;
+mod symbolic;
+mod updates;
