@@ -1,0 +1,145 @@
+//! Speed of the matrix product and of the convolution next to the processor's measured peak.
+//!
+//! `cargo run --release -p deepfit-cpu --example kernel_bench [threads]`
+
+use std::time::Instant;
+
+use deepfit_cpu::kernels::conv::*;
+use deepfit_cpu::kernels::gemm::{Gemm, Matrix};
+use deepfit_cpu::kernels::{Caches, Compute};
+use deepfit_cpu::pool::ThreadPool;
+use deepfit_cpu::simd::{Isa, Simd};
+use deepfit_cpu::simd_kernel;
+
+/// Enough independent chains of multiply-adds to hide the latency of each.
+#[inline(always)]
+fn peak_body<S: Simd>(s: S, rounds: usize) -> f32 {
+    const CHAINS: usize = 12;
+    let (x, y) = (s.splat(1.000_001), s.splat(1e-9));
+    let mut sums = [s.splat(1.0); CHAINS];
+    for _ in 0..rounds {
+        for sum in &mut sums {
+            *sum = s.mul_add(*sum, x, y);
+        }
+    }
+    let mut total = s.zero();
+    for sum in sums {
+        total = s.add(total, sum);
+    }
+    s.sum(total)
+}
+simd_kernel! {
+    fn peak(rounds: usize) -> f32 = peak_body;
+}
+
+/// The shortest of several runs, in seconds.
+fn best(mut run: impl FnMut()) -> f64 {
+    run();
+    let start = Instant::now();
+    let mut best = f64::INFINITY;
+    let mut rounds = 0;
+    while rounds < 3 || (start.elapsed().as_secs_f64() < 0.25 && rounds < 1000) {
+        let start = Instant::now();
+        run();
+        best = best.min(start.elapsed().as_secs_f64());
+        rounds += 1;
+    }
+    best
+}
+
+fn main() {
+    let threads = std::env::args().nth(1).and_then(|n| n.parse().ok()).unwrap_or(1);
+    let pool = ThreadPool::new(threads);
+    for &isa in Isa::available() {
+        let cx = Compute { pool: &pool, isa, caches: Caches::detect() };
+        let rounds = 2_000_000;
+        let seconds = best(|| {
+            pool.run(threads, &|_, _| {
+                std::hint::black_box(peak(isa, rounds));
+            });
+        });
+        let peak = (threads * rounds * 12 * isa.lanes() * 2) as f64 / seconds / 1e9;
+        println!("{isa}, {threads} threads: multiply-add peak {peak:.1} GFLOP/s");
+        products(&cx, peak);
+        convolutions(&cx, peak);
+    }
+}
+
+fn products(cx: &Compute, peak: f64) {
+    for (m, n, k, how) in [
+        (64, 64, 64, "nn"),
+        (256, 256, 256, "nn"),
+        (512, 512, 512, "nn"),
+        (512, 512, 512, "nt"),
+        (512, 512, 512, "tn"),
+        (1024, 1024, 1024, "nn"),
+        (2048, 2048, 2048, "nn"),
+        (100_352, 64, 64, "nn"),
+        (64, 576, 25_088, "tn"),
+        (32, 32, 50_000, "tn"),
+        (1, 1024, 1024, "nn"),
+        (1, 1024, 1024, "nt"),
+        (8, 1024, 1024, "nt"),
+        (64, 1024, 1024, "nt"),
+    ] {
+        let (a, b) = (vec![0.5f32; m * k], vec![0.25f32; k * n]);
+        let mut c = vec![0.0f32; m * n];
+        let left = if how.starts_with('t') { Matrix::new(&a, 1, m) } else { Matrix::new(&a, k, 1) };
+        let right = if how.ends_with('t') { Matrix::new(&b, 1, k) } else { Matrix::new(&b, n, 1) };
+        let gemm = Gemm::new(m, n, k);
+        let mut scratch = vec![0.0f32; gemm.scratch(cx)];
+        let seconds = best(|| gemm.run(cx, &left, &right, &mut c, n, &mut scratch));
+        let speed = 2.0 * (m * n * k) as f64 / seconds / 1e9;
+        println!(
+            "  product {how} {m:>6} x {n:>4} x {k:>5}: {speed:7.1} GFLOP/s, {:3.0} % of peak",
+            100.0 * speed / peak
+        );
+    }
+}
+
+fn convolutions(cx: &Compute, peak: f64) {
+    for (n, size, c, o, kernel, stride, groups) in [
+        (64, 8, 1, 32, 3, 1, 1),
+        (64, 8, 32, 64, 3, 1, 1),
+        (32, 28, 16, 16, 3, 1, 1),
+        (8, 224, 3, 64, 7, 2, 1),
+        (8, 56, 64, 64, 3, 1, 1),
+        (8, 56, 64, 256, 1, 1, 1),
+        (8, 28, 128, 128, 3, 1, 1),
+        (8, 28, 128, 256, 3, 2, 1),
+        (8, 14, 256, 256, 3, 1, 1),
+        (8, 7, 512, 512, 3, 1, 1),
+        (8, 56, 128, 128, 3, 1, 128),
+    ] {
+        let s = Conv2dShape {
+            n,
+            h: size,
+            w: size,
+            c,
+            o,
+            kh: kernel,
+            kw: kernel,
+            stride: [stride; 2],
+            padding: [kernel / 2; 4],
+            dilation: [1, 1],
+            groups,
+        };
+        let (sx, sw, sy) = s.sizes();
+        let (mut x, mut w, mut y) = (vec![0.5; sx], vec![0.25; sw], vec![0.0; sy]);
+        let need = conv2d_scratch(cx, &s)
+            .max(conv2d_input_gradient_scratch(cx, &s))
+            .max(conv2d_weight_gradient_scratch(cx, &s));
+        let mut scratch = vec![0.0; need];
+        let work = 2.0 * (sy * kernel * kernel * c / groups) as f64 / 1e9;
+        let forward = work / best(|| conv2d(cx, &s, &x, &w, &mut y, None, &mut scratch));
+        let input = work / best(|| conv2d_input_gradient(cx, &s, &y, &w, &mut x, &mut scratch));
+        let weight = work / best(|| conv2d_weight_gradient(cx, &s, &x, &y, &mut w, &mut scratch));
+        println!(
+            "  convolution {n:>2} x {size:>3}^2 x {c:>3} -> {o:>3}, {kernel}^2 / {stride}, {groups:>3} groups: forward \
+             {forward:6.1}, input gradient {input:6.1}, weight gradient {weight:6.1} GFLOP/s ({:.0}, {:.0}, {:.0} % of peak)",
+            100.0 * forward / peak,
+            100.0 * input / peak,
+            100.0 * weight / peak
+        );
+    }
+}

@@ -1,0 +1,117 @@
+//! Kernels of the normalisations.
+
+use deepfit_graph::ops::{BatchNorm, BatchNormGrad, LayerNorm, LayerNormGrad};
+
+use super::is_kernel;
+use crate::executor::{Call, Fault, Kernel, Shapes};
+use crate::kernels::{Compute, norm};
+
+is_kernel!(BatchNorm, BatchNormGrad, LayerNorm, LayerNormGrad);
+
+/// Rows and columns of `[..., columns]`.
+fn matrix(shape: &[usize]) -> (usize, usize) {
+    let (&columns, lead) = shape.split_last().expect("checked when the graph was built");
+    (lead.iter().product(), columns)
+}
+
+impl Kernel for BatchNorm {
+    fn scratch(&self, _: &Compute<'_>, shapes: &Shapes) -> usize {
+        let (rows, columns) = matrix(shapes.input(0));
+        norm::batch_norm_scratch(rows, columns) + columns
+    }
+
+    fn run(&self, call: &Call<'_>) -> Result<(), Fault> {
+        let (rows, columns) = matrix(call.shapes().input(0));
+        let (inverse, scratch) = call.scratch().split_at_mut(columns);
+        norm::batch_norm(
+            call.compute(),
+            call.input(0),
+            call.input(1),
+            call.input(2),
+            self.epsilon,
+            call.output(0),
+            call.output(1),
+            call.output(2),
+            inverse,
+            rows,
+            columns,
+            scratch,
+        );
+        Ok(())
+    }
+}
+
+impl Kernel for BatchNormGrad {
+    fn scratch(&self, _: &Compute<'_>, shapes: &Shapes) -> usize {
+        let (rows, columns) = matrix(shapes.input(0));
+        norm::batch_norm_scratch(rows, columns) + columns
+    }
+
+    fn run(&self, call: &Call<'_>) -> Result<(), Fault> {
+        let (rows, columns) = matrix(call.shapes().input(0));
+        let (inverse, scratch) = call.scratch().split_at_mut(columns);
+        for (inverse, variance) in inverse.iter_mut().zip(call.input(3)) {
+            *inverse = 1.0 / (variance + self.epsilon).sqrt();
+        }
+        norm::batch_norm_backward(
+            call.compute(),
+            call.input(0),
+            call.input(1),
+            call.input(2),
+            inverse,
+            call.input(4),
+            call.output(0),
+            call.output(1),
+            call.output(2),
+            rows,
+            columns,
+            scratch,
+        );
+        Ok(())
+    }
+}
+
+impl Kernel for LayerNorm {
+    fn run(&self, call: &Call<'_>) -> Result<(), Fault> {
+        let (rows, columns) = matrix(call.shapes().input(0));
+        norm::layer_norm(
+            call.compute(),
+            call.input(0),
+            call.input(1),
+            call.input(2),
+            self.epsilon,
+            call.output(0),
+            call.output(1),
+            call.output(2),
+            rows,
+            columns,
+        );
+        Ok(())
+    }
+}
+
+impl Kernel for LayerNormGrad {
+    fn scratch(&self, _: &Compute<'_>, shapes: &Shapes) -> usize {
+        let (rows, columns) = matrix(shapes.input(0));
+        norm::layer_norm_scratch(rows, columns)
+    }
+
+    fn run(&self, call: &Call<'_>) -> Result<(), Fault> {
+        let (rows, columns) = matrix(call.shapes().input(0));
+        norm::layer_norm_backward(
+            call.compute(),
+            call.input(0),
+            call.input(1),
+            call.input(2),
+            call.input(3),
+            call.input(4),
+            call.output(0),
+            call.output(1),
+            call.output(2),
+            rows,
+            columns,
+            call.scratch(),
+        );
+        Ok(())
+    }
+}

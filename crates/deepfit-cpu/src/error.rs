@@ -1,0 +1,39 @@
+//! What can go wrong in this crate.
+
+/// Errors of the CPU kernels.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// The environment variable `DEEPFIT_ISA` names no known instruction set.
+    #[error("DEEPFIT_ISA={value:?} is not an instruction set: use `portable`, `avx2` or `avx512`, or unset it")]
+    UnknownIsa { value: String },
+    /// The environment variable `DEEPFIT_ISA` names an instruction set this processor does not have.
+    #[error("DEEPFIT_ISA={value} is not supported by this processor: use one of {available}, or unset it")]
+    UnsupportedIsa { value: String, available: String },
+    /// An index of an embedding or of a gather lies outside of its table.
+    #[error(
+        "index {index} at position {position} lies outside of a table of {rows} rows: indices must be in 0..{rows}"
+    )]
+    IndexOutOfRange { index: i32, position: usize, rows: usize },
+    /// A parameter does not fit what is done with it.
+    #[error("the parameter `{name}` does not fit: {problem}")]
+    Parameter { name: String, problem: String },
+    /// An input of a run is missing or does not fit.
+    #[error("the input `{name}` {problem}")]
+    Input { name: String, problem: String },
+    /// An output cannot be read.
+    #[error("the output `{name}` {problem}")]
+    Output { name: String, problem: String },
+    /// A run asks for more than was planned.
+    #[error("a run with {asked} is larger than planned, {planned}: compile the graph for larger extents")]
+    Extents { asked: String, planned: String },
+    /// A value that must be finite is not: a loss that is guarded, or the gradient that an update is given.
+    #[error("`{operation}`{} met a value that is NaN or infinite", at_layer(layer))]
+    NonFinite { operation: String, layer: String },
+    /// A row number is out of range.
+    #[error("`{operation}`{}: {source}", at_layer(layer))]
+    Index { operation: String, layer: String, source: Box<Error> },
+}
+
+fn at_layer(layer: &str) -> String {
+    if layer.is_empty() { String::new() } else { format!(" of layer `{layer}`") }
+}

@@ -1,0 +1,99 @@
+//! Where a number first stopped being finite.
+
+use std::fmt;
+
+use deepfit_graph::{DType, Extents, Graph};
+
+use super::call::Raw;
+use super::engine::{Engine, ProgramId, View};
+
+/// The first thing in a run that is not finite.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Culprit {
+    /// An input, as given by the caller.
+    Input {
+        /// Its name.
+        name: String,
+        /// Position of the first such value.
+        position: usize,
+    },
+    /// A parameter, before the run.
+    Parameter {
+        /// Its name.
+        name: String,
+    },
+    /// The result of an operation whose inputs were all finite.
+    Operation {
+        /// Its name.
+        operation: String,
+        /// Path of its layer; empty outside of layers.
+        layer: String,
+    },
+}
+
+impl fmt::Display for Culprit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Culprit::Input { name, position } => write!(f, "value {position} of the input `{name}`"),
+            Culprit::Parameter { name } => write!(f, "the parameter `{name}`"),
+            Culprit::Operation { operation, layer } if layer.is_empty() => write!(f, "the operation `{operation}`"),
+            Culprit::Operation { operation, layer } => write!(f, "the operation `{operation}` of layer `{layer}`"),
+        }
+    }
+}
+
+impl Engine {
+    /// Runs a program without its effects and returns the first thing that is not finite, if there is one.
+    pub fn find_non_finite(
+        &mut self,
+        program: ProgramId,
+        extents: Extents,
+        inputs: &[(&str, View<'_>)],
+    ) -> Option<Culprit> {
+        for (name, view) in inputs {
+            if let View::F32(values) = view
+                && let Some(position) = values.iter().position(|v| !v.is_finite())
+            {
+                return Some(Culprit::Input { name: name.to_string(), position });
+            }
+        }
+        let plan = self.plan(program).clone();
+        for (name, _) in &plan.parameters {
+            if self.parameter(name).is_some_and(|values| values.iter().any(|v| !v.is_finite())) {
+                return Some(Culprit::Parameter { name: name.clone() });
+            }
+        }
+        let nodes = plan.graph.nodes();
+        let runs = without_effects(&plan.graph);
+        let mut found: Option<usize> = None;
+        let mut observe = |index: usize, done: bool, outputs: &[Raw]| {
+            if !done {
+                return found.is_none() && runs[index];
+            }
+            let finite = |raw: &Raw| {
+                // SAFETY: an output of the step that has just ended, of this type and length.
+                let values = unsafe { std::slice::from_raw_parts(raw.start.cast::<f32>(), raw.len) };
+                values.iter().all(|v| v.is_finite())
+            };
+            if found.is_none() && !outputs.iter().filter(|raw| raw.dtype == DType::F32).all(finite) {
+                found = Some(index);
+            }
+            true
+        };
+        // An error of the run itself (a row number out of range) was reported before anybody looks for this.
+        let _ = self.run_observed(program, extents, inputs, &mut observe);
+        found.map(|index| {
+            let node = &nodes[index];
+            Culprit::Operation { operation: node.op.name(), layer: node.layer.clone() }
+        })
+    }
+}
+
+/// For each node, whether it has no effect and does not read the result of one.
+fn without_effects(graph: &Graph) -> Vec<bool> {
+    let mut runs: Vec<bool> = Vec::with_capacity(graph.nodes().len());
+    for node in graph.nodes() {
+        runs.push(!node.op.has_effect() && node.inputs.iter().all(|v| runs[v.node]));
+    }
+    runs
+}

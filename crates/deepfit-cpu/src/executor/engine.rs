@@ -1,0 +1,376 @@
+//! The engine: parameters by name, compiled programs, one arena for all of them.
+
+use std::collections::HashMap;
+use std::sync::atomic::AtomicU64;
+
+use deepfit_graph::plan::Place;
+use deepfit_graph::{DType, Extents, Graph, HostData, Op, Shape, Value, mutation, passes};
+
+use super::call::{Call, Fault, Raw};
+use super::memory::AlignedBuffer;
+use super::program::Program;
+use crate::error::Error;
+use crate::kernels::{Caches, Compute};
+use crate::pool::ThreadPool;
+use crate::simd::Isa;
+
+/// Values that the caller gives for an input.
+#[derive(Debug, Clone, Copy)]
+pub enum View<'a> {
+    /// Floating point.
+    F32(&'a [f32]),
+    /// Bytes.
+    U8(&'a [u8]),
+    /// Integers.
+    I32(&'a [i32]),
+}
+
+impl View<'_> {
+    fn raw(&self) -> Raw {
+        // Inputs are only read: see `Call`.
+        match self {
+            View::F32(v) => Raw { start: v.as_ptr().cast_mut().cast(), len: v.len(), dtype: DType::F32 },
+            View::U8(v) => Raw { start: v.as_ptr().cast_mut(), len: v.len(), dtype: DType::U8 },
+            View::I32(v) => Raw { start: v.as_ptr().cast_mut().cast(), len: v.len(), dtype: DType::I32 },
+        }
+    }
+}
+
+/// A program that an [`Engine`] has compiled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ProgramId(usize);
+
+struct Parameter {
+    name: String,
+    shape: Vec<usize>,
+    data: AlignedBuffer,
+}
+
+/// Runs graphs on the CPU.
+///
+/// Parameters live in the engine by name and are shared by all programs; everything else lives in one arena, as large
+/// as the largest program needs. Running allocates nothing.
+pub struct Engine {
+    pool: ThreadPool,
+    isa: Isa,
+    caches: Caches,
+    arena: AlignedBuffer,
+    parameters: Vec<Parameter>,
+    by_name: HashMap<String, usize>,
+    programs: Vec<Program>,
+    /// The program whose outputs are in the arena.
+    last_run: Option<ProgramId>,
+    inputs: Vec<Raw>,
+    node_inputs: Vec<Raw>,
+    node_outputs: Vec<Raw>,
+}
+
+impl Engine {
+    /// An engine with its own threads, the calling one among them.
+    ///
+    /// # Errors
+    /// If the environment variable `DEEPFIT_ISA` asks for an instruction set that is unknown or missing.
+    pub fn new(threads: usize) -> Result<Self, Error> {
+        Ok(Self::with_isa(threads, Isa::detect()?))
+    }
+
+    /// An engine that uses the given instruction set.
+    pub fn with_isa(threads: usize, isa: Isa) -> Self {
+        Engine {
+            pool: ThreadPool::new(threads),
+            isa,
+            caches: Caches::detect(),
+            arena: AlignedBuffer::new(0),
+            parameters: Vec::new(),
+            by_name: HashMap::new(),
+            programs: Vec::new(),
+            last_run: None,
+            inputs: Vec::new(),
+            node_inputs: Vec::new(),
+            node_outputs: Vec::new(),
+        }
+    }
+
+    /// Number of threads.
+    pub fn threads(&self) -> usize {
+        self.pool.threads()
+    }
+
+    /// The instruction set in use.
+    pub fn isa(&self) -> Isa {
+        self.isa
+    }
+
+    /// Creates a parameter, or replaces its values.
+    ///
+    /// # Errors
+    /// If it exists with another shape, or the number of values does not fit the shape.
+    pub fn set_parameter(&mut self, name: &str, shape: &[usize], values: &[f32]) -> Result<(), Error> {
+        if values.len() != shape.iter().product::<usize>() {
+            let problem = format!("{} values do not fill its shape {shape:?}", values.len());
+            return Err(Error::Parameter { name: name.to_string(), problem });
+        }
+        let index = self.declare(name, shape)?;
+        self.parameters[index].data.f32_mut().copy_from_slice(values);
+        Ok(())
+    }
+
+    /// Position of a parameter, which is created with zeros if it is new.
+    fn declare(&mut self, name: &str, shape: &[usize]) -> Result<usize, Error> {
+        if let Some(&index) = self.by_name.get(name) {
+            if self.parameters[index].shape != shape {
+                let problem = format!("its shape is {:?}, not {shape:?}", self.parameters[index].shape);
+                return Err(Error::Parameter { name: name.to_string(), problem });
+            }
+            return Ok(index);
+        }
+        let data = AlignedBuffer::new(shape.iter().product::<usize>() * 4);
+        self.parameters.push(Parameter { name: name.to_string(), shape: shape.to_vec(), data });
+        self.by_name.insert(name.to_string(), self.parameters.len() - 1);
+        Ok(self.parameters.len() - 1)
+    }
+
+    /// Values of a parameter.
+    pub fn parameter(&self, name: &str) -> Option<&[f32]> {
+        self.by_name.get(name).map(|&i| self.parameters[i].data.f32())
+    }
+
+    /// Values of a parameter, to change them.
+    pub fn parameter_mut(&mut self, name: &str) -> Option<&mut [f32]> {
+        self.by_name.get(name).map(|&i| self.parameters[i].data.f32_mut())
+    }
+
+    /// Exchanges the values of two parameters of the same shape, at no cost.
+    ///
+    /// # Errors
+    /// If one does not exist or the shapes differ.
+    pub fn swap_parameters(&mut self, a: &str, b: &str) -> Result<(), Error> {
+        let find = |name: &str| {
+            let missing = || Error::Parameter { name: name.to_string(), problem: "it does not exist".to_string() };
+            self.by_name.get(name).copied().ok_or_else(missing)
+        };
+        let (i, j) = (find(a)?, find(b)?);
+        if self.parameters[i].shape != self.parameters[j].shape {
+            let problem = format!("its shape differs from that of `{b}`");
+            return Err(Error::Parameter { name: a.to_string(), problem });
+        }
+        if i != j {
+            let (low, high) = self.parameters.split_at_mut(i.max(j));
+            std::mem::swap(&mut low[i.min(j)].data, &mut high[0].data);
+        }
+        Ok(())
+    }
+
+    /// All parameters: name, shape, values.
+    pub fn parameters(&self) -> impl Iterator<Item = (&str, &[usize], &[f32])> {
+        self.parameters.iter().map(|p| (&p.name[..], &p.shape[..], p.data.f32()))
+    }
+
+    /// Optimises and plans a graph for extents up to `maximum`. Parameters that do not exist yet begin as zeros.
+    ///
+    /// # Errors
+    /// If a parameter exists with another shape.
+    pub fn compile(&mut self, graph: &Graph, maximum: Extents) -> Result<ProgramId, Error> {
+        self.compile_as_it_is(passes::optimise(graph), maximum)
+    }
+
+    /// Plans a graph without optimising it.
+    ///
+    /// # Errors
+    /// If a parameter exists with another shape.
+    pub fn compile_as_it_is(&mut self, graph: Graph, maximum: Extents) -> Result<ProgramId, Error> {
+        let cx = Compute { pool: &self.pool, isa: self.isa, caches: self.caches };
+        let mut program = Program::new(graph, maximum, &cx);
+        for (name, ty) in program.plan.parameters.clone() {
+            program.parameters.push(self.declare(&name, &ty.shape.resolve(&maximum))?);
+        }
+        if program.plan.arena_bytes > self.arena.bytes() {
+            // The old arena goes before the new one comes: both together would be more than was planned.
+            self.arena = AlignedBuffer::new(0);
+            self.arena = AlignedBuffer::new(program.plan.arena_bytes);
+            self.last_run = None;
+        }
+        self.programs.push(program);
+        Ok(ProgramId(self.programs.len() - 1))
+    }
+
+    /// Bytes of the arena that all programs share.
+    pub fn arena_bytes(&self) -> usize {
+        self.arena.bytes()
+    }
+
+    /// Bytes of all parameters, the optimiser's state among them.
+    pub fn parameter_bytes(&self) -> usize {
+        self.parameters.iter().map(|p| p.data.bytes()).sum()
+    }
+
+    /// The plan of a program.
+    pub fn plan(&self, program: ProgramId) -> &deepfit_graph::plan::Plan {
+        &self.programs[program.0].plan
+    }
+
+    /// Runs a program. `inputs` are found by name; those that the program does not have are ignored.
+    ///
+    /// # Errors
+    /// If an input is missing or of the wrong type or length, the extents are larger than planned, a row number is out
+    /// of range, or a guarded value is not finite. Parameters updated before that stay updated.
+    pub fn run(&mut self, program: ProgramId, extents: Extents, inputs: &[(&str, View<'_>)]) -> Result<(), Error> {
+        self.run_observed(program, extents, inputs, &mut |_, _, _| true)
+    }
+
+    /// Runs a program; before each step, `observe` is told the step's node and decides whether it runs; after it, it is
+    /// told the node and its outputs.
+    pub(super) fn run_observed(
+        &mut self,
+        program: ProgramId,
+        extents: Extents,
+        inputs: &[(&str, View<'_>)],
+        observe: &mut dyn FnMut(usize, bool, &[Raw]) -> bool,
+    ) -> Result<(), Error> {
+        self.prepare(program, extents, inputs)?;
+        let arena = self.arena.as_mut_ptr();
+        let Program { plan, kernels, shapes, parameters, .. } = &self.programs[program.0];
+        let nodes = plan.graph.nodes();
+        for (step, (&index, kernel)) in plan.order.iter().zip(kernels).enumerate() {
+            if !observe(index, false, &[]) {
+                continue;
+            }
+            let node = &nodes[index];
+            let locate = |value: Value, parameters_data: &mut [Parameter]| -> Raw {
+                let ty = plan.graph.type_of(value);
+                let len = ty.shape.count(&extents);
+                let start = match plan.place(value) {
+                    Place::Input(i) => self.inputs[i].start,
+                    Place::Parameter(i) => parameters_data[parameters[i]].data.as_mut_ptr(),
+                    Place::Constant(i) => constant_pointer(&nodes[i].op),
+                    // SAFETY: the plan places every value inside of the arena.
+                    Place::Arena(offset) => unsafe { arena.add(offset) },
+                };
+                Raw { start, len, dtype: ty.dtype }
+            };
+            self.node_inputs.clear();
+            self.node_outputs.clear();
+            for &value in &node.inputs {
+                let raw = locate(value, &mut self.parameters);
+                self.node_inputs.push(raw);
+            }
+            for port in 0..node.outputs.len() {
+                let raw = locate(Value { node: index, port }, &mut self.parameters);
+                self.node_outputs.push(raw);
+            }
+            let (offset, bytes) = plan.scratch[index];
+            // SAFETY: the plan places scratch memory inside of the arena.
+            let scratch = Raw { start: unsafe { arena.add(offset) }, len: bytes / 4, dtype: DType::F32 };
+            let call = Call {
+                cx: Compute { pool: &self.pool, isa: self.isa, caches: self.caches },
+                inputs: &self.node_inputs,
+                outputs: &self.node_outputs,
+                scratch,
+                shapes: &shapes[step],
+                extents,
+                taken: AtomicU64::new(0),
+            };
+            kernel.run(&call).map_err(|fault| explain(fault, node))?;
+            if mutation::planted("kernel", node.op.kind()) {
+                perturb(&self.node_outputs);
+            }
+            observe(index, true, &self.node_outputs);
+        }
+        self.last_run = Some(program);
+        Ok(())
+    }
+
+    /// Checks extents and inputs, and brings shapes up to date.
+    fn prepare(&mut self, program: ProgramId, extents: Extents, inputs: &[(&str, View<'_>)]) -> Result<(), Error> {
+        let compiled = &mut self.programs[program.0];
+        if !extents.within(&compiled.plan.maximum) {
+            let maximum = compiled.plan.maximum;
+            return Err(Error::Extents { asked: format!("{extents:?}"), planned: format!("{maximum:?}") });
+        }
+        compiled.set_extents(extents);
+        self.last_run = None;
+        self.inputs.clear();
+        for (name, ty) in &compiled.plan.inputs {
+            let given = inputs.iter().find(|(given, _)| given == name);
+            let Some((_, view)) = given else {
+                return Err(Error::Input {
+                    name: name.clone(),
+                    problem: format!("is missing; the graph expects {ty}"),
+                });
+            };
+            let raw = view.raw();
+            let expected = ty.shape.count(&extents);
+            if raw.dtype != ty.dtype || raw.len != expected {
+                let problem =
+                    format!("has {} values of type {}, but must have {expected} of {}", raw.len, raw.dtype, ty.dtype);
+                return Err(Error::Input { name: name.clone(), problem });
+            }
+            self.inputs.push(raw);
+        }
+        Ok(())
+    }
+
+    /// A named output of the program that ran last.
+    ///
+    /// # Errors
+    /// If there is no such output, it is not floating point, or another program has run since.
+    pub fn output(&self, program: ProgramId, name: &str) -> Result<&[f32], Error> {
+        let Program { plan, extents, parameters, .. } = &self.programs[program.0];
+        let fail = |problem: &str| Error::Output { name: name.to_string(), problem: problem.to_string() };
+        if self.last_run != Some(program) {
+            return Err(fail("is gone: another program has used the arena, or the run failed"));
+        }
+        let value = plan.graph.output(name).ok_or_else(|| fail("does not exist"))?;
+        let ty = plan.graph.type_of(value);
+        if ty.dtype != DType::F32 {
+            return Err(fail("is not floating point"));
+        }
+        let len = ty.shape.count(extents);
+        match plan.place(value) {
+            Place::Arena(offset) => Ok(&self.arena.f32()[offset / 4..][..len]),
+            Place::Parameter(i) => Ok(&self.parameters[parameters[i]].data.f32()[..len]),
+            Place::Constant(i) => match &plan.graph.nodes()[i].op {
+                Op::Constant(c) => match &c.data.data {
+                    HostData::F32(values) => Ok(values),
+                    _ => Err(fail("is not floating point")),
+                },
+                _ => Err(fail("is not a constant")),
+            },
+            Place::Input(_) => Err(fail("is an input, which the caller has")),
+        }
+    }
+
+    /// Shape of a named output in the last run.
+    pub fn output_shape(&self, program: ProgramId, name: &str) -> Option<Vec<usize>> {
+        let Program { plan, extents, .. } = &self.programs[program.0];
+        let shape: &Shape = &plan.graph.type_of(plan.graph.output(name)?).shape;
+        Some(shape.resolve(extents))
+    }
+}
+
+fn constant_pointer(op: &Op) -> *mut u8 {
+    let Op::Constant(constant) = op else { unreachable!("the plan places constants at constant nodes") };
+    // Constants are only read: see `Call`.
+    match &constant.data.data {
+        HostData::F32(v) => v.as_ptr().cast_mut().cast(),
+        HostData::U8(v) => v.as_ptr().cast_mut(),
+        HostData::I32(v) => v.as_ptr().cast_mut().cast(),
+    }
+}
+
+fn explain(fault: Fault, node: &deepfit_graph::Node) -> Error {
+    let (operation, layer) = (node.op.name(), node.layer.clone());
+    match fault {
+        Fault::NonFinite => Error::NonFinite { operation, layer },
+        Fault::Index(source) => Error::Index { operation, layer, source: Box::new(source) },
+    }
+}
+
+/// The planted fault of a kernel: every output is off by a thousandth.
+fn perturb(outputs: &[Raw]) {
+    for raw in outputs.iter().filter(|raw| raw.dtype == DType::F32) {
+        // SAFETY: the outputs of the step that has just ended; nobody else uses them now.
+        let values = unsafe { std::slice::from_raw_parts_mut(raw.start.cast::<f32>(), raw.len) };
+        values.iter_mut().for_each(|v| *v += 1e-3 * v.abs().max(1.0));
+    }
+}

@@ -1,0 +1,11 @@
+//! The executor: compiles graphs to plans with kernels, and runs them in one arena without allocating.
+
+mod call;
+mod diagnose;
+mod engine;
+mod memory;
+mod program;
+
+pub use call::{Call, Fault, Kernel, Shapes};
+pub use diagnose::Culprit;
+pub use engine::{Engine, ProgramId, View};

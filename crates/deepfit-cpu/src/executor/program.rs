@@ -1,0 +1,77 @@
+//! A compiled graph: its plan, a kernel for each step, and the shapes of the current extents.
+
+use deepfit_graph::plan::Plan;
+use deepfit_graph::{Extents, Graph, Node, Shape};
+
+use super::call::{Kernel, Shapes};
+use crate::bind;
+use crate::kernels::Compute;
+
+pub(super) struct Program {
+    pub(super) plan: Plan,
+    /// One for each step of the plan's order.
+    pub(super) kernels: Vec<Box<dyn Kernel>>,
+    /// Positions of the plan's parameters among the engine's.
+    pub(super) parameters: Vec<usize>,
+    /// One for each step, for `extents`.
+    pub(super) shapes: Vec<Shapes>,
+    pub(super) extents: Extents,
+}
+
+impl Program {
+    pub(super) fn new(graph: Graph, maximum: Extents, cx: &Compute<'_>) -> Program {
+        let plan = Plan::new(graph, maximum, |graph, node| largest_scratch(graph, node, &maximum, cx));
+        let mut kernels = Vec::with_capacity(plan.order.len());
+        let mut shapes = Vec::with_capacity(plan.order.len());
+        for &i in &plan.order {
+            let node = &plan.graph.nodes()[i];
+            kernels.push(bind::kernel(&node.op));
+            shapes.push(shapes_of(&plan.graph, node, &maximum));
+        }
+        Program { plan, kernels, parameters: Vec::new(), shapes, extents: maximum }
+    }
+
+    /// Computes the shapes for other extents, in place.
+    pub(super) fn set_extents(&mut self, extents: Extents) {
+        if self.extents == extents {
+            return;
+        }
+        self.extents = extents;
+        let fill = |lengths: &mut [usize], shape: &Shape| {
+            for (length, dim) in lengths.iter_mut().zip(shape.dims()) {
+                *length = dim.length(&extents);
+            }
+        };
+        for (shapes, &i) in self.shapes.iter_mut().zip(&self.plan.order) {
+            let node = &self.plan.graph.nodes()[i];
+            for (lengths, &value) in shapes.inputs.iter_mut().zip(&node.inputs) {
+                fill(lengths, &self.plan.graph.type_of(value).shape);
+            }
+            for (lengths, ty) in shapes.outputs.iter_mut().zip(&node.outputs) {
+                fill(lengths, &ty.shape);
+            }
+        }
+    }
+}
+
+fn shapes_of(graph: &Graph, node: &Node, extents: &Extents) -> Shapes {
+    Shapes {
+        inputs: node.inputs.iter().map(|&v| graph.type_of(v).shape.resolve(extents)).collect(),
+        outputs: node.outputs.iter().map(|t| t.shape.resolve(extents)).collect(),
+    }
+}
+
+/// Bytes of scratch that serve every batch up to the maximum: blocking depends on the shape, so a smaller batch can
+/// need more than a larger one.
+fn largest_scratch(graph: &Graph, node: &Node, maximum: &Extents, cx: &Compute<'_>) -> usize {
+    if node.op.is_leaf() || node.op.is_view() {
+        return 0;
+    }
+    let kernel = bind::kernel(&node.op);
+    let need = |batch: usize| kernel.scratch(cx, &shapes_of(graph, node, &Extents { batch, ..*maximum }));
+    let elements = match need(maximum.batch) {
+        0 => 0,
+        largest => (1..maximum.batch).map(need).max().unwrap_or(0).max(largest),
+    };
+    elements * 4
+}

@@ -1,0 +1,127 @@
+//! How a product is cut: a function of shape, instruction set and caches, never of the number of threads.
+
+use crate::kernels::Caches;
+use crate::simd::Isa;
+
+/// The most columns of A (rows of B) that are packed together.
+pub(crate) const KC_MAX: usize = 512;
+
+/// Tasks that a product is cut into if it is large enough: sixteen share evenly among up to eight threads.
+const TASKS: usize = 16;
+
+/// Products with fewer multiplications run on the calling thread: handing over costs more.
+const SERIAL_WORK: usize = 1 << 17;
+
+/// The sizes of blocks, panels and tasks.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Blocking {
+    /// Rows of the micro-kernel's tile.
+    pub mr: usize,
+    /// Columns of the micro-kernel's tile.
+    pub nr: usize,
+    /// Numbers in a vector.
+    pub lanes: usize,
+    /// Depth of a block.
+    pub kc: usize,
+    /// Depth of B that is packed at once, a multiple of `kc`.
+    pub kb: usize,
+    /// Columns of B that are packed at once.
+    pub nc: usize,
+    /// Rows of a task.
+    pub mc: usize,
+    /// Columns of a task.
+    pub nt: usize,
+    /// Chunks that the depth is split into because the output alone gives too few tasks; 1: not split.
+    pub split: usize,
+    /// Whether the product is large enough for more than one thread.
+    pub parallel: bool,
+}
+
+impl Blocking {
+    pub fn new(m: usize, n: usize, k: usize, isa: Isa, caches: Caches) -> Blocking {
+        // An empty product is cut like the smallest one.
+        let (m, n) = (m.max(1), n.max(1));
+        let (mr, vectors) = match isa {
+            Isa::Portable => (4, 1),
+            Isa::Avx2 => (6, 2),
+            Isa::Avx512 => (12, 2),
+        };
+        let lanes = isa.lanes();
+        let nr = vectors * lanes;
+        let parallel = m.saturating_mul(n).saturating_mul(k) >= SERIAL_WORK;
+        // A's panel stays in the first-level cache while B's panels, up to twice its size, stream from the second: deeper
+        // blocks read and write C less often, which measures faster than panels of B that fit the first level.
+        let most = (caches.l1 / (2 * nr)).clamp(128, KC_MAX) / 8 * 8;
+        let even = |k: usize, most: usize| k.max(1).div_ceil(k.max(1).div_ceil(most)).next_multiple_of(8);
+        let kc = even(k, most);
+
+        let tiles = m.div_ceil(4 * mr) * n.div_ceil(4 * nr);
+        let split = if parallel && tiles < TASKS / 2 && k >= 4 * most { (k / (2 * most)).min(TASKS) } else { 1 };
+        if split > 1 {
+            let chunk = k.div_ceil(split).next_multiple_of(8);
+            let kc = even(chunk, most);
+            return Blocking {
+                mr,
+                nr,
+                lanes,
+                kc,
+                kb: kc,
+                nc: n,
+                mc: (8 * mr).min(m.next_multiple_of(mr)),
+                nt: n,
+                split,
+                parallel,
+            };
+        }
+
+        // B is packed whole if it fits a quarter of the last-level cache.
+        let budget = (caches.l3 / 4).clamp(1 << 20, 16 << 20) / 4;
+        let (nc, kb) = if k.saturating_mul(n.next_multiple_of(nr)) <= budget {
+            (n, k.next_multiple_of(kc).max(kc))
+        } else {
+            let nc = n.min((4096 / nr) * nr);
+            (nc, (budget / nc.next_multiple_of(nr) / kc).max(1) * kc)
+        };
+        let mc = m.div_ceil(TASKS).next_multiple_of(mr).clamp(mr, 8 * mr);
+        let row_tasks = m.div_ceil(mc);
+        let column_tasks = TASKS.div_ceil(row_tasks).max(1);
+        // A single row reads B in pieces of eight vectors.
+        let least = if m == 1 { 8 * lanes } else { 2 * nr };
+        let nt = if row_tasks >= TASKS { nc } else { nc.div_ceil(column_tasks).next_multiple_of(nr).max(least) };
+        Blocking { mr, nr, lanes, kc, kb, nc, mc, nt: nt.min(nc.next_multiple_of(nr)), split, parallel }
+    }
+
+    /// The rows of the tile that computes `left` rows or the first of them.
+    pub fn tile_rows(&self, left: usize) -> usize {
+        let ladder: &[usize] = match self.mr {
+            12 => &[1, 2, 4, 8, 12],
+            6 => &[1, 2, 4, 6],
+            _ => &[1, 2, 4],
+        };
+        *ladder.iter().find(|&&rows| rows >= left).unwrap_or(&self.mr)
+    }
+
+    /// The columns of the panel that holds `left` columns or the first of them.
+    pub fn panel_columns(&self, left: usize) -> usize {
+        if left <= self.lanes { self.lanes } else { self.nr }
+    }
+
+    /// Numbers that a packed block of A takes; rounded so that each worker's begins on a cache line.
+    pub fn packed_a(&self) -> usize {
+        (self.mc.next_multiple_of(self.mr) * self.kc).next_multiple_of(16)
+    }
+
+    /// Numbers that a packed block of B takes.
+    pub fn packed_b(&self) -> usize {
+        (self.kb * self.nc.next_multiple_of(self.nr)).next_multiple_of(16)
+    }
+
+    pub fn scratch(&self, m: usize, n: usize, threads: usize) -> usize {
+        // Sixteen more let the first block begin on a cache line.
+        if self.split > 1 {
+            (m * n * self.split).next_multiple_of(16) + threads * (self.packed_a() + self.packed_b()) + 16
+        } else {
+            self.packed_b() + threads * self.packed_a() + 16
+        }
+    }
+}

@@ -1,0 +1,293 @@
+//! The loops around the micro-kernel and their distribution over threads.
+
+use super::blocking::Blocking;
+use super::{Gemm, PackA, PackB, dot, micro};
+use crate::kernels::Compute;
+use crate::pool::SharedMut;
+
+/// Vectors of B that are read together if A has one row.
+const WIDE: usize = 8;
+
+/// One product with everything its tasks need.
+struct Product<'a> {
+    cx: &'a Compute<'a>,
+    g: &'a Gemm<'a>,
+    blocking: Blocking,
+    a: &'a dyn PackA,
+    b: &'a dyn PackB,
+    /// B where it lies, if it is read without packing.
+    direct: Option<(&'a [f32], usize)>,
+}
+
+/// The part of C and of the depth that one call of [`Product::multiply`] computes.
+struct Part {
+    row0: usize,
+    rows: usize,
+    col0: usize,
+    cols: usize,
+    k0: usize,
+    depth: usize,
+}
+
+pub(super) fn run(
+    g: &Gemm,
+    cx: &Compute,
+    a: &dyn PackA,
+    b: &dyn PackB,
+    c: &mut [f32],
+    ldc: usize,
+    scratch: &mut [f32],
+) {
+    if g.m <= dot::MAX_ROWS
+        && let (Some(a), Some(b)) = (a.contiguous_rows(), b.contiguous_columns())
+    {
+        return dot::run(g, cx, a, b, c, ldc);
+    }
+    let blocking = Blocking::new(g.m, g.n, g.k, cx.isa, cx.caches);
+    let skip = scratch.as_ptr().align_offset(64).min(15);
+    assert!(
+        scratch.len() >= g.scratch(cx),
+        "scratch of the product: {} numbers, {} needed",
+        scratch.len(),
+        g.scratch(cx)
+    );
+    let scratch = &mut scratch[skip..];
+    // With few rows, packing B costs as much as multiplying by it.
+    let direct = if g.m <= 2 * blocking.mr { b.contiguous_rows() } else { None };
+    if let Some((data, stride)) = direct {
+        assert!(g.k == 0 || data.len() >= (g.k - 1) * stride + g.n, "B of the product is too short");
+    }
+    let product = Product { cx, g, blocking, a, b, direct };
+    if blocking.split > 1 {
+        product.split_depth(c, ldc, scratch);
+    } else {
+        product.split_output(c, ldc, scratch);
+    }
+}
+
+impl Product<'_> {
+    /// Runs `tasks` on the pool, or here if the product is small.
+    fn distribute(&self, tasks: usize, f: &(dyn Fn(usize, usize) + Sync)) {
+        if self.blocking.parallel {
+            self.cx.pool.run(tasks, f);
+        } else {
+            (0..tasks).for_each(|task| f(task, 0));
+        }
+    }
+
+    fn split_output(&self, c: &mut [f32], ldc: usize, scratch: &mut [f32]) {
+        let (g, bl) = (self.g, &self.blocking);
+        let (packed_b, packed_a) = scratch.split_at_mut(bl.packed_b());
+        let (packed_b, packed_a, c) = (SharedMut::new(packed_b), SharedMut::new(packed_a), SharedMut::new(c));
+        let mut col0 = 0;
+        while col0 < g.n {
+            let cols = bl.nc.min(g.n - col0);
+            let mut k0 = 0;
+            // A product of depth zero still writes zeros, hence at least one pass.
+            loop {
+                let depth = bl.kb.min(g.k - k0);
+                let (blocks, panels) = (depth.div_ceil(bl.kc), cols.div_ceil(bl.nr));
+                self.distribute(blocks * panels, &|task, _| {
+                    let (block, panel) = (task / panels, task % panels);
+                    self.pack_b(&packed_b, k0, depth, col0, cols, block, panel);
+                });
+                let row_tasks = g.m.div_ceil(bl.mc);
+                let column_tasks = cols.div_ceil(bl.nt);
+                self.distribute(row_tasks * column_tasks, &|task, worker| {
+                    let (row0, jump) = (task / column_tasks * bl.mc, task % column_tasks * bl.nt);
+                    let part = Part {
+                        row0,
+                        rows: bl.mc.min(g.m - row0),
+                        col0: col0 + jump,
+                        cols: bl.nt.min(cols - jump),
+                        k0,
+                        depth,
+                    };
+                    // SAFETY: each worker index is used by one thread at a time.
+                    let own = unsafe { packed_a.slice(worker * bl.packed_a(), bl.packed_a()) };
+                    // SAFETY: this task alone writes this tile; B is only read while the tiles are computed.
+                    unsafe {
+                        let tile = c.as_mut_ptr().add(part.row0 * ldc + part.col0);
+                        let b = packed_b.as_mut_ptr().cast_const();
+                        self.multiply(
+                            &part,
+                            tile,
+                            ldc,
+                            g.accumulate || k0 > 0,
+                            b,
+                            cols.next_multiple_of(bl.nr),
+                            jump,
+                            own,
+                        );
+                        if k0 + depth == g.k
+                            && let Some(epilogue) = g.epilogue
+                        {
+                            epilogue.apply(part.row0, part.col0, part.rows, part.cols, tile, ldc);
+                        }
+                    }
+                });
+                k0 += depth;
+                if k0 >= g.k {
+                    break;
+                }
+            }
+            col0 += cols;
+        }
+    }
+
+    /// Few outputs and a great depth: chunks of the depth go to different tasks, and their sums are added in order.
+    fn split_depth(&self, c: &mut [f32], ldc: usize, scratch: &mut [f32]) {
+        let (g, bl) = (self.g, &self.blocking);
+        let size = g.m * g.n;
+        let (partial, own) = scratch.split_at_mut((size * bl.split).next_multiple_of(16));
+        let (partial, own) = (SharedMut::new(partial), SharedMut::new(own));
+        let chunk = g.k.div_ceil(bl.split).next_multiple_of(8);
+        let of_worker = bl.packed_a() + bl.packed_b();
+        self.distribute(bl.split, &|task, worker| {
+            // SAFETY: each task has its own partial sums, and each worker index is used by one thread at a time.
+            let (sums, own) = unsafe { (partial.slice(task * size, size), own.slice(worker * of_worker, of_worker)) };
+            let (own_b, own_a) = own.split_at_mut(bl.packed_b());
+            let (start, end) = ((task * chunk).min(g.k), ((task + 1) * chunk).min(g.k));
+            if start == end {
+                sums.fill(0.0);
+            }
+            for k0 in (start..end).step_by(bl.kc) {
+                let depth = bl.kc.min(end - k0);
+                {
+                    let packed_b = SharedMut::new(own_b);
+                    for panel in 0..g.n.div_ceil(bl.nr) {
+                        self.pack_b(&packed_b, k0, depth, 0, g.n, 0, panel);
+                    }
+                }
+                for row0 in (0..g.m).step_by(bl.mc) {
+                    let part = Part { row0, rows: bl.mc.min(g.m - row0), col0: 0, cols: g.n, k0, depth };
+                    // SAFETY: the sums and the packed blocks are this task's own.
+                    unsafe {
+                        let tile = sums.as_mut_ptr().add(row0 * g.n);
+                        self.multiply(
+                            &part,
+                            tile,
+                            g.n,
+                            k0 > start,
+                            own_b.as_ptr(),
+                            g.n.next_multiple_of(bl.nr),
+                            0,
+                            own_a,
+                        );
+                    }
+                }
+            }
+        });
+        // SAFETY: the tasks are done.
+        let sums = unsafe { partial.slice(0, size * bl.split) };
+        for i in 0..g.m {
+            let row = &mut c[i * ldc..i * ldc + g.n];
+            for (j, out) in row.iter_mut().enumerate() {
+                let mut sum = if g.accumulate { *out } else { 0.0 };
+                for part in 0..bl.split {
+                    sum += sums[part * size + i * g.n + j];
+                }
+                *out = sum;
+            }
+        }
+        if let Some(epilogue) = g.epilogue {
+            // SAFETY: all tasks are done, so the whole of C is this thread's.
+            unsafe { epilogue.apply(0, 0, g.m, g.n, c.as_mut_ptr(), ldc) };
+        }
+    }
+
+    /// Packs one panel of one depth block of B. Block `b` begins at `b * kc * width`, `width` being the columns rounded
+    /// up to whole panels.
+    fn pack_b(
+        &self,
+        packed: &SharedMut<f32>,
+        k0: usize,
+        depth: usize,
+        col0: usize,
+        cols: usize,
+        block: usize,
+        panel: usize,
+    ) {
+        let bl = &self.blocking;
+        let kc = bl.kc.min(depth - block * bl.kc);
+        let left = cols - panel * bl.nr;
+        let nr = bl.panel_columns(left);
+        if self.direct.is_some() && left >= nr {
+            return;
+        }
+        let start = block * bl.kc * cols.next_multiple_of(bl.nr) + panel * bl.nr * kc;
+        // SAFETY: each panel is packed by one task and lies apart from the others.
+        let dst = unsafe { packed.slice(start, kc * nr) };
+        self.b.pack(k0 + block * bl.kc, kc, col0 + panel * bl.nr, left.min(nr), nr, dst);
+    }
+
+    /// Computes one part of C from packed B, packing A on the way.
+    ///
+    /// # Safety
+    /// `c` points at the part's first element, which with the rest of the part belongs to the caller; `b` at the packed
+    /// blocks of B, `width` columns wide, of which the part begins at column `jump`.
+    unsafe fn multiply(
+        &self,
+        part: &Part,
+        c: *mut f32,
+        ldc: usize,
+        accumulate: bool,
+        b: *const f32,
+        width: usize,
+        jump: usize,
+        packed_a: &mut [f32],
+    ) {
+        let bl = &self.blocking;
+        let mut block = 0;
+        loop {
+            let done = block * bl.kc;
+            let kc = bl.kc.min(part.depth - done);
+            let mut row = 0;
+            while row < part.rows {
+                let rows = bl.mr.min(part.rows - row);
+                let mr = bl.tile_rows(rows);
+                self.a.pack(part.row0 + row, rows, part.k0 + done, kc, mr, &mut packed_a[row * kc..(row + mr) * kc]);
+                row += rows;
+            }
+            let mut col = 0;
+            while col < part.cols {
+                let left = part.cols - col;
+                let wide = WIDE * bl.lanes;
+                // One row of A keeps few sums, so B is read in longer pieces; only B itself has such rows.
+                let nr =
+                    if self.direct.is_some() && self.g.m == 1 && left >= wide { wide } else { bl.panel_columns(left) };
+                let cols = nr.min(left);
+                // A whole panel of an unpacked B lies inside of it, for its length was checked.
+                let (panel, b_stride) = match self.direct {
+                    Some((data, stride)) if cols == nr => {
+                        (data.as_ptr().wrapping_add((part.k0 + done) * stride + part.col0 + col), stride)
+                    }
+                    _ => (b.wrapping_add(done * width + (jump + col) * kc), nr),
+                };
+                let mut row = 0;
+                while row < part.rows {
+                    let rows = bl.mr.min(part.rows - row);
+                    let tile = micro::Tile {
+                        a: packed_a[row * kc..].as_ptr(),
+                        b: panel,
+                        b_stride,
+                        kc,
+                        c: c.wrapping_add(row * ldc + col),
+                        ldc,
+                        rows,
+                        cols,
+                        accumulate: accumulate || block > 0,
+                    };
+                    // SAFETY: both panels were packed above or by the caller; the tile is part of the caller's part of C.
+                    unsafe { micro::tile(self.cx.isa, bl.tile_rows(rows), nr / bl.lanes, tile) };
+                    row += rows;
+                }
+                col += nr;
+            }
+            block += 1;
+            if block * bl.kc >= part.depth {
+                break;
+            }
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! Matrix product `C = A B`, blocked for the caches and packed (Goto and van de Geijn, *Anatomy of
+//! High-Performance Matrix Multiplication*, ACM TOMS 34(3), 2008).
+//!
+//! B is packed into panels of a few vectors' width, A into panels of a few rows; a micro-kernel multiplies two
+//! panels with the whole tile of C in registers. The operands come through [`PackA`] and [`PackB`], so that a
+//! convolution multiplies patches that never exist as a matrix.
+//!
+//! Error of an element: at most `(k + 8) * 2^-24 * sum |a_i b_i|`, in practice far less. NaN and infinity
+//! propagate: nothing is skipped for being zero.
+
+mod blocking;
+mod dot;
+mod drive;
+mod micro;
+mod pack;
+
+pub(crate) use blocking::KC_MAX;
+pub use pack::Matrix;
+pub(crate) use pack::transpose_rows;
+
+use crate::kernels::Compute;
+
+/// The left operand, `m` rows of `k`, as the product wants to read it.
+pub trait PackA: Sync {
+    /// Writes rows `row0..row0 + rows` (`rows <= mr`) of columns `k0..k0 + kc` as `dst[k * mr + row]`, with zeros in
+    /// place of the rows from `rows` to `mr`. `dst` has `kc * mr` elements; `kc` is at most 512.
+    fn pack(&self, row0: usize, rows: usize, k0: usize, kc: usize, mr: usize, dst: &mut [f32]);
+
+    /// The operand as a plain matrix with contiguous rows (data, row stride), if it is one.
+    fn contiguous_rows(&self) -> Option<(&[f32], usize)> {
+        None
+    }
+}
+
+/// The right operand, `k` rows of `n`, as the product wants to read it.
+pub trait PackB: Sync {
+    /// Writes rows `k0..k0 + kc` of columns `col0..col0 + cols` (`cols <= nr`) as `dst[k * nr + col]`, with zeros in
+    /// place of the columns from `cols` to `nr`. `dst` has `kc * nr` elements.
+    fn pack(&self, k0: usize, kc: usize, col0: usize, cols: usize, nr: usize, dst: &mut [f32]);
+
+    /// The operand as a plain matrix with contiguous rows (data, row stride), if it is one.
+    fn contiguous_rows(&self) -> Option<(&[f32], usize)> {
+        None
+    }
+
+    /// The operand as a plain matrix with contiguous columns (data, column stride), if it is one.
+    fn contiguous_columns(&self) -> Option<(&[f32], usize)> {
+        None
+    }
+}
+
+/// What is done to a tile of the product while it is still in the cache: bias, activation, residual.
+pub trait Epilogue: Sync {
+    /// Changes in place the finished tile of rows `row..row + rows` and columns `col..col + cols`; row `i` of it begins
+    /// at `c + i * ldc`. Each element is handed over exactly once.
+    ///
+    /// # Safety
+    /// The caller passes a tile that nobody else reads or writes meanwhile.
+    unsafe fn apply(&self, row: usize, col: usize, rows: usize, cols: usize, c: *mut f32, ldc: usize);
+}
+
+/// A matrix product of `m` x `k` by `k` x `n`.
+#[derive(Clone, Copy)]
+pub struct Gemm<'a> {
+    pub m: usize,
+    pub n: usize,
+    pub k: usize,
+    /// Add to what C holds instead of replacing it.
+    pub accumulate: bool,
+    pub epilogue: Option<&'a dyn Epilogue>,
+}
+
+impl<'a> Gemm<'a> {
+    /// A product that replaces C.
+    pub fn new(m: usize, n: usize, k: usize) -> Gemm<'a> {
+        Gemm { m, n, k, accumulate: false, epilogue: None }
+    }
+
+    /// Adds to C instead of replacing it.
+    pub fn accumulate(self, accumulate: bool) -> Gemm<'a> {
+        Gemm { accumulate, ..self }
+    }
+
+    /// Applies `epilogue` to each finished tile.
+    pub fn epilogue(self, epilogue: Option<&'a dyn Epilogue>) -> Gemm<'a> {
+        Gemm { epilogue, ..self }
+    }
+
+    /// How many `f32` of scratch [`run`](Gemm::run) needs.
+    pub fn scratch(&self, cx: &Compute) -> usize {
+        blocking::Blocking::new(self.m, self.n, self.k, cx.isa, cx.caches).scratch(self.m, self.n, cx.pool.threads())
+    }
+
+    /// Computes `C = A B` (or `C += A B`); row `i` of C begins at `c[i * ldc]`.
+    ///
+    /// # Panics
+    /// If C or the scratch is too short, or a plain operand is.
+    pub fn run(&self, cx: &Compute, a: &dyn PackA, b: &dyn PackB, c: &mut [f32], ldc: usize, scratch: &mut [f32]) {
+        if self.m == 0 || self.n == 0 {
+            return;
+        }
+        assert!(ldc >= self.n && c.len() >= (self.m - 1) * ldc + self.n, "C of the product is too short");
+        drive::run(self, cx, a, b, c, ldc, scratch);
+    }
+}

@@ -1,0 +1,16 @@
+//! Kernels on plain slices, knowing nothing of graphs. Nothing here allocates: a kernel that needs working memory
+//! takes it as `scratch` and has a function that says how many `f32` it needs.
+
+mod context;
+pub mod conv;
+pub mod copy;
+pub mod embedding;
+pub mod gemm;
+pub mod norm;
+pub mod optim;
+pub mod pool2d;
+pub mod random;
+pub mod reduce;
+pub mod softmax;
+
+pub use context::{Caches, Compute};

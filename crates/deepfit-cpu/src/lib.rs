@@ -1,0 +1,13 @@
+//! CPU kernels: SIMD chosen at run time, one pool of threads, results that do not depend on the number of threads.
+
+mod bind;
+pub mod error;
+pub mod executor;
+pub mod kernels;
+pub mod math;
+pub mod pool;
+pub mod simd;
+pub mod suite;
+
+pub use error::Error;
+pub use executor::{Culprit, Engine, ProgramId, View};

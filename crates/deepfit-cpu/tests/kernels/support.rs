@@ -1,0 +1,56 @@
+//! Inputs, pools and comparisons that all kernel tests share.
+
+use std::sync::OnceLock;
+
+use deepfit_cpu::kernels::{Caches, Compute};
+use deepfit_cpu::pool::ThreadPool;
+use deepfit_cpu::simd::Isa;
+
+/// Reproducible numbers in [-1, 1) (a linear congruential generator, high bits).
+pub fn numbers(n: usize, seed: u64) -> Vec<f32> {
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(1);
+    (0..n)
+        .map(|_| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 40) as f32 / (1u64 << 23) as f32 - 1.0
+        })
+        .collect()
+}
+
+/// Pools of 1, 2 and 7 threads, started once.
+pub fn pools() -> &'static [ThreadPool] {
+    static POOLS: OnceLock<Vec<ThreadPool>> = OnceLock::new();
+    POOLS.get_or_init(|| [1, 2, 7].map(ThreadPool::new).into())
+}
+
+pub fn bits(x: &[f32]) -> Vec<u32> {
+    x.iter().map(|v| v.to_bits()).collect()
+}
+
+/// Runs `kernel` on each instruction set with 1, 2 and 7 threads, insists that the threads make no difference in
+/// any bit, and hands each instruction set's result to `check`.
+pub fn everywhere(kernel: impl Fn(&Compute) -> Vec<f32>, check: impl Fn(&str, &[f32])) {
+    for &isa in Isa::available() {
+        let results: Vec<Vec<f32>> =
+            pools().iter().map(|pool| kernel(&Compute { pool, isa, caches: Caches::detect() })).collect();
+        for (result, pool) in results.iter().zip(pools()) {
+            let at = bits(result).iter().zip(bits(&results[0])).position(|(a, b)| *a != b);
+            assert!(at.is_none(), "{isa}: {} threads differ from one at element {at:?}", pool.threads());
+        }
+        check(isa.name(), &results[0]);
+    }
+}
+
+/// Insists that `got` is within `tolerance * (1 + |want|)` of `want` everywhere; NaN must meet NaN, and infinity
+/// itself.
+pub fn assert_close(what: &str, got: &[f32], want: &[f64], tolerance: f64) {
+    assert_eq!(got.len(), want.len(), "{what}: length");
+    for (i, (&g, &w)) in got.iter().zip(want).enumerate() {
+        let fine = match w {
+            w if w.is_nan() => g.is_nan(),
+            w if w.is_infinite() => g as f64 == w,
+            w => (g as f64 - w).abs() <= tolerance * (1.0 + w.abs()),
+        };
+        assert!(fine, "{what}: element {i} is {g}, should be {w}");
+    }
+}

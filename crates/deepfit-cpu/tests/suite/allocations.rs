@@ -1,0 +1,87 @@
+//! Running a program allocates nothing, on any thread.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use deepfit_graph::Extents;
+
+use crate::small_network::{Rows, evaluating, training_engine};
+
+/// The system's allocator, counting.
+struct Counting;
+
+static ALLOCATIONS: AtomicUsize = AtomicUsize::new(0);
+
+// SAFETY: everything is handed on to the system's allocator unchanged.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
+        // SAFETY: the caller's promise about the layout is handed on.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
+        // SAFETY: as above.
+        unsafe { System.alloc_zeroed(layout) }
+    }
+
+    unsafe fn realloc(&self, start: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
+        // SAFETY: `start` came from this allocator, which is the system's.
+        unsafe { System.realloc(start, layout, size) }
+    }
+
+    unsafe fn dealloc(&self, start: *mut u8, layout: Layout) {
+        // SAFETY: as above.
+        unsafe { System.dealloc(start, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// Large enough that kernels share their work among seven threads.
+const BATCH: usize = 200;
+
+/// Set in the process that counts.
+const COUNTING: &str = "DEEPFIT_COUNT_ALLOCATIONS";
+
+/// The count is of the whole process, and other tests allocate; so this test runs itself in a process of its own.
+#[test]
+fn running_allocates_nothing() {
+    if std::env::var_os(COUNTING).is_none() {
+        let program = std::env::current_exe().unwrap();
+        let arguments = ["allocations::running_allocates_nothing", "--exact", "--test-threads=1"];
+        let output = Command::new(program).args(arguments).env(COUNTING, "1").output().unwrap();
+        let told = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success(), "{told}\n{}", String::from_utf8_lossy(&output.stderr));
+        assert!(told.contains("1 passed"), "the counting process ran no test: {told}");
+        return;
+    }
+    let before = ALLOCATIONS.load(Ordering::SeqCst);
+    drop(std::hint::black_box(Box::new(1)));
+    assert!(ALLOCATIONS.load(Ordering::SeqCst) > before, "the counter counts nothing");
+
+    for threads in [1, 2, 7] {
+        let (mut engine, train) = training_engine(threads, BATCH);
+        let using = engine.compile(&evaluating(), Extents::batch(BATCH)).unwrap();
+        let (full, part) = (Rows::new(0, BATCH), Rows::new(3, 8));
+        let keys = [[7, 0, 0, 0], [7, 0, 1, 0]];
+        let (first, second) = (full.views(&keys[0], &[0.01, 1.0]), full.views(&keys[1], &[0.01, 2.0]));
+        let (smaller, evaluated) = (part.views(&keys[1], &[0.01, 3.0]), part.views(&keys[1], &[0.0, 0.0]));
+        let mut counts = Vec::new();
+        for _ in 0..2 {
+            let before = ALLOCATIONS.load(Ordering::SeqCst);
+            engine.run(train, Extents::batch(BATCH), &first).unwrap();
+            engine.run(train, Extents::batch(BATCH), &second).unwrap();
+            engine.run(train, Extents::batch(5), &smaller).unwrap();
+            engine.run(using, Extents::batch(5), &evaluated).unwrap();
+            let loss = engine.output(using, "logits").unwrap()[0];
+            counts.push(ALLOCATIONS.load(Ordering::SeqCst) - before);
+            assert!(loss.is_finite());
+        }
+        assert_eq!(counts[1], 0, "{threads} threads: {counts:?}");
+    }
+}

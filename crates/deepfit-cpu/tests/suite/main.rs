@@ -1,0 +1,7 @@
+//! The engine: every operation through the generic suite, and whole programs.
+
+mod allocations;
+mod errors;
+mod operations;
+mod programs;
+mod small_network;
