@@ -1,0 +1,29 @@
+use deepfit_graph::{Mode, Tensor};
+
+use crate::error::Result;
+use crate::module::Module;
+use crate::scope::Scope;
+
+/// Dropout (Srivastava et al., 2014): in training each element becomes zero with a probability and the others are scaled
+/// up; in evaluation everything passes.
+#[derive(Debug, Clone)]
+pub struct Dropout {
+    path: String,
+    probability: f32,
+}
+
+impl Dropout {
+    /// A layer with the given probability, 0 to 1, that an element becomes zero.
+    pub fn new(scope: &Scope, probability: f32) -> Self {
+        Dropout { path: scope.path().to_string(), probability }
+    }
+}
+
+impl Module for Dropout {
+    fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        if x.tracer().mode() == Mode::Evaluate || self.probability == 0.0 {
+            return Ok(x.clone());
+        }
+        x.tracer().in_layer(&self.path, || Ok(x.dropout(self.probability)?))
+    }
+}

@@ -1,0 +1,41 @@
+use deepfit_graph::Tensor;
+
+use crate::error::Result;
+use crate::init::Init;
+use crate::module::Module;
+use crate::scope::{Parameter, Role, Scope};
+
+/// `x · weightᵀ + bias` over the last axis, as PyTorch's `Linear`: `[..., in]` becomes `[..., out]`.
+#[derive(Debug, Clone)]
+pub struct Linear {
+    path: String,
+    weight: Parameter,
+    bias: Option<Parameter>,
+}
+
+impl Linear {
+    /// A layer with PyTorch's default initialisation: `weight [out, in]`, `bias [out]`.
+    pub fn new(scope: &Scope, inputs: usize, outputs: usize) -> Self {
+        let bias = scope.parameter("bias", &[outputs], Init::default_bias(inputs), Role::NoDecay);
+        Linear { bias: Some(bias), ..Self::without_bias(scope, inputs, outputs, Init::default_weight()) }
+    }
+
+    /// A layer without bias, with the given initialisation of its weight.
+    pub fn without_bias(scope: &Scope, inputs: usize, outputs: usize, init: Init) -> Self {
+        let weight = scope.parameter("weight", &[outputs, inputs], init, Role::Weight);
+        Linear { path: scope.path().to_string(), weight, bias: None }
+    }
+}
+
+impl Module for Linear {
+    fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        let tracer = x.tracer();
+        tracer.in_layer(&self.path, || {
+            let product = x.matmul_with(&self.weight.on(tracer)?, false, true)?;
+            match &self.bias {
+                Some(bias) => Ok(product.add(&bias.on(tracer)?)?),
+                None => Ok(product),
+            }
+        })
+    }
+}

@@ -1,0 +1,26 @@
+//! Layers, initialisation, losses, optimisers, learning-rate schedules, and the graph of a training step.
+//!
+//! A layer is a plain struct: it holds the names and shapes of its parameters, which it declared in a [`Scope`], and adds
+//! its operations to a graph when its `forward` is called. Values live with whoever runs the graph. Names and first
+//! values are PyTorch's; images are NHWC.
+
+#![forbid(unsafe_code)]
+#![warn(missing_docs)]
+
+mod error;
+pub mod init;
+pub mod layers;
+pub mod losses;
+mod module;
+pub mod optim;
+mod schedule;
+mod scope;
+pub mod step;
+
+pub use error::{NnError, Result};
+pub use init::Init;
+pub use layers::Activation;
+pub use module::{Module, Sequential};
+pub use optim::{Clip, MovingAverage, Optimizer};
+pub use schedule::{Anneal, Schedule};
+pub use scope::{Declaration, Parameter, Role, Scope};
