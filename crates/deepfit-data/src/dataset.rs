@@ -1,0 +1,441 @@
+//! A data set as the rest of the program sees it: opened, described, split, prepared.
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+use crate::image::{self, Augment, ImageSet};
+use crate::preprocessor::Preprocessor;
+use crate::source::Source;
+use crate::split::{self, Part, RowId, SavedSplit, Split, SplitOptions};
+use crate::table::{self, ColumnKind, Scaling, TableSet};
+
+/// Rows or images that are needed to train, validate and test.
+pub const MIN_ROWS: usize = 10;
+
+/// What is learned.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Task {
+    /// One of these classes, in the order of the network's outputs.
+    Classification {
+        /// Their names.
+        classes: Vec<String>,
+    },
+    /// A number.
+    Regression,
+}
+
+/// The kind of a task, to be asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TaskKind {
+    /// One of several classes.
+    Classification,
+    /// A number.
+    Regression,
+}
+
+/// How data is opened; `None` means that it is inferred.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OpenOptions {
+    /// Target column of a table.
+    pub target: Option<String>,
+    /// Task of a table.
+    pub task: Option<TaskKind>,
+    /// Side of the images in pixels, 4 to 1024.
+    pub image_size: Option<usize>,
+    /// 1 (grey) or 3 (colour).
+    pub channels: Option<usize>,
+    /// Scaling of numeric features.
+    pub scaling: Scaling,
+    /// Images are kept in memory if all of them, at their final size, take no more bytes than this.
+    pub cache_bytes: usize,
+    /// Threads that look through the files.
+    pub threads: usize,
+    /// Validation data of its own.
+    pub validation: Option<PathBuf>,
+    /// Test data of its own.
+    pub test: Option<PathBuf>,
+}
+
+impl Default for OpenOptions {
+    fn default() -> Self {
+        OpenOptions {
+            target: None,
+            task: None,
+            image_size: None,
+            channels: None,
+            scaling: Scaling::default(),
+            cache_bytes: 64 << 20,
+            threads: 2,
+            validation: None,
+            test: None,
+        }
+    }
+}
+
+/// What was found and inferred while data was opened.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Summary {
+    /// Images that cannot be read, with the reason.
+    pub skipped: Vec<(String, String)>,
+    /// Files that are not images of a class: hidden, of another kind, outside of the class folders.
+    pub ignored: usize,
+    /// Training examples of each class (of all rows, where the data gives no parts).
+    pub class_counts: Vec<usize>,
+    /// Features and how they are read.
+    pub columns: Vec<(String, ColumnKind)>,
+    /// Columns not used, with the reason.
+    pub dropped_columns: Vec<(String, String)>,
+    /// Features with missing values, and how many.
+    pub missing: Vec<(String, u64)>,
+    /// Rows left out because they have no target.
+    pub dropped_rows: u64,
+    /// Rows whose inputs equal those of an earlier row.
+    pub duplicates: usize,
+    /// Character between the fields of a table.
+    pub delimiter: Option<char>,
+    /// Target column of a table.
+    pub target: Option<String>,
+    /// What else a reader should know, one sentence each.
+    pub notes: Vec<String>,
+}
+
+enum Kind {
+    Images(ImageSet),
+    Table(TableSet),
+}
+
+/// Data that was opened, looked through, and not yet split.
+pub struct Dataset {
+    path: PathBuf,
+    kind: Kind,
+    task: Task,
+    summary: Summary,
+    options: OpenOptions,
+    parts: Vec<Option<Part>>,
+    /// Class or quantile bin of each row.
+    strata: Vec<u32>,
+}
+
+/// Data ready for batches, with the statistics it was prepared by.
+#[derive(Clone)]
+pub struct Prepared {
+    /// Makes batches of the data set's rows.
+    pub source: Arc<dyn Source>,
+    /// To be saved with the model: prepares new data in the same way.
+    pub preprocessor: Preprocessor,
+}
+
+/// Further data opened for a trained model.
+pub struct Opened {
+    /// Makes batches of all rows.
+    pub source: Arc<dyn Source>,
+    /// Path of the image, or number of the data row counted from 0, for each row.
+    pub names: Vec<String>,
+    /// Rows to evaluate: those of the test part where the data has parts, else all.
+    pub rows: Vec<u32>,
+    /// Inputs that cannot be read, with the reason.
+    pub failed: Vec<(String, String)>,
+    /// What a reader should know, one sentence each.
+    pub notes: Vec<String>,
+}
+
+impl Opened {
+    pub(crate) fn new(
+        source: Arc<dyn Source>,
+        names: Vec<String>,
+        failed: Vec<(String, String)>,
+        parts: &[Option<Part>],
+    ) -> Opened {
+        let mut notes = Vec::new();
+        let all = 0..source.len() as u32;
+        let test: Vec<u32> = all.clone().filter(|&row| parts.get(row as usize) == Some(&Some(Part::Test))).collect();
+        let rows = if test.is_empty() {
+            all.collect()
+        } else {
+            notes.push(format!("only the 'test' folder is evaluated: {} of {} images", test.len(), source.len()));
+            test
+        };
+        Opened { source, names, rows, failed, notes }
+    }
+}
+
+/// Opens a folder of images, a zip archive of one, or a table, told apart by content.
+///
+/// # Errors
+/// See [`Error`]: every message names the file, row or setting and says what to do. Nothing is written.
+pub fn open(path: &Path, options: &OpenOptions) -> Result<Dataset> {
+    let images = holds_images(path)?;
+    for path in [&options.validation, &options.test].into_iter().flatten() {
+        if holds_images(path)? != images {
+            let problem = "it is of another kind than the training data".to_string();
+            return Err(Error::UnknownFormat { path: path.clone(), problem });
+        }
+    }
+    let mut summary = Summary::default();
+    let (kind, task, parts, strata);
+    if images {
+        for (setting, given) in
+            [("target", options.target.is_some()), ("task", options.task == Some(TaskKind::Regression))]
+        {
+            if given {
+                let problem = "is for tables; the classes of images are their folders".to_string();
+                return Err(Error::Setting { setting, problem });
+            }
+        }
+        let set = image::open(path, options, &mut summary)?;
+        task = Task::Classification { classes: set.classes.clone() };
+        let given: Vec<Option<Part>> = set.files.iter().map(|file| file.part).collect();
+        parts = if given.iter().any(Option::is_some) { given } else { Vec::new() };
+        strata = set.files.iter().map(|file| file.class).collect::<Vec<u32>>();
+        kind = Kind::Images(set);
+    } else {
+        let mut set = table::open(path, options, &mut summary)?;
+        task = set.task.clone();
+        parts = std::mem::take(&mut set.parts);
+        strata = set.strata();
+        kind = Kind::Table(set);
+    }
+    let mut dataset =
+        Dataset { path: path.to_path_buf(), kind, task, summary, options: options.clone(), parts, strata };
+    let distinct = dataset.groups().iter().max().map_or(0, |most| *most as usize + 1);
+    dataset.summary.duplicates = dataset.len() - distinct;
+    let has = |part| dataset.parts.contains(&Some(part));
+    let least = if has(Part::Validation) && has(Part::Test) { 2 } else { MIN_ROWS };
+    let own =
+        dataset.len() - dataset.parts.iter().filter(|part| matches!(part, Some(Part::Validation | Part::Test))).count();
+    if own < least {
+        let unit = if images { "image(s)" } else { "row(s)" };
+        return Err(Error::TooFewRows { name: path.to_string_lossy().into_owned(), rows: own, unit, least });
+    }
+    Ok(dataset)
+}
+
+/// Whether the path is a folder or zip archive, rather than a text file.
+fn holds_images(path: &Path) -> Result<bool> {
+    let metadata = std::fs::metadata(path).map_err(|source| Error::io(path, source))?;
+    if metadata.is_dir() {
+        return Ok(true);
+    }
+    let mut head = Vec::new();
+    let file = std::fs::File::open(path).map_err(|source| Error::io(path, source))?;
+    file.take(1024).read_to_end(&mut head).map_err(|source| Error::io(path, source))?;
+    let extension = path.extension().map(|e| e.to_string_lossy().to_ascii_lowercase()).unwrap_or_default();
+    if head.is_empty() {
+        return Err(Error::EmptyFile { path: path.to_path_buf() });
+    }
+    if image::looks_like_zip(&head) || extension == "zip" {
+        return Ok(true);
+    }
+    if head.contains(&0) && !matches!(extension.as_str(), "csv" | "tsv" | "txt") {
+        return Err(Error::UnknownFormat { path: path.to_path_buf(), problem: "its content is not text".into() });
+    }
+    Ok(false)
+}
+
+impl Dataset {
+    /// What was opened.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What is learned.
+    pub fn task(&self) -> &Task {
+        &self.task
+    }
+
+    /// Rows or images, those of validation and test data of their own included.
+    pub fn len(&self) -> usize {
+        self.strata.len()
+    }
+
+    /// Never: empty data is an error when it is opened.
+    pub fn is_empty(&self) -> bool {
+        self.strata.is_empty()
+    }
+
+    /// Whether the data is images.
+    pub fn is_images(&self) -> bool {
+        matches!(self.kind, Kind::Images(_))
+    }
+
+    /// What was found and inferred.
+    pub fn summary(&self) -> &Summary {
+        &self.summary
+    }
+
+    pub(crate) fn options(&self) -> &OpenOptions {
+        &self.options
+    }
+
+    /// Height, width and channels of images.
+    pub fn image_shape(&self) -> Option<[usize; 3]> {
+        match &self.kind {
+            Kind::Images(set) => Some([set.shape.height, set.shape.width, set.shape.channels]),
+            Kind::Table(_) => None,
+        }
+    }
+
+    /// Whether all images are kept decoded in memory.
+    pub fn is_cached(&self) -> bool {
+        matches!(&self.kind, Kind::Images(set) if set.cache.is_some())
+    }
+
+    /// Changes of training samples that suit this data: see [`Augment::for_images`]; none for tables.
+    pub fn default_augment(&self) -> Augment {
+        match self.image_shape() {
+            Some([height, width, channels]) => Augment::for_images(height, width, channels),
+            None => Augment::none(),
+        }
+    }
+
+    /// Class of a row, for classification.
+    pub fn class_of(&self, row: u32) -> Option<u32> {
+        matches!(self.task, Task::Classification { .. }).then(|| self.strata[row as usize])
+    }
+
+    fn groups(&self) -> &[u32] {
+        match &self.kind {
+            Kind::Images(set) => &set.groups,
+            Kind::Table(set) => &set.groups,
+        }
+    }
+
+    /// A number that rows share if, and only if, their inputs are identical.
+    pub fn group_of(&self, row: u32) -> u32 {
+        self.groups()[row as usize]
+    }
+
+    /// Whether the data names its own validation or test rows.
+    pub fn has_part(&self, part: Part) -> bool {
+        self.parts.contains(&Some(part))
+    }
+
+    fn rows(&self) -> split::Rows<'_> {
+        split::Rows { strata: &self.strata, groups: self.groups(), parts: &self.parts }
+    }
+
+    /// Divides the rows: stratified by class (or by quantiles of a regression target), a function of the
+    /// seed, identical inputs never on two sides. Parts that the data gives stay as they are; training
+    /// rows whose inputs occur in them are left out, which the split's notes say.
+    ///
+    /// # Errors
+    /// If a part would be empty, or a fraction is out of range.
+    pub fn split(&self, options: &SplitOptions) -> Result<Split> {
+        split::split(&self.rows(), options)
+    }
+
+    /// Divides `rows` into `k` folds for cross-validation: (the others, the fold) for each, stratified,
+    /// identical inputs in one fold.
+    ///
+    /// # Errors
+    /// If `k` is below 2 or there are fewer different inputs than folds.
+    pub fn folds(&self, rows: &[u32], k: usize, seed: u64) -> Result<Vec<(Vec<u32>, Vec<u32>)>> {
+        split::folds(&self.rows(), rows, k, seed)
+    }
+
+    /// Fits statistics to the training rows and makes the source of batches. Cheap to call again, for
+    /// cross-validation or a refit on more rows: the data itself is shared.
+    ///
+    /// # Errors
+    /// If there are no training rows.
+    pub fn prepare(&self, train: &[u32]) -> Result<Prepared> {
+        if train.is_empty() || train.iter().any(|&row| row as usize >= self.len()) {
+            return Err(Error::Split { problem: "there are no training rows, or rows outside of the data".into() });
+        }
+        Ok(match &self.kind {
+            Kind::Images(set) => {
+                let preprocessor = image::ImagePreprocessor {
+                    version: image::ImagePreprocessor::VERSION,
+                    height: set.shape.height,
+                    width: set.shape.width,
+                    channels: set.shape.channels,
+                    task: self.task.clone(),
+                };
+                Prepared { source: Arc::new(set.source()), preprocessor: Preprocessor::Image(preprocessor) }
+            }
+            Kind::Table(set) => {
+                let fitted = set.fit(train, self.options());
+                Prepared { source: Arc::new(set.source(fitted.clone())), preprocessor: Preprocessor::Table(fitted) }
+            }
+        })
+    }
+
+    /// Where a row comes from.
+    pub fn row_id(&self, row: u32) -> RowId {
+        match &self.kind {
+            Kind::Images(set) => RowId::Path(set.files[row as usize].entry.name.clone()),
+            Kind::Table(set) => RowId::Row(u64::from(set.table.file_rows[row as usize])),
+        }
+    }
+
+    /// A split by row ids.
+    pub fn save_split(&self, split: &Split) -> SavedSplit {
+        let ids = |rows: &[u32]| rows.iter().map(|&row| self.row_id(row)).collect();
+        SavedSplit {
+            version: SavedSplit::VERSION,
+            train: ids(&split.train),
+            validation: ids(&split.validation),
+            test: ids(&split.test),
+        }
+    }
+
+    /// A split made from row ids, for this same data.
+    ///
+    /// # Errors
+    /// If a row no longer exists, or the split was saved by a newer version.
+    pub fn restore_split(&self, saved: &SavedSplit) -> Result<Split> {
+        if saved.version > SavedSplit::VERSION {
+            let (found, known) = (saved.version, SavedSplit::VERSION);
+            return Err(Error::NewerVersion { what: "the saved split", found, known });
+        }
+        let mut rows = std::collections::HashMap::with_capacity(self.len());
+        for row in 0..self.len() as u32 {
+            // Ids count within their file: rows of validation and test files are told apart by part.
+            let part = self.parts.get(row as usize).copied().flatten().filter(|&part| part != Part::Train);
+            rows.insert((part, self.row_id(row)), row);
+        }
+        let find = |ids: &[RowId], part: Part| -> Result<Vec<u32>> {
+            let of = |id: &RowId| {
+                let own = self.has_part(part).then_some(part).filter(|&part| part != Part::Train);
+                rows.get(&(own, id.clone())).copied().ok_or_else(|| {
+                    let id = match id {
+                        RowId::Row(row) => format!("row {row}"),
+                        RowId::Path(path) => format!("image '{path}'"),
+                    };
+                    Error::Split {
+                        problem: format!(
+                            "{id} of the saved split is not in '{}'; was the data changed?",
+                            self.path.display()
+                        ),
+                    }
+                })
+            };
+            let mut found: Vec<u32> = ids.iter().map(of).collect::<Result<_>>()?;
+            found.sort_unstable();
+            Ok(found)
+        };
+        Ok(Split {
+            train: find(&saved.train, Part::Train)?,
+            validation: find(&saved.validation, Part::Validation)?,
+            test: find(&saved.test, Part::Test)?,
+            notes: Vec::new(),
+        })
+    }
+
+    /// Bytes the data set holds beside the sources made from it (which hold the pixels or columns),
+    /// with what opening it leaves behind in the allocator.
+    pub fn resident_bytes(&self) -> usize {
+        let opening = match &self.kind {
+            Kind::Images(set) => set.opening_bytes(),
+            // The pairs of hash and row that found identical inputs.
+            Kind::Table(set) => 16 * set.table.len(),
+        };
+        opening + 4 * (self.strata.capacity() + self.groups().len()) + self.parts.capacity()
+    }
+}

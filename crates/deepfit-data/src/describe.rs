@@ -1,0 +1,100 @@
+//! What was found in the data, in a few lines shown before training.
+
+use std::collections::BTreeMap;
+
+use crate::dataset::{Dataset, Task};
+use crate::split::Part;
+use crate::table::ColumnKind;
+
+/// Items named before "and so on".
+const NAMED: usize = 6;
+
+fn list(items: &[String]) -> String {
+    if items.len() <= NAMED {
+        return items.join(", ");
+    }
+    format!("{}, and {} more", items[..NAMED].join(", "), items.len() - NAMED)
+}
+
+fn counted(count: usize, one: &str, many: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { many })
+}
+
+impl Dataset {
+    /// What was found and inferred, one short line each.
+    pub fn describe(&self) -> Vec<String> {
+        let mut lines = vec![self.describe_inputs(), self.describe_task()];
+        let summary = self.summary();
+        if !summary.dropped_columns.is_empty() {
+            let dropped: Vec<String> =
+                summary.dropped_columns.iter().map(|(name, reason)| format!("'{name}' ({reason})")).collect();
+            lines.push(format!("not used: {}", list(&dropped)));
+        }
+        if !summary.missing.is_empty() {
+            let missing: Vec<String> =
+                summary.missing.iter().map(|(name, count)| format!("'{name}' ({count})")).collect();
+            lines.push(format!("missing values: {}", list(&missing)));
+        }
+        let given: Vec<&str> = [(Part::Validation, "validation"), (Part::Test, "test")]
+            .into_iter()
+            .filter(|(part, _)| self.has_part(*part))
+            .map(|(_, name)| name)
+            .collect();
+        if !given.is_empty() {
+            lines.push(format!("comes with its own {} part", given.join(" and ")));
+        }
+        if summary.duplicates > 0 {
+            let count = counted(summary.duplicates, "input occurs", "inputs occur");
+            lines.push(format!("{count} more than once and will stay on one side of the split"));
+        }
+        if !summary.skipped.is_empty() {
+            let skipped: Vec<String> =
+                summary.skipped.iter().map(|(name, reason)| format!("'{name}' ({reason})")).collect();
+            let count = counted(skipped.len(), "unreadable image", "unreadable images");
+            lines.push(format!("skipped {count}: {}", list(&skipped)));
+        }
+        if summary.ignored > 0 {
+            lines.push(format!("ignored {} that are not images of a class", counted(summary.ignored, "file", "files")));
+        }
+        lines.extend(summary.notes.iter().cloned());
+        lines
+    }
+
+    fn describe_inputs(&self) -> String {
+        if let Some([height, width, channels]) = self.image_shape() {
+            let colour = if channels == 1 { "grey" } else { "colour" };
+            let kept = if self.is_cached() { "kept in memory" } else { "decoded as needed" };
+            return format!("{} images, {width} x {height} pixels, {colour}, {kept}", self.len());
+        }
+        let summary = self.summary();
+        let mut kinds: BTreeMap<&str, usize> = BTreeMap::new();
+        for (_, kind) in &summary.columns {
+            let name = match kind {
+                ColumnKind::Number => "numeric",
+                ColumnKind::Boolean => "yes/no",
+                ColumnKind::Category => "categorical",
+                ColumnKind::Date(_) => "dates",
+            };
+            *kinds.entry(name).or_insert(0) += 1;
+        }
+        let kinds: Vec<String> = kinds.iter().map(|(name, count)| format!("{count} {name}")).collect();
+        let features = counted(summary.columns.len(), "feature", "features");
+        format!("{} rows, {features} ({})", self.len(), kinds.join(", "))
+    }
+
+    fn describe_task(&self) -> String {
+        let summary = self.summary();
+        let target = summary.target.as_ref().map(|name| format!(" of '{name}'")).unwrap_or_default();
+        match self.task() {
+            Task::Regression => format!("regression{target}"),
+            Task::Classification { classes } => {
+                let counts: Vec<String> = classes
+                    .iter()
+                    .zip(&summary.class_counts)
+                    .map(|(name, count)| format!("{name} ({count})"))
+                    .collect();
+                format!("classification{target} into {} classes: {}", classes.len(), list(&counts))
+            }
+        }
+    }
+}

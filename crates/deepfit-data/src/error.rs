@@ -1,0 +1,269 @@
+//! The one error type of this crate: what is wrong, where, and what to do about it.
+
+use std::path::{Path, PathBuf};
+
+/// Result of the functions of this crate.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// The folder layout that is accepted, for error messages.
+pub(crate) const LAYOUT: &str = "expected a folder (or a .zip of it) with one sub-folder of images per class, such as \
+     'cats/1.jpg' and 'dogs/1.jpg', optionally below 'train', 'val' and 'test'";
+
+/// What can go wrong while data is opened, split or prepared.
+///
+/// Rows of tables are counted from 1 at the first data row in messages, with the line of the file beside it.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Reading failed in the operating system.
+    #[error("cannot read '{}': {source}", path.display())]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// The reason the operating system gives.
+        source: std::io::Error,
+    },
+    /// The path given does not exist.
+    #[error("'{}' does not exist; check the path", path.display())]
+    NotFound {
+        /// The path as it was given.
+        path: PathBuf,
+    },
+    /// The kind of data cannot be told.
+    #[error("'{}' is not data that can be read here: {problem}; give a folder of images, a .zip of one, or a .csv or .tsv table", path.display())]
+    UnknownFormat {
+        /// The file.
+        path: PathBuf,
+        /// Why it was not recognised.
+        problem: String,
+    },
+    /// A file without content.
+    #[error("'{}' is empty; give a file with data", path.display())]
+    EmptyFile {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A folder or archive is not laid out as a sub-folder of images per class.
+    #[error("'{}': {problem}; {LAYOUT}", path.display())]
+    Layout {
+        /// The folder or archive.
+        path: PathBuf,
+        /// What was found.
+        problem: String,
+    },
+    /// Classification needs two classes or more.
+    #[error("'{}' has only one class, '{class}'; add a second one: {what}", path.display())]
+    OneClass {
+        /// The data.
+        path: PathBuf,
+        /// The one class found.
+        class: String,
+        /// Where classes come from in this kind of data.
+        what: &'static str,
+    },
+    /// An entry of an archive is dangerous or damaged.
+    #[error("archive '{}', entry '{entry}': {problem}; make the archive again from files you trust", path.display())]
+    Archive {
+        /// The archive.
+        path: PathBuf,
+        /// The entry's name as the archive spells it.
+        entry: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// The file is not a readable zip archive at all.
+    #[error("'{}' cannot be read as a zip archive: {problem}; it may be damaged or only partly copied", path.display())]
+    NotAnArchive {
+        /// The file.
+        path: PathBuf,
+        /// The reason.
+        problem: String,
+    },
+    /// An image could not be read.
+    #[error("image '{name}': {reason}")]
+    Image {
+        /// Path of the image, relative to the data.
+        name: String,
+        /// Why it could not be read.
+        reason: String,
+    },
+    /// Too large a part of the images could not be read.
+    #[error("'{}': {count} of {total} images cannot be read (at most 10 % are skipped), the first is '{first}': {reason}; repair or remove them", path.display())]
+    Unreadable {
+        /// The folder or archive.
+        path: PathBuf,
+        /// Number of unreadable images.
+        count: usize,
+        /// Number of images looked at.
+        total: usize,
+        /// One of them.
+        first: String,
+        /// Why that one could not be read.
+        reason: String,
+    },
+    /// A class of a validation, test or evaluation set was not among the training classes.
+    #[error("'{}' has class '{class}', which the training data does not have; its classes are {known}", path.display())]
+    UnknownClass {
+        /// The data with the class.
+        path: PathBuf,
+        /// The class.
+        class: String,
+        /// The training classes.
+        known: String,
+    },
+    /// A row with more or fewer fields than the header.
+    #[error(
+        "'{name}', row {row} (line {line}): {found} fields, the header has {expected}; quote fields that contain the delimiter '{delimiter}'"
+    )]
+    Ragged {
+        /// The table.
+        name: String,
+        /// Data row, counted from 1.
+        row: u64,
+        /// Line of the file, counted from 1.
+        line: u64,
+        /// Fields found.
+        found: usize,
+        /// Fields expected.
+        expected: usize,
+        /// The delimiter in use.
+        delimiter: char,
+    },
+    /// Text that is not UTF-8.
+    #[error("'{name}', row {row}, byte {byte} of the file: not UTF-8 text; save the table as UTF-8")]
+    NotUtf8 {
+        /// The table.
+        name: String,
+        /// Data row, counted from 1; 0 is the header.
+        row: u64,
+        /// Offset of the first bad byte in the file, counted from 0.
+        byte: u64,
+    },
+    /// The table's text cannot be taken apart.
+    #[error("'{name}': {problem}")]
+    Table {
+        /// The table.
+        name: String,
+        /// What is wrong and what to do.
+        problem: String,
+    },
+    /// Two columns with one name.
+    #[error("'{name}': column '{column}' appears twice (columns {first} and {second}); rename one of them")]
+    DuplicateColumn {
+        /// The table.
+        name: String,
+        /// The name.
+        column: String,
+        /// Position of the first, counted from 1.
+        first: usize,
+        /// Position of the second, counted from 1.
+        second: usize,
+    },
+    /// The target column asked for does not exist.
+    #[error("'{name}' has no column '{column}'; did you mean '{nearest}'? Its columns are {columns}")]
+    NoTarget {
+        /// The table.
+        name: String,
+        /// The column asked for.
+        column: String,
+        /// The most similar name.
+        nearest: String,
+        /// All names.
+        columns: String,
+    },
+    /// New rows lack a column that was used in training.
+    #[error("'{name}' lacks the column '{column}', which the model was trained with; its columns are {columns}")]
+    NoColumn {
+        /// The table.
+        name: String,
+        /// The missing column.
+        column: String,
+        /// The columns there are.
+        columns: String,
+    },
+    /// All rows have the same target.
+    #[error(
+        "'{name}': target '{column}' is '{value}' in every row, there is nothing to learn; choose another with --target"
+    )]
+    ConstantTarget {
+        /// The table.
+        name: String,
+        /// The target.
+        column: String,
+        /// Its one value.
+        value: String,
+    },
+    /// One value cannot be used.
+    #[error("'{name}', row {row} (line {line}), column '{column}': '{value}' {problem}")]
+    Value {
+        /// The table.
+        name: String,
+        /// Data row, counted from 1.
+        row: u64,
+        /// Line of the file, counted from 1.
+        line: u64,
+        /// The column.
+        column: String,
+        /// The text of the field.
+        value: String,
+        /// What is wrong and what to do.
+        problem: &'static str,
+    },
+    /// Not enough rows or images to train on and to measure.
+    #[error("'{name}' has {rows} usable {unit}, at least {least} are needed to train, validate and test; add data")]
+    TooFewRows {
+        /// The data.
+        name: String,
+        /// Rows or images found.
+        rows: usize,
+        /// "row(s)" or "image(s)".
+        unit: &'static str,
+        /// The least number accepted.
+        least: usize,
+    },
+    /// A setting is outside its range or does not fit the data.
+    #[error("setting '{setting}': {problem}")]
+    Setting {
+        /// The setting.
+        setting: &'static str,
+        /// What is wrong and what to do.
+        problem: String,
+    },
+    /// The data cannot be split as asked.
+    #[error("cannot split the data: {problem}")]
+    Split {
+        /// The reason and what to do.
+        problem: String,
+    },
+    /// A saved preprocessor or split cannot be read.
+    #[error("{what} cannot be read: {problem}; it may be damaged")]
+    Damaged {
+        /// What was read.
+        what: &'static str,
+        /// The reason.
+        problem: String,
+    },
+    /// A saved preprocessor or split of a newer version.
+    #[error("{what} has version {found}, this program knows up to {known}; use a newer deepfit")]
+    NewerVersion {
+        /// What was read.
+        what: &'static str,
+        /// Its version.
+        found: u32,
+        /// The newest version known here.
+        known: u32,
+    },
+    /// A loader's worker ended without a result.
+    #[error("a data loading thread ended unexpectedly; please report this with the data's layout")]
+    WorkerEnded,
+}
+
+impl Error {
+    /// An input/output error with the path it happened at; a missing path has its own message.
+    pub(crate) fn io(path: &Path, source: std::io::Error) -> Error {
+        if source.kind() == std::io::ErrorKind::NotFound {
+            Error::NotFound { path: path.to_path_buf() }
+        } else {
+            Error::Io { path: path.to_path_buf(), source }
+        }
+    }
+}

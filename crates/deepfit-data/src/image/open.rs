@@ -1,0 +1,291 @@
+//! Opening a data set of images: layout, size, channels, unreadable files, duplicates, memory.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::container::Container;
+use super::layout::{ImageFile, arrange};
+use super::resample::{Window, resample};
+use super::scan::scan;
+use super::source::{self, ImageSource};
+use super::transform::Shape;
+use crate::dataset::{OpenOptions, Summary};
+use crate::error::{Error, Result};
+use crate::parallel;
+use crate::split::{Part, number_groups};
+
+/// Largest side chosen without being asked for.
+const LARGEST_SIDE: usize = 224;
+
+/// Images in classes, ready to be read.
+pub(crate) struct ImageSet {
+    pub(crate) containers: Arc<Vec<Container>>,
+    pub(crate) files: Arc<Vec<ImageFile>>,
+    pub(crate) classes: Vec<String>,
+    pub(crate) shape: Shape,
+    pub(crate) cache: Option<Arc<Vec<u8>>>,
+    /// Images with the same content share a number.
+    pub(crate) groups: Vec<u32>,
+}
+
+impl ImageSet {
+    /// What decoding everything at once leaves behind in the allocator: measured as about what one
+    /// thread needed, whatever their number.
+    pub(crate) fn opening_bytes(&self) -> usize {
+        if self.cache.is_some() { source::decode_scratch(&self.files) } else { 0 }
+    }
+
+    pub(crate) fn source(&self) -> ImageSource {
+        ImageSource::new(self.containers.clone(), self.files.clone(), self.shape, self.cache.clone(), true)
+    }
+}
+
+/// Opens class folders or a zip of them, with validation and test data of their own if given.
+pub(crate) fn open(path: &Path, options: &OpenOptions, summary: &mut Summary) -> Result<ImageSet> {
+    let mut containers = Vec::new();
+    let mut files: Vec<ImageFile> = Vec::new();
+    let mut classes: Option<Vec<String>> = None;
+    let extra = [(&options.validation, Part::Validation), (&options.test, Part::Test)];
+    let extra = extra.into_iter().filter_map(|(path, part)| path.as_deref().map(|path| (path, Some(part))));
+    for (path, part) in std::iter::once((path, None)).chain(extra) {
+        let (container, entries, hidden) = Container::open(path)?;
+        let found = scan(&container, entries, options.threads)?;
+        summary.ignored += hidden + found.others;
+        if found.images.is_empty() && found.broken.is_empty() {
+            return Err(Error::Layout { path: path.to_path_buf(), problem: "no images were found".into() });
+        }
+        let total = found.images.len() + found.broken.len();
+        check_unreadable(path, total, &found.broken)?;
+        summary.skipped.extend(found.broken);
+        let layout = arrange(path, found.images, classes.as_deref())?;
+        summary.ignored += layout.stray;
+        if layout.stray > 0 {
+            summary.notes.push(format!("{} images outside of the class folders are ignored", layout.stray));
+        }
+        let index = containers.len() as u16;
+        let own = layout.files.into_iter();
+        files.extend(own.map(|file| ImageFile { container: index, part: part.or(file.part), ..file }));
+        classes.get_or_insert(layout.classes);
+        containers.push(container);
+    }
+    files.shrink_to_fit();
+    let (height, width) = match options.image_size {
+        Some(side) if (4..=1024).contains(&side) => (side, side),
+        Some(side) => {
+            let problem = format!("{side} is outside of 4 to 1024 pixels");
+            return Err(Error::Setting { setting: "image_size", problem });
+        }
+        None => infer_size(&files),
+    };
+    let channels = match options.channels {
+        Some(channels @ (1 | 3)) => channels,
+        Some(other) => {
+            let problem = format!("{other} is neither 1 (grey) nor 3 (colour)");
+            return Err(Error::Setting { setting: "channels", problem });
+        }
+        None if files.iter().any(|file| file.header.colour) => 3,
+        None => 1,
+    };
+    let reader = Reader { containers: &containers, threads: options.threads };
+    let mut shape = Shape { height, width, channels };
+    let mut cache = None;
+    if files.len().saturating_mul(shape.bytes()) <= options.cache_bytes {
+        if channels == 3 && options.channels.is_none() && reader.sample_is_grey(&files) {
+            shape.channels = 1;
+        }
+        let grey_only = shape.channels == 1 && options.channels.is_none();
+        let mut decoded = match reader.read_all(&files, shape, grey_only)? {
+            Some(decoded) => decoded,
+            // A few images in colour among grey ones.
+            None => {
+                shape.channels = 3;
+                reader.read_all(&files, shape, false)?.unwrap_or_default()
+            }
+        };
+        remove_broken(path, &mut files, &mut decoded, shape, summary)?;
+        cache = Some(decoded.pixels);
+    }
+    let groups = match &cache {
+        Some(pixels) => number_groups(pixels.chunks_exact(shape.bytes()).map(xxh3_64)),
+        None => reader.duplicate_files(&files)?,
+    };
+    let classes = classes.unwrap_or_default();
+    check_classes(path, &classes, &files, summary)?;
+    Ok(ImageSet {
+        containers: Arc::new(containers),
+        files: Arc::new(files),
+        classes,
+        shape,
+        cache: cache.map(Arc::new),
+        groups,
+    })
+}
+
+/// Some unreadable images are skipped, more than one in ten are an error.
+fn check_unreadable(path: &Path, total: usize, broken: &[(String, String)]) -> Result<()> {
+    match broken.first() {
+        Some((first, reason)) if broken.len() * 10 > total => Err(Error::Unreadable {
+            path: path.to_path_buf(),
+            count: broken.len(),
+            total,
+            first: first.clone(),
+            reason: reason.clone(),
+        }),
+        _ => Ok(()),
+    }
+}
+
+/// Every class must have training images left.
+fn check_classes(path: &Path, classes: &[String], files: &[ImageFile], summary: &mut Summary) -> Result<()> {
+    let mut counts = vec![0usize; classes.len()];
+    for file in files.iter().filter(|file| matches!(file.part, None | Some(Part::Train))) {
+        counts[file.class as usize] += 1;
+    }
+    if let Some(empty) = counts.iter().position(|&count| count == 0) {
+        let problem = format!("none of the images of class '{}' can be read", classes[empty]);
+        return Err(Error::Layout { path: path.to_path_buf(), problem });
+    }
+    summary.class_counts = counts;
+    Ok(())
+}
+
+/// The size all images have, or a square from the median of their shorter sides.
+fn infer_size(files: &[ImageFile]) -> (usize, usize) {
+    let first = (files[0].header.height, files[0].header.width);
+    let same = files.iter().all(|file| (file.header.height, file.header.width) == first);
+    if same && first.0.max(first.1) <= LARGEST_SIDE {
+        return first;
+    }
+    let mut sides: Vec<usize> = files.iter().map(|file| file.header.height.min(file.header.width)).collect();
+    let middle = sides.len() / 2;
+    let median = *sides.select_nth_unstable(middle).1;
+    // Multiples of 8 survive three halvings without a remainder.
+    let side = if median < 8 { median } else { median / 8 * 8 }.min(LARGEST_SIDE);
+    (side, side)
+}
+
+fn remove_broken(
+    path: &Path,
+    files: &mut Vec<ImageFile>,
+    decoded: &mut Decoded,
+    shape: Shape,
+    summary: &mut Summary,
+) -> Result<()> {
+    let Decoded { pixels, broken } = decoded;
+    if broken.is_empty() {
+        return Ok(());
+    }
+    let total = files.len() + summary.skipped.len();
+    let mut reasons: HashMap<usize, String> = broken.drain(..).collect();
+    let bytes = shape.bytes();
+    let (mut index, mut kept) = (0, 0);
+    files.retain(|file| {
+        let broken = reasons.remove(&index);
+        if broken.is_none() {
+            pixels.copy_within(index * bytes..(index + 1) * bytes, kept * bytes);
+            kept += 1;
+        }
+        index += 1;
+        let keep = broken.is_none();
+        summary.skipped.extend(broken.map(|reason| (file.entry.name.clone(), reason)));
+        keep
+    });
+    pixels.truncate(kept * bytes);
+    pixels.shrink_to_fit();
+    summary.skipped.sort();
+    check_unreadable(path, total, &summary.skipped)
+}
+
+/// All images at their final size.
+#[derive(Default)]
+struct Decoded {
+    pixels: Vec<u8>,
+    /// Those that cannot be decoded, with the reason; their pixels are black.
+    broken: Vec<(usize, String)>,
+}
+
+struct Reader<'a> {
+    containers: &'a [Container],
+
+    threads: usize,
+}
+
+impl Reader<'_> {
+    fn container(&self, file: &ImageFile) -> &Container {
+        &self.containers[usize::from(file.container)]
+    }
+
+    /// Whether up to 64 images spread over the set have grey pixels only, though stored in colour.
+    fn sample_is_grey(&self, files: &[ImageFile]) -> bool {
+        let step = files.len().div_ceil(64);
+        let mut bytes = Vec::new();
+        files.iter().step_by(step).all(|file| {
+            !file.header.colour
+                || source::load(self.container(file), file, 3, &mut bytes).map_or(true, |image| is_grey(&image.data))
+        })
+    }
+
+    /// Decodes everything at its final size. With `verify_grey`, `None` if an image is not grey.
+    fn read_all(&self, files: &[ImageFile], shape: Shape, verify_grey: bool) -> Result<Option<Decoded>> {
+        let mut pixels = vec![0u8; files.len() * shape.bytes()];
+        let targets: Vec<Mutex<&mut [u8]>> = pixels.chunks_exact_mut(shape.bytes()).map(Mutex::new).collect();
+        let results = parallel::map(files.len(), self.threads, Vec::new, |bytes, i| -> Result<bool> {
+            let file = &files[i];
+            let check = verify_grey && file.header.colour;
+            let mut image = source::load(self.container(file), file, if check { 3 } else { shape.channels }, bytes)?;
+            if check {
+                if !is_grey(&image.data) {
+                    return Ok(false);
+                }
+                image.data = image.data.chunks_exact(3).map(|pixel| pixel[0]).collect();
+                image.channels = 1;
+            }
+            let mut target = targets[i].lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+            let window = Window::centred(&image, shape.height, shape.width);
+            resample(&image, window, shape.height, shape.width, &mut target);
+            Ok(true)
+        });
+        drop(targets);
+        let mut broken = Vec::new();
+        for (i, result) in results.into_iter().enumerate() {
+            match result {
+                Ok(true) => {}
+                Ok(false) => return Ok(None),
+                Err(Error::Image { reason, .. }) => broken.push((i, reason)),
+                Err(other) => return Err(other),
+            }
+        }
+        Ok(Some(Decoded { pixels, broken }))
+    }
+
+    /// Groups files of equal content. Only those that share their length with another are read.
+    fn duplicate_files(&self, files: &[ImageFile]) -> Result<Vec<u32>> {
+        let mut lengths: HashMap<u64, u32> = HashMap::new();
+        for file in files {
+            *lengths.entry(file.entry.size).or_insert(0) += 1;
+        }
+        let hashes = parallel::map(files.len(), self.threads, Vec::new, |bytes, i| -> Result<u64> {
+            let file = &files[i];
+            // Alone of its length: the name stands for the content.
+            let own = xxh3_64(file.entry.name.as_bytes());
+            if lengths[&file.entry.size] == 1 {
+                return Ok(own);
+            }
+            match self.container(file).read(&file.entry, u64::MAX, bytes) {
+                Ok(()) => Ok(xxh3_64(bytes)),
+                // Unreadable now, unreadable later: it is then left out of its batch.
+                Err(Error::Image { .. }) => Ok(own),
+                Err(other) => Err(other),
+            }
+        });
+        let hashes: Vec<u64> = hashes.into_iter().collect::<Result<_>>()?;
+        Ok(number_groups(hashes.into_iter()))
+    }
+}
+
+fn is_grey(data: &[u8]) -> bool {
+    data.chunks_exact(3).all(|pixel| pixel[0] == pixel[1] && pixel[1] == pixel[2])
+}

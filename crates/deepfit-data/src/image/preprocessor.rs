@@ -1,0 +1,133 @@
+//! What a trained image model needs to read new images: size, channels and classes.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::container::Container;
+use super::layout::{ImageFile, arrange};
+use super::scan::scan;
+use super::source::{self, ImageSource};
+use super::transform::Shape;
+use crate::batch::Slot;
+use crate::dataset::{Opened, Task};
+use crate::error::{Error, Result};
+use crate::split::Part;
+
+/// How images become the network's input: decoded upright with alpha on white, resized with a cubic
+/// filter so that the shorter side fits, cropped in the centre. Values stay 0 to 255.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ImagePreprocessor {
+    /// Version of this format.
+    pub version: u32,
+    /// Height of the input in pixels.
+    pub height: usize,
+    /// Width of the input in pixels.
+    pub width: usize,
+    /// 1 (grey) or 3 (red, green, blue).
+    pub channels: usize,
+    /// The task, with the class names in the order of the network's outputs.
+    pub task: Task,
+}
+
+impl ImagePreprocessor {
+    /// The newest version of the format.
+    pub const VERSION: u32 = 1;
+
+    /// Whether all values are in range; a damaged file must not lead to a panic later.
+    pub(crate) fn is_sound(&self) -> bool {
+        let sides = (1..=4096).contains(&self.height) && (1..=4096).contains(&self.width);
+        sides && matches!(self.channels, 1 | 3) && self.task != Task::Regression
+    }
+
+    pub(crate) fn shape(&self) -> Shape {
+        Shape { height: self.height, width: self.width, channels: self.channels }
+    }
+
+    /// The input slot `image`: `[height, width, channels]`, `U8`.
+    pub fn slots(&self) -> Vec<Slot> {
+        vec![source::slot(self.shape())]
+    }
+
+    /// Opens class folders (or a zip of them) whose classes are among the model's.
+    ///
+    /// # Errors
+    /// As for [`open`](crate::open), and for a class that the model does not know.
+    pub fn open_labelled(&self, path: &Path, threads: usize) -> Result<Opened> {
+        let (container, entries, _) = Container::open(path)?;
+        let found = scan(&container, entries, threads)?;
+        if found.images.is_empty() && found.broken.is_empty() {
+            return Err(Error::Layout { path: path.to_path_buf(), problem: "no images were found".into() });
+        }
+        let classes = match &self.task {
+            Task::Classification { classes } => classes.as_slice(),
+            Task::Regression => &[],
+        };
+        let layout = arrange(path, found.images, Some(classes))?;
+        let parts: Vec<Option<Part>> = layout.files.iter().map(|file| file.part).collect();
+        let names = layout.files.iter().map(|file| file.entry.name.clone()).collect();
+        let source = ImageSource::new(Arc::new(vec![container]), Arc::new(layout.files), self.shape(), None, true);
+        Ok(Opened::new(Arc::new(source), names, found.broken, &parts))
+    }
+
+    /// Opens images without labels: files, folders with everything below them, zip archives.
+    ///
+    /// Files that turn out unreadable are listed in [`Opened::failed`], or in a batch's failures if only
+    /// decoding shows it.
+    ///
+    /// # Errors
+    /// If a path does not exist, or nothing readable is left.
+    pub fn open_inputs(&self, inputs: &[PathBuf], threads: usize) -> Result<Opened> {
+        let (mut files, mut names, mut failed) = (Vec::new(), Vec::new(), Vec::new());
+        // Files named one by one share the first container.
+        let mut containers = vec![Container::Folder(PathBuf::new())];
+        for input in inputs {
+            let metadata = std::fs::metadata(input).map_err(|source| Error::io(input, source))?;
+            let archive = !metadata.is_dir() && begins_as_zip(input)?;
+            let many = metadata.is_dir() || archive;
+            let (container, entries) = if many {
+                let (container, entries, _) = Container::open(input)?;
+                (container, entries)
+            } else {
+                Container::files(std::slice::from_ref(input))?
+            };
+            let Ok(index) = u16::try_from(if many { containers.len() } else { 0 }) else {
+                let problem = "more than 65,535 folders; give one folder that holds them".to_string();
+                return Err(Error::Setting { setting: "inputs", problem });
+            };
+            let full =
+                |name: &str| if many { input.join(name).to_string_lossy().into_owned() } else { name.to_string() };
+            let count = entries.len();
+            let found = scan(&container, entries, threads)?;
+            if !many && count > 0 && found.images.is_empty() && found.broken.is_empty() {
+                failed.push((input.to_string_lossy().into_owned(), "the content is not an image".to_string()));
+            }
+            failed.extend(found.broken.into_iter().map(|(name, reason)| (full(&name), reason)));
+            for (entry, header) in found.images {
+                names.push(full(&entry.name));
+                files.push(ImageFile { entry, header, class: 0, part: None, container: index });
+            }
+            if many {
+                containers.push(container);
+            }
+        }
+        if files.is_empty() {
+            let path = inputs.first().cloned().unwrap_or_default();
+            return match failed.into_iter().next() {
+                Some((name, reason)) => Err(Error::Image { name, reason }),
+                None => Err(Error::Layout { path, problem: "no images were found".into() }),
+            };
+        }
+        let source = ImageSource::new(Arc::new(containers), Arc::new(files), self.shape(), None, false);
+        Ok(Opened::new(Arc::new(source), names, failed, &[]))
+    }
+}
+
+fn begins_as_zip(path: &Path) -> Result<bool> {
+    use std::io::Read;
+    let mut head = Vec::new();
+    let file = std::fs::File::open(path).map_err(|source| Error::io(path, source))?;
+    file.take(4).read_to_end(&mut head).map_err(|source| Error::io(path, source))?;
+    Ok(super::looks_like_zip(&head))
+}

@@ -1,0 +1,227 @@
+//! Batches of images, from memory when all fit and from their files otherwise.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use super::augment::Augment;
+use super::container::Container;
+use super::decode::{self, Pixels, Refusal};
+use super::layout::ImageFile;
+use super::resample::{Window, resample};
+use super::transform::{self, Shape};
+use super::{mix, transform::random_crop};
+use crate::batch::{Array, Batch, DType, Failure, Slot};
+use crate::error::{Error, Result};
+use crate::memory::heap_bytes;
+use crate::rng::{Purpose, Rng};
+use crate::source::{Pass, Source};
+
+/// Images of a shape with their classes.
+pub(crate) struct ImageSource {
+    pub(crate) containers: Arc<Vec<Container>>,
+    pub(crate) files: Arc<Vec<ImageFile>>,
+    pub(crate) shape: Shape,
+    /// All images at their final size, if they fit into the bound.
+    pub(crate) cache: Option<Arc<Vec<u8>>>,
+    pub(crate) labelled: bool,
+    slots: Vec<Slot>,
+    /// Images that turned out unreadable, by row.
+    failed: Mutex<BTreeMap<u32, String>>,
+}
+
+/// Buffers one thread reuses for all images of a batch.
+#[derive(Default)]
+pub(crate) struct Work {
+    bytes: Vec<u8>,
+    copy: Vec<u8>,
+}
+
+/// The input slot of images.
+pub(crate) fn slot(shape: Shape) -> Slot {
+    Slot {
+        name: "image".into(),
+        shape: vec![shape.height, shape.width, shape.channels],
+        dtype: DType::U8,
+        cardinalities: Vec::new(),
+    }
+}
+
+/// Reads and decodes one file.
+///
+/// # Errors
+/// [`Error::Image`] if this file cannot be read, [`Error::Archive`] if the whole archive must not be.
+pub(crate) fn load(container: &Container, file: &ImageFile, channels: usize, bytes: &mut Vec<u8>) -> Result<Pixels> {
+    container.read(&file.entry, u64::MAX, bytes)?;
+    decode::decode(bytes, channels).map_err(|refusal| {
+        let reason = match refusal {
+            Refusal::NotAnImage => "the content is not an image".to_string(),
+            Refusal::Broken(reason) => reason,
+        };
+        Error::Image { name: file.entry.name.clone(), reason }
+    })
+}
+
+impl ImageSource {
+    pub(crate) fn new(
+        containers: Arc<Vec<Container>>,
+        files: Arc<Vec<ImageFile>>,
+        shape: Shape,
+        cache: Option<Arc<Vec<u8>>>,
+        labelled: bool,
+    ) -> ImageSource {
+        let slots = vec![slot(shape)];
+        ImageSource { containers, files, shape, cache, labelled, slots, failed: Mutex::default() }
+    }
+
+    /// Writes the image of `row` to `out`, augmented if an [`Augment`] and its random numbers are given.
+    fn sample(&self, row: u32, vary: Option<(&Augment, Rng)>, work: &mut Work, out: &mut [u8]) -> Result<()> {
+        let shape = self.shape;
+        let file = &self.files[row as usize];
+        let (augment, mut rng) = match vary {
+            Some((augment, rng)) => (Some(augment), rng),
+            None => (None, Rng::new(0, Purpose::Augment, 0, 0)),
+        };
+        let crop = augment.map_or(0.0, |augment| augment.crop);
+        if let (Some(cache), false) = (&self.cache, crop > 0.0) {
+            out.copy_from_slice(&cache[row as usize * shape.bytes()..][..shape.bytes()]);
+        } else {
+            let image = match &self.cache {
+                Some(cache) => {
+                    let data = cache[row as usize * shape.bytes()..][..shape.bytes()].to_vec();
+                    Pixels { width: shape.width, height: shape.height, channels: shape.channels, data }
+                }
+                None => load(&self.containers[usize::from(file.container)], file, shape.channels, &mut work.bytes)?,
+            };
+            let window = if crop > 0.0 {
+                random_crop(&image, shape, crop, &mut rng)
+            } else {
+                Window::centred(&image, shape.height, shape.width)
+            };
+            resample(&image, window, shape.height, shape.width, out);
+        }
+        if let Some(augment) = augment {
+            transform::move_about(out, shape, augment, &mut work.copy, &mut rng);
+            transform::colour(out, shape, augment, &mut rng);
+        }
+        Ok(())
+    }
+
+    /// As [`sample`](Self::sample), remembering what cannot be read. `Ok(false)` says that it cannot.
+    fn try_sample(&self, row: u32, pass: Pass<'_>, work: &mut Work, out: &mut Batch, position: usize) -> Result<bool> {
+        let lock = || self.failed.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let name = || self.files[row as usize].entry.name.clone();
+        let known = lock().get(&row).cloned();
+        let result = match known {
+            Some(reason) => Err(Error::Image { name: name(), reason }),
+            None => {
+                let vary = match pass {
+                    Pass::Evaluate => None,
+                    Pass::Train { seed, epoch, augment } => {
+                        Some((augment, Rng::new(seed, Purpose::Augment, epoch, row)))
+                    }
+                };
+                let Array::U8(pixels) = &mut out.inputs[0] else { unreachable!("reset made a pixel array") };
+                let bytes = self.shape.bytes();
+                pixels.resize((position + 1) * bytes, 0);
+                self.sample(row, vary, work, &mut pixels[position * bytes..])
+            }
+        };
+        let reason = match result {
+            Ok(()) => return Ok(true),
+            Err(Error::Image { reason, .. }) => reason,
+            Err(other) => return Err(other),
+        };
+        let mut failed = lock();
+        failed.insert(row, reason.clone());
+        let count = failed.len();
+        drop(failed);
+        if self.labelled && count * 10 > self.files.len() {
+            return Err(self.too_many(count, name(), reason));
+        }
+        if !out.failures.iter().any(|failure| failure.row == row) {
+            out.failures.push(Failure { row, name: name(), reason });
+        }
+        Ok(false)
+    }
+
+    fn too_many(&self, count: usize, first: String, reason: String) -> Error {
+        let path = self.containers[0].path().to_path_buf();
+        Error::Unreadable { path, count, total: self.files.len(), first, reason }
+    }
+}
+
+impl Source for ImageSource {
+    fn len(&self) -> usize {
+        self.files.len()
+    }
+
+    fn slots(&self) -> &[Slot] {
+        &self.slots
+    }
+
+    fn target_dtype(&self) -> DType {
+        DType::I32
+    }
+
+    fn has_targets(&self) -> bool {
+        self.labelled
+    }
+
+    fn fill(&self, rows: &[u32], pass: Pass<'_>, out: &mut Batch) -> Result<()> {
+        out.reset(&self.slots, DType::I32, rows.len());
+        let mut work = Work::default();
+        let mut used = Vec::with_capacity(rows.len());
+        for (i, &row) in rows.iter().enumerate() {
+            // Another row of the same batch stands in for an unreadable one: it is certainly a training row.
+            let candidates = if matches!(pass, Pass::Train { .. }) { rows.len() } else { 1 };
+            for step in 0..candidates {
+                let row = if step == 0 { row } else { rows[(i + step) % rows.len()] };
+                if self.try_sample(row, pass, &mut work, out, used.len())? {
+                    used.push(row);
+                    break;
+                }
+            }
+        }
+        let class = |row: u32| if self.labelled { self.files[row as usize].class as i32 } else { 0 };
+        let Array::I32(targets) = &mut out.targets else { unreachable!("reset made an index array") };
+        targets.extend(used.iter().map(|&row| class(row)));
+        out.rows.extend_from_slice(&used);
+        out.truncate(&self.slots, used.len());
+        if let (Pass::Train { seed, epoch, augment }, Some(&first)) = (pass, rows.first()) {
+            if used.is_empty() {
+                let failure = &out.failures[0];
+                return Err(self.too_many(out.failures.len(), failure.name.clone(), failure.reason.clone()));
+            }
+            let (Array::U8(pixels), Array::I32(classes)) = (&mut out.inputs[0], &out.targets) else {
+                unreachable!("reset made these arrays")
+            };
+            out.mix = mix::blend(pixels, self.shape, classes, augment, mix::numbers(seed, epoch, first));
+        }
+        Ok(())
+    }
+
+    fn resident_bytes(&self) -> usize {
+        let names: usize = self.files.iter().map(|file| heap_bytes(file.entry.name.capacity())).sum();
+        let containers: usize = self.containers.iter().map(Container::resident_bytes).sum();
+        names
+            + self.files.capacity() * size_of::<ImageFile>()
+            + containers
+            + self.cache.as_ref().map_or(0, |cache| cache.capacity())
+    }
+
+    fn scratch_bytes(&self) -> usize {
+        let bytes = self.shape.bytes();
+        if self.cache.is_some() {
+            // A copy for moves, and one for crops.
+            return 2 * bytes;
+        }
+        decode_scratch(&self.files) + bytes
+    }
+}
+
+/// Most memory decoding any of the files takes: the file itself (twice for JPEG, whose decoder copies
+/// it) and its pixels.
+pub(crate) fn decode_scratch(files: &[ImageFile]) -> usize {
+    let of = |file: &ImageFile| 2 * file.entry.size as usize + file.header.decode_bytes;
+    files.iter().map(of).max().unwrap_or(0)
+}

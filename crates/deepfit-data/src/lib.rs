@@ -1,0 +1,46 @@
+//! Data for deepfit: folders of images and tables, read, checked, split, augmented and batched.
+//!
+//! ```no_run
+//! use deepfit_data::{Loader, LoaderOptions, OpenOptions, SplitOptions, open};
+//!
+//! # fn main() -> deepfit_data::Result<()> {
+//! let data = open("pictures.zip".as_ref(), &OpenOptions::default())?;
+//! data.describe().iter().for_each(|line| println!("{line}"));
+//! let split = data.split(&SplitOptions::seeded(1))?;
+//! let prepared = data.prepare(&split.train)?;
+//! let options = LoaderOptions::train(64, 1, 1, data.default_augment(), 30);
+//! let mut loader = Loader::new(prepared.source, split.train, options)?;
+//! while let Some(batch) = loader.next()? {
+//!     println!("epoch {} step {}: {} samples", batch.epoch, batch.step, batch.len);
+//! }
+//! # Ok(()) }
+//! ```
+//!
+//! Everything random is a function of (seed, epoch, row): see [`Loader`].
+
+mod batch;
+mod dataset;
+mod describe;
+mod error;
+mod image;
+mod loader;
+mod memory;
+mod parallel;
+mod preprocessor;
+mod rng;
+mod source;
+mod split;
+mod table;
+
+pub use batch::{Array, Batch, DType, Failure, Mix, Slot};
+pub use dataset::{Dataset, MIN_ROWS, OpenOptions, Opened, Prepared, Summary, Task, TaskKind, open};
+pub use error::{Error, Result};
+pub use image::{Augment, Border, ImagePreprocessor};
+pub use loader::{LoadedBatch, Loader, LoaderOptions};
+pub use preprocessor::Preprocessor;
+pub use source::{Pass, Source};
+pub use split::{Part, RowId, SavedSplit, Split, SplitOptions};
+pub use table::{
+    ColumnKind, ColumnSpec, DateForm, Encoding, Facet, MISSING_INDEX, Scale, Scaling, TablePreprocessor, TargetScale,
+    UNKNOWN_INDEX, nearest,
+};

@@ -1,0 +1,137 @@
+//! What is saved with a model so that new data is prepared as its training data was.
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::batch::Slot;
+use crate::dataset::{Opened, Task};
+use crate::error::{Error, Result};
+use crate::image::ImagePreprocessor;
+use crate::table::{TablePreprocessor, TargetScale};
+
+/// Prepares new data as the training data was; saved as JSON.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "input", rename_all = "snake_case")]
+pub enum Preprocessor {
+    /// Of images.
+    Image(ImagePreprocessor),
+    /// Of table rows.
+    Table(#[serde(with = "shared")] Arc<TablePreprocessor>),
+}
+
+/// A shared value is saved as the value itself.
+mod shared {
+    use super::{Arc, TablePreprocessor};
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(value: &Arc<TablePreprocessor>, to: S) -> Result<S::Ok, S::Error> {
+        value.as_ref().serialize(to)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Arc<TablePreprocessor>, D::Error> {
+        TablePreprocessor::deserialize(from).map(Arc::new)
+    }
+}
+
+impl Preprocessor {
+    /// The task, with class names.
+    pub fn task(&self) -> &Task {
+        match self {
+            Preprocessor::Image(image) => &image.task,
+            Preprocessor::Table(table) => &table.task,
+        }
+    }
+
+    /// The network's inputs.
+    pub fn slots(&self) -> Vec<Slot> {
+        match self {
+            Preprocessor::Image(image) => image.slots(),
+            Preprocessor::Table(table) => table.slots(),
+        }
+    }
+
+    /// Standardisation of a regression target.
+    pub fn target_scale(&self) -> Option<TargetScale> {
+        match self {
+            Preprocessor::Image(_) => None,
+            Preprocessor::Table(table) => table.target_scale,
+        }
+    }
+
+    /// As JSON text, ending in a line break. Numbers are written so that they are read back exactly.
+    pub fn to_json(&self) -> String {
+        // Plain structs of numbers and text cannot fail to be written.
+        let mut text = serde_json::to_string_pretty(self).unwrap_or_default();
+        text.push('\n');
+        text
+    }
+
+    /// From JSON text.
+    ///
+    /// # Errors
+    /// If the text is damaged or of a newer version.
+    pub fn from_json(text: &str) -> Result<Preprocessor> {
+        let what = "the saved preprocessor";
+        let damaged = |problem: serde_json::Error| Error::Damaged { what, problem: problem.to_string() };
+        let value: serde_json::Value = serde_json::from_str(text).map_err(damaged)?;
+        let known = ImagePreprocessor::VERSION.max(TablePreprocessor::VERSION);
+        // The version is looked at first: a newer format may not even be readable.
+        if let Some(found) = value.get("version").and_then(serde_json::Value::as_u64)
+            && found > u64::from(known)
+        {
+            return Err(Error::NewerVersion { what, found: found as u32, known });
+        }
+        let preprocessor = serde_json::from_value(value).map_err(damaged)?;
+        let sound = match &preprocessor {
+            Preprocessor::Image(image) => image.is_sound(),
+            Preprocessor::Table(table) => table.is_sound(),
+        };
+        if sound { Ok(preprocessor) } else { Err(Error::Damaged { what, problem: "a value is out of range".into() }) }
+    }
+
+    /// Opens labelled data to evaluate the model on.
+    ///
+    /// # Errors
+    /// As for [`open`](crate::open); also for classes or columns that do not fit the model.
+    pub fn open_labelled(&self, path: &Path, threads: usize) -> Result<Opened> {
+        match self {
+            Preprocessor::Image(image) => image.open_labelled(path, threads),
+            Preprocessor::Table(table) => table.open_labelled(path),
+        }
+    }
+
+    /// Opens data without labels: image files, folders and archives, or one table.
+    ///
+    /// # Errors
+    /// If a path cannot be read, or a column the model uses is missing.
+    pub fn open_inputs(&self, inputs: &[PathBuf], threads: usize) -> Result<Opened> {
+        match self {
+            Preprocessor::Image(image) => image.open_inputs(inputs, threads),
+            Preprocessor::Table(table) => {
+                let [path] = inputs else {
+                    let problem = format!("{} tables were given; give one at a time", inputs.len());
+                    return Err(Error::Setting { setting: "inputs", problem });
+                };
+                let file = std::fs::File::open(path).map_err(|source| Error::io(path, source))?;
+                table.read_inputs(file, &path.to_string_lossy())
+            }
+        }
+    }
+
+    /// Reads table rows without target from any reader; `name` stands for it in messages.
+    ///
+    /// # Errors
+    /// If the model takes images, or a column it uses is missing.
+    pub fn read_inputs(&self, reader: impl Read, name: &str) -> Result<Opened> {
+        match self {
+            Preprocessor::Table(table) => table.read_inputs(reader, name),
+            Preprocessor::Image(_) => {
+                let problem = "this model takes images; give their files or a folder".to_string();
+                Err(Error::Setting { setting: "inputs", problem })
+            }
+        }
+    }
+}

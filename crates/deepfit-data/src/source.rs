@@ -1,0 +1,60 @@
+//! The seam between data and training: rows in, batches out.
+
+use crate::batch::{Batch, DType, Slot};
+use crate::error::Result;
+use crate::image::augment::Augment;
+
+/// What a batch is prepared for.
+#[derive(Clone, Copy, Debug)]
+pub enum Pass<'a> {
+    /// Samples as they are.
+    Evaluate,
+    /// Samples augmented by a function of (seed, epoch, row) alone.
+    Train {
+        /// Seed of the run.
+        seed: u64,
+        /// Epoch, counted from 0.
+        epoch: u32,
+        /// What may be changed, and how much.
+        augment: &'a Augment,
+    },
+}
+
+/// Rows that can be turned into batches, from many threads at once.
+pub trait Source: Send + Sync {
+    /// Number of rows; rows are numbered from 0.
+    fn len(&self) -> usize;
+
+    /// Whether there are no rows.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The inputs of a batch, in the order of [`Batch::inputs`].
+    fn slots(&self) -> &[Slot];
+
+    /// `I32` for class ids, `F32` for regression values.
+    fn target_dtype(&self) -> DType;
+
+    /// Whether targets are known (they are not when new rows are predicted).
+    fn has_targets(&self) -> bool;
+
+    /// Replaces `out` with the samples of `rows`, in that order.
+    ///
+    /// # Errors
+    /// When none of the rows, or too large a part of all rows seen so far, can be read.
+    fn fill(&self, rows: &[u32], pass: Pass<'_>, out: &mut Batch) -> Result<()>;
+
+    /// Bytes the source holds as long as it lives.
+    fn resident_bytes(&self) -> usize;
+
+    /// Bytes one thread needs beside its batch while it fills it.
+    fn scratch_bytes(&self) -> usize;
+
+    /// Bytes of a batch of `batch` rows.
+    fn batch_bytes(&self, batch: usize) -> usize {
+        let sample: usize = self.slots().iter().map(Slot::bytes).sum();
+        // Target, row number, and the two numbers of a mixed label.
+        batch * (sample + 4 + 4 + 8)
+    }
+}

@@ -1,0 +1,326 @@
+//! Training, validation and test rows: stratified, seeded, and never with identical inputs on two sides.
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+use crate::rng::{Purpose, Rng};
+
+/// The part a row belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Part {
+    /// Learned from.
+    Train,
+    /// Looked at to decide when to stop and what to keep.
+    Validation,
+    /// Looked at once, at the end.
+    Test,
+}
+
+/// How the data is divided, where it does not say so itself.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SplitOptions {
+    /// Seed of the split.
+    pub seed: u64,
+    /// Part of the rows for validation, 0 to 0.5 (default 0.1).
+    pub validation: f64,
+    /// Part of the rows for the test, 0 to 0.5 (default 0.2).
+    pub test: f64,
+}
+
+impl Default for SplitOptions {
+    fn default() -> Self {
+        SplitOptions { seed: 1, validation: 0.1, test: 0.2 }
+    }
+}
+
+impl SplitOptions {
+    /// 70/10/20 with a seed.
+    pub fn seeded(seed: u64) -> SplitOptions {
+        SplitOptions { seed, ..SplitOptions::default() }
+    }
+}
+
+/// Rows of each part, in increasing order.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Split {
+    /// Rows to learn from.
+    pub train: Vec<u32>,
+    /// Rows to decide by.
+    pub validation: Vec<u32>,
+    /// Rows to measure with.
+    pub test: Vec<u32>,
+    /// What a reader should know about this split, one sentence each.
+    pub notes: Vec<String>,
+}
+
+/// Where a row comes from, as a person or a script finds it again.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum RowId {
+    /// Data row of the table, counted from 0.
+    Row(u64),
+    /// Path of the image relative to the folder or archive.
+    Path(String),
+}
+
+/// A split by row ids, to be saved with a run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SavedSplit {
+    /// Version of this format.
+    pub version: u32,
+    /// Rows to learn from.
+    pub train: Vec<RowId>,
+    /// Rows to decide by; rows of the validation data if that is a file of its own.
+    pub validation: Vec<RowId>,
+    /// Rows to measure with; rows of the test data if that is a file of its own.
+    pub test: Vec<RowId>,
+}
+
+impl SavedSplit {
+    /// The newest version of the format.
+    pub const VERSION: u32 = 1;
+}
+
+/// What a split is made from.
+pub(crate) struct Rows<'a> {
+    /// Stratum of each row: its class, or the quantile bin of its value.
+    pub(crate) strata: &'a [u32],
+    /// Rows with identical inputs share a group.
+    pub(crate) groups: &'a [u32],
+    /// Parts the data itself gives; empty if none.
+    pub(crate) parts: &'a [Option<Part>],
+}
+
+/// Rows with the same inputs, which stay together: a range of [`Groups::rows`].
+#[derive(Clone, Copy)]
+struct Group {
+    stratum: u32,
+    begin: u32,
+    len: u32,
+}
+
+/// Some rows, sorted so that those of a group are neighbours.
+struct Groups {
+    rows: Vec<u32>,
+    groups: Vec<Group>,
+}
+
+impl Groups {
+    fn new(mut rows: Vec<u32>, data: &Rows<'_>) -> Groups {
+        rows.sort_unstable_by_key(|&row| (data.groups[row as usize], row));
+        let mut groups: Vec<Group> = Vec::new();
+        let mut last = None;
+        for (i, &row) in rows.iter().enumerate() {
+            let group = data.groups[row as usize];
+            if last == Some(group) {
+                let end = groups.len() - 1;
+                groups[end].len += 1;
+            } else {
+                groups.push(Group { stratum: data.strata[row as usize], begin: i as u32, len: 1 });
+            }
+            last = Some(group);
+        }
+        Groups { rows, groups }
+    }
+
+    fn of(&self, group: Group) -> &[u32] {
+        &self.rows[group.begin as usize..][..group.len as usize]
+    }
+
+    /// The rows of some groups, in increasing order.
+    fn rows_of(&self, groups: &[Group]) -> Vec<u32> {
+        let mut rows: Vec<u32> = groups.iter().flat_map(|&group| self.of(group)).copied().collect();
+        rows.sort_unstable();
+        rows
+    }
+
+    /// Brings the groups into a random order within each stratum, and the strata one after the other.
+    fn shuffle_by_stratum(&mut self, rng: &mut Rng) {
+        rng.shuffle(&mut self.groups);
+        self.groups.sort_by_key(|group| group.stratum);
+    }
+}
+
+/// Takes about `fractions` of the rows of each stratum, in whole groups; returns the rows taken and those left.
+///
+/// What rounding takes from one stratum is carried to the next, so the total is right even if every
+/// stratum is small. At least one group of each stratum is left.
+fn take(pool: &mut Groups, fractions: [f64; 2], rng: &mut Rng) -> ([Vec<u32>; 2], Vec<u32>) {
+    pool.shuffle_by_stratum(rng);
+    let mut taken = [Vec::new(), Vec::new()];
+    let mut left = Vec::new();
+    let mut carry = [0.0; 2];
+    for stratum in pool.groups.chunk_by(|a, b| a.stratum == b.stratum) {
+        let rows: u32 = stratum.iter().map(|group| group.len).sum();
+        for (carry, fraction) in carry.iter_mut().zip(fractions) {
+            *carry += fraction * f64::from(rows);
+        }
+        let mut untouched = stratum.len();
+        for &group in stratum {
+            let size = f64::from(group.len);
+            // A group is taken if that brings the count nearer to what is wanted.
+            let fits = |carry: &f64| untouched > 1 && *carry >= 0.5 && size <= 2.0 * carry;
+            match carry.iter().position(fits) {
+                Some(part) => {
+                    carry[part] -= size;
+                    taken[part].push(group);
+                    untouched -= 1;
+                }
+                None => left.push(group),
+            }
+        }
+        // Strata of one example, or of one large group, must not be made up for by the next.
+        carry = carry.map(|carry| carry.min(1.0));
+    }
+    (taken.map(|groups| pool.rows_of(&groups)), pool.rows_of(&left))
+}
+
+/// Divides the rows.
+pub(crate) fn split(data: &Rows<'_>, options: &SplitOptions) -> Result<Split> {
+    for (setting, value) in [("split.validation", options.validation), ("split.test", options.test)] {
+        if !(0.0..=0.5).contains(&value) {
+            return Err(Error::Setting { setting, problem: format!("{value} is outside of 0 to 0.5") });
+        }
+    }
+    let given = |part: Part| -> Vec<u32> {
+        (0..data.parts.len() as u32).filter(|&row| data.parts[row as usize] == Some(part)).collect()
+    };
+    let (given_validation, given_test) = (given(Part::Validation), given(Part::Test));
+    let mut notes = Vec::new();
+    let elsewhere: std::collections::HashSet<u32> =
+        given_validation.iter().chain(&given_test).map(|&row| data.groups[row as usize]).collect();
+    let held = |row: u32| matches!(data.parts.get(row as usize), Some(Some(Part::Validation | Part::Test)));
+    let free: Vec<u32> = (0..data.strata.len() as u32).filter(|&row| !held(row)).collect();
+    let before = free.len();
+    let free: Vec<u32> = free.into_iter().filter(|&row| !elsewhere.contains(&data.groups[row as usize])).collect();
+    if free.len() < before {
+        let count = before - free.len();
+        notes.push(format!("{count} training rows left out: their inputs are also in the validation or test data"));
+    }
+    // The two held-out parts must not share inputs either; the test keeps them.
+    let in_test: std::collections::HashSet<u32> = given_test.iter().map(|&row| data.groups[row as usize]).collect();
+    let mut validation = given_validation;
+    let before = validation.len();
+    validation.retain(|&row| !in_test.contains(&data.groups[row as usize]));
+    if validation.len() < before {
+        let count = before - validation.len();
+        notes.push(format!("{count} validation rows left out: their inputs are also in the test data"));
+    }
+
+    let mut test = given_test;
+    let has_validation = !validation.is_empty();
+    let has_test = !test.is_empty();
+    let mut pool = Groups::new(free, data);
+    let strata = data.strata.iter().max().map_or(0, |most| *most as usize + 1);
+    let mut counts = vec![0u32; strata];
+    pool.rows.iter().for_each(|&row| counts[data.strata[row as usize] as usize] += 1);
+    let alone = counts.iter().filter(|&&count| count == 1).count();
+    if alone > 0 {
+        notes.push(format!("{alone} classes have a single example, which is trained on and not measured"));
+    }
+    let fractions = [if has_test { 0.0 } else { options.test }, if has_validation { 0.0 } else { options.validation }];
+    let mut rng = Rng::new(options.seed, Purpose::Split, 0, 0);
+    let ([more_test, more_validation], train) = take(&mut pool, fractions, &mut rng);
+    test.extend(more_test);
+    validation.extend(more_validation);
+    for (name, part, wanted) in [
+        ("training", &train, true),
+        ("validation", &validation, options.validation > 0.0 || has_validation),
+        ("test", &test, options.test > 0.0 || has_test),
+    ] {
+        if wanted && part.is_empty() {
+            let problem = format!(
+                "no rows are left for the {name} part; there are {} rows with {} different inputs, and identical \
+                 inputs stay on one side; add data, or give separate validation and test data",
+                pool.rows.len(),
+                pool.groups.len()
+            );
+            return Err(Error::Split { problem });
+        }
+    }
+    Ok(Split { train, validation, test, notes })
+}
+
+/// Divides `rows` into `k` stratified folds and returns, for each, the other rows and its own.
+pub(crate) fn folds(data: &Rows<'_>, rows: &[u32], k: usize, seed: u64) -> Result<Vec<(Vec<u32>, Vec<u32>)>> {
+    let mut pool = Groups::new(rows.to_vec(), data);
+    if k < 2 || k > pool.groups.len() {
+        let problem = format!("{k} folds of {} different inputs; 2 to that many are possible", pool.groups.len());
+        return Err(Error::Split { problem });
+    }
+    pool.shuffle_by_stratum(&mut Rng::new(seed, Purpose::Folds, 0, 0));
+    // Dealing the strata out one after the other spreads each of them evenly.
+    let mut held: Vec<Vec<u32>> = vec![Vec::new(); k];
+    for (i, &group) in pool.groups.iter().enumerate() {
+        held[i % k].extend(pool.of(group));
+    }
+    let result = (0..k).map(|fold| {
+        let mut own = held[fold].clone();
+        let mut others: Vec<u32> = (0..k).filter(|&f| f != fold).flat_map(|f| held[f].iter().copied()).collect();
+        own.sort_unstable();
+        others.sort_unstable();
+        (others, own)
+    });
+    Ok(result.collect())
+}
+
+/// Bins of equal counts by value, for stratifying a regression: at most 10, at least 5 rows each.
+pub(crate) fn quantile_bins(values: &[f64]) -> Vec<u32> {
+    let bins = (values.len() / 5).clamp(1, 10);
+    let mut order: Vec<u32> = (0..values.len() as u32).collect();
+    order.sort_by(|&a, &b| values[a as usize].total_cmp(&values[b as usize]));
+    let mut strata = vec![0; values.len()];
+    for (rank, &row) in order.iter().enumerate() {
+        strata[row as usize] = (rank * bins / values.len()) as u32;
+    }
+    strata
+}
+
+/// Numbers rows with equal hashes alike, in order of first appearance.
+///
+/// Sorting takes a third of the memory of a hash map. Two different inputs share a 64-bit hash in a
+/// million rows with a probability of 3e-8, and would then merely stay on one side.
+pub(crate) fn number_groups(hashes: impl Iterator<Item = u64>) -> Vec<u32> {
+    let mut order: Vec<(u64, u32)> = hashes.zip(0..).collect();
+    order.sort_unstable();
+    let mut groups = vec![0; order.len()];
+    for equal in order.chunk_by(|a, b| a.0 == b.0) {
+        equal.iter().for_each(|&(_, row)| groups[row as usize] = equal[0].1);
+    }
+    // So far each row has the first row of its group; now these are numbered without gaps.
+    let mut next = 0;
+    for row in 0..groups.len() {
+        let first = groups[row] as usize;
+        if first == row {
+            groups[row] = next;
+            next += 1;
+        } else {
+            groups[row] = groups[first];
+        }
+    }
+    groups
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn groups_are_numbered_in_order_of_appearance() {
+        assert_eq!(number_groups([9, 4, 9, 7, 4, 1].into_iter()), [0, 1, 0, 2, 1, 3]);
+        assert!(number_groups(std::iter::empty()).is_empty());
+    }
+
+    #[test]
+    fn quantile_bins_hold_equally_many_values() {
+        let values: Vec<f64> = (0..95).map(|i| f64::from((i * 37) % 95)).collect();
+        let bins = quantile_bins(&values);
+        for bin in 0..10 {
+            let count = bins.iter().filter(|&&b| b == bin).count();
+            assert!((9..=10).contains(&count));
+        }
+        assert!(values.iter().zip(&bins).all(|(&value, &bin)| (value as u32 * 10 / 95) == bin));
+        assert_eq!(quantile_bins(&[1.0, 2.0]), [0, 0]);
+    }
+}

@@ -1,0 +1,242 @@
+//! Opening a table: two passes over the file, one to see what the columns hold and one to read them.
+
+use std::fs::File;
+use std::path::Path;
+use std::sync::Arc;
+
+use xxhash_rust::xxh3::Xxh3;
+
+use super::csv::Rows;
+use super::infer::{ColumnKind, Profile, profile};
+use super::nearest::nearest;
+use super::preprocessor::TablePreprocessor;
+use super::read::{Builder, Table, TargetReading, Targets, Values};
+use super::source::TableSource;
+use crate::dataset::{MIN_ROWS, OpenOptions, Summary, Task, TaskKind};
+use crate::error::{Error, Result};
+use crate::split::{Part, number_groups, quantile_bins};
+
+/// A table ready to be split and prepared.
+pub(crate) struct TableSet {
+    pub(crate) table: Arc<Table>,
+    pub(crate) header: bool,
+    pub(crate) target: String,
+    pub(crate) task: Task,
+    /// Part of each row given by a file of its own; empty if there is none.
+    pub(crate) parts: Vec<Option<Part>>,
+    /// Rows with the same features share a number.
+    pub(crate) groups: Vec<u32>,
+}
+
+impl TableSet {
+    pub(crate) fn fit(&self, rows: &[u32], options: &OpenOptions) -> Arc<TablePreprocessor> {
+        Arc::new(TablePreprocessor::fit(&self.table, rows, self.header, &self.target, &self.task, options.scaling))
+    }
+
+    /// Class of each row, or quantile bin of its target.
+    pub(crate) fn strata(&self) -> Vec<u32> {
+        match &self.table.targets {
+            Targets::Classes(classes) => classes.clone(),
+            Targets::Values(values) => quantile_bins(values),
+            Targets::None => vec![0; self.table.len()],
+        }
+    }
+
+    pub(crate) fn source(&self, preprocessor: Arc<TablePreprocessor>) -> TableSource {
+        TableSource::new(self.table.clone(), preprocessor, true)
+    }
+}
+
+fn reader(path: &Path, header: Option<bool>) -> Result<Rows<File>> {
+    let file = File::open(path).map_err(|source| Error::io(path, source))?;
+    Rows::open(file, &path.to_string_lossy(), header)
+}
+
+/// Opens a table, with validation and test tables of their own if given.
+pub(crate) fn open(path: &Path, options: &OpenOptions, summary: &mut Summary) -> Result<TableSet> {
+    let name = path.to_string_lossy().into_owned();
+    let mut rows = reader(path, None)?;
+    let target = find_target(&rows.columns, options.target.as_deref(), &name)?;
+    if rows.columns.len() < 2 {
+        let problem = format!(
+            "only one column, '{}', was found; a table needs features beside the target, divided by a comma, tab, \
+             semicolon or bar",
+            rows.columns[0]
+        );
+        return Err(Error::Table { name, problem });
+    }
+    let (columns, header, delimiter) = (rows.columns.clone(), rows.header, rows.delimiter);
+    let (profiles, count) = profile(&mut rows)?;
+    if !header {
+        summary.notes.push("no header was found: columns are called column_1, column_2, and so on".into());
+    }
+    let both_given = options.validation.is_some() && options.test.is_some();
+    let least = if both_given { 2 } else { MIN_ROWS };
+    let usable = profiles[target].count as usize;
+    if count < 2 || usable < least {
+        return Err(Error::TooFewRows { name, rows: usable, unit: "row(s)", least });
+    }
+    let task_kind = task_kind(&profiles[target], &columns[target], options.task, &name)?;
+    let features = choose_features(&columns, &profiles, target, &name, summary)?;
+
+    let reading = match task_kind {
+        TaskKind::Classification => TargetReading::NewClasses,
+        TaskKind::Regression => TargetReading::Numbers,
+    };
+    let mut builder = Builder::new(&features, &columns[target], reading, count as usize);
+    builder.read(&mut reader(path, Some(header))?)?;
+    builder.close_classes();
+    let own = builder.len();
+    let mut parts = Vec::new();
+    for (path, part) in [(&options.validation, Part::Validation), (&options.test, Part::Test)] {
+        let Some(path) = path else { continue };
+        parts.resize(builder.len(), None);
+        builder.read(&mut reader(path, Some(header))?)?;
+        if builder.len() == parts.len() {
+            return Err(Error::TooFewRows {
+                name: path.to_string_lossy().into_owned(),
+                rows: 0,
+                unit: "row(s)",
+                least: 1,
+            });
+        }
+        parts.resize(builder.len(), Some(part));
+    }
+    if builder.dropped > 0 {
+        summary.notes.push(format!("{} rows without target are left out", builder.dropped));
+    }
+    if builder.odd > 0 {
+        summary.notes.push(format!("{} words in columns of numbers count as missing", builder.odd));
+    }
+    summary.dropped_rows = builder.dropped;
+    let (table, classes) = builder.finish();
+    check_target(&table, own, &columns[target], &classes, &name)?;
+    if let Targets::Classes(of) = &table.targets {
+        summary.class_counts = vec![0; classes.len()];
+        of[..own].iter().for_each(|&class| summary.class_counts[class as usize] += 1);
+    }
+    summary.delimiter = Some(char::from(delimiter));
+    summary.target = Some(columns[target].clone());
+    let task = match task_kind {
+        TaskKind::Classification => Task::Classification { classes },
+        TaskKind::Regression => Task::Regression,
+    };
+    let groups = group_rows(&table);
+    Ok(TableSet { table: Arc::new(table), header, target: columns[target].clone(), task, parts, groups })
+}
+
+/// The column asked for, or one called target, label, class or y, or the last.
+fn find_target(columns: &[String], wanted: Option<&str>, name: &str) -> Result<usize> {
+    if let Some(wanted) = wanted {
+        return columns.iter().position(|column| column == wanted).ok_or_else(|| Error::NoTarget {
+            name: name.to_string(),
+            column: wanted.to_string(),
+            nearest: nearest(wanted, columns.iter().map(String::as_str)).unwrap_or_default().to_string(),
+            columns: columns.join(", "),
+        });
+    }
+    let named = ["target", "label", "class", "y"];
+    let found = named.iter().find_map(|name| columns.iter().position(|column| column.eq_ignore_ascii_case(name)));
+    Ok(found.unwrap_or(columns.len() - 1))
+}
+
+fn task_kind(target: &Profile, column: &str, wanted: Option<TaskKind>, name: &str) -> Result<TaskKind> {
+    if target.is_numeric() {
+        let bad = target.infinite.as_ref().map(|at| (at, "is infinite; a target must be finite"));
+        let nan = target.not_a_number.as_ref();
+        let problem = "is not a number; repair it, or leave the field empty to leave the row out";
+        if let Some(((place, text), problem)) = bad.or(nan.map(|at| (at, problem))) {
+            return Err(Rows::<File>::value_error(name, *place, column, text, problem));
+        }
+    }
+    if target.distinct() == 1 {
+        let (name, column) = (name.to_string(), column.to_string());
+        return Err(Error::ConstantTarget { name, column, value: target.example.clone() });
+    }
+    let kind = wanted.unwrap_or(if target.is_class() { TaskKind::Classification } else { TaskKind::Regression });
+    if kind == TaskKind::Classification && target.count >= 20 && target.distinct() * 2 > target.count {
+        let problem = format!(
+            "target '{column}' has {} different values in {} rows, too many to be classes; choose another with --target",
+            target.distinct(),
+            target.count
+        );
+        return Err(Error::Table { name: name.to_string(), problem });
+    }
+    Ok(kind)
+}
+
+fn choose_features(
+    columns: &[String],
+    profiles: &[Profile],
+    target: usize,
+    name: &str,
+    summary: &mut Summary,
+) -> Result<Vec<(String, ColumnKind)>> {
+    let mut features = Vec::new();
+    for (i, (column, profile)) in columns.iter().zip(profiles).enumerate() {
+        if i == target {
+            continue;
+        }
+        match profile.feature(column) {
+            Err(reason) => summary.dropped_columns.push((column.clone(), reason)),
+            Ok(kind) => {
+                if let (ColumnKind::Number, Some((place, text))) = (kind, &profile.infinite) {
+                    let problem = "is infinite; replace it by a number or leave it empty";
+                    return Err(Rows::<File>::value_error(name, *place, column, text, problem));
+                }
+                if let (ColumnKind::Number, Some(odd)) = (kind, &profile.odd) {
+                    summary.notes.push(format!("column '{column}' is numeric but for words such as '{odd}'"));
+                }
+                if profile.missing > 0 {
+                    summary.missing.push((column.clone(), profile.missing));
+                }
+                features.push((column.clone(), kind));
+            }
+        }
+    }
+    if features.is_empty() {
+        // The only input of a curve such as `x,y` may well count from 0.
+        let mut profiles = columns.iter().zip(profiles).enumerate().filter(|(i, _)| *i != target);
+        if let Some((_, (column, _))) = profiles.find(|(_, (column, profile))| profile.is_mere_sequence(column)) {
+            summary.dropped_columns.retain(|(name, _)| name != column);
+            features.push((column.clone(), ColumnKind::Number));
+        }
+    }
+    if features.is_empty() {
+        let reasons: Vec<String> =
+            summary.dropped_columns.iter().map(|(name, why)| format!("'{name}' {why}")).collect();
+        let problem = format!("no column can be used as a feature: {}", reasons.join("; "));
+        return Err(Error::Table { name: name.to_string(), problem });
+    }
+    summary.columns = features.clone();
+    Ok(features)
+}
+
+fn check_target(table: &Table, own: usize, column: &str, classes: &[String], name: &str) -> Result<()> {
+    let constant = match &table.targets {
+        Targets::Classes(_) if classes.len() < 2 => classes.first().cloned(),
+        Targets::Values(values) if values[..own].iter().all(|value| *value == values[0]) => Some(values[0].to_string()),
+        _ => None,
+    };
+    match constant {
+        Some(value) => Err(Error::ConstantTarget { name: name.to_string(), column: column.to_string(), value }),
+        None => Ok(()),
+    }
+}
+
+/// Numbers rows alike if all their features are equal.
+fn group_rows(table: &Table) -> Vec<u32> {
+    let mut hasher = Xxh3::new();
+    let hashes = (0..table.len()).map(|row| {
+        hasher.reset();
+        for column in &table.columns {
+            match &column.values {
+                // NaN is stored in one form only, and adding 0 turns -0 into 0.
+                Values::Numbers(values) => hasher.update(&(values[row] + 0.0).to_bits().to_le_bytes()),
+                Values::Codes { codes, .. } => hasher.update(&codes[row].to_le_bytes()),
+            }
+        }
+        hasher.digest()
+    });
+    number_groups(hashes)
+}

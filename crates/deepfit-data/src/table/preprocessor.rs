@@ -1,0 +1,307 @@
+//! From the columns of a table to the network's inputs, with statistics of the training rows alone.
+
+use std::collections::HashMap;
+use std::io::Read;
+use std::path::Path;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::csv::Rows;
+use super::date::calendar;
+use super::infer::ColumnKind;
+use super::read::{Builder, MISSING, Table, TargetReading, Targets, Values};
+use super::scale::{Scale, Scaling, TargetScale, moments, quantile};
+use super::source::TableSource;
+use crate::batch::{DType, Slot};
+use crate::dataset::{Opened, Task};
+use crate::error::{Error, Result};
+
+/// Index of a missing category.
+pub const MISSING_INDEX: i32 = 0;
+/// Index of a category that was not seen in training, or only once.
+pub const UNKNOWN_INDEX: i32 = 1;
+
+/// One number made from a column.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Facet {
+    /// The number itself, a truth value as 1 or 0, or days since 1970-01-01.
+    Value,
+    /// Year of a date.
+    Year,
+    /// Month of a date, 1 to 12.
+    Month,
+    /// Weekday of a date, 0 (Monday) to 6.
+    Weekday,
+    /// Hour of a time, 0 to 24 with fractions.
+    Hour,
+}
+
+impl Facet {
+    fn of(self, value: f64) -> f64 {
+        match self {
+            Facet::Value => value,
+            Facet::Year => calendar(value).0,
+            Facet::Month => calendar(value).1,
+            Facet::Weekday => calendar(value).2,
+            Facet::Hour => value.rem_euclid(1.0) * 24.0,
+        }
+    }
+}
+
+/// How a column becomes inputs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "encoding", rename_all = "snake_case")]
+pub enum Encoding {
+    /// Numbers in the slot `numeric`.
+    Numeric {
+        /// Stands for a missing value: the training median.
+        fill: f64,
+        /// Whether a further input says 1 where the value is missing.
+        indicator: bool,
+        /// The numbers made from the column, each with its scaling.
+        facets: Vec<(Facet, Scale)>,
+    },
+    /// An index in the slot `categories`: 0 missing, 1 unknown, 2 and on these words.
+    Category {
+        /// The words known, each seen twice or more in training.
+        words: Vec<String>,
+    },
+}
+
+/// A column that is used.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ColumnSpec {
+    /// Its name.
+    pub name: String,
+    /// How its text is read.
+    pub kind: ColumnKind,
+    /// How its values are encoded.
+    #[serde(flatten)]
+    pub encoding: Encoding,
+}
+
+/// Everything needed to turn new rows into a network's inputs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TablePreprocessor {
+    /// Version of this format.
+    pub version: u32,
+    /// Whether the tables have a header.
+    pub header: bool,
+    /// The columns used, in the order of the inputs.
+    pub columns: Vec<ColumnSpec>,
+    /// Name of the target column.
+    pub target: String,
+    /// The task, with the class names in the order of the network's outputs.
+    pub task: Task,
+    /// Standardisation of a regression target.
+    pub target_scale: Option<TargetScale>,
+}
+
+impl TablePreprocessor {
+    /// The newest version of the format.
+    pub const VERSION: u32 = 1;
+
+    /// Fits to some rows of a table.
+    pub(crate) fn fit(table: &Table, rows: &[u32], header: bool, target: &str, task: &Task, scaling: Scaling) -> Self {
+        let columns = table.columns.iter().map(|column| {
+            let encoding = match &column.values {
+                Values::Numbers(values) => fit_numeric(values, rows, column.kind, scaling),
+                Values::Codes { codes, words } => {
+                    let mut counts = vec![0u32; words.len()];
+                    rows.iter().map(|&row| codes[row as usize]).filter(|&code| code != MISSING).for_each(|code| {
+                        counts[code as usize] += 1;
+                    });
+                    // Words seen once train the index that unseen ones will have.
+                    let known = words.iter().zip(counts).filter(|(_, count)| *count >= 2);
+                    let mut words: Vec<String> = known.map(|(word, _)| word.clone()).collect();
+                    words.sort();
+                    Encoding::Category { words }
+                }
+            };
+            ColumnSpec { name: column.name.clone(), kind: column.kind, encoding }
+        });
+        let target_scale = match &table.targets {
+            Targets::Values(values) => {
+                let training: Vec<f64> = rows.iter().map(|&row| values[row as usize]).collect();
+                let (mean, deviation) = moments(&training);
+                Some(TargetScale { mean, deviation })
+            }
+            _ => None,
+        };
+        TablePreprocessor {
+            version: Self::VERSION,
+            header,
+            columns: columns.collect(),
+            target: target.to_string(),
+            task: task.clone(),
+            target_scale,
+        }
+    }
+
+    /// Whether all values are in range; a damaged file must not lead to a panic later.
+    pub(crate) fn is_sound(&self) -> bool {
+        let matches_kind = |column: &ColumnSpec| {
+            matches!(column.encoding, Encoding::Category { .. }) == (column.kind == ColumnKind::Category)
+        };
+        let scale = match (&self.task, self.target_scale) {
+            (Task::Classification { classes }, None) => !classes.is_empty(),
+            (Task::Regression, Some(scale)) => scale.mean.is_finite() && scale.deviation > 0.0,
+            _ => false,
+        };
+        scale && !self.columns.is_empty() && self.columns.iter().all(|c| matches_kind(c) && c.encoding.is_sound())
+    }
+
+    /// The input slots: `numeric` (`F32`) and `categories` (`I32`, with cardinalities), each only if it has columns.
+    pub fn slots(&self) -> Vec<Slot> {
+        let mut cardinalities = Vec::new();
+        for column in &self.columns {
+            if let Encoding::Category { words } = &column.encoding {
+                cardinalities.push(words.len() + 2);
+            }
+        }
+        let numeric = self.numeric_names().len();
+        let mut slots = Vec::new();
+        if numeric > 0 {
+            let name = "numeric".to_string();
+            slots.push(Slot { name, shape: vec![numeric], dtype: DType::F32, cardinalities: Vec::new() });
+        }
+        if !cardinalities.is_empty() {
+            let shape = vec![cardinalities.len()];
+            slots.push(Slot { name: "categories".into(), shape, dtype: DType::I32, cardinalities });
+        }
+        slots
+    }
+
+    /// What each value of the slot `numeric` is, such as `age`, `age missing`, `date month`.
+    pub fn numeric_names(&self) -> Vec<String> {
+        let mut names = Vec::new();
+        for column in &self.columns {
+            if let Encoding::Numeric { indicator, facets, .. } = &column.encoding {
+                names.extend(facets.iter().map(|(facet, _)| match facet {
+                    Facet::Value => column.name.clone(),
+                    other => format!("{} {}", column.name, format!("{other:?}").to_lowercase()),
+                }));
+                if *indicator {
+                    names.push(format!("{} missing", column.name));
+                }
+            }
+        }
+        names
+    }
+
+    /// What each value of the slot `categories` is.
+    pub fn category_names(&self) -> Vec<&str> {
+        let categories = self.columns.iter().filter(|column| matches!(column.encoding, Encoding::Category { .. }));
+        categories.map(|column| column.name.as_str()).collect()
+    }
+
+    fn features(&self) -> Vec<(String, ColumnKind)> {
+        self.columns.iter().map(|column| (column.name.clone(), column.kind)).collect()
+    }
+
+    fn finish(self: Arc<Self>, builder: Builder, labelled: bool) -> Result<Opened> {
+        let (dropped, odd) = (builder.dropped, builder.odd);
+        let table = builder.finish_known();
+        let names = table.file_rows.iter().map(|row| row.to_string()).collect();
+        let mut notes = Vec::new();
+        if dropped > 0 {
+            notes.push(format!("{dropped} rows without target are left out"));
+        }
+        if odd > 0 {
+            notes.push(format!("{odd} values do not fit their column's kind and count as missing"));
+        }
+        let source = TableSource::new(Arc::new(table), self, labelled);
+        let mut opened = Opened::new(Arc::new(source), names, Vec::new(), &[]);
+        opened.notes.extend(notes);
+        Ok(opened)
+    }
+
+    /// Opens a table that has the target column.
+    ///
+    /// # Errors
+    /// As for [`open`](crate::open), for a missing column, and for a class the model does not know.
+    pub fn open_labelled(self: &Arc<Self>, path: &Path) -> Result<Opened> {
+        let file = std::fs::File::open(path).map_err(|source| Error::io(path, source))?;
+        let name = path.to_string_lossy();
+        let mut rows = Rows::open(file, &name, Some(self.header))?;
+        let reading = match &self.task {
+            Task::Classification { classes } => TargetReading::KnownClasses(classes.clone()),
+            Task::Regression => TargetReading::Numbers,
+        };
+        let mut builder = Builder::new(&self.features(), &self.target, reading, 0);
+        builder.read(&mut rows)?;
+        if builder.len() == 0 {
+            return Err(Error::TooFewRows { name: name.into_owned(), rows: 0, unit: "row(s)", least: 1 });
+        }
+        self.clone().finish(builder, true)
+    }
+
+    /// Reads new rows; the target column is not needed, and ignored where it is.
+    ///
+    /// # Errors
+    /// If the text is not a table, or a column the model uses is missing.
+    pub fn read_inputs(self: &Arc<Self>, reader: impl Read, name: &str) -> Result<Opened> {
+        let mut rows = Rows::open(reader, name, Some(self.header))?;
+        let mut builder = Builder::new(&self.features(), &self.target, TargetReading::Skip, 0);
+        builder.read(&mut rows)?;
+        self.clone().finish(builder, false)
+    }
+}
+
+fn fit_numeric(values: &[f64], rows: &[u32], kind: ColumnKind, scaling: Scaling) -> Encoding {
+    let mut present: Vec<f64> = rows.iter().map(|&row| values[row as usize]).filter(|value| !value.is_nan()).collect();
+    let indicator = present.len() < rows.len();
+    present.sort_unstable_by(f64::total_cmp);
+    if present.is_empty() {
+        present.push(0.0);
+    }
+    let fill = quantile(&present, 0.5);
+    let facets = match kind {
+        ColumnKind::Date(_) if present.iter().any(|value| value.fract() != 0.0) => {
+            vec![Facet::Value, Facet::Year, Facet::Month, Facet::Weekday, Facet::Hour]
+        }
+        ColumnKind::Date(_) => vec![Facet::Value, Facet::Year, Facet::Month, Facet::Weekday],
+        _ => vec![Facet::Value],
+    };
+    let fitted = facets.into_iter().map(|facet| {
+        let mut made: Vec<f64> = present.iter().map(|&value| facet.of(value)).collect();
+        if facet != Facet::Value {
+            made.sort_unstable_by(f64::total_cmp);
+        }
+        (facet, Scale::fit(scaling, &made))
+    });
+    Encoding::Numeric { fill, indicator, facets: fitted.collect() }
+}
+
+impl Encoding {
+    fn is_sound(&self) -> bool {
+        match self {
+            Encoding::Category { .. } => true,
+            Encoding::Numeric { fill, facets, .. } => {
+                fill.is_finite() && !facets.is_empty() && facets.iter().all(|(_, scale)| scale.is_sound())
+            }
+        }
+    }
+
+    /// Appends the inputs made from a number (NaN is missing).
+    pub(crate) fn push_number(&self, value: f64, out: &mut Vec<f32>) {
+        if let Encoding::Numeric { fill, indicator, facets } = self {
+            let missing = value.is_nan();
+            let value = if missing { *fill } else { value };
+            out.extend(facets.iter().map(|(facet, scale)| scale.apply(facet.of(value))));
+            if *indicator {
+                out.push(f32::from(u8::from(missing)));
+            }
+        }
+    }
+
+    /// The index of each of a table's words.
+    pub(crate) fn indices(&self, table: &[String]) -> Vec<i32> {
+        let Encoding::Category { words } = self else { return Vec::new() };
+        let known: HashMap<&str, i32> =
+            words.iter().enumerate().map(|(i, word)| (word.as_str(), i as i32 + 2)).collect();
+        table.iter().map(|word| known.get(word.as_str()).copied().unwrap_or(UNKNOWN_INDEX)).collect()
+    }
+}

@@ -1,0 +1,114 @@
+//! Batches of table rows, encoded when they are asked for.
+
+use std::sync::Arc;
+
+use super::preprocessor::{Encoding, MISSING_INDEX, TablePreprocessor};
+use super::read::{MISSING, Table, Targets, Values};
+use crate::batch::{Array, Batch, DType, Slot};
+use crate::error::Result;
+use crate::source::{Pass, Source};
+
+/// A table seen through a fitted preprocessor.
+pub(crate) struct TableSource {
+    table: Arc<Table>,
+    preprocessor: Arc<TablePreprocessor>,
+    /// For each category column, the input index of each word of the table.
+    indices: Vec<Vec<i32>>,
+    slots: Vec<Slot>,
+    labelled: bool,
+}
+
+impl TableSource {
+    pub(crate) fn new(table: Arc<Table>, preprocessor: Arc<TablePreprocessor>, labelled: bool) -> TableSource {
+        let specs = table.columns.iter().zip(&preprocessor.columns);
+        let indices = specs.map(|(column, spec)| match &column.values {
+            Values::Codes { words, .. } => spec.encoding.indices(words),
+            Values::Numbers(_) => Vec::new(),
+        });
+        let indices = indices.collect();
+        let slots = preprocessor.slots();
+        TableSource { table, preprocessor, indices, slots, labelled }
+    }
+
+    fn encode(&self, row: usize, numeric: &mut Vec<f32>, categories: &mut Vec<i32>) {
+        for ((column, spec), indices) in self.table.columns.iter().zip(&self.preprocessor.columns).zip(&self.indices) {
+            match &column.values {
+                Values::Numbers(values) => spec.encoding.push_number(values[row], numeric),
+                Values::Codes { codes, .. } => {
+                    let code = codes[row];
+                    categories.push(if code == MISSING { MISSING_INDEX } else { indices[code as usize] });
+                }
+            }
+        }
+    }
+}
+
+impl Source for TableSource {
+    fn len(&self) -> usize {
+        self.table.len()
+    }
+
+    fn slots(&self) -> &[Slot] {
+        &self.slots
+    }
+
+    fn target_dtype(&self) -> DType {
+        if self.preprocessor.target_scale.is_some() { DType::F32 } else { DType::I32 }
+    }
+
+    fn has_targets(&self) -> bool {
+        self.labelled
+    }
+
+    fn fill(&self, rows: &[u32], _pass: Pass<'_>, out: &mut Batch) -> Result<()> {
+        out.reset(&self.slots, self.target_dtype(), rows.len());
+        // The slots are `numeric`, then `categories`, each only if it has columns.
+        let (mut numeric, mut categories) = (Vec::new(), Vec::new());
+        for input in &mut out.inputs {
+            match input {
+                Array::F32(values) => numeric = std::mem::take(values),
+                Array::I32(values) => categories = std::mem::take(values),
+                Array::U8(_) => {}
+            }
+        }
+        for &row in rows {
+            self.encode(row as usize, &mut numeric, &mut categories);
+        }
+        for input in &mut out.inputs {
+            match input {
+                Array::F32(values) => *values = std::mem::take(&mut numeric),
+                Array::I32(values) => *values = std::mem::take(&mut categories),
+                Array::U8(_) => {}
+            }
+        }
+        match (&mut out.targets, &self.table.targets, self.preprocessor.target_scale) {
+            (Array::I32(out), Targets::Classes(classes), _) => {
+                out.extend(rows.iter().map(|&row| classes[row as usize] as i32));
+            }
+            (Array::F32(out), Targets::Values(values), Some(scale)) => {
+                out.extend(rows.iter().map(|&row| scale.forward(values[row as usize]) as f32));
+            }
+            (Array::I32(out), ..) => out.resize(rows.len(), 0),
+            (Array::F32(out), ..) => out.resize(rows.len(), 0.0),
+            (Array::U8(_), ..) => {}
+        }
+        out.rows.extend_from_slice(rows);
+        out.len = rows.len();
+        Ok(())
+    }
+
+    fn resident_bytes(&self) -> usize {
+        let indices: usize = self.indices.iter().map(|indices| indices.len() * 4).sum();
+        let encodings = self.preprocessor.columns.iter().map(|column| match &column.encoding {
+            Encoding::Numeric { facets, .. } => {
+                facets.len() * size_of::<(super::preprocessor::Facet, super::scale::Scale)>()
+            }
+            Encoding::Category { words } => words.len() * 56,
+        });
+        self.table.resident_bytes() + indices + encodings.sum::<usize>()
+    }
+
+    fn scratch_bytes(&self) -> usize {
+        0
+    }
+}

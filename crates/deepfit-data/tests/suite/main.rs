@@ -1,0 +1,11 @@
+//! Behaviour of the data crate on real files, made in temporary folders.
+
+mod archives;
+mod bad_images;
+mod bad_tables;
+mod images;
+mod loading;
+mod made;
+mod predict;
+mod splitting;
+mod tables;
