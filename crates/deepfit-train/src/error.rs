@@ -1,0 +1,146 @@
+//! What can go wrong in a run.
+
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+/// What kind of failure it is, for exit codes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ErrorKind {
+    /// The settings, the data or another input is wrong; the message says what to do.
+    Input,
+    /// Anything else: the disk is full, numbers are not finite, a bug.
+    Other,
+}
+
+/// Errors of training, evaluating and predicting.
+#[derive(Debug, Error)]
+pub enum TrainError {
+    /// A setting is unknown or out of range.
+    #[error("setting `{key}`: {problem}")]
+    Setting {
+        /// Its name.
+        key: String,
+        /// What is wrong, and what to do.
+        problem: String,
+    },
+    /// A settings file cannot be read.
+    #[error("'{}': {problem}", path.display())]
+    SettingsFile {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, with the line where it is.
+        problem: String,
+    },
+    /// The data is wrong.
+    #[error(transparent)]
+    Data(#[from] deepfit_data::Error),
+    /// The network cannot be built.
+    #[error(transparent)]
+    Network(#[from] deepfit_nn::NnError),
+    /// The engine refused something.
+    #[error(transparent)]
+    Engine(#[from] deepfit_cpu::Error),
+    /// A metric met values that it cannot count.
+    #[error(transparent)]
+    Metric(#[from] crate::metrics::MetricError),
+    /// Numbers are not finite any more.
+    #[error("training stopped in epoch {epoch}, step {step}: {what} is NaN or infinite first. {advice}")]
+    NonFinite {
+        /// Epoch, from 1.
+        epoch: u32,
+        /// Step of the epoch, from 1.
+        step: u64,
+        /// The first operation, parameter or input that is not finite, with its layer.
+        what: String,
+        /// What may help.
+        advice: String,
+    },
+    /// A network's predictions are not finite.
+    #[error("the predictions are not finite: {what} is NaN or infinite first")]
+    Predictions {
+        /// The first operation, parameter or input that is not finite, with its layer.
+        what: String,
+    },
+    /// The run needs more memory than there is.
+    #[error(
+        "this run needs {needed_mb} MB of memory for {purpose}, and {available_mb} MB are available; choose a smaller model, \
+         batch or image_size"
+    )]
+    Memory {
+        /// What for.
+        purpose: &'static str,
+        /// Needed megabytes.
+        needed_mb: u64,
+        /// Available megabytes.
+        available_mb: u64,
+    },
+    /// A file or folder cannot be written or read.
+    #[error("cannot {action} '{}': {source}{}", path.display(), remedy(source))]
+    Io {
+        /// `write`, `read`, `create`.
+        action: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+        /// The reason the operating system gives.
+        source: std::io::Error,
+    },
+    /// A run folder is not one, or is damaged.
+    #[error("'{}': {problem}", path.display())]
+    Run {
+        /// The run folder or the file in it.
+        path: PathBuf,
+        /// What is wrong, and what to do.
+        problem: String,
+    },
+}
+
+fn remedy(source: &std::io::Error) -> &'static str {
+    match source.kind() {
+        std::io::ErrorKind::StorageFull => "; free some space, or choose another place with --out, then resume",
+        std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::ReadOnlyFilesystem => {
+            "; choose a folder that may be written with --out"
+        }
+        std::io::ErrorKind::NotADirectory | std::io::ErrorKind::AlreadyExists => {
+            "; a file is in the way: choose another folder with --out"
+        }
+        _ => "",
+    }
+}
+
+impl TrainError {
+    /// What kind of failure it is.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            TrainError::Setting { .. }
+            | TrainError::SettingsFile { .. }
+            | TrainError::Data(_)
+            | TrainError::Network(deepfit_nn::NnError::Setting { .. })
+            | TrainError::Memory { .. }
+            | TrainError::Run { .. } => ErrorKind::Input,
+            TrainError::Io { action, source, .. } => match (*action, source.kind()) {
+                (
+                    "create",
+                    std::io::ErrorKind::PermissionDenied
+                    | std::io::ErrorKind::ReadOnlyFilesystem
+                    | std::io::ErrorKind::NotADirectory
+                    | std::io::ErrorKind::AlreadyExists,
+                ) => ErrorKind::Input,
+                ("read", std::io::ErrorKind::NotFound) => ErrorKind::Input,
+                _ => ErrorKind::Other,
+            },
+            _ => ErrorKind::Other,
+        }
+    }
+
+    pub(crate) fn setting(key: &str, problem: impl Into<String>) -> Self {
+        TrainError::Setting { key: key.to_string(), problem: problem.into() }
+    }
+
+    pub(crate) fn run(path: impl Into<PathBuf>, problem: impl Into<String>) -> Self {
+        TrainError::Run { path: path.into(), problem: problem.into() }
+    }
+}
+
+/// Result of this crate's functions.
+pub type Result<T, E = TrainError> = std::result::Result<T, E>;

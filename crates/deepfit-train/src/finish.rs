@@ -1,0 +1,122 @@
+//! The end of a run: final weights, their metrics on all parts, the model folder.
+
+use std::collections::BTreeMap;
+
+use deepfit_data::LoaderOptions;
+
+use crate::error::Result;
+use crate::forecast::task_name;
+use crate::job::{Job, Workshop};
+use crate::learner::evaluation_batch;
+use crate::measure::{Measured, measure};
+use crate::metrics::Scores;
+use crate::model_folder;
+use crate::predictor::classes;
+use crate::report::{Report, ReportMetrics};
+use crate::stage::Purpose;
+use crate::tensors::Owned;
+
+/// Measures and saves the final weights. What only the job knows is left empty in the report.
+pub(crate) fn finish(job: &Job, mut workshop: Workshop, best_weights: BTreeMap<String, Owned>) -> Result<Report> {
+    let stage = &job.stages[job.progress.stage];
+    let refit = stage.purpose == Purpose::Refit;
+    let weights = if refit || best_weights.is_empty() { workshop.learner.weights()? } else { best_weights };
+    let parameters = workshop.learner.parameters();
+    model_folder::save(
+        &job.folder.model(),
+        &job.recipe.settings.model,
+        &workshop.model,
+        &workshop.preprocessor,
+        &weights,
+    )?;
+    let mut using = workshop.learner.into_predicting(&weights)?;
+    drop(weights);
+    let task = &job.recipe.task;
+    let mut notes = Vec::new();
+    let mut on = |rows: &[u32], intervals: bool| -> Result<Option<Measured>> {
+        if rows.is_empty() {
+            return Ok(None);
+        }
+        let workers = usize::from(workshop.source.scratch_bytes() > 0);
+        let options = LoaderOptions::evaluate(evaluation_batch(job.recipe.batch()), workers);
+        let source = workshop.source.clone();
+        let measured = measure(&mut using, source, rows.to_vec(), options, task, stage.target_scale, intervals)?;
+        notes.extend(measured.failures.iter().map(|(name, reason)| format!("not measured: {name}: {reason}")));
+        Ok(Some(measured.metrics))
+    };
+    let train = on(&stage.train, false)?;
+    let test = on(&job.split.test, true)?;
+    let epochs = if refit { stage.epochs } else { job.progress.best.map_or(job.progress.epoch, |(epoch, _)| epoch) };
+    let run = job.folder.root().to_path_buf();
+    let shown = shell_word(&run.to_string_lossy());
+    let example = if job.data.is_images() { "IMAGE..." } else { "TABLE.csv" };
+    Ok(Report {
+        task: task_name(task).to_string(),
+        model: job.recipe.settings.model.clone(),
+        parameters,
+        metrics: ReportMetrics {
+            train: train.as_ref().map(Measured::scores).unwrap_or_default(),
+            validation: validation_scores(job, epochs),
+            test: test.as_ref().map(Measured::scores).unwrap_or_default(),
+            test_intervals: test.as_ref().map(Measured::intervals).unwrap_or_default(),
+        },
+        classes: classes(task),
+        confusion: test.as_ref().and_then(Measured::confusion),
+        residuals: test.as_ref().and_then(Measured::residuals),
+        resumed_at_step: None,
+        planned_memory_bytes: 0,
+        peak_memory_bytes: 0,
+        epochs: job.progress.epoch,
+        best_epoch: epochs,
+        seconds: 0.0,
+        first_step_seconds: 0.0,
+        seconds_per_epoch: 0.0,
+        planned_seconds_per_epoch: 0.0,
+        notes,
+        next: vec![
+            format!("deepfit predict {shown} {example}"),
+            format!("deepfit evaluate {shown} DATA"),
+            format!("deepfit inspect {shown}"),
+        ],
+        run,
+    })
+}
+
+/// Metrics on validation rows that were not trained on: at the chosen epoch, the mean over the selecting stages.
+fn validation_scores(job: &Job, epoch: u32) -> Scores {
+    let selecting = job.stages.iter().filter(|s| s.purpose != Purpose::Refit).count();
+    let records: Vec<&Scores> = (0..selecting)
+        .filter_map(|stage| {
+            let mut records = job.progress.epochs_of(stage);
+            let mut last = None;
+            records
+                .find(|e| {
+                    last = Some(*e);
+                    e.epoch == epoch
+                })
+                .or(last)
+                .map(|e| &e.validation)
+        })
+        .collect();
+    mean(&records)
+}
+
+/// The mean of each metric over the stages that have it.
+fn mean(records: &[&Scores]) -> Scores {
+    let mut means = Scores::default();
+    for name in records.iter().flat_map(|r| r.iter().map(|(name, _)| name)) {
+        let values: Vec<f64> = records.iter().filter_map(|r| r.get(name)).collect();
+        means.insert(name, values.iter().sum::<f64>() / values.len() as f64);
+    }
+    means
+}
+
+/// A path as a shell reads it.
+fn shell_word(path: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:,@%".contains(c);
+    if !path.is_empty() && path.chars().all(plain) {
+        path.to_string()
+    } else {
+        format!("'{}'", path.replace('\'', "'\\''"))
+    }
+}

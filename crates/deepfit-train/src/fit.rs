@@ -1,0 +1,282 @@
+//! The training loop.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Write;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use deepfit_data::{Loader, LoaderOptions, Source, Task};
+use deepfit_nn::Schedule;
+
+use crate::error::{Result, TrainError};
+use crate::event::{Event, Flow, Observer};
+use crate::learner::{Learner, Place};
+use crate::measure::measure;
+use crate::metrics::Scores;
+use crate::progress::{self, EpochRecord, Progress};
+use crate::recipe::Recipe;
+use crate::run_folder::Durability;
+use crate::stage::Stage;
+use crate::tensors::Owned;
+
+/// Checkpoints are at most this far apart.
+const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(60);
+
+/// Checkpoints are written through to the disk at most this often.
+const SYNC_INTERVAL: Duration = Duration::from_secs(10);
+
+/// How a stage ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// It went as far as it should.
+    Finished,
+    /// The observer asked to stop; a checkpoint was written.
+    Interrupted,
+}
+
+/// What a stage is trained with.
+pub struct Fit<'a> {
+    /// All settings.
+    pub recipe: &'a Recipe,
+    /// Rows and epochs.
+    pub stage: &'a Stage,
+    /// The network.
+    pub learner: &'a mut Learner,
+    /// Batches of the training rows, from where `progress` stands.
+    pub loader: &'a mut Loader,
+    /// Where the rows come from.
+    pub source: std::sync::Arc<dyn Source>,
+    /// Where checkpoints go.
+    pub checkpoint: &'a Path,
+    /// Weights of the best epoch, where they are kept.
+    pub best_weights: &'a mut BTreeMap<String, Owned>,
+    /// Seconds of training, over all processes, after which the stage stops.
+    pub deadline: Option<f64>,
+    /// Where epochs are listed.
+    pub journal: &'a mut File,
+    /// Its path, for messages.
+    pub journal_path: &'a Path,
+    /// When a checkpoint was last written through to the disk.
+    pub last_synced: Instant,
+    /// Whether no step has ended in this process yet.
+    pub first_step: bool,
+}
+
+impl Fit<'_> {
+    /// Trains to the end of the stage.
+    pub fn run(&mut self, progress: &mut Progress, observer: &mut dyn Observer) -> Result<End> {
+        let steps = self.loader.steps_per_epoch();
+        let started = (Instant::now(), progress.seconds, progress.epoch as f64 + progress.step as f64 / steps as f64);
+        let mut last_checkpoint = Instant::now();
+        let mut rows_done = 0;
+        // An epoch that was cut short by the deadline still ends like any other.
+        while progress.loss_rows > 0 || (progress.epoch < self.stage.epochs && !progress.stage_ended) {
+            let epoch_started = Instant::now();
+            while progress.step < steps && !progress.stage_ended {
+                rows_done += self.step(progress, steps)?;
+                progress.seconds = started.1 + started.0.elapsed().as_secs_f64();
+                if std::mem::take(&mut self.first_step) {
+                    observer.event(&Event::FirstStep);
+                }
+                let flow = observer.event(&self.describe_step(progress, steps, rows_done, &started));
+                if self.deadline.is_some_and(|deadline| progress.seconds > deadline) {
+                    observer.event(&Event::Note("the time is used up: this stage ends here"));
+                    progress.stage_ended = true;
+                }
+                // A decision made by the clock is saved at once, so that a resumed run repeats it.
+                if flow == Flow::Stop || progress.stage_ended || last_checkpoint.elapsed() > CHECKPOINT_INTERVAL {
+                    self.save(progress)?;
+                    last_checkpoint = Instant::now();
+                }
+                if flow == Flow::Stop {
+                    return Ok(End::Interrupted);
+                }
+            }
+            let flow = self.end_epoch(progress, observer, epoch_started)?;
+            progress.seconds = started.1 + started.0.elapsed().as_secs_f64();
+            self.save(progress)?;
+            last_checkpoint = Instant::now();
+            if flow == Flow::Stop {
+                return Ok(End::Interrupted);
+            }
+        }
+        progress.stage_ended = true;
+        Ok(End::Finished)
+    }
+
+    /// One batch: forward, backward, and the update where a group of micro-batches is complete.
+    fn step(&mut self, progress: &mut Progress, steps: u64) -> Result<usize> {
+        let Some(batch) = self.loader.next()? else {
+            return Err(TrainError::setting("epochs", "the loader ended before training did"));
+        };
+        let place = self.place(progress, steps, batch.len);
+        let loss = match self.learner.step(&batch, place) {
+            Ok(loss) => loss,
+            Err(TrainError::Engine(deepfit_cpu::Error::NonFinite { operation, layer })) => {
+                let met = if layer.is_empty() { operation } else { format!("`{operation}` of layer `{layer}`") };
+                return Err(TrainError::NonFinite {
+                    epoch: progress.epoch + 1,
+                    step: progress.step + 1,
+                    what: self.learner.find_non_finite(&batch, place).unwrap_or(met),
+                    advice: self.advice(),
+                });
+            }
+            Err(other) => return Err(other),
+        };
+        progress.loss_sum += loss * batch.len as f64;
+        progress.loss_rows += batch.len as u64;
+        progress.step += 1;
+        progress.counter += 1;
+        progress.total_steps += 1;
+        progress.update += u64::from(place.last);
+        Ok(batch.len)
+    }
+
+    /// What may help where numbers stop being finite.
+    fn advice(&self) -> String {
+        let settings = &self.recipe.settings;
+        let rate = settings.lr.unwrap_or(1e-3) / 10.0;
+        let clip = if settings.clip.is_none() { ", gradient clipping (clip=1)" } else { "" };
+        let kept = if self.checkpoint.exists() { "; the last checkpoint is kept" } else { "" };
+        format!("Try a smaller learning rate (lr={rate:.1e}){clip}, or look for extreme values in the data{kept}")
+    }
+
+    fn place(&self, progress: &Progress, steps: u64, rows: usize) -> Place {
+        let group = self.recipe.settings.accumulate;
+        let (start, last) = (progress.step / group * group, (progress.step / group + 1) * group);
+        let last = last.min(steps);
+        let full = self.recipe.batch() as u64;
+        let all = self.stage.train.len() as u64;
+        let group_rows: u64 = (start..last).map(|s| full.min(all - s * full)).sum();
+        Place {
+            rate: self.rate(progress.update, steps),
+            update: progress.update + 1,
+            counter: progress.counter,
+            first: progress.step == start,
+            last: progress.step + 1 == last,
+            share: rows as f64 / group_rows as f64,
+        }
+    }
+
+    fn rate(&self, update: u64, steps: u64) -> f64 {
+        let per_epoch = steps.div_ceil(self.recipe.settings.accumulate);
+        let schedule: Schedule = self.recipe.schedule(per_epoch);
+        let total = per_epoch * u64::from(self.stage.schedule_epochs);
+        self.recipe.settings.lr.unwrap_or(1e-3) * schedule.rate(update, total)
+    }
+
+    /// Validates, keeps the best weights, and decides whether to go on.
+    fn end_epoch(&mut self, progress: &mut Progress, observer: &mut dyn Observer, started: Instant) -> Result<Flow> {
+        progress.epoch += 1;
+        let train_loss = progress.loss_sum / progress.loss_rows as f64;
+        let validation = if self.stage.validation.is_empty() { Scores::default() } else { self.validate(progress)? };
+        let monitored = monitored(&self.recipe.task);
+        let value = validation.get(monitored);
+        let best = value.is_some_and(|v| progress.best.is_none_or(|(_, b)| v < b));
+        if best {
+            progress.best = value.map(|v| (progress.epoch, v));
+            if self.stage.keep_best {
+                // The old copy goes before the new one comes.
+                self.best_weights.clear();
+                *self.best_weights = self.learner.weights()?;
+            }
+        }
+        let learning_rate = self.rate(progress.update.saturating_sub(1), self.loader.steps_per_epoch());
+        let flow = observer.event(&Event::Epoch {
+            epoch: progress.epoch,
+            epochs: self.stage.epochs,
+            train_loss,
+            validation: (!self.stage.validation.is_empty()).then_some(&validation),
+            monitored: value.map(|v| (monitored, v)),
+            best,
+            seconds: started.elapsed().as_secs_f64(),
+        });
+        let (stage, epoch) = (progress.stage + 1, progress.epoch);
+        let record = EpochRecord { stage, epoch, learning_rate, train_loss, validation };
+        writeln!(self.journal, "{}", record.to_json()).map_err(|source| TrainError::Io {
+            action: "write",
+            path: self.journal_path.to_path_buf(),
+            source,
+        })?;
+        progress.epochs.push(record);
+        progress.recorded = progress.epochs.len();
+        (progress.step, progress.loss_sum, progress.loss_rows) = (0, 0.0, 0);
+        let patience = self.recipe.settings.patience.unwrap_or(0);
+        let waited = progress.epoch - progress.best.map_or(progress.epoch, |(epoch, _)| epoch);
+        if patience > 0 && waited >= patience && progress.epoch < self.stage.epochs {
+            progress.stage_ended = true;
+            let note = format!("early stop: {monitored} on validation has not improved for {waited} epochs");
+            observer.event(&Event::Note(&note));
+        }
+        Ok(flow)
+    }
+
+    fn validate(&mut self, progress: &Progress) -> Result<Scores> {
+        let (source, rows, task) = (self.source.clone(), self.stage.validation.clone(), &self.recipe.task);
+        // Data held in memory is prepared faster than a thread is started.
+        let workers = usize::from(source.scratch_bytes() > 0);
+        let target_scale = self.stage.target_scale;
+        let measured = self.learner.with_averaged(|using| {
+            let options = LoaderOptions::evaluate(using.batch, workers);
+            measure(using, source, rows, options, task, target_scale, false)
+        });
+        match measured {
+            Ok(measured) => Ok(measured.metrics.scores()),
+            Err(TrainError::Predictions { what }) => {
+                let advice = self.advice();
+                Err(TrainError::NonFinite { epoch: progress.epoch, step: progress.step, what, advice })
+            }
+            Err(other) => Err(other),
+        }
+    }
+
+    /// Writes a checkpoint; now and then also through to the disk, which can take longer than an epoch of a small network.
+    fn save(&mut self, progress: &Progress) -> Result<()> {
+        let due = self.last_synced.elapsed() > SYNC_INTERVAL;
+        let durability = if due { Durability::Disk } else { Durability::Process };
+        if due {
+            // A checkpoint relies on the lines of the epochs that it knows.
+            let synced = self.journal.sync_all();
+            synced.map_err(|source| TrainError::Io {
+                action: "write",
+                path: self.journal_path.to_path_buf(),
+                source,
+            })?;
+        }
+        progress::save(self.checkpoint, durability, progress, self.learner, self.best_weights)?;
+        if due {
+            self.last_synced = Instant::now();
+        }
+        Ok(())
+    }
+
+    fn describe_step(
+        &self,
+        progress: &Progress,
+        steps: u64,
+        rows_done: usize,
+        started: &(Instant, f64, f64),
+    ) -> Event<'static> {
+        let seconds = started.0.elapsed().as_secs_f64();
+        let position = f64::from(progress.epoch) + progress.step as f64 / steps as f64;
+        let per_epoch = seconds / (position - started.2).max(1e-9);
+        Event::Step {
+            epoch: progress.epoch + 1,
+            epochs: self.stage.epochs,
+            step: progress.step,
+            steps,
+            loss: progress.loss_sum / progress.loss_rows.max(1) as f64,
+            samples_per_second: rows_done as f64 / seconds.max(1e-9),
+            seconds_left: per_epoch * (f64::from(self.stage.epochs) - position),
+        }
+    }
+}
+
+/// The metric by which epochs are compared; smaller is better. A proper score, where accuracy would hide small changes.
+pub fn monitored(task: &Task) -> &'static str {
+    match task {
+        Task::Classification { .. } => "log_loss",
+        Task::Regression => "rmse",
+    }
+}

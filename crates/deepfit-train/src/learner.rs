@@ -1,0 +1,333 @@
+//! A network with everything that trains it: its graphs compiled, its parameters in an engine.
+
+use std::collections::BTreeMap;
+
+use deepfit_cpu::{Engine, ProgramId, View};
+use deepfit_data::{Array, Batch, Task};
+use deepfit_graph::{DType, Extents, Graph, HostTensor, Mode, Shape, Symbol, Tensor, Tracer};
+use deepfit_nn::losses::{self, CrossEntropy, Reduction};
+use deepfit_nn::optim::AVERAGE;
+use deepfit_nn::step::{self, StepKind, Traced, Training};
+use deepfit_nn::{Declaration, Scope};
+use deepfit_zoo::{ModelConfig, Network};
+
+use crate::error::{Result, TrainError};
+use crate::process::available_bytes;
+use crate::recipe::Recipe;
+use crate::tensors::{Borrowed, Owned};
+
+/// Output of the graph in use: probabilities `[batch, classes]`, or values `[batch, 1]`.
+pub const PREDICTION: &str = "prediction";
+const TARGET: &str = "target";
+const PARTNER: &str = "partner";
+const SHARE: &str = "share";
+
+/// Rows at a time when a network is used.
+pub fn evaluation_batch(batch: usize) -> usize {
+    batch.max(64)
+}
+
+/// A network that can be used: for evaluation and prediction.
+pub struct Predicting {
+    pub(crate) engine: Engine,
+    pub(crate) program: ProgramId,
+    pub(crate) inputs: Vec<String>,
+    pub(crate) outputs: usize,
+    pub(crate) batch: usize,
+}
+
+impl Predicting {
+    /// Compiles a network for use, in an engine that may hold its parameters already.
+    pub(crate) fn new(
+        mut engine: Engine,
+        network: &dyn Network,
+        classification: bool,
+        batch: usize,
+    ) -> Result<Predicting> {
+        let graph = evaluation(network, classification)?;
+        let program = engine.compile(&graph, Extents::batch(batch))?;
+        let inputs = network.inputs().into_iter().map(|slot| slot.name).collect();
+        Ok(Predicting { engine, program, inputs, outputs: network.outputs(), batch })
+    }
+
+    /// In words, what is not finite first when a batch is predicted.
+    pub fn find_non_finite(&mut self, batch: &Batch) -> Option<String> {
+        let views: Vec<(&str, View<'_>)> =
+            self.inputs.iter().zip(&batch.inputs).map(|(name, array)| (&name[..], view(array))).collect();
+        let culprit = self.engine.find_non_finite(self.program, Extents::batch(batch.len), &views);
+        culprit.map(|culprit| culprit.to_string())
+    }
+
+    /// Probabilities of each class, or values, for each row of a batch.
+    pub fn predict(&mut self, batch: &Batch) -> Result<&[f32]> {
+        let views: Vec<(&str, View<'_>)> =
+            self.inputs.iter().zip(&batch.inputs).map(|(name, array)| (&name[..], view(array))).collect();
+        self.engine.run(self.program, Extents::batch(batch.len), &views)?;
+        Ok(self.engine.output(self.program, PREDICTION)?)
+    }
+}
+
+/// The graph of a network in use.
+pub fn evaluation(network: &dyn Network, classification: bool) -> Result<Graph> {
+    Ok(step::evaluation_graph(|tracer| {
+        let inputs: Vec<Tensor> = network.inputs().iter().map(|slot| slot.on(tracer)).collect();
+        let logits = network.forward(&inputs)?;
+        let prediction = if classification { logits.softmax()? } else { logits };
+        Ok(vec![(PREDICTION.to_string(), prediction)])
+    })?)
+}
+
+/// A network that learns.
+pub struct Learner {
+    using: Predicting,
+    declarations: Vec<Declaration>,
+    training: Training,
+    plain: Option<ProgramId>,
+    accumulating: Option<(ProgramId, ProgramId)>,
+    mixes: bool,
+    seed: u64,
+}
+
+/// A micro-batch's place in an update.
+#[derive(Debug, Clone, Copy)]
+pub struct Place {
+    /// Learning rate.
+    pub rate: f64,
+    /// Number of the update, from 1.
+    pub update: u64,
+    /// Number of the micro-batch over the whole training, from 0: the counter of its random numbers.
+    pub counter: u64,
+    /// Whether it is the first and whether the last of its update.
+    pub first: bool,
+    /// Whether the update happens after it.
+    pub last: bool,
+    /// Its share of the rows of the update.
+    pub share: f64,
+}
+
+impl Learner {
+    /// Builds and compiles; parameters get their first values from the seed.
+    pub fn new(recipe: &Recipe, model: &ModelConfig, threads: usize) -> Result<Learner> {
+        let scope = Scope::root();
+        let network = deepfit_zoo::build(model, &scope).map_err(|e| TrainError::setting("model", e.to_string()))?;
+        let declarations = scope.declarations();
+        let training = recipe.training();
+        let batch = recipe.batch();
+        let classification = matches!(recipe.task, Task::Classification { .. });
+        // Weights, gradients' averages, the moving average, and a copy to keep the best.
+        let copies = 2 + training.optimizer.state_kinds().len() + usize::from(training.moving_average.is_some());
+        let elements: usize = declarations.iter().map(Declaration::elements).sum();
+        require_memory("the weights and the optimiser", (elements * copies * 4) as u64)?;
+        let mut engine = Engine::new(threads)?;
+        let mut compile = |kind| -> Result<ProgramId> {
+            let graph = training_graph(recipe, &*network, &declarations, &training, kind)?;
+            Ok(engine.compile(&graph, Extents::batch(batch))?)
+        };
+        let (plain, accumulating) = if recipe.settings.accumulate > 1 {
+            (None, Some((compile(StepKind::Accumulate)?, compile(StepKind::AccumulateAndUpdate)?)))
+        } else {
+            (Some(compile(StepKind::Plain)?), None)
+        };
+        let using = Predicting::new(engine, &*network, classification, evaluation_batch(batch))?;
+        require_memory("activations and gradients", using.engine.arena_bytes() as u64)?;
+        let seed = recipe.settings.seed;
+        let mut learner = Learner { using, declarations, training, plain, accumulating, mixes: recipe.mixes(), seed };
+        learner.reset()?;
+        Ok(learner)
+    }
+
+    /// First values for the weights, zeros for everything else.
+    pub fn reset(&mut self) -> Result<()> {
+        let names: Vec<String> = self.using.engine.parameters().map(|(name, ..)| name.to_string()).collect();
+        for name in names {
+            self.using.engine.parameter_mut(&name).into_iter().for_each(|values| values.fill(0.0));
+        }
+        for declaration in &self.declarations {
+            self.using.engine.set_parameter(&declaration.name, &declaration.shape, &declaration.values(self.seed))?;
+        }
+        Ok(())
+    }
+
+    /// The network in use, with the weights as they are.
+    pub fn using(&mut self) -> &mut Predicting {
+        &mut self.using
+    }
+
+    /// Number of trained values.
+    pub fn parameters(&self) -> usize {
+        self.declarations.iter().filter(|d| d.role.is_trained()).map(Declaration::elements).sum()
+    }
+
+    /// Bytes of the arena, and of all that outlives a step.
+    pub fn planned_bytes(&self) -> (u64, u64) {
+        (self.using.engine.arena_bytes() as u64, self.using.engine.parameter_bytes() as u64)
+    }
+
+    /// Trains on one batch and returns its loss.
+    pub fn step(&mut self, batch: &Batch, place: Place) -> Result<f64> {
+        let program = self.program(place.last);
+        let result = self.with_inputs(batch, place, |engine, extents, views| engine.run(program, extents, views));
+        result?;
+        Ok(f64::from(self.using.engine.output(program, step::LOSS)?[0]))
+    }
+
+    /// In words, what in a batch or in the network is not finite first.
+    pub fn find_non_finite(&mut self, batch: &Batch, place: Place) -> Option<String> {
+        let program = self.program(place.last);
+        self.with_inputs(batch, place, |engine, extents, views| engine.find_non_finite(program, extents, views))
+            .map(|culprit| culprit.to_string())
+    }
+
+    fn program(&self, last: bool) -> ProgramId {
+        match (self.plain, self.accumulating) {
+            (Some(plain), _) => plain,
+            (None, Some((accumulate, apply))) => {
+                if last {
+                    apply
+                } else {
+                    accumulate
+                }
+            }
+            (None, None) => unreachable!("one of the two is compiled"),
+        }
+    }
+
+    fn with_inputs<T>(
+        &mut self,
+        batch: &Batch,
+        place: Place,
+        run: impl FnOnce(&mut Engine, Extents, &[(&str, View<'_>)]) -> T,
+    ) -> T {
+        let key = [self.seed as i32, (self.seed >> 32) as i32, place.counter as i32, (place.counter >> 32) as i32];
+        let scalars = [place.rate as f32, place.update as f32, place.share as f32, f32::from(u8::from(!place.first))];
+        let names = [step::LEARNING_RATE, step::STEP, step::LOSS_SCALE, step::KEEP];
+        let mut views: Vec<(&str, View<'_>)> =
+            self.using.inputs.iter().zip(&batch.inputs).map(|(name, array)| (&name[..], view(array))).collect();
+        views.push((TARGET, view(&batch.targets)));
+        views.push((deepfit_graph::RANDOM_KEY, View::I32(&key)));
+        for (name, scalar) in names.iter().zip(&scalars) {
+            views.push((name, View::F32(std::slice::from_ref(scalar))));
+        }
+        // A batch that was not mixed is its own partner.
+        let ones: Vec<f32>;
+        if self.mixes {
+            match &batch.mix {
+                Some(mix) => {
+                    views.push((PARTNER, View::I32(&mix.partner)));
+                    views.push((SHARE, View::F32(&mix.weight)));
+                }
+                None => {
+                    ones = vec![1.0; batch.len];
+                    views.push((PARTNER, view(&batch.targets)));
+                    views.push((SHARE, View::F32(&ones)));
+                }
+            }
+        }
+        run(&mut self.using.engine, Extents::batch(batch.len), &views)
+    }
+
+    /// Runs `body` with the weights that count: their moving average, if there is one.
+    pub fn with_averaged<T>(&mut self, body: impl FnOnce(&mut Predicting) -> Result<T>) -> Result<T> {
+        self.swap_average()?;
+        let result = body(&mut self.using);
+        self.swap_average()?;
+        result
+    }
+
+    fn swap_average(&mut self) -> Result<()> {
+        if self.training.moving_average.is_some() {
+            for parameter in self.training.trained(&self.declarations) {
+                self.using.engine.swap_parameters(&parameter.name, &format!("{AVERAGE}.{}", parameter.name))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A copy of the weights that count, and of the running statistics.
+    pub fn weights(&mut self) -> Result<BTreeMap<String, Owned>> {
+        let declarations = self.declarations.clone();
+        self.with_averaged(|using| {
+            let copy = |d: &Declaration| {
+                let values = using.engine.parameter(&d.name).unwrap_or_default().to_vec();
+                (d.name.clone(), Owned { shape: d.shape.clone(), values })
+            };
+            Ok(declarations.iter().map(copy).collect())
+        })
+    }
+
+    /// Everything that training changes: weights, statistics, optimiser, averages, accumulated gradients.
+    pub fn state(&self) -> impl Iterator<Item = (&str, Borrowed<'_>)> {
+        self.using.engine.parameters().map(|(name, shape, values)| (name, Borrowed { shape, values }))
+    }
+
+    /// Sets parameters by name.
+    pub fn restore<'a>(&mut self, tensors: impl Iterator<Item = (&'a str, &'a Owned)>) -> Result<()> {
+        for (name, tensor) in tensors {
+            self.using.engine.set_parameter(name, &tensor.shape, &tensor.values)?;
+        }
+        Ok(())
+    }
+
+    /// The network in use, with the given weights from now on.
+    pub fn into_predicting(mut self, weights: &BTreeMap<String, Owned>) -> Result<Predicting> {
+        self.restore(weights.iter().map(|(name, tensor)| (&name[..], tensor)))?;
+        Ok(self.using)
+    }
+}
+
+/// Refuses what does not fit into the memory that is free now.
+fn require_memory(purpose: &'static str, needed: u64) -> Result<()> {
+    match available_bytes() {
+        Some(available) if needed > available => {
+            Err(TrainError::Memory { purpose, needed_mb: needed >> 20, available_mb: available >> 20 })
+        }
+        _ => Ok(()),
+    }
+}
+
+fn view(array: &Array) -> View<'_> {
+    match array {
+        Array::U8(values) => View::U8(values),
+        Array::I32(values) => View::I32(values),
+        Array::F32(values) => View::F32(values),
+    }
+}
+
+/// The graph of a training step of a network under a recipe.
+pub fn training_graph(
+    recipe: &Recipe,
+    network: &dyn Network,
+    declarations: &[Declaration],
+    training: &Training,
+    kind: StepKind,
+) -> Result<Graph> {
+    Ok(step::step_graph(declarations, training, kind, |tracer| {
+        let inputs: Vec<Tensor> = network.inputs().iter().map(|slot| slot.on(tracer)).collect();
+        let output = network.forward(&inputs)?;
+        Ok(Traced { loss: tracer.in_layer("loss", || loss(recipe, tracer, &output))?, outputs: Vec::new() })
+    })?)
+}
+
+fn loss(recipe: &Recipe, tracer: &Tracer, output: &Tensor) -> deepfit_nn::Result<Tensor> {
+    debug_assert_eq!(tracer.mode(), Mode::Train);
+    let rows = || Shape::new(&[Symbol::Batch]);
+    if let Task::Regression = recipe.task {
+        let target = tracer.input(TARGET, rows(), DType::F32);
+        let value = output.reshape(rows())?;
+        return match recipe.settings.loss.as_deref() {
+            Some("absolute") => losses::l1(&value, &target, Reduction::Mean),
+            Some("huber") => losses::huber(&value, &target, 1.0, Reduction::Mean),
+            _ => losses::mse(&value, &target, Reduction::Mean),
+        };
+    }
+    let weights = recipe.class_weights().map(|w| tracer.constant(HostTensor::f32(&[w.len()], w)));
+    let smoothing = recipe.settings.label_smoothing.unwrap_or(0.0);
+    let settings = CrossEntropy { smoothing, weights, reduction: Reduction::Mean };
+    let target = tracer.input(TARGET, rows(), DType::I32);
+    if recipe.mixes() {
+        let partner = tracer.input(PARTNER, rows(), DType::I32);
+        let share = tracer.input(SHARE, rows(), DType::F32);
+        return losses::mixed_cross_entropy(output, &target, &partner, &share, &settings);
+    }
+    losses::cross_entropy(output, &target, &settings)
+}

@@ -1,0 +1,40 @@
+//! Runs: from data and settings to a trained, measured and saved model.
+//!
+//! [`prepare`] opens the data and plans a [`Job`]; [`Job::run`] trains it in the loop of `fit`, with checkpoints from which
+//! [`resume`] continues; [`Predictor`] uses the result.
+
+#![forbid(unsafe_code)]
+#![warn(missing_docs)]
+
+mod error;
+mod event;
+mod fingerprint;
+mod finish;
+mod fit;
+mod forecast;
+mod inspect;
+mod job;
+mod learner;
+mod measure;
+pub mod metrics;
+mod model_folder;
+mod predictor;
+mod process;
+mod progress;
+mod recipe;
+mod report;
+mod run_folder;
+mod settings;
+mod stage;
+mod tensors;
+
+pub use error::{ErrorKind, Result, TrainError};
+pub use event::{Event, Flow, Observer, Silent};
+pub use forecast::Description;
+pub use inspect::{InspectOptions, Inspection, LayerRow, PassRow, inspect};
+pub use job::{Job, Outcome, prepare, resume};
+pub use predictor::{Evaluation, Prediction, PredictionValue, Predictor};
+pub use process::{peak_bytes, process_seconds};
+pub use report::{Report, ReportMetrics};
+pub use run_folder::FORMAT_VERSION;
+pub use settings::{Settings, parse_duration};

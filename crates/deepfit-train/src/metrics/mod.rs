@@ -1,0 +1,39 @@
+//! Metrics that are streamed: batches of predictions go in, numbers come out, and no prediction is kept.
+//!
+//! Memory does not depend on the number of examples. [`ClassificationMetrics`] and [`RegressionMetrics`] take
+//! batches by `add`, and give the metrics so far by `scores` and their 95 % intervals by `intervals`. The result
+//! is the same bits however the examples are cut into batches, as long as their order is the same.
+//!
+//! A metric that is not defined on the examples seen (the area under the ROC curve with one class only, R2 of a
+//! constant target, anything of no examples) is absent: a score is never NaN.
+
+mod bootstrap;
+mod calibration;
+mod classification;
+mod error;
+mod interval;
+mod moments;
+mod ranking;
+mod regression;
+mod residuals;
+mod scores;
+
+pub use classification::{ClassCounts, ClassificationMetrics, MAX_CONFUSION_CLASSES};
+pub use error::MetricError;
+pub use regression::RegressionMetrics;
+pub use residuals::ResidualSummary;
+pub use scores::{Intervals, Scores};
+
+/// Names of the metrics of a classification.
+pub const CLASSIFICATION_METRICS: &[&str] = &["accuracy", "balanced_accuracy", "f1", "roc_auc", "log_loss", "ece"];
+
+/// Names of the metrics of a regression.
+pub const REGRESSION_METRICS: &[&str] = &["mae", "rmse", "r2"];
+
+/// Whether a larger value of the metric is a better one.
+///
+/// True for `accuracy`, `balanced_accuracy`, `f1`, `roc_auc` and `r2`; false for the errors `log_loss`, `ece`,
+/// `mae` and `rmse` and for any other name, since what else is watched is a loss.
+pub fn higher_is_better(name: &str) -> bool {
+    matches!(name, "accuracy" | "balanced_accuracy" | "f1" | "roc_auc" | "r2")
+}

@@ -1,0 +1,152 @@
+//! The model folder: weights, and everything that is needed to use them.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use deepfit_cpu::Engine;
+use deepfit_data::{Preprocessor, Task};
+use deepfit_nn::{Declaration, Scope};
+use deepfit_zoo::{ModelConfig, Network};
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Result, TrainError};
+use crate::learner::Predicting;
+use crate::progress::check_version;
+use crate::run_folder::{Durability, FORMAT_VERSION, read_text, write_text};
+use crate::tensors::{self, Borrowed, Owned};
+
+const KEY: &str = "deepfit_model";
+
+/// `config.json`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ModelDescription {
+    /// Version of the format.
+    pub version: u32,
+    /// The network.
+    pub model: ModelConfig,
+    /// Name of the model, as in the settings.
+    pub name: String,
+    /// How inputs become what the network takes.
+    pub preprocessor: serde_json::Value,
+}
+
+/// A model that was read.
+pub struct Model {
+    /// `config.json`.
+    pub description: ModelDescription,
+    /// How inputs become what the network takes.
+    pub preprocessor: Preprocessor,
+    /// Weights by name.
+    pub weights: BTreeMap<String, Owned>,
+}
+
+/// Writes weights and description.
+pub fn save(
+    folder: &Path,
+    name: &str,
+    model: &ModelConfig,
+    preprocessor: &Preprocessor,
+    weights: &BTreeMap<String, Owned>,
+) -> Result<()> {
+    let damaged = |e: serde_json::Error| TrainError::run(folder, e.to_string());
+    let preprocessor = serde_json::from_str(&preprocessor.to_json()).map_err(damaged)?;
+    let description =
+        ModelDescription { version: FORMAT_VERSION, model: model.clone(), name: name.to_string(), preprocessor };
+    let borrowed: BTreeMap<String, Borrowed<'_>> =
+        weights.iter().map(|(name, t)| (name.clone(), Borrowed { shape: &t.shape, values: &t.values })).collect();
+    tensors::write(&folder.join("model.safetensors"), Durability::Disk, &borrowed, KEY, FORMAT_VERSION.to_string())?;
+    write_text(&folder.join("config.json"), &(serde_json::to_string_pretty(&description).map_err(damaged)? + "\n"))
+}
+
+/// The model folder of a run folder, or the folder itself if it is one.
+pub fn find(path: &Path) -> Result<PathBuf> {
+    for folder in [path.to_path_buf(), path.join("model")] {
+        if folder.join("config.json").is_file() {
+            return Ok(folder);
+        }
+    }
+    let problem = if !path.exists() {
+        "does not exist; give the run folder that `deepfit train` printed"
+    } else if path.join("settings.toml").is_file() {
+        "has no model yet: its training has not ended; continue it with `deepfit train --resume`"
+    } else {
+        "is neither a run folder nor a model folder"
+    };
+    Err(TrainError::run(path, problem))
+}
+
+/// Reads the description alone.
+pub fn describe(folder: &Path) -> Result<(ModelDescription, Preprocessor)> {
+    let path = folder.join("config.json");
+    let damaged = |e: serde_json::Error| TrainError::run(&path, format!("is damaged: {e}"));
+    let value: serde_json::Value = serde_json::from_str(&read_text(&path)?).map_err(damaged)?;
+    check_version(&path, value["version"].as_u64())?;
+    let description: ModelDescription = serde_json::from_value(value).map_err(damaged)?;
+    let preprocessor = Preprocessor::from_json(&description.preprocessor.to_string())?;
+    let outputs = match preprocessor.task() {
+        Task::Classification { classes } => classes.len(),
+        Task::Regression => 1,
+    };
+    if description.model.outputs() != outputs {
+        let problem =
+            format!("is damaged: the network has {} outputs for {outputs} classes", description.model.outputs());
+        return Err(TrainError::run(&path, problem));
+    }
+    Ok((description, preprocessor))
+}
+
+/// Reads a model.
+pub fn load(folder: &Path) -> Result<Model> {
+    let (description, preprocessor) = describe(folder)?;
+    let path = folder.join("model.safetensors");
+    let (weights, _) = tensors::read(&path, KEY)?;
+    let model = Model { description, preprocessor, weights };
+    let (network, declarations) = model.network()?;
+    for declaration in &declarations {
+        match model.weights.get(&declaration.name) {
+            Some(tensor) if tensor.shape == declaration.shape => {}
+            Some(tensor) => {
+                let (name, found, wanted) = (&declaration.name, &tensor.shape, &declaration.shape);
+                return Err(TrainError::run(
+                    &path,
+                    format!("is damaged: `{name}` has shape {found:?}, not {wanted:?}"),
+                ));
+            }
+            None => return Err(TrainError::run(&path, format!("is damaged: `{}` is missing", declaration.name))),
+        }
+    }
+    let slots: Vec<String> = model.preprocessor.slots().into_iter().map(|slot| slot.name).collect();
+    let inputs: Vec<String> = network.inputs().into_iter().map(|slot| slot.name).collect();
+    if slots != inputs {
+        let problem = format!("is damaged: the network takes {inputs:?}, but {slots:?} are prepared");
+        return Err(TrainError::run(folder.join("config.json"), problem));
+    }
+    Ok(model)
+}
+
+impl Model {
+    /// The network and its parameters' declarations.
+    pub fn network(&self) -> Result<(Box<dyn Network>, Vec<Declaration>)> {
+        network(&self.description)
+    }
+
+    /// Compiles the model for use.
+    pub fn into_predicting(self, threads: usize, batch: usize) -> Result<(Predicting, Preprocessor)> {
+        let (network, declarations) = self.network()?;
+        let mut engine = Engine::new(threads)?;
+        for declaration in &declarations {
+            let tensor = &self.weights[&declaration.name];
+            engine.set_parameter(&declaration.name, &tensor.shape, &tensor.values)?;
+        }
+        let classification = matches!(self.preprocessor.task(), Task::Classification { .. });
+        Ok((Predicting::new(engine, &*network, classification, batch)?, self.preprocessor))
+    }
+}
+
+/// The network of a description.
+pub fn network(description: &ModelDescription) -> Result<(Box<dyn Network>, Vec<Declaration>)> {
+    let scope = Scope::root();
+    let network = deepfit_zoo::build(&description.model, &scope)
+        .map_err(|e| TrainError::run("config.json", format!("describes a network that cannot be built: {e}")))?;
+    Ok((network, scope.declarations()))
+}

@@ -1,0 +1,63 @@
+//! What a run has reached.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::metrics::{Intervals, ResidualSummary, Scores};
+
+/// Metrics of the three parts.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct ReportMetrics {
+    /// On the training rows.
+    pub train: Scores,
+    /// On the validation rows: of the best epoch before a refit; with folds, the mean over these.
+    pub validation: Scores,
+    /// On the test rows, which nothing was chosen by.
+    pub test: Scores,
+    /// 95 % intervals of the test's metrics.
+    pub test_intervals: Intervals,
+}
+
+/// The outcome of a run, as `result.json` and `train --json` have it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Report {
+    /// The run folder.
+    pub run: PathBuf,
+    /// `classification` or `regression`.
+    pub task: String,
+    /// Name of the model.
+    pub model: String,
+    /// Number of trained values.
+    pub parameters: usize,
+    /// Metrics of the three parts.
+    pub metrics: ReportMetrics,
+    /// Names of the classes; empty for a regression.
+    pub classes: Vec<String>,
+    /// Test rows by true class (outer) and predicted class (inner).
+    pub confusion: Option<Vec<Vec<u64>>>,
+    /// How far the test's predictions are off, for a regression.
+    pub residuals: Option<ResidualSummary>,
+    /// Steps that had been made when the run was resumed.
+    pub resumed_at_step: Option<u64>,
+    /// Memory of the whole process as planned before the first step.
+    pub planned_memory_bytes: u64,
+    /// Most memory that the process has occupied.
+    pub peak_memory_bytes: u64,
+    /// Epochs that the final weights were trained for.
+    pub epochs: u32,
+    /// The best epoch on validation.
+    pub best_epoch: u32,
+    /// Seconds from the start of the process to its end.
+    pub seconds: f64,
+    /// Seconds from the start of the process to the end of its first step.
+    pub first_step_seconds: f64,
+    /// Seconds that an epoch took, on average.
+    pub seconds_per_epoch: f64,
+    /// Seconds that an epoch was expected to take.
+    pub planned_seconds_per_epoch: f64,
+    /// Worth knowing: what was skipped, why training ended.
+    pub notes: Vec<String>,
+    /// What to do next.
+    pub next: Vec<String>,
+}

@@ -1,0 +1,160 @@
+//! The run folder: what is where, and writing so that a file is either the old one or the new one.
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use crate::error::{Result, TrainError};
+
+/// Version of the files in a run folder. A higher number in a file means that a newer program wrote it.
+pub const FORMAT_VERSION: u32 = 1;
+
+/// Paths in a run folder.
+#[derive(Debug, Clone)]
+pub struct RunFolder {
+    root: PathBuf,
+}
+
+impl RunFolder {
+    /// A run folder that may not exist yet.
+    pub fn at(root: impl Into<PathBuf>) -> Self {
+        RunFolder { root: root.into() }
+    }
+
+    /// An existing run folder.
+    ///
+    /// # Errors
+    /// If it is not one.
+    pub fn open(root: &Path) -> Result<Self> {
+        let folder = RunFolder::at(root);
+        if !root.exists() {
+            return Err(TrainError::run(root, "does not exist; give the folder that `deepfit train` printed"));
+        }
+        if !folder.settings().is_file() {
+            return Err(TrainError::run(root, "is not a run folder: it has no settings.toml"));
+        }
+        Ok(folder)
+    }
+
+    /// The first free folder `runs/<name>-<number>` for data of the given path.
+    pub fn next_for(data: &Path) -> Self {
+        let name = data.file_stem().map_or_else(|| "run".to_string(), |s| s.to_string_lossy().into_owned());
+        let number = (1..).find(|n| !Path::new("runs").join(format!("{name}-{n}")).exists()).unwrap_or(1);
+        RunFolder::at(Path::new("runs").join(format!("{name}-{number}")))
+    }
+
+    /// The folder itself.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// All settings, resolved.
+    pub fn settings(&self) -> PathBuf {
+        self.root.join("settings.toml")
+    }
+
+    /// Which rows are in which part.
+    pub fn split(&self) -> PathBuf {
+        self.root.join("split.json")
+    }
+
+    /// One line an epoch.
+    pub fn metrics(&self) -> PathBuf {
+        self.root.join("metrics.jsonl")
+    }
+
+    /// The report, once the run has ended.
+    pub fn result(&self) -> PathBuf {
+        self.root.join("result.json")
+    }
+
+    /// The trained model.
+    pub fn model(&self) -> PathBuf {
+        self.root.join("model")
+    }
+
+    /// Where training stands.
+    pub fn checkpoint(&self) -> PathBuf {
+        self.root.join("checkpoint").join("state.safetensors")
+    }
+
+    /// Creates the folder and those in it.
+    ///
+    /// # Errors
+    /// If there is something else already, or it may not be created.
+    pub fn create(&self) -> Result<()> {
+        let occupied = fs::read_dir(&self.root).is_ok_and(|mut entries| entries.next().is_some());
+        if occupied {
+            let problem = "exists and is not empty; choose another folder with --out, or continue it with --resume";
+            return Err(TrainError::run(&self.root, problem));
+        }
+        let checkpoint = self.root.join("checkpoint");
+        let made = fs::create_dir_all(&checkpoint).and_then(|()| fs::create_dir_all(self.model()));
+        made.map_err(|source| {
+            // What was made before the failure goes again: nothing half-written stays.
+            let _ = fs::remove_dir(&checkpoint);
+            let _ = fs::remove_dir(&self.root);
+            TrainError::Io { action: "create", path: self.root.clone(), source }
+        })
+    }
+
+    /// Removes the folder, if only what this program writes is in it.
+    pub fn discard(&self) {
+        for file in [self.settings(), self.split(), self.metrics(), self.checkpoint()] {
+            let _ = fs::remove_file(file);
+        }
+        for folder in [self.root.join("checkpoint"), self.model(), self.root.clone()] {
+            let _ = fs::remove_dir(folder);
+        }
+    }
+}
+
+/// Whether a write must survive a loss of power.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Durability {
+    /// It is on the disk when the function returns.
+    Disk,
+    /// It survives the end of the process; the system writes it to the disk when it likes.
+    Process,
+}
+
+/// Writes a file atomically: `write` fills a temporary file beside it, which is then renamed.
+///
+/// # Errors
+/// If anything fails; the old file is then still there, and the temporary one is gone.
+pub fn write_atomically(
+    path: &Path,
+    durability: Durability,
+    write: impl FnOnce(&Path) -> std::io::Result<()>,
+) -> Result<()> {
+    let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+    let temporary = path.with_file_name(format!(".{name}.part"));
+    let sync = |path: &Path| match durability {
+        Durability::Disk => File::open(path).and_then(|f| f.sync_all()),
+        Durability::Process => Ok(()),
+    };
+    let written = write(&temporary)
+        .and_then(|()| sync(&temporary))
+        .and_then(|()| fs::rename(&temporary, path))
+        .and_then(|()| path.parent().filter(|p| !p.as_os_str().is_empty()).map_or(Ok(()), sync));
+    written.map_err(|source| {
+        let _ = fs::remove_file(&temporary);
+        TrainError::Io { action: "write", path: path.to_path_buf(), source }
+    })
+}
+
+/// Writes a text atomically.
+///
+/// # Errors
+/// As [`write_atomically`].
+pub fn write_text(path: &Path, text: &str) -> Result<()> {
+    write_atomically(path, Durability::Disk, |temporary| File::create(temporary)?.write_all(text.as_bytes()))
+}
+
+/// Reads a text.
+///
+/// # Errors
+/// If it does not exist or is not UTF-8.
+pub fn read_text(path: &Path) -> Result<String> {
+    fs::read_to_string(path).map_err(|source| TrainError::Io { action: "read", path: path.to_path_buf(), source })
+}

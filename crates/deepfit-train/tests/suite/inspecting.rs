@@ -1,0 +1,101 @@
+//! What `inspect` tells agrees with what was trained.
+
+use std::path::PathBuf;
+
+use deepfit_train::{InspectOptions, Inspection, inspect};
+
+use crate::runs::{Folder, example, rows_of, settings, train, weights};
+
+fn all() -> InspectOptions {
+    InspectOptions { passes: true, ..InspectOptions::default() }
+}
+
+/// What holds for every network.
+fn check(inspection: &Inspection) {
+    assert_eq!(inspection.layers.iter().map(|l| l.parameters).sum::<usize>(), inspection.parameters);
+    assert_eq!(inspection.layers.iter().map(|l| l.operations).sum::<u64>(), inspection.operations);
+    assert!(inspection.parameters > 0 && inspection.operations as usize > inspection.parameters);
+    assert!(inspection.layers.iter().all(|l| !l.operation.is_empty() && l.bytes > 0));
+    assert!(inspection.memory.iter().all(|(name, bytes)| !name.is_empty() && *bytes > 0));
+    for graph in ["training step", "prediction"] {
+        let rows: Vec<_> = inspection.passes.iter().filter(|p| p.graph == graph).collect();
+        assert!(rows.len() >= 3, "{rows:?}");
+        for pair in rows.windows(2) {
+            // What the passes before it left unread is the work of dead-code; the others do not count it.
+            let same = if pair[1].pass == "dead-code" { pair[1].nodes.1 } else { pair[1].nodes.0 };
+            assert_eq!(pair[0].nodes.1, same, "a pass does not begin where the last one ended: {pair:?}");
+        }
+        for row in &rows {
+            assert!(row.bytes.1 <= row.bytes.0, "{row:?} adds traffic");
+        }
+        let (before, after) = (rows[0].nodes.0, rows[rows.len() - 1].nodes.1);
+        assert!(after < before, "the passes of the {graph} remove nothing: {before} to {after} nodes");
+    }
+}
+
+#[test]
+fn a_table_and_the_run_on_it_show_the_same_network() {
+    let folder = Folder::new();
+    let run = folder.path("run");
+    let report = train(settings(&example("breast-cancer.csv"), &[("epochs", "1"), ("folds", "1")]), &run);
+    let of_run = inspect(&run, &all()).unwrap();
+    check(&of_run);
+    assert_eq!(of_run.parameters, report.parameters);
+    assert_eq!(of_run.parameters, weights(&run).values().map(Vec::len).sum::<usize>());
+    let layers: Vec<&str> = of_run.layers.iter().map(|l| &l.layer[..]).collect();
+    for name in weights(&run).keys() {
+        let layer = name.rsplit_once('.').unwrap().0;
+        assert!(layers.contains(&layer), "`{layer}` is not listed: {layers:?}");
+    }
+    let of_data = inspect(&example("breast-cancer.csv"), &all()).unwrap();
+    check(&of_data);
+    assert!(of_run.data.is_empty() && !of_data.data.is_empty());
+    assert_eq!((&of_data.layers, of_data.parameters), (&of_run.layers, of_run.parameters));
+    assert_eq!((&of_data.passes, &of_data.memory), (&of_run.passes, &of_run.memory));
+    let of_model = inspect(&run.join("model"), &InspectOptions::default()).unwrap();
+    assert_eq!(of_model.layers, of_run.layers);
+    assert!(of_model.passes.is_empty());
+}
+
+#[test]
+fn every_kind_of_network_can_be_inspected() {
+    let folder = Folder::new();
+    let words: String =
+        (0..60).map(|i| format!("{},{},{}\n", i * i % 101, ["red", "blue", "green"][i % 3], i * 7 % 11)).collect();
+    let words = folder.write("words.csv", format!("size,colour,price\n{words}"));
+    let price = InspectOptions { target: Some("price".to_string()), ..all() };
+    let table = inspect(&words, &price).unwrap();
+    check(&table);
+    assert!(table.layers.iter().any(|l| l.operation.contains("embedding") && l.parameters > 0), "{:?}", table.layers);
+    for (model, least) in [("cnn", 10_000), ("resnet18", 11_000_000)] {
+        let options = InspectOptions { model: Some(model.to_string()), ..all() };
+        let images = inspect(&example("digits.zip"), &options).unwrap();
+        check(&images);
+        assert!(images.parameters > least && images.title.contains(model), "{}: {}", images.title, images.parameters);
+        assert!(images.layers.iter().any(|l| l.operation.contains("conv")));
+    }
+}
+
+#[test]
+fn a_larger_batch_needs_more_memory() {
+    let arena = |batch| {
+        let options = InspectOptions { batch: Some(batch), ..InspectOptions::default() };
+        let inspection = inspect(&example("diabetes.csv"), &options).unwrap();
+        assert_eq!(inspection.batch, batch);
+        inspection.memory.into_iter().find(|(name, _)| name.starts_with("arena of a training step")).unwrap().1
+    };
+    assert!(arena(128) > arena(16));
+}
+
+#[test]
+fn what_cannot_be_inspected_is_explained() {
+    let folder = Folder::new();
+    let told = |path: PathBuf, options| inspect(&path, &options).unwrap_err().to_string();
+    assert!(told(folder.path("absent"), all()).contains("does not exist"));
+    let table = folder.write("some.csv", rows_of("diabetes.csv", 0..50));
+    let no_column = InspectOptions { target: Some("progresion".to_string()), ..all() };
+    let told_of_column = told(table.clone(), no_column);
+    assert!(told_of_column.contains("progression"), "{told_of_column}");
+    let cnn = InspectOptions { model: Some("cnn".to_string()), ..all() };
+    assert!(told(table, cnn).contains("for images"));
+}

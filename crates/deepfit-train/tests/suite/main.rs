@@ -1,0 +1,13 @@
+//! Runs from data to a saved model, and their metrics.
+
+mod accumulating;
+mod checkpoints;
+mod choosing;
+mod guarding;
+mod inspecting;
+mod metrics;
+mod non_finite;
+mod predicting;
+mod resuming;
+mod runs;
+mod training;
