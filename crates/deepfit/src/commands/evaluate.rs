@@ -1,0 +1,47 @@
+//! `deepfit evaluate`: the metrics of a trained network on other data.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::{Args, ValueHint};
+use deepfit_train::Predictor;
+
+use super::{parse_threads, threads};
+use crate::exit::Exit;
+use crate::output::style::Style;
+use crate::output::{self, report};
+
+/// Arguments of `deepfit evaluate`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  deepfit evaluate runs/digits-1 more-digits/
+  deepfit evaluate runs/houses-1 sold-this-year.csv --json")]
+pub struct Arguments {
+    /// Run folder, or the model folder in it
+    #[arg(value_name = "RUN", value_hint = ValueHint::DirPath)]
+    run: PathBuf,
+    /// Data of the kind that it was trained on, with the true classes or values
+    #[arg(value_name = "DATA", value_hint = ValueHint::AnyPath)]
+    data: PathBuf,
+    /// Threads; the result does not depend on them [default: all cores]
+    #[arg(long, value_name = "N", value_parser = parse_threads)]
+    threads: Option<usize>,
+    /// Print one JSON object with `metrics`, `intervals`, `rows` and `confusion`
+    #[arg(long)]
+    json: bool,
+}
+
+/// Evaluates.
+pub fn run(arguments: &Arguments) -> Result<Exit> {
+    let mut predictor = Predictor::open(&arguments.run, threads(arguments.threads))?;
+    let evaluation = predictor.evaluate(&arguments.data)?;
+    if arguments.json {
+        output::json(&evaluation)?;
+    } else {
+        for note in &evaluation.notes {
+            output::say(note);
+        }
+        output::out(&report::evaluation(&evaluation, Style::stdout()))?;
+    }
+    Ok(Exit::Done)
+}

@@ -1,0 +1,59 @@
+//! `deepfit inspect`: what a network is made of.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::{Args, ValueHint};
+use deepfit_train::{InspectOptions, inspect};
+
+use crate::exit::{Exit, Usage};
+use crate::output;
+use crate::output::style::Style;
+
+/// Arguments of `deepfit inspect`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  deepfit inspect runs/digits-1                          the network of a run
+  deepfit inspect examples/digits.zip                    the network that training would build
+  deepfit inspect photos/ --model resnet18 --batch 64    another one
+  deepfit inspect runs/digits-1 --passes                 what each optimisation of the graph saves")]
+pub struct Arguments {
+    /// Run folder, model folder, or data (then: what training would build for it)
+    #[arg(value_name = "RUN|DATA|MODEL", value_hint = ValueHint::AnyPath)]
+    subject: PathBuf,
+    /// Show nodes, bytes and operations of the graph before and after each pass
+    #[arg(long)]
+    passes: bool,
+    /// Of data: column of a table to predict
+    #[arg(long, value_name = "COLUMN")]
+    target: Option<String>,
+    /// Of data: architecture
+    #[arg(long, value_name = "NAME")]
+    model: Option<String>,
+    /// Of data: rows in a batch
+    #[arg(long, value_name = "N")]
+    batch: Option<usize>,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// Inspects.
+pub fn run(arguments: &Arguments) -> Result<Exit> {
+    if arguments.batch == Some(0) {
+        return Err(Usage("--batch: must be 1 or more".to_string()).into());
+    }
+    let options = InspectOptions {
+        passes: arguments.passes,
+        target: arguments.target.clone(),
+        batch: arguments.batch,
+        model: arguments.model.clone(),
+    };
+    let inspection = inspect(&arguments.subject, &options)?;
+    if arguments.json {
+        output::json(&inspection)?;
+    } else {
+        output::out(&output::inspection::text(&inspection, Style::stdout()))?;
+    }
+    Ok(Exit::Done)
+}

@@ -1,0 +1,52 @@
+//! The sub-commands, one file each: its arguments and what it does.
+
+mod completions;
+mod evaluate;
+mod inspect;
+mod predict;
+mod train;
+
+use clap::Subcommand;
+
+use crate::exit::Exit;
+use crate::interrupt::Interrupt;
+
+/// A sub-command with its arguments.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Train a network on a folder of pictures or a table
+    Train(Box<train::Arguments>),
+    /// Measure a trained network on other data
+    Evaluate(evaluate::Arguments),
+    /// Use a trained network on pictures or rows
+    Predict(predict::Arguments),
+    /// Show layers, shapes, parameters, operations and memory of a run or a model, or of what data would get
+    Inspect(inspect::Arguments),
+    /// Print a script that completes this command's words in a shell
+    Completions(completions::Arguments),
+}
+
+/// Runs a sub-command.
+pub fn run(command: Command) -> anyhow::Result<Exit> {
+    let interrupt = Interrupt::install()?;
+    match command {
+        Command::Train(arguments) => train::run(&arguments, &interrupt),
+        Command::Evaluate(arguments) => evaluate::run(&arguments),
+        Command::Predict(arguments) => predict::run(&arguments),
+        Command::Inspect(arguments) => inspect::run(&arguments),
+        Command::Completions(arguments) => completions::run(&arguments),
+    }
+}
+
+/// Threads when none are asked for.
+fn threads(asked: Option<usize>) -> usize {
+    asked.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from))
+}
+
+/// A number of threads on the command line.
+fn parse_threads(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(threads @ 1..=1024) => Ok(threads),
+        _ => Err("expected 1 to 1024".to_string()),
+    }
+}

@@ -1,0 +1,105 @@
+//! `deepfit predict`: classes or values for pictures and rows.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::{Args, ValueEnum, ValueHint};
+use deepfit_train::{Prediction, Predictor, TrainError};
+
+use super::{parse_threads, threads};
+use crate::exit::{Exit, Usage};
+use crate::output::predictions::{Format, Writer};
+use crate::output::style::Style;
+use crate::output::{self, words};
+
+/// Arguments of `deepfit predict`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  deepfit predict runs/digits-1 picture.png
+  deepfit predict runs/digits-1 inbox/ --format csv > classes.csv
+  deepfit predict runs/houses-1 new-houses.csv --json
+  head -5 new-houses.csv | deepfit predict runs/houses-1 -
+
+Inputs that cannot be read are reported on standard error, the others are predicted, and the exit code is 2.")]
+pub struct Arguments {
+    /// Run folder, or the model folder in it
+    #[arg(value_name = "RUN", value_hint = ValueHint::DirPath)]
+    run: PathBuf,
+    /// Images, folders or .zip files of images, or a table; `-` reads a CSV table from standard input
+    #[arg(value_name = "INPUT", required = true, value_hint = ValueHint::AnyPath)]
+    inputs: Vec<PathBuf>,
+    /// How predictions are written
+    #[arg(long, value_name = "FORMAT", default_value = "table")]
+    format: FormatName,
+    /// The same as --format json: an array of objects with `input`, `prediction`, and `probabilities` or `value`
+    #[arg(long, conflicts_with = "format")]
+    json: bool,
+    /// Threads; the result does not depend on them [default: all cores]
+    #[arg(long, value_name = "N", value_parser = parse_threads)]
+    threads: Option<usize>,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum FormatName {
+    Table,
+    Csv,
+    Json,
+}
+
+/// Predicts.
+pub fn run(arguments: &Arguments) -> Result<Exit> {
+    let dash = |path: &&PathBuf| path.as_os_str() == "-";
+    let paths: Vec<PathBuf> = arguments.inputs.iter().filter(|p| !dash(p)).cloned().collect();
+    let from_stdin = arguments.inputs.len() - paths.len();
+    if from_stdin > 1 {
+        return Err(Usage("standard input, '-', is given more than once".to_string()).into());
+    }
+    let format = match arguments.format {
+        FormatName::Table => Format::Table,
+        FormatName::Csv => Format::Csv,
+        FormatName::Json => Format::Json,
+    };
+    let format = if arguments.json { Format::Json } else { format };
+    let mut predictor = Predictor::open(&arguments.run, threads(arguments.threads))?;
+    let mut writer = Writer::new(format, std::io::BufWriter::new(std::io::stdout().lock()), Style::stdout());
+    // The predictor's callback speaks its own errors; those of writing are kept here and end the prediction.
+    let mut unwritten: Option<std::io::Error> = None;
+    let mut failed = Vec::new();
+    let mut predicted = 0_u64;
+    let mut each = |prediction: Prediction| {
+        predicted += 1;
+        writer.write(&prediction).map_err(|error| {
+            let told = std::io::Error::new(error.kind(), error.to_string());
+            unwritten = Some(error);
+            TrainError::Io { action: "write", path: PathBuf::from("standard output"), source: told }
+        })
+    };
+    let mut outcome = Ok(());
+    if !paths.is_empty() {
+        outcome = predictor.predict_paths(&paths, &mut each).map(|more| failed.extend(more));
+    }
+    if outcome.is_ok() && from_stdin == 1 {
+        let read = predictor.predict_reader(std::io::stdin().lock(), "standard input", &mut each);
+        outcome = read.map(|more| failed.extend(more));
+    }
+    if let Some(error) = unwritten {
+        return Err(output::stdout_error(error));
+    }
+    // What was predicted before a failure is shown in any case.
+    let finished = if outcome.is_ok() { writer.finish() } else { writer.abandon() };
+    finished.map_err(output::stdout_error)?;
+    outcome?;
+    for (name, reason) in &failed {
+        output::say(&words::printable(&format!("{name}: {reason}")));
+    }
+    if failed.is_empty() {
+        return Ok(Exit::Done);
+    }
+    let style = Style::stderr();
+    output::say(&format!(
+        "{} {} could not be read, {predicted} predicted",
+        style.red("error:"),
+        words::plural(failed.len() as u64, "input")
+    ));
+    Ok(Exit::BadInput)
+}

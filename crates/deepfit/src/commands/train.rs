@@ -1,0 +1,247 @@
+//! `deepfit train`: training and resuming.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use clap::{Args, ValueHint};
+use deepfit_train::{Job, Outcome, Settings, prepare, process_seconds, resume};
+
+use crate::exit::{Exit, Usage};
+use crate::interrupt::Interrupt;
+use crate::output::progress::Progress;
+use crate::output::style::Style;
+use crate::output::{self, plan, report};
+use crate::program;
+
+/// Arguments of `deepfit train`.
+///
+/// Values of settings stay text here: the settings themselves know what they accept, however they are given.
+#[derive(Debug, Args)]
+#[command(
+    override_usage = "deepfit train [OPTIONS] DATA [KEY=VALUE]...\n       deepfit train --resume RUN",
+    after_help = EXAMPLES,
+    after_long_help = long_help()
+)]
+pub struct Arguments {
+    /// Folder of images with a sub-folder a class (optionally below train, val and test), a .zip of one, or a CSV or TSV table
+    #[arg(value_name = "DATA", value_hint = ValueHint::AnyPath)]
+    data: Option<String>,
+    /// Any other setting; `deepfit train --help` lists them
+    #[arg(value_name = "KEY=VALUE")]
+    settings: Vec<String>,
+
+    /// Column of a table to predict [default: one named target, label, class or y, else the last]
+    #[arg(long, value_name = "COLUMN", help_heading = "Data")]
+    target: Option<String>,
+    /// Validation data of its own instead of a part of DATA
+    #[arg(long, value_name = "PATH", value_hint = ValueHint::AnyPath, help_heading = "Data")]
+    validation: Option<PathBuf>,
+    /// Test data of its own instead of a part of DATA
+    #[arg(long, value_name = "PATH", value_hint = ValueHint::AnyPath, help_heading = "Data")]
+    test: Option<PathBuf>,
+
+    /// Architecture [default: auto, which goes by the data]
+    #[arg(long, value_name = "NAME", help_heading = "Model and training")]
+    model: Option<String>,
+    /// Most passes over the training rows
+    #[arg(long, value_name = "N", allow_hyphen_values = true, help_heading = "Model and training")]
+    epochs: Option<String>,
+    /// Most time to train, such as 90s, 2m or 1h
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true, help_heading = "Model and training")]
+    time: Option<String>,
+    /// Rows in a batch
+    #[arg(
+        long,
+        alias = "batch-size",
+        value_name = "N",
+        allow_hyphen_values = true,
+        help_heading = "Model and training"
+    )]
+    batch: Option<String>,
+    /// Learning rate at the top of its schedule
+    #[arg(
+        long,
+        alias = "learning-rate",
+        value_name = "RATE",
+        allow_hyphen_values = true,
+        help_heading = "Model and training"
+    )]
+    lr: Option<String>,
+    /// Seed of split, first weights, order, augmentation and dropout: the same seed gives the same bits [default: 1]
+    #[arg(long, value_name = "N", allow_hyphen_values = true, help_heading = "Model and training")]
+    seed: Option<String>,
+    /// Threads; the result does not depend on them [default: all cores]
+    #[arg(long, value_name = "N", allow_hyphen_values = true, help_heading = "Model and training")]
+    threads: Option<String>,
+
+    /// Run folder to write [default: runs/NAME-N, the first that is free]
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, help_heading = "Run")]
+    out: Option<PathBuf>,
+    /// Go on with a run that was interrupted; it knows its data and settings
+    #[arg(
+        long, value_name = "RUN", value_hint = ValueHint::DirPath, help_heading = "Run",
+        conflicts_with_all = ["data", "settings", "target", "validation", "test", "model", "epochs", "time", "batch", "lr",
+                              "seed", "threads", "out", "config"]
+    )]
+    resume: Option<PathBuf>,
+    /// Settings from a TOML file, such as the settings.toml of another run; options and KEY=VALUE go before it
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "Run")]
+    config: Option<PathBuf>,
+
+    /// Print the result as one JSON object on standard output
+    #[arg(long, help_heading = "Output")]
+    json: bool,
+    /// Print nothing but errors (and the JSON)
+    #[arg(long, short, help_heading = "Output")]
+    quiet: bool,
+}
+
+/// A setting and its value, as on the command line.
+type Pair<'a> = (&'a str, &'a str);
+
+/// Lines of the list of settings are at most this long.
+const HELP_WIDTH: usize = 80;
+
+const EXAMPLES: &str = "Examples:
+  deepfit train examples/digits.zip
+  deepfit train houses.csv --target price --time 2m
+  deepfit train photos/ --model resnet18 --epochs 20 --seed 7 --out runs/photos
+  deepfit train photos/ augment.flip=true label_smoothing=0.1
+  deepfit train churn.csv --json > result.json
+  deepfit train --resume runs/digits-1
+
+What goes before what: KEY=VALUE, options, the --config file, defaults.
+Exit codes: 0 done, 2 bad usage or bad input, 130 interrupted, 1 any other failure.";
+
+/// Every setting with its help, wrapped here so that continued lines stay in their column.
+fn long_help() -> String {
+    let width = Settings::KEYS.iter().map(|(key, _)| key.len()).max().unwrap_or(0);
+    let mut text = String::from("Settings, as KEY=VALUE or in the --config file:\n");
+    for (key, help) in Settings::KEYS {
+        let mut line = format!("  {key:width$} ");
+        for word in help.split(' ') {
+            if line.chars().count() + 1 + word.chars().count() > HELP_WIDTH {
+                text.push_str(&(line + "\n"));
+                line = " ".repeat(width + 3);
+            }
+            line.push(' ');
+            line.push_str(word);
+        }
+        text.push_str(&(line + "\n"));
+    }
+    text + "\n" + EXAMPLES
+}
+
+/// Trains, or goes on with a run.
+pub fn run(arguments: &Arguments, interrupt: &Interrupt) -> Result<Exit> {
+    let job = arguments.job()?;
+    if !arguments.quiet {
+        plan::print(job.description());
+    }
+    interrupt.defer();
+    let mut progress = Progress::new(arguments.quiet, interrupt);
+    let outcome = job.run(&mut progress);
+    progress.finish();
+    match outcome? {
+        Outcome::Finished(mut result) => {
+            result.seconds = process_seconds();
+            if arguments.json {
+                output::json(&result)?;
+            } else if !arguments.quiet {
+                output::out(&report::training(&result, Style::stdout()))?;
+            }
+            Ok(Exit::Done)
+        }
+        Outcome::Interrupted { run, step } => {
+            output::say(&format!(
+                "interrupted after step {step}; its checkpoint is written. To go on:\n  {}",
+                resume_command(&run)
+            ));
+            Ok(Exit::Interrupted)
+        }
+    }
+}
+
+fn resume_command(run: &Path) -> String {
+    format!("{} train --resume {}", program::name(), program::path(run))
+}
+
+impl Arguments {
+    fn job(&self) -> Result<Job> {
+        match &self.resume {
+            Some(run) => Ok(resume(run)?),
+            None => Ok(prepare(self.settings()?, self.out.clone())?),
+        }
+    }
+
+    /// Defaults, then the file, then options, then `key=value`.
+    fn settings(&self) -> Result<Settings> {
+        let mut settings = Settings::default();
+        if let Some(file) = &self.config {
+            let text = std::fs::read_to_string(file)
+                .map_err(|e| Usage(format!("cannot read the settings file '{}': {e}", file.display())))?;
+            settings.merge_toml(&text, file)?;
+        }
+        let (data, pairs) = self.positional()?;
+        if let Some(data) = data {
+            settings.data = data;
+        }
+        // Text and paths are taken as they are; numbers are read by the settings.
+        for (value, field) in [(&self.validation, &mut settings.validation), (&self.test, &mut settings.test)] {
+            if value.is_some() {
+                field.clone_from(value);
+            }
+        }
+        if self.target.is_some() {
+            settings.target.clone_from(&self.target);
+        }
+        let options = [
+            ("model", &self.model),
+            ("epochs", &self.epochs),
+            ("time", &self.time),
+            ("batch", &self.batch),
+            ("lr", &self.lr),
+            ("seed", &self.seed),
+            ("threads", &self.threads),
+        ];
+        for (key, value) in options {
+            if let Some(value) = value {
+                settings.set(key, value)?;
+            }
+        }
+        for (key, value) in pairs {
+            settings.set(key, value)?;
+        }
+        if settings.data.as_os_str().is_empty() {
+            return Err(Usage(
+                "no data is given; name a folder of images, a .zip of one, or a CSV or TSV table: deepfit train DATA"
+                    .to_string(),
+            )
+            .into());
+        }
+        Ok(settings)
+    }
+
+    /// Takes data and `key=value` apart, in whatever order they come.
+    fn positional(&self) -> Result<(Option<PathBuf>, Vec<Pair<'_>>)> {
+        let mut data: Option<PathBuf> = None;
+        let mut pairs = Vec::new();
+        for word in self.data.iter().chain(&self.settings) {
+            match word.split_once('=') {
+                // A path may hold an equals sign too.
+                Some((key, value)) if data.is_some() || !Path::new(word).exists() => {
+                    pairs.push((key.trim(), value.trim()))
+                }
+                _ if data.is_none() => data = Some(PathBuf::from(word)),
+                _ => {
+                    return Err(Usage(format!(
+                        "'{word}' is neither an option nor KEY=VALUE; one DATA is given already, '{}'",
+                        data.unwrap_or_default().display()
+                    ))
+                    .into());
+                }
+            }
+        }
+        Ok((data, pairs))
+    }
+}

@@ -1,0 +1,43 @@
+//! Deep learning on the computer you have.
+//!
+//! This is the facade of the workspace: each crate under its short name, and a [`prelude`] with what a program that
+//! trains or uses a network needs. The `deepfit` command is built on nothing else.
+//!
+//! ```no_run
+//! use deepfit::prelude::*;
+//!
+//! # fn main() -> deepfit::train::Result<()> {
+//! let mut settings = Settings::new("examples/digits.zip");
+//! settings.set("epochs", "10")?;
+//! let job = prepare(settings, Some("runs/digits".into()))?;
+//! println!("{} has {} parameters", job.description().model, job.description().parameters);
+//! if let Outcome::Finished(report) = job.run(&mut Silent)? {
+//!     println!("{:?}", report.metrics.test);
+//! }
+//! # Ok(()) }
+//! ```
+
+#![forbid(unsafe_code)]
+#![warn(missing_docs)]
+
+pub use deepfit_cpu as cpu;
+pub use deepfit_data as data;
+pub use deepfit_graph as graph;
+pub use deepfit_nn as nn;
+pub use deepfit_train as train;
+pub use deepfit_zoo as zoo;
+
+/// What a program that trains or uses a network needs.
+pub mod prelude {
+    pub use deepfit_data::{Dataset, OpenOptions, Split, SplitOptions, Task, TaskKind};
+    pub use deepfit_graph::Graph;
+    pub use deepfit_nn::{Activation, Module, Optimizer, Schedule, Scope};
+    pub use deepfit_train::{
+        Event, Flow, Job, Observer, Outcome, Prediction, Predictor, Report, Settings, Silent, prepare, resume,
+    };
+}
+
+/// The examples of the README compile.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;

@@ -1,0 +1,53 @@
+//! What a run will do and cost, on standard error before its first step.
+
+use deepfit_train::Description;
+
+use super::style::Style;
+use super::{say, words};
+
+/// Lists are wrapped to about this many characters.
+const LINE: usize = 90;
+
+/// Prints the plan.
+pub fn print(description: &Description) {
+    let style = Style::stderr();
+    for (heading, lines) in sections(description) {
+        for (i, line) in lines.iter().enumerate() {
+            let heading = if i == 0 { heading } else { "" };
+            say(&format!("{} {}", style.bold(&format!("{heading:<8}")), words::printable(line)));
+        }
+    }
+    for note in &description.notes {
+        say(&format!("{} {}", style.yellow(&format!("{:<8}", "note")), words::printable(note)));
+    }
+}
+
+fn sections(description: &Description) -> [(&'static str, Vec<String>); 5] {
+    let (train, validation, test) = description.rows;
+    let rows = [(train, "training"), (validation, "validation"), (test, "test")]
+        .map(|(rows, part)| format!("{} {part}", words::count(rows as u64)));
+    let mut data = description.data.clone();
+    data.push(format!("rows: {}", rows.join(", ")));
+    let model = format!("{}, {}", description.model, words::plural(description.parameters as u64, "parameter"));
+    let parts: Vec<String> =
+        description.memory.iter().map(|(what, size)| format!("{what}: {}", words::bytes(*size))).collect();
+    let mut memory = vec![format!("{} planned", words::bytes(description.planned_memory_bytes))];
+    memory.extend(words::wrapped(&parts, LINE));
+    let cost = format!(
+        "about {} an epoch, {} for the most epochs ({})",
+        words::duration(description.seconds_per_epoch),
+        words::duration(description.seconds_total),
+        words::count(description.epochs.into()),
+    );
+    let mut run = vec![description.run.display().to_string()];
+    if let Some(step) = description.resumed_at_step {
+        run.push(format!("resumed at step {}", words::count(step)));
+    }
+    [
+        ("data", data),
+        ("model", vec![model, format!("{}: {}", description.task, description.strategy)]),
+        ("memory", memory),
+        ("time", vec![cost]),
+        ("run", run),
+    ]
+}

@@ -1,0 +1,151 @@
+//! Predictions as table, CSV or JSON, written as they come, whatever their number.
+
+use std::borrow::Cow;
+use std::io::{self, Write};
+
+use deepfit_train::{Prediction, PredictionValue};
+
+use super::style::Style;
+use super::table::Table;
+use super::words;
+
+/// How predictions are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// Aligned columns for reading.
+    Table,
+    /// Comma-separated values with a header.
+    Csv,
+    /// An array of objects.
+    Json,
+}
+
+/// The column widths of a table are those of its first rows, which wait for one another.
+const MEASURED_ROWS: usize = 64;
+/// The table shows the probabilities of this many classes.
+const SHOWN_CLASSES: usize = 3;
+
+/// Writes predictions to `out`.
+pub struct Writer<W: Write> {
+    format: Format,
+    out: W,
+    style: Style,
+    written: u64,
+    waiting: Vec<Vec<String>>,
+    header: Vec<&'static str>,
+    widths: Option<Vec<usize>>,
+}
+
+impl<W: Write> Writer<W> {
+    /// A writer of nothing so far.
+    pub fn new(format: Format, out: W, style: Style) -> Writer<W> {
+        Writer { format, out, style, written: 0, waiting: Vec::new(), header: Vec::new(), widths: None }
+    }
+
+    /// Writes one.
+    ///
+    /// # Errors
+    /// If `out` does not take it.
+    pub fn write(&mut self, prediction: &Prediction) -> io::Result<()> {
+        match self.format {
+            Format::Table => self.table_row(prediction)?,
+            Format::Csv => self.csv_row(prediction)?,
+            Format::Json => {
+                self.out.write_all(if self.written == 0 { b"[\n" } else { b",\n" })?;
+                serde_json::to_writer(&mut self.out, prediction)?;
+            }
+        }
+        self.written += 1;
+        Ok(())
+    }
+
+    /// Ends the output.
+    ///
+    /// # Errors
+    /// If `out` does not take it.
+    pub fn finish(mut self) -> io::Result<()> {
+        match self.format {
+            Format::Table => self.release()?,
+            Format::Csv => {}
+            Format::Json if self.written == 0 => self.out.write_all(b"[]\n")?,
+            Format::Json => self.out.write_all(b"\n]\n")?,
+        }
+        self.out.flush()
+    }
+
+    /// Shows what has come so far and leaves an array open, so that nobody takes a part for the whole.
+    ///
+    /// # Errors
+    /// If `out` does not take it.
+    pub fn abandon(mut self) -> io::Result<()> {
+        self.release()?;
+        self.out.flush()
+    }
+
+    fn table_row(&mut self, prediction: &Prediction) -> io::Result<()> {
+        let mut cells = vec![prediction.input.clone(), value(&prediction.prediction, words::number)];
+        if let Some(probabilities) = &prediction.probabilities {
+            let mut sorted: Vec<&(String, f64)> = probabilities.iter().collect();
+            sorted.sort_by(|a, b| b.1.total_cmp(&a.1));
+            cells.push(sorted.first().map_or(String::new(), |(_, p)| format!("{p:.4}")));
+            let others = sorted.iter().skip(1).take(SHOWN_CLASSES - 1);
+            cells.push(others.map(|(class, p)| format!("{class} {p:.4}")).collect::<Vec<_>>().join(", "));
+            self.header = vec!["input", "prediction", "probability", "next"];
+        } else {
+            self.header = vec!["input", "prediction"];
+        }
+        if let Some(widths) = &self.widths {
+            let row = self.table().continued(&cells, widths);
+            return self.out.write_all(row.as_bytes());
+        }
+        self.waiting.push(cells);
+        if self.waiting.len() == MEASURED_ROWS { self.release() } else { Ok(()) }
+    }
+
+    fn table(&self) -> Table {
+        // Of classes all columns but the probability are words; a value is a number.
+        Table::new(if self.header.len() > 2 { 4 } else { 1 }, &self.header)
+    }
+
+    fn release(&mut self) -> io::Result<()> {
+        let mut table = self.table();
+        std::mem::take(&mut self.waiting).into_iter().for_each(|row| table.row(row));
+        if self.widths.is_some() || table.is_empty() {
+            return Ok(());
+        }
+        self.widths = Some(table.widths());
+        self.out.write_all(table.render(self.style).as_bytes())
+    }
+
+    fn csv_row(&mut self, prediction: &Prediction) -> io::Result<()> {
+        let probabilities = prediction.probabilities.as_deref().unwrap_or_default();
+        if self.written == 0 {
+            self.out.write_all(b"input,prediction")?;
+            for (class, _) in probabilities {
+                write!(self.out, ",{}", csv_field(&format!("probability_{class}")))?;
+            }
+            self.out.write_all(b"\n")?;
+        }
+        let predicted = value(&prediction.prediction, |v| v.to_string());
+        write!(self.out, "{},{}", csv_field(&prediction.input), csv_field(&predicted))?;
+        for (_, probability) in probabilities {
+            write!(self.out, ",{probability}")?;
+        }
+        self.out.write_all(b"\n")
+    }
+}
+
+/// A field as RFC 4180 has it: in quotes where it needs them.
+fn csv_field(text: &str) -> Cow<'_, str> {
+    if text.contains([',', '"', '\n', '\r']) {
+        return format!("\"{}\"", text.replace('"', "\"\"")).into();
+    }
+    text.into()
+}
+
+fn value(prediction: &PredictionValue, number: impl Fn(f64) -> String) -> String {
+    match prediction {
+        PredictionValue::Class(class) => class.clone(),
+        PredictionValue::Value(value) => number(*value),
+    }
+}

@@ -1,0 +1,149 @@
+//! Metrics, confusion and residuals, and what to do next.
+
+use deepfit_train::{Evaluation, Report};
+
+use super::scores::{interval, names, residuals as residual_table, value};
+use super::style::Style;
+use super::table::Table;
+use super::words;
+use crate::program;
+
+/// With more classes than this a matrix is too wide, and the most confused pairs are shown.
+const MATRIX_CLASSES: usize = 12;
+/// Number of most confused pairs.
+const PAIRS: usize = 10;
+/// Class names in the matrix are cut to this many characters.
+const LABEL: usize = 12;
+
+/// What a finished training has reached.
+pub fn training(report: &Report, style: Style) -> String {
+    let mut text = String::new();
+    let metrics = &report.metrics;
+    text.push_str(&format!("{}\n", style.bold("Metrics")));
+    let mut table = Table::new(1, &["metric", "train", "validation", "test", "95 % interval of test"]);
+    for name in names(&[&metrics.train, &metrics.validation, &metrics.test]) {
+        let mut row = vec![name.to_string()];
+        row.extend([&metrics.train, &metrics.validation, &metrics.test].map(|s| value(s, name)));
+        row.push(interval(&metrics.test_intervals, name));
+        table.row(row);
+    }
+    text.push_str(&table.render(style));
+    if let Some(matrix) = &report.confusion {
+        text.push_str(&confusion(matrix, &report.classes, "test", style));
+    }
+    if let Some(residuals) = &report.residuals {
+        text.push_str(&residual_table(residuals, "test", style));
+    }
+    text.push_str(&format!("\n{}\n", style.bold("Run")));
+    text.push_str(&format!(
+        "  {}: {}, {}, {} (best {})\n",
+        words::printable(&report.run.display().to_string()),
+        report.model,
+        words::plural(report.parameters as u64, "parameter"),
+        words::plural(report.epochs.into(), "epoch"),
+        report.best_epoch,
+    ));
+    text.push_str(&format!(
+        "  {} in all, first step after {}; peak memory {}, planned {}\n",
+        words::duration(report.seconds),
+        words::duration(report.first_step_seconds),
+        words::bytes(report.peak_memory_bytes),
+        words::bytes(report.planned_memory_bytes),
+    ));
+    for note in &report.notes {
+        text.push_str(&format!("  {}\n", style.yellow(&words::printable(note))));
+    }
+    text + &next(report, style)
+}
+
+/// The metrics of a trained network on other data.
+pub fn evaluation(evaluation: &Evaluation, style: Style) -> String {
+    let mut text = format!("{} on {}\n", style.bold("Metrics"), words::plural(evaluation.rows as u64, "row"));
+    let mut table = Table::new(1, &["metric", "value", "95 % interval"]);
+    for name in names(&[&evaluation.metrics]) {
+        table.row(vec![name.to_string(), value(&evaluation.metrics, name), interval(&evaluation.intervals, name)]);
+    }
+    text.push_str(&table.render(style));
+    if let Some(matrix) = &evaluation.confusion {
+        text.push_str(&confusion(matrix, &evaluation.classes, "data", style));
+    }
+    if let Some(residuals) = &evaluation.residuals {
+        text.push_str(&residual_table(residuals, "data", style));
+    }
+    if !evaluation.skipped.is_empty() {
+        text.push_str(&format!("\n{}\n", style.bold("Skipped")));
+        for (name, reason) in &evaluation.skipped {
+            text.push_str(&format!("  {}\n", words::printable(&format!("{name}: {reason}"))));
+        }
+    }
+    text
+}
+
+/// Rows are true classes, columns predicted ones.
+fn confusion(matrix: &[Vec<u64>], classes: &[String], part: &str, style: Style) -> String {
+    let wrong = confused(matrix);
+    let total: u64 = matrix.iter().flatten().sum();
+    let mistakes: u64 = wrong.iter().map(|(_, _, count)| count).sum();
+    let class = |index: usize| classes.get(index).map_or_else(|| index.to_string(), |c| words::shortened(c, LABEL));
+    let summary = format!("{} of {} wrong", words::count(mistakes), words::count(total));
+    if matrix.len() > MATRIX_CLASSES {
+        let mut text = format!("\n{} on {part} ({summary})\n", style.bold("Most confused classes"));
+        let mut table = Table::new(2, &["true", "predicted", "times"]);
+        for (truth, predicted, count) in wrong.into_iter().take(PAIRS) {
+            table.row(vec![class(truth), class(predicted), words::count(count)]);
+        }
+        if !table.is_empty() {
+            text.push_str(&table.render(style));
+        }
+        return text;
+    }
+    let labels: Vec<String> = (0..matrix.len()).map(class).collect();
+    let header: Vec<&str> = ["true \\ predicted"].into_iter().chain(labels.iter().map(String::as_str)).collect();
+    let mut table = Table::new(1, &header);
+    for (label, row) in labels.iter().zip(matrix) {
+        let cells = row.iter().map(|&n| if n == 0 { "·".to_string() } else { n.to_string() });
+        table.row([label.clone()].into_iter().chain(cells).collect());
+    }
+    format!("\n{} on {part} ({summary})\n{}", style.bold("Confusion"), table.render(style))
+}
+
+/// True class, predicted class and count of all mistakes, most frequent first.
+fn confused(matrix: &[Vec<u64>]) -> Vec<(usize, usize, u64)> {
+    let cells = matrix
+        .iter()
+        .enumerate()
+        .flat_map(|(truth, row)| row.iter().enumerate().map(move |(predicted, &count)| (truth, predicted, count)));
+    let mut wrong: Vec<_> = cells.filter(|&(truth, predicted, count)| truth != predicted && count > 0).collect();
+    wrong.sort_by_key(|&(truth, predicted, count)| (std::cmp::Reverse(count), truth, predicted));
+    wrong
+}
+
+/// The commands that the report names, as this program was called.
+fn next(report: &Report, style: Style) -> String {
+    let program = program::name();
+    let mut text = format!("\n{}\n", style.bold("What next"));
+    for step in &report.next {
+        let line = step.strip_prefix("deepfit ").map_or_else(|| step.clone(), |rest| format!("{program} {rest}"));
+        text.push_str(&format!("  {}\n", words::printable(&line)));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn small_matrices_are_shown_large_ones_summed_up() {
+        let classes: Vec<String> = (0..13).map(|c| format!("class{c}")).collect();
+        let small = confusion(&[vec![3, 1], vec![0, 4]], &classes, "test", Style::PLAIN);
+        assert!(small.contains("(1 of 8 wrong)") && small.contains("·"), "{small}");
+        let mut matrix = vec![vec![0; 13]; 13];
+        matrix[2][5] = 7;
+        matrix[4][1] = 9;
+        matrix[3][3] = 100;
+        let large = confusion(&matrix, &classes, "test", Style::PLAIN);
+        let (first, second) = (large.find("class4").unwrap(), large.find("class2").unwrap());
+        assert!(first < second && !large.contains("class3") && large.contains("16 of 116"), "{large}");
+    }
+}

@@ -1,0 +1,46 @@
+//! Scores in the order and the words in which people read them.
+
+use deepfit_train::metrics::{Intervals, ResidualSummary, Scores};
+
+use super::style::Style;
+use super::table::Table;
+use super::words;
+
+/// Metrics as people look at them, best known first; others follow by name.
+const ORDER: [&str; 9] = ["accuracy", "balanced_accuracy", "f1", "roc_auc", "log_loss", "ece", "r2", "rmse", "mae"];
+
+/// The names of all metrics of some parts, in the order in which they are shown.
+pub fn names<'a>(parts: &[&'a Scores]) -> Vec<&'a str> {
+    let mut names: Vec<&str> = parts.iter().flat_map(|scores| scores.iter().map(|(name, _)| name)).collect();
+    let rank = |name: &str| ORDER.iter().position(|known| *known == name).unwrap_or(ORDER.len());
+    names.sort_by_key(|name| (rank(name), *name));
+    names.dedup();
+    names
+}
+
+/// A metric in words; a dash where it is not defined.
+pub fn value(scores: &Scores, name: &str) -> String {
+    scores.get(name).map_or_else(|| "-".to_string(), words::number)
+}
+
+/// An interval in words; a dash where there is none.
+pub fn interval(intervals: &Intervals, name: &str) -> String {
+    intervals
+        .get(name)
+        .map_or_else(|| "-".to_string(), |[low, high]| format!("{} to {}", words::number(low), words::number(high)))
+}
+
+/// How far the predictions of a regression are off.
+pub fn residuals(summary: &ResidualSummary, part: &str, style: Style) -> String {
+    let mut table = Table::new(0, &["min", "5 %", "25 %", "50 %", "75 %", "95 %", "max"]);
+    let quantiles = summary.quantiles.iter().map(|[_, value]| *value);
+    let row = [summary.min].into_iter().chain(quantiles).chain([summary.max]);
+    table.row(row.map(words::number).collect());
+    format!(
+        "\n{} on {part} (true minus predicted; mean {}, standard deviation {})\n{}",
+        style.bold("Residuals"),
+        words::number(summary.mean),
+        words::number(summary.sd),
+        table.render(style)
+    )
+}

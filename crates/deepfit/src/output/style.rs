@@ -1,0 +1,55 @@
+//! Colours, on a terminal only.
+
+use std::io::IsTerminal;
+
+/// Whether text is coloured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Style {
+    on: bool,
+}
+
+impl Style {
+    /// Never coloured.
+    #[cfg(test)]
+    pub const PLAIN: Style = Style { on: false };
+
+    /// For standard output.
+    pub fn stdout() -> Style {
+        Style { on: allowed() && std::io::stdout().is_terminal() }
+    }
+
+    /// For standard error.
+    pub fn stderr() -> Style {
+        Style { on: allowed() && std::io::stderr().is_terminal() }
+    }
+
+    /// For headings.
+    pub fn bold(self, text: &str) -> String {
+        self.wrap("1", text)
+    }
+
+    /// For what is read second.
+    pub fn dim(self, text: &str) -> String {
+        self.wrap("2", text)
+    }
+
+    /// For errors.
+    pub fn red(self, text: &str) -> String {
+        self.wrap("1;31", text)
+    }
+
+    /// For warnings.
+    pub fn yellow(self, text: &str) -> String {
+        self.wrap("33", text)
+    }
+
+    fn wrap(self, code: &str, text: &str) -> String {
+        if self.on { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_string() }
+    }
+}
+
+/// <https://no-color.org>, and terminals that say that they know no colours.
+fn allowed() -> bool {
+    std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+        && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
+}

@@ -1,0 +1,144 @@
+//! Places that cannot be written, and runs that cannot be used.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use crate::program::{Place, Ran, example, listing, table};
+
+#[test]
+fn a_folder_in_use_and_a_file_in_the_way_are_refused() {
+    let place = Place::new();
+    place.write("data.csv", table(60));
+    place.trained("data.csv", "run", &[]);
+    place.refuses(&["data.csv", "--out", "run"], &["run", "--out", "--resume"]);
+    place.write("mine/letter.txt", "keep me");
+    place.refuses(&["data.csv", "--out", "mine", "-q"], &["mine", "--out"]);
+    place.write("file", "x");
+    place.refuses(&["data.csv", "--out", "file/run", "-q"], &["file/run", "--out"]);
+    place.refuses(&["data.csv", "--out", "file", "-q"], &["file", "--out"]);
+}
+
+/// Runs a script in which the program is `$0`, in a mount namespace of its own, so that the mounts it makes are gone with
+/// it; `None` where that is not allowed.
+fn in_namespace(place: &Place, script: &str) -> Option<Ran> {
+    let unshared = |script: &str| {
+        let program = env!("CARGO_BIN_EXE_deepfit");
+        Command::new("unshare").args(["-rm", "sh", "-c", script, program]).current_dir(place.path(".")).output()
+    };
+    let able = unshared("mount -t tmpfs none disk").is_ok_and(|output| output.status.success());
+    if !able {
+        eprintln!("skipped: this system lets nobody mount a small disk");
+        return None;
+    }
+    Some(Ran::of(unshared(script).unwrap()))
+}
+
+#[test]
+fn a_read_only_folder_is_refused() {
+    let place = Place::new();
+    place.write("data.csv", table(60));
+    fs::create_dir(place.path("disk")).unwrap();
+    let script = "mount -t tmpfs -o ro none disk; \"$0\" train data.csv --epochs 1 -q --out disk/run";
+    if let Some(ran) = in_namespace(&place, script) {
+        ran.is_refusal(&["disk/run", "Read-only", "--out"]);
+    }
+}
+
+#[test]
+fn a_full_disk_is_told_and_leaves_no_torn_file() {
+    let place = Place::new();
+    place.write("data.csv", table(60));
+    fs::create_dir(place.path("disk")).unwrap();
+    let run = |size: &str| {
+        let train = "\"$0\" train data.csv --epochs 2 hidden=[64,64] -q --out disk/run";
+        in_namespace(
+            &place,
+            &format!("mount -t tmpfs -o size={size} none disk; {train}; code=$?; ls -AR disk; exit $code"),
+        )
+    };
+    // Not even the settings fit.
+    let Some(ran) = run("4k") else { return };
+    assert_eq!(ran.code, Some(1), "{ran:#?}");
+    assert!(ran.err.starts_with("error: ") && ran.err.contains("disk/run"), "{}", ran.err);
+    assert!(ran.err.contains("No space left") && ran.err.contains("free some space"), "{}", ran.err);
+    assert!(!ran.out.contains("settings") && !ran.out.contains("run"), "something was left: {}", ran.out);
+    // The settings fit, a checkpoint does not.
+    let Some(ran) = run("40k") else { return };
+    assert_eq!(ran.code, Some(1), "{ran:#?}");
+    assert!(ran.err.contains("disk/run") && ran.err.contains("No space left"), "{}", ran.err);
+    assert!(!ran.out.contains("safetensors"), "a torn file was left: {}", ran.out);
+}
+
+fn damaged(path: &Path, damage: impl FnOnce(&mut Vec<u8>)) {
+    let mut bytes = fs::read(path).unwrap();
+    damage(&mut bytes);
+    fs::write(path, bytes).unwrap();
+}
+
+#[test]
+fn damaged_checkpoints_are_refused_by_name() {
+    let place = Place::new();
+    let run = place.trained(&example("diabetes.csv"), "run", &[]);
+    let checkpoint = run.join("checkpoint/state.safetensors");
+    let whole = fs::read(&checkpoint).unwrap();
+    let before = listing(&run);
+    let refused = |words: &[&str]| place.run(&["train", "--resume", "run"]).is_refusal(words);
+    for damage in [
+        |bytes: &mut Vec<u8>| bytes.truncate(bytes.len() / 2),
+        |bytes: &mut Vec<u8>| bytes.truncate(3),
+        |bytes: &mut Vec<u8>| bytes.clear(),
+        |bytes: &mut Vec<u8>| *bytes.last_mut().unwrap() ^= 1,
+        |bytes: &mut Vec<u8>| bytes[0] ^= 0x80,
+        |bytes: &mut Vec<u8>| bytes[7] = 0xFF,
+    ] {
+        damaged(&checkpoint, damage);
+        refused(&["state.safetensors", "damaged"]);
+        fs::write(&checkpoint, &whole).unwrap();
+    }
+    damaged(&run.join("split.json"), |bytes| bytes.truncate(9));
+    refused(&["split.json", "damaged"]);
+    damaged(&run.join("settings.toml"), |bytes| bytes.truncate(5));
+    refused(&["settings.toml"]);
+    assert_eq!(listing(&run), before);
+    place.run(&["train", "--resume", "nowhere"]).is_refusal(&["nowhere", "does not exist"]);
+    fs::create_dir(place.path("empty")).unwrap();
+    place.run(&["train", "--resume", "empty"]).is_refusal(&["empty", "not a run folder"]);
+}
+
+#[test]
+fn damaged_models_are_refused_by_name() {
+    let place = Place::new();
+    let data = example("diabetes.csv");
+    let run = place.trained(&data, "run", &[]);
+    let refused = |words: &[&str]| {
+        place.run(&["predict", "run", &data]).is_refusal(words);
+        place.run(&["evaluate", "run", &data, "--json"]).is_refusal(words);
+    };
+    let weights = run.join("model/model.safetensors");
+    damaged(&weights, |bytes| *bytes.last_mut().unwrap() ^= 1);
+    refused(&["model.safetensors", "damaged"]);
+    damaged(&weights, |bytes| bytes.truncate(100));
+    refused(&["model.safetensors", "damaged"]);
+    fs::remove_file(&weights).unwrap();
+    refused(&["model.safetensors"]);
+    damaged(&run.join("model/config.json"), |bytes| bytes.truncate(40));
+    refused(&["config.json", "damaged"]);
+}
+
+#[test]
+fn runs_of_a_newer_version_are_refused() {
+    let place = Place::new();
+    let data = example("diabetes.csv");
+    let run = place.trained(&data, "run", &[]);
+    let raise = |file: &str, from: &str, to: &str| {
+        let text = fs::read_to_string(run.join(file)).unwrap();
+        assert!(text.contains(from), "{text}");
+        fs::write(run.join(file), text.replacen(from, to, 1)).unwrap();
+    };
+    raise("model/config.json", "\"version\": 1", "\"version\": 99");
+    place.run(&["predict", "run", &data]).is_refusal(&["config.json", "newer", "99"]);
+    place.run(&["inspect", "run"]).is_refusal(&["config.json", "newer", "99"]);
+    raise("settings.toml", "version = 1", "version = 99");
+    place.run(&["train", "--resume", "run"]).is_refusal(&["settings.toml", "newer", "99"]);
+}

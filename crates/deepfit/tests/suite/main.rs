@@ -1,0 +1,14 @@
+//! The command from end to end: the real program on real and on bad files.
+
+mod bad_images;
+mod bad_runs;
+mod bad_tables;
+mod evaluating;
+mod help;
+mod inspecting;
+mod predicting;
+mod program;
+mod resuming;
+mod settings;
+mod threads;
+mod training;

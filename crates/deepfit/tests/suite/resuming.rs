@@ -1,0 +1,113 @@
+//! Interrupted and killed runs go on as if nothing had happened.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::process::Child;
+use std::thread::sleep;
+use std::time::{Duration, SystemTime};
+
+use crate::program::{Place, Ran, example, signal};
+
+const EPOCHS: &str = "6";
+
+fn start(place: &Place, data: &str) -> Child {
+    place.start(&["train", data, "--epochs", EPOCHS, "--out", "run"])
+}
+
+/// Reads standard error until a line tells of an epoch; the reader goes on with the rest.
+fn wait_for_epoch(child: &mut Child) -> impl FnOnce() -> String + use<> {
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    let seen = lines.by_ref().map(Result::unwrap).find(|line| line.contains("epoch 1/"));
+    assert!(seen.is_some(), "no epoch was told");
+    move || lines.map(Result::unwrap).collect::<Vec<_>>().join("\n")
+}
+
+/// What the model folder holds.
+fn model(place: &Place, run: &str) -> (Vec<u8>, String) {
+    let folder = place.path(run).join("model");
+    let config = fs::read_to_string(folder.join("config.json")).unwrap();
+    (fs::read(folder.join("model.safetensors")).unwrap(), config)
+}
+
+fn uninterrupted(place: &Place, data: &str) -> (Vec<u8>, String) {
+    place.trained(data, "whole", &["--epochs", EPOCHS]);
+    model(place, "whole")
+}
+
+#[test]
+fn signals_stop_with_a_checkpoint_and_the_command_that_resumes() {
+    let data = example("digits.zip");
+    let place = Place::new();
+    for name in ["INT", "TERM"] {
+        let _ = fs::remove_dir_all(place.path("run"));
+        let mut child = start(&place, &data);
+        let rest = wait_for_epoch(&mut child);
+        signal(&child, name);
+        let told = rest();
+        let output = child.wait_with_output().unwrap();
+        assert_eq!((output.status.code(), output.stdout.len()), (Some(130), 0), "{told}");
+        assert!(told.contains("deepfit train --resume run"), "{told}");
+        assert!(!place.path("run/model/model.safetensors").exists(), "the run had ended already");
+    }
+    let ran = place.run(&["train", "--resume", "run", "--json"]).succeeded();
+    assert!(ran.err.contains("resumed at step"), "{}", ran.err);
+    assert!(ran.json()["resumed_at_step"].as_u64().unwrap() > 0, "{}", ran.out);
+    assert!(model(&place, "run") == uninterrupted(&place, &data), "the resumed run gives another model");
+}
+
+#[test]
+fn two_signals_end_at_once() {
+    let place = Place::new();
+    let mut child = start(&place, &example("digits.zip"));
+    let _rest = wait_for_epoch(&mut child);
+    signal(&child, "INT");
+    signal(&child, "INT");
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+}
+
+#[test]
+fn runs_killed_at_random_moments_end_with_the_same_bits() {
+    let seed = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().subsec_nanos();
+    for data in ["digits.zip", "breast-cancer.csv"] {
+        let data = example(data);
+        let place = Place::new();
+        let expected = uninterrupted(&place, &data);
+        let mut random = u64::from(seed) | 1;
+        let mut kills = Vec::new();
+        for _ in 0..5 {
+            // Numerical Recipes' linear congruential generator; its upper bits are good enough to choose moments.
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            let moment = Duration::from_millis(20 + (random >> 33) % 700);
+            // A run that was killed before it had written its settings has nothing to resume.
+            let mut child = if place.path("run/settings.toml").exists() {
+                place.start(&["train", "--resume", "run"])
+            } else {
+                let _ = fs::remove_dir_all(place.path("run"));
+                start(&place, &data)
+            };
+            sleep(moment);
+            // Fails if the run has ended before, which is just as good.
+            let _ = child.kill();
+            let ran = Ran::of(child.wait_with_output().unwrap());
+            assert!(matches!(ran.code, None | Some(0)), "after kills at {kills:?}: {ran:#?}");
+            kills.push(moment);
+        }
+        if place.path("run/settings.toml").exists() {
+            place.run(&["train", "--resume", "run"]).succeeded();
+        } else {
+            let _ = fs::remove_dir_all(place.path("run"));
+            Ran::of(start(&place, &data).wait_with_output().unwrap()).succeeded();
+        }
+        assert!(model(&place, "run") == expected, "{data}: another model after kills at {kills:?}");
+    }
+}
+
+#[test]
+fn a_run_that_has_ended_can_be_resumed_and_reports_again() {
+    let place = Place::new();
+    place.trained(&example("diabetes.csv"), "run", &[]);
+    let before = model(&place, "run");
+    let report = place.run(&["train", "--resume", "run", "--json"]).succeeded().json();
+    assert_eq!(report["task"], "regression");
+    assert!(model(&place, "run") == before);
+}
