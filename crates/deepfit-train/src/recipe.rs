@@ -4,7 +4,10 @@ use deepfit_data::{Array, Augment, Batch, Dataset, Pass, Prepared, Slot, Source,
 use deepfit_nn::optim::{Adam, Sgd};
 use deepfit_nn::step::Training;
 use deepfit_nn::{Anneal, Clip, MovingAverage, Optimizer, Schedule};
-use deepfit_zoo::{CATEGORIES, CnnConfig, EmbeddingConfig, ImageConfig, MlpConfig, ModelConfig, NUMERIC, ResnetConfig};
+use deepfit_zoo::{
+    CATEGORIES, CnnConfig, EmbeddingConfig, ImageConfig, MlpConfig, MobilenetV2Config, ModelConfig, NUMERIC,
+    ResnetConfig,
+};
 
 use crate::error::{Result, TrainError};
 use crate::settings::Settings;
@@ -159,6 +162,10 @@ impl Recipe {
                 "resnet18" => ModelConfig::Resnet(ResnetConfig::resnet18(image, outputs)),
                 "resnet34" => ModelConfig::Resnet(ResnetConfig::resnet34(image, outputs)),
                 "resnet50" => ModelConfig::Resnet(ResnetConfig::resnet50(image, outputs)),
+                "mobilenet_v2" => {
+                    let standard = MobilenetV2Config::standard(image, outputs);
+                    ModelConfig::MobilenetV2(MobilenetV2Config { dropout, ..standard })
+                }
                 _ => ModelConfig::Cnn(CnnConfig { dropout, ..CnnConfig::for_images(image, outputs) }),
             });
         }
@@ -223,9 +230,10 @@ fn choose_model(model: &str, data: &Dataset) -> Result<String> {
     match (model, images) {
         ("auto", true) => Ok(if side <= SMALL_IMAGE { "cnn" } else { "resnet18" }.to_string()),
         ("auto", false) => Ok("mlp".to_string()),
-        ("mlp", true) => {
-            Err(TrainError::setting("model", "mlp is for tables; for images use cnn, resnet18, resnet34 or resnet50"))
-        }
+        ("mlp", true) => Err(TrainError::setting(
+            "model",
+            "mlp is for tables; for images use cnn, resnet18, resnet34, resnet50 or mobilenet_v2",
+        )),
         (other, false) if other != "mlp" => {
             Err(TrainError::setting("model", format!("{other} is for images; for tables use mlp")))
         }
