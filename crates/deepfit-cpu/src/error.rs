@@ -14,6 +14,9 @@ pub enum Error {
         "index {index} at position {position} lies outside of a table of {rows} rows: indices must be in 0..{rows}"
     )]
     IndexOutOfRange { index: i32, position: usize, rows: usize },
+    /// A sequence has a length that is not among its steps.
+    #[error("the length {length} of row {row} is not in 1..={steps}: leave empty sequences out of the batch")]
+    SequenceLength { length: i32, row: usize, steps: usize },
     /// A parameter does not fit what is done with it.
     #[error("the parameter `{name}` does not fit: {problem}")]
     Parameter { name: String, problem: String },
@@ -29,7 +32,7 @@ pub enum Error {
     /// A value that must be finite is not: a loss that is guarded, or the gradient that an update is given.
     #[error("`{operation}`{} met a value that is NaN or infinite", at_layer(layer))]
     NonFinite { operation: String, layer: String },
-    /// A row number is out of range.
+    /// A row number or a length is out of range.
     #[error("`{operation}`{}: {source}", at_layer(layer))]
     Index { operation: String, layer: String, source: Box<Error> },
 }

@@ -90,6 +90,7 @@ macro_rules! for_each_operation {
             CrossEntropy, CrossEntropyGrad,
             Embedding, EmbeddingGrad,
             Dropout,
+            Recurrent, RecurrentGrad,
             Assign, Guard, Sgd, Adam,
             Custom,
         }

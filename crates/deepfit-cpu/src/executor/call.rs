@@ -11,7 +11,7 @@ use crate::kernels::Compute;
 pub enum Fault {
     /// A number that must be finite is not.
     NonFinite,
-    /// A row number is out of range.
+    /// A row number or a length is out of range.
     Index(crate::error::Error),
 }
 

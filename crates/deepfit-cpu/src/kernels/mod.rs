@@ -10,6 +10,7 @@ pub mod norm;
 pub mod optim;
 pub mod pool2d;
 pub mod random;
+pub mod recurrent;
 pub mod reduce;
 pub mod softmax;
 

@@ -9,6 +9,8 @@ mod flatten;
 mod layer_norm;
 mod linear;
 mod pool;
+mod recurrent;
+mod recurrent_cell;
 
 pub use activation::{Activate, Activation};
 pub use batch_norm::BatchNorm;
@@ -19,3 +21,7 @@ pub use flatten::Flatten;
 pub use layer_norm::LayerNorm;
 pub use linear::Linear;
 pub use pool::{AvgPool2d, GlobalAvgPool2d, MaxPool2d};
+pub use recurrent::{Gru, Lstm, Nonlinearity, Recurrence, RecurrentConfig, Rnn, Sequences};
+pub use recurrent_cell::{GruCell, LstmCell, RnnCell};
+
+pub use deepfit_graph::ops::RecurrentState;

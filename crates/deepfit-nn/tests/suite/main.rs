@@ -6,6 +6,7 @@ mod initialisation;
 mod layers;
 mod losses;
 mod optimisers;
+mod recurrent;
 mod schedules;
 mod settings;
 mod step;

@@ -13,10 +13,12 @@ mod dot;
 mod drive;
 mod micro;
 mod pack;
+mod prepacked;
 
 pub(crate) use blocking::KC_MAX;
 pub use pack::Matrix;
 pub(crate) use pack::transpose_rows;
+pub(crate) use prepacked::Prepacked;
 
 use crate::kernels::Compute;
 

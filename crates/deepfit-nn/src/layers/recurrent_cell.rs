@@ -1,0 +1,118 @@
+use deepfit_graph::Tensor;
+use deepfit_graph::ops::{RecurrentKind, RecurrentState};
+
+use super::recurrent::{Nonlinearity, Weights};
+use crate::error::{Result, require};
+use crate::scope::Scope;
+
+/// What [`RnnCell`], [`LstmCell`] and [`GruCell`] have in common.
+#[derive(Debug, Clone)]
+struct Cell {
+    path: String,
+    kind: RecurrentKind,
+    weights: Weights,
+}
+
+impl Cell {
+    fn new(scope: &Scope, kind: RecurrentKind, inputs: usize, hidden: usize, bias: bool) -> Result<Self> {
+        let place = if scope.path().is_empty() { kind.name() } else { scope.path() };
+        require(hidden > 0, place, "hidden", || "is 0, but must be at least 1".to_string())?;
+        let weights = Weights::new(scope, "", kind, inputs, hidden, bias);
+        Ok(Cell { path: scope.path().to_string(), kind, weights })
+    }
+
+    /// One step: a sequence of length 1.
+    fn step(&self, x: &Tensor, state: Option<&RecurrentState>) -> Result<RecurrentState> {
+        let tracer = x.tracer();
+        tracer.in_layer(&self.path, || {
+            let [batch, inputs] = *x.shape().dims() else {
+                return Err(x.error(self.kind.name(), format!("needs [batch, inputs], not {}", x.shape())).into());
+            };
+            if let Some(state) = state.filter(|state| state.cell.is_some() != self.kind.has_cell()) {
+                let problem =
+                    if state.cell.is_some() { "has no cell to be given" } else { "needs a cell in its state" };
+                return Err(x.error(self.kind.name(), problem.to_string()).into());
+            }
+            let projected = self.weights.project(&x.reshape(vec![batch, 1.into(), inputs])?)?;
+            let saves = tracer.mode() == deepfit_graph::Mode::Train;
+            let found = projected.recurrent(
+                self.kind,
+                (false, false, saves),
+                &self.weights.hidden.on(tracer)?,
+                self.weights.biases.as_ref().map(|(_, bias)| bias.on(tracer)).transpose()?.as_ref(),
+                None,
+                state,
+            )?;
+            Ok(found.last)
+        })
+    }
+}
+
+/// One step of an [`Rnn`](super::Rnn), as PyTorch's `RNNCell`.
+#[derive(Debug, Clone)]
+pub struct RnnCell(Cell);
+
+impl RnnCell {
+    /// A cell with PyTorch's names (`weight_ih`, `weight_hh`, `bias_ih`, `bias_hh`) and first values.
+    ///
+    /// # Errors
+    /// If there are no hidden units.
+    pub fn new(scope: &Scope, inputs: usize, hidden: usize, nonlinearity: Nonlinearity, bias: bool) -> Result<Self> {
+        Ok(RnnCell(Cell::new(scope, nonlinearity.kind(), inputs, hidden, bias)?))
+    }
+
+    /// The next hidden state `[batch, hidden]` from inputs `[batch, inputs]` and the last state, else zero.
+    ///
+    /// # Errors
+    /// If a shape does not fit, naming the layer.
+    pub fn step(&self, x: &Tensor, hidden: Option<&Tensor>) -> Result<Tensor> {
+        let state = hidden.map(|hidden| RecurrentState { hidden: hidden.clone(), cell: None });
+        Ok(self.0.step(x, state.as_ref())?.hidden)
+    }
+}
+
+/// One step of a [`Gru`](super::Gru), as PyTorch's `GRUCell`.
+#[derive(Debug, Clone)]
+pub struct GruCell(Cell);
+
+impl GruCell {
+    /// A cell with PyTorch's names (`weight_ih`, `weight_hh`, `bias_ih`, `bias_hh`) and first values.
+    ///
+    /// # Errors
+    /// If there are no hidden units.
+    pub fn new(scope: &Scope, inputs: usize, hidden: usize, bias: bool) -> Result<Self> {
+        Ok(GruCell(Cell::new(scope, RecurrentKind::Gru, inputs, hidden, bias)?))
+    }
+
+    /// The next hidden state `[batch, hidden]` from inputs `[batch, inputs]` and the last state, else zero.
+    ///
+    /// # Errors
+    /// If a shape does not fit, naming the layer.
+    pub fn step(&self, x: &Tensor, hidden: Option<&Tensor>) -> Result<Tensor> {
+        let state = hidden.map(|hidden| RecurrentState { hidden: hidden.clone(), cell: None });
+        Ok(self.0.step(x, state.as_ref())?.hidden)
+    }
+}
+
+/// One step of an [`Lstm`](super::Lstm), as PyTorch's `LSTMCell`.
+#[derive(Debug, Clone)]
+pub struct LstmCell(Cell);
+
+impl LstmCell {
+    /// A cell with PyTorch's names (`weight_ih`, `weight_hh`, `bias_ih`, `bias_hh`) and first values.
+    ///
+    /// # Errors
+    /// If there are no hidden units.
+    pub fn new(scope: &Scope, inputs: usize, hidden: usize, bias: bool) -> Result<Self> {
+        Ok(LstmCell(Cell::new(scope, RecurrentKind::Lstm, inputs, hidden, bias)?))
+    }
+
+    /// The next state (hidden and cell, each `[batch, hidden]`) from inputs `[batch, inputs]` and the last state, else
+    /// zero.
+    ///
+    /// # Errors
+    /// If a shape does not fit or the state has no cell, naming the layer.
+    pub fn step(&self, x: &Tensor, state: Option<&RecurrentState>) -> Result<RecurrentState> {
+        self.0.step(x, state)
+    }
+}
