@@ -115,6 +115,54 @@ class ResNet(nn.Module):
         return self.fc(x.mean(dim=(2, 3)))
 
 
+class InvertedResidual(nn.Module):
+    """The block of MobileNetV2 (Sandler et al. 2018), with torchvision's parameter names."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int, expansion: int):
+        super().__init__()
+        hidden = inputs * expansion
+        layers = [] if expansion == 1 else [convolution(inputs, hidden, 1)]
+        layers.append(convolution(hidden, hidden, 3, stride, hidden))
+        self.conv = nn.Sequential(*layers, nn.Conv2d(hidden, outputs, 1, bias=False), nn.BatchNorm2d(outputs))
+        self.adds_input = stride == 1 and inputs == outputs
+
+    def forward(self, x):
+        return x + self.conv(x) if self.adds_input else self.conv(x)
+
+
+def convolution(inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1) -> nn.Sequential:
+    conv = nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, groups=groups, bias=False)
+    return nn.Sequential(conv, nn.BatchNorm2d(outputs), nn.ReLU6())
+
+
+class MobilenetV2(nn.Module):
+    """A small MobileNetV2 with a block of each kind."""
+
+    architecture = [
+        "features.0 = Conv2d(3, 8, 3, stride=2, padding=1), BatchNorm2d, ReLU6",
+        "features.1 = InvertedResidual(8, 8, stride=1, expansion=1)",
+        "features.2 = InvertedResidual(8, 12, stride=2, expansion=6)",
+        "features.3 = InvertedResidual(12, 12, stride=1, expansion=6)",
+        "features.4 = Conv2d(12, 24, 1), BatchNorm2d, ReLU6",
+        "global average pool",
+        "classifier.1 = Linear(24, 10)",
+    ]
+
+    def __init__(self):
+        super().__init__()
+        self.features = nn.Sequential(
+            convolution(3, 8, 3, stride=2),
+            InvertedResidual(8, 8, 1, 1),
+            InvertedResidual(8, 12, 2, 6),
+            InvertedResidual(12, 12, 1, 6),
+            convolution(12, 24, 1),
+        )
+        self.classifier = nn.Sequential(nn.Dropout(0.0), nn.Linear(24, 10))
+
+    def forward(self, x):
+        return self.classifier(self.features(x).mean(dim=(2, 3)))
+
+
 def initialise(network: nn.Module, case: Case) -> None:
     """Random parameters of PyTorch's sizes; normalisations that are not the identity."""
     with torch.no_grad():
@@ -217,3 +265,8 @@ def cases() -> Iterator[Case]:
     images = case.normal(4, 3, 16, 16)
     case.put_image("input", images)
     yield network_case(case, ResNet(), [images], 10)
+
+    case = network("network-mobilenet", MobilenetV2, SGD)
+    images = case.normal(8, 3, 16, 16)
+    case.put_image("input", images)
+    yield network_case(case, MobilenetV2(), [images], 10)

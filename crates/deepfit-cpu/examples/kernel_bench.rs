@@ -8,29 +8,7 @@ use deepfit_cpu::kernels::conv::*;
 use deepfit_cpu::kernels::gemm::{Gemm, Matrix};
 use deepfit_cpu::kernels::{Caches, Compute};
 use deepfit_cpu::pool::ThreadPool;
-use deepfit_cpu::simd::{Isa, Simd};
-use deepfit_cpu::simd_kernel;
-
-/// Enough independent chains of multiply-adds to hide the latency of each.
-#[inline(always)]
-fn peak_body<S: Simd>(s: S, rounds: usize) -> f32 {
-    const CHAINS: usize = 12;
-    let (x, y) = (s.splat(1.000_001), s.splat(1e-9));
-    let mut sums = [s.splat(1.0); CHAINS];
-    for _ in 0..rounds {
-        for sum in &mut sums {
-            *sum = s.mul_add(*sum, x, y);
-        }
-    }
-    let mut total = s.zero();
-    for sum in sums {
-        total = s.add(total, sum);
-    }
-    s.sum(total)
-}
-simd_kernel! {
-    fn peak(rounds: usize) -> f32 = peak_body;
-}
+use deepfit_cpu::simd::Isa;
 
 /// The shortest of several runs, in seconds.
 fn best(mut run: impl FnMut()) -> f64 {
@@ -52,13 +30,7 @@ fn main() {
     let pool = ThreadPool::new(threads);
     for &isa in Isa::available() {
         let cx = Compute { pool: &pool, isa, caches: Caches::detect() };
-        let rounds = 2_000_000;
-        let seconds = best(|| {
-            pool.run(threads, &|_, _| {
-                std::hint::black_box(peak(isa, rounds));
-            });
-        });
-        let peak = (threads * rounds * 12 * isa.lanes() * 2) as f64 / seconds / 1e9;
+        let peak = deepfit_cpu::peak(isa, &pool) / 1e9;
         println!("{isa}, {threads} threads: multiply-add peak {peak:.1} GFLOP/s");
         products(&cx, peak);
         convolutions(&cx, peak);

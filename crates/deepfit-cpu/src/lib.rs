@@ -5,9 +5,11 @@ pub mod error;
 pub mod executor;
 pub mod kernels;
 pub mod math;
+mod peak;
 pub mod pool;
 pub mod simd;
 pub mod suite;
 
 pub use error::Error;
 pub use executor::{Culprit, Engine, ProgramId, View};
+pub use peak::peak;

@@ -29,6 +29,34 @@ pub enum Task {
     Regression,
 }
 
+impl Task {
+    /// Names of the classes in the order of the network's outputs; none for a regression.
+    pub fn classes(&self) -> &[String] {
+        match self {
+            Task::Classification { classes } => classes,
+            Task::Regression => &[],
+        }
+    }
+
+    /// Whether one of several classes is wanted.
+    pub fn is_classification(&self) -> bool {
+        matches!(self, Task::Classification { .. })
+    }
+
+    /// Number of outputs of a network for it: one a class, or one value.
+    pub fn outputs(&self) -> usize {
+        match self {
+            Task::Classification { classes } => classes.len(),
+            Task::Regression => 1,
+        }
+    }
+
+    /// `classification` or `regression`.
+    pub fn name(&self) -> &'static str {
+        if self.is_classification() { "classification" } else { "regression" }
+    }
+}
+
 /// The kind of a task, to be asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -2,16 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use deepfit_data::LoaderOptions;
-
 use crate::error::Result;
-use crate::forecast::task_name;
 use crate::job::{Job, Workshop};
-use crate::learner::evaluation_batch;
 use crate::measure::{Measured, measure};
 use crate::metrics::Scores;
 use crate::model_folder;
-use crate::predictor::classes;
 use crate::report::{Report, ReportMetrics};
 use crate::stage::Purpose;
 use crate::tensors::Owned;
@@ -37,10 +32,8 @@ pub(crate) fn finish(job: &Job, mut workshop: Workshop, best_weights: BTreeMap<S
         if rows.is_empty() {
             return Ok(None);
         }
-        let workers = usize::from(workshop.source.scratch_bytes() > 0);
-        let options = LoaderOptions::evaluate(evaluation_batch(job.recipe.batch()), workers);
         let source = workshop.source.clone();
-        let measured = measure(&mut using, source, rows.to_vec(), options, task, stage.target_scale, intervals)?;
+        let measured = measure(&mut using, source, rows.to_vec(), task, stage.target_scale, intervals)?;
         notes.extend(measured.failures.iter().map(|(name, reason)| format!("not measured: {name}: {reason}")));
         Ok(Some(measured.metrics))
     };
@@ -51,7 +44,7 @@ pub(crate) fn finish(job: &Job, mut workshop: Workshop, best_weights: BTreeMap<S
     let shown = shell_word(&run.to_string_lossy());
     let example = if job.data.is_images() { "IMAGE..." } else { "TABLE.csv" };
     Ok(Report {
-        task: task_name(task).to_string(),
+        task: task.name().to_string(),
         model: job.recipe.settings.model.clone(),
         parameters,
         metrics: ReportMetrics {
@@ -60,7 +53,7 @@ pub(crate) fn finish(job: &Job, mut workshop: Workshop, best_weights: BTreeMap<S
             test: test.as_ref().map(Measured::scores).unwrap_or_default(),
             test_intervals: test.as_ref().map(Measured::intervals).unwrap_or_default(),
         },
-        classes: classes(task),
+        classes: task.classes().to_vec(),
         confusion: test.as_ref().and_then(Measured::confusion),
         residuals: test.as_ref().and_then(Measured::residuals),
         resumed_at_step: None,

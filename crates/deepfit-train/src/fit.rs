@@ -6,7 +6,7 @@ use std::io::Write;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use deepfit_data::{Loader, LoaderOptions, Source, Task};
+use deepfit_data::{Loader, Source, Task};
 use deepfit_nn::Schedule;
 
 use crate::error::{Result, TrainError};
@@ -214,13 +214,8 @@ impl Fit<'_> {
 
     fn validate(&mut self, progress: &Progress) -> Result<Scores> {
         let (source, rows, task) = (self.source.clone(), self.stage.validation.clone(), &self.recipe.task);
-        // Data held in memory is prepared faster than a thread is started.
-        let workers = usize::from(source.scratch_bytes() > 0);
         let target_scale = self.stage.target_scale;
-        let measured = self.learner.with_averaged(|using| {
-            let options = LoaderOptions::evaluate(using.batch, workers);
-            measure(using, source, rows, options, task, target_scale, false)
-        });
+        let measured = self.learner.with_averaged(|using| measure(using, source, rows, task, target_scale, false));
         match measured {
             Ok(measured) => Ok(measured.metrics.scores()),
             Err(TrainError::Predictions { what }) => {

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use deepfit_data::{Dataset, Loader, LoaderOptions, Split, Task};
+use deepfit_data::{Dataset, Loader, LoaderOptions, Split};
 use serde::Serialize;
 
 use crate::error::Result;
@@ -81,7 +81,7 @@ pub(crate) fn describe(
         ("batches in preparation".to_string(), loader_bytes as u64),
         ("overhead".to_string(), OVERHEAD_BYTES),
     ];
-    let times = rehearse(recipe, split, largest, workshop, &options)?;
+    let times = rehearse(recipe, split, stages, largest, workshop, &options)?;
     let per_epoch = |stage: &Stage| times.epoch(stage.train.len(), stage.validation.len(), recipe.batch());
     let mut epochs = recipe.epochs();
     let total = |epochs: u32| stages.iter().map(|s| per_epoch(s) * f64::from(epochs)).sum::<f64>();
@@ -93,7 +93,7 @@ pub(crate) fn describe(
     Ok(Description {
         data: data.describe(),
         notes: split.notes.clone(),
-        task: task_name(&recipe.task).to_string(),
+        task: recipe.task.name().to_string(),
         model: describe_model(recipe, workshop),
         parameters: trained,
         planned_memory_bytes: memory.iter().map(|(_, bytes)| bytes).sum(),
@@ -107,14 +107,6 @@ pub(crate) fn describe(
         settings_toml: String::new(),
         resumed_at_step: None,
     })
-}
-
-/// `classification` or `regression`.
-pub fn task_name(task: &Task) -> &'static str {
-    match task {
-        Task::Classification { .. } => "classification",
-        Task::Regression => "regression",
-    }
 }
 
 fn describe_strategy(stages: &[Stage]) -> String {
@@ -133,7 +125,7 @@ fn describe_strategy(stages: &[Stage]) -> String {
 }
 
 fn describe_model(recipe: &Recipe, workshop: &Workshop) -> String {
-    use deepfit_zoo::ModelConfig;
+    use deepfit_zoo::{MobilenetV2Config, ModelConfig, ResnetConfig};
     let list = |widths: &[usize]| widths.iter().map(usize::to_string).collect::<Vec<_>>().join("-");
     let name = &recipe.settings.model;
     match &workshop.model {
@@ -146,56 +138,70 @@ fn describe_model(recipe: &Recipe, workshop: &Workshop) -> String {
             let size = format!("{}x{}x{}", c.image.height, c.image.width, c.image.channels);
             format!("{name}: images {size}, convolutions {}, {} outputs", stages.join(" | "), c.outputs)
         }
-        ModelConfig::Resnet(c) => {
-            let size = format!("{}x{}x{}", c.image.height, c.image.width, c.image.channels);
-            format!("{name}: images {size}, {} outputs", c.outputs)
+        ModelConfig::Resnet(ResnetConfig { image, outputs, .. })
+        | ModelConfig::MobilenetV2(MobilenetV2Config { image, outputs, .. }) => {
+            format!("{name}: images {}x{}x{}, {outputs} outputs", image.height, image.width, image.channels)
         }
     }
 }
 
 /// Seconds of the parts of an epoch.
 struct Times {
+    /// A step on a full batch.
     step: f64,
+    /// Prediction of one validation row.
     evaluate: f64,
-    evaluation_batch: usize,
     checkpoint: f64,
 }
 
 impl Times {
     fn epoch(&self, train: usize, validation: usize, batch: usize) -> f64 {
-        let steps = train.div_ceil(batch.max(1)) as f64;
-        let evaluations = validation.div_ceil(self.evaluation_batch) as f64;
-        steps * self.step + evaluations * self.evaluate + self.checkpoint
+        // The last batch is smaller.
+        let steps = train as f64 / batch.max(1) as f64;
+        steps * self.step + validation as f64 * self.evaluate + self.checkpoint
     }
 }
 
 /// Creating, writing and renaming a small file, and writing a byte of a large one, on an ordinary local disk. The disk is
 /// not tried: nothing is written before the run starts.
-const FILE_SECONDS: f64 = 3e-4;
+const FILE_SECONDS: f64 = 2e-4;
 const BYTE_SECONDS: f64 = 1e-9;
+
+/// A rehearsal may always take this long, and longer where it is this share of a long training, up to the limit: the
+/// first steps of a process are slower than those that follow, and not by the same factor on each machine.
+const REHEARSAL_SECONDS: f64 = 0.09;
+const REHEARSAL_SHARE: f64 = 0.01;
+const REHEARSAL_LIMIT: f64 = 1.5;
 
 /// Runs a few real steps and evaluations for their time, then puts the network back to its first values.
 fn rehearse(
     recipe: &Recipe,
     split: &Split,
+    stages: &[Stage],
     stage: &Stage,
     workshop: &mut Workshop,
     options: &LoaderOptions,
 ) -> Result<Times> {
-    const STEPS: usize = 32;
-    const ENOUGH_SECONDS: f64 = 0.09;
+    let training_steps: usize = stages.iter().map(|s| s.train.len().div_ceil(recipe.batch()) * s.epochs as usize).sum();
     // The batches come as they will in training: their preparation and the steps compete for the same cores.
     let mut loader = Loader::new(workshop.source.clone(), stage.train.clone(), options.clone())?;
     let mut place = Place { rate: 0.0, update: 1, counter: 0, first: true, last: true, share: 1.0 };
-    let started = Instant::now();
-    let mut steps = Vec::new();
-    while steps.len() < STEPS && (steps.len() < 2 || started.elapsed().as_secs_f64() < ENOUGH_SECONDS) {
+    let mut steps: Vec<f64> = Vec::new();
+    let (mut spent, mut allowed) = (0.0, REHEARSAL_SECONDS);
+    while steps.len() < 2 || spent < allowed {
         let now = Instant::now();
         let Some(batch) = loader.next()? else { break };
         // A step that fails fails again in training, where it is explained.
         let failed = workshop.learner.step(&batch, place).is_err();
+        let full = batch.len == recipe.batch();
         drop(batch);
-        steps.push(now.elapsed().as_secs_f64());
+        let seconds = now.elapsed().as_secs_f64();
+        spent += seconds;
+        let training = (seconds * training_steps as f64).min(recipe.settings.time.unwrap_or(f64::INFINITY));
+        allowed = (training * REHEARSAL_SHARE).clamp(REHEARSAL_SECONDS, REHEARSAL_LIMIT);
+        if full || steps.is_empty() {
+            steps.push(seconds);
+        }
         place.update += 1;
         if failed {
             break;
@@ -204,29 +210,35 @@ fn rehearse(
     drop(loader);
     // The first steps touch memory for the first time, while the loader fills its queue on the same cores.
     steps.drain(..steps.len() / 2);
-    let evaluation_batch = evaluation_batch(recipe.batch());
     let held_out = if split.validation.is_empty() { &stage.train } else { &split.validation };
-    let held_out: Vec<u32> = held_out.iter().copied().take(evaluation_batch).collect();
-    let evaluated = held_out.len().max(1);
+    let held_out: Vec<u32> = held_out.iter().copied().take(4 * evaluation_batch(recipe.batch())).collect();
     let mut evaluations = Vec::new();
-    for _ in 0..3 {
+    let mut spent = 0.0;
+    while evaluations.len() < 3 && (evaluations.is_empty() || spent < REHEARSAL_SECONDS) {
         let now = Instant::now();
         let (source, rows) = (workshop.source.clone(), held_out.clone());
-        let options = LoaderOptions::evaluate(evaluation_batch, 0);
-        measure(workshop.learner.using(), source, rows, options, &recipe.task, None, false)?;
+        measure(workshop.learner.using(), source, rows, &recipe.task, None, false)?;
         evaluations.push(now.elapsed().as_secs_f64());
+        spent += now.elapsed().as_secs_f64();
     }
     let (_, parameter_bytes) = workshop.learner.planned_bytes();
     workshop.learner.reset()?;
     Ok(Times {
-        step: median(&mut steps),
-        evaluate: median(&mut evaluations) * evaluation_batch as f64 / evaluated as f64,
-        evaluation_batch,
+        step: typical(&steps, options.workers),
+        evaluate: typical(&evaluations, 1) / held_out.len().max(1) as f64,
         checkpoint: FILE_SECONDS + parameter_bytes as f64 * BYTE_SECONDS,
     })
 }
 
-fn median(values: &mut [f64]) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or(0.0)
+/// The time that most take, of which other load on the machine lengthens some: the lower quartile of the means of `length`
+/// successive times. Single steps will not do: where preparation takes longest, the batches of several loader threads
+/// arrive together, and a step that waits is followed by some that do not.
+fn typical(times: &[f64], length: usize) -> f64 {
+    let mut means: Vec<f64> = times.windows(length.clamp(1, times.len().max(1))).map(mean).collect();
+    means.sort_by(f64::total_cmp);
+    means.get(means.len() / 4).copied().unwrap_or(0.0)
+}
+
+fn mean(times: &[f64]) -> f64 {
+    times.iter().sum::<f64>() / times.len() as f64
 }

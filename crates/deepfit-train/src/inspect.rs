@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use deepfit_data::Task;
 use deepfit_graph::passes::optimise_with_report;
 use deepfit_graph::plan::Plan;
 use deepfit_graph::{Extents, Graph, Op};
@@ -95,20 +94,17 @@ pub fn inspect(target: &Path, options: &InspectOptions) -> Result<Inspection> {
     if is_model || !target.exists() {
         let folder = model_folder::find(target)?;
         let model = model_folder::load(&folder)?;
-        let (network, declarations) = model.network()?;
+        let (network, declarations) = (&model.network, &model.declarations);
         let task = model.preprocessor.task().clone();
         let run = RunFolder::at(target);
         let mut settings = Settings::default();
         if let Ok(text) = read_text(&run.settings()) {
             settings.merge_toml(&text, &run.settings())?;
         }
-        let classes = match &task {
-            Task::Classification { classes } => classes.len(),
-            Task::Regression => 0,
-        };
-        let recipe = Recipe { settings, task, class_counts: vec![1; classes] };
+        let class_counts = vec![1; task.classes().len()];
+        let recipe = Recipe { settings, task, class_counts };
         let title = format!("{}: a trained {}", target.display(), model.description.name);
-        return assemble(title, Vec::new(), &recipe, &*network, &declarations, options);
+        return assemble(title, Vec::new(), &recipe, &**network, declarations, options);
     }
     let mut settings = Settings::new(target);
     settings.target = options.target.clone();
@@ -133,8 +129,7 @@ fn assemble(
     options: &InspectOptions,
 ) -> Result<Inspection> {
     let batch = options.batch.unwrap_or(recipe.batch());
-    let classification = matches!(recipe.task, Task::Classification { .. });
-    let prediction = evaluation(network, classification)?;
+    let prediction = evaluation(network, recipe.task.is_classification())?;
     let step = training_graph(recipe, network, declarations, &recipe.training(), StepKind::Plain)?;
     let maximum = Extents::batch(batch);
     let mut passes = Vec::new();

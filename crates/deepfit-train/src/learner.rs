@@ -52,16 +52,14 @@ impl Predicting {
 
     /// In words, what is not finite first when a batch is predicted.
     pub fn find_non_finite(&mut self, batch: &Batch) -> Option<String> {
-        let views: Vec<(&str, View<'_>)> =
-            self.inputs.iter().zip(&batch.inputs).map(|(name, array)| (&name[..], view(array))).collect();
+        let views = views(&self.inputs, batch);
         let culprit = self.engine.find_non_finite(self.program, Extents::batch(batch.len), &views);
         culprit.map(|culprit| culprit.to_string())
     }
 
     /// Probabilities of each class, or values, for each row of a batch.
     pub fn predict(&mut self, batch: &Batch) -> Result<&[f32]> {
-        let views: Vec<(&str, View<'_>)> =
-            self.inputs.iter().zip(&batch.inputs).map(|(name, array)| (&name[..], view(array))).collect();
+        let views = views(&self.inputs, batch);
         self.engine.run(self.program, Extents::batch(batch.len), &views)?;
         Ok(self.engine.output(self.program, PREDICTION)?)
     }
@@ -113,7 +111,6 @@ impl Learner {
         let declarations = scope.declarations();
         let training = recipe.training();
         let batch = recipe.batch();
-        let classification = matches!(recipe.task, Task::Classification { .. });
         // Weights, gradients' averages, the moving average, and a copy to keep the best.
         let copies = 2 + training.optimizer.state_kinds().len() + usize::from(training.moving_average.is_some());
         let elements: usize = declarations.iter().map(Declaration::elements).sum();
@@ -128,7 +125,7 @@ impl Learner {
         } else {
             (Some(compile(StepKind::Plain)?), None)
         };
-        let using = Predicting::new(engine, &*network, classification, evaluation_batch(batch))?;
+        let using = Predicting::new(engine, &*network, recipe.task.is_classification(), evaluation_batch(batch))?;
         require_memory("activations and gradients", using.engine.arena_bytes() as u64)?;
         let seed = recipe.settings.seed;
         let mut learner = Learner { using, declarations, training, plain, accumulating, mixes: recipe.mixes(), seed };
@@ -201,8 +198,7 @@ impl Learner {
         let key = [self.seed as i32, (self.seed >> 32) as i32, place.counter as i32, (place.counter >> 32) as i32];
         let scalars = [place.rate as f32, place.update as f32, place.share as f32, f32::from(u8::from(!place.first))];
         let names = [step::LEARNING_RATE, step::STEP, step::LOSS_SCALE, step::KEEP];
-        let mut views: Vec<(&str, View<'_>)> =
-            self.using.inputs.iter().zip(&batch.inputs).map(|(name, array)| (&name[..], view(array))).collect();
+        let mut views = views(&self.using.inputs, batch);
         views.push((TARGET, view(&batch.targets)));
         views.push((deepfit_graph::RANDOM_KEY, View::I32(&key)));
         for (name, scalar) in names.iter().zip(&scalars) {
@@ -283,6 +279,11 @@ fn require_memory(purpose: &'static str, needed: u64) -> Result<()> {
         }
         _ => Ok(()),
     }
+}
+
+/// The inputs of a network in a batch, by name.
+fn views<'a>(names: &'a [String], batch: &'a Batch) -> Vec<(&'a str, View<'a>)> {
+    names.iter().zip(&batch.inputs).map(|(name, array)| (&name[..], view(array))).collect()
 }
 
 fn view(array: &Array) -> View<'_> {

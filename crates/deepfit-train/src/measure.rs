@@ -71,7 +71,6 @@ pub fn measure(
     using: &mut Predicting,
     source: Arc<dyn Source>,
     rows: Vec<u32>,
-    options: LoaderOptions,
     task: &Task,
     scale: Option<TargetScale>,
     intervals: bool,
@@ -86,7 +85,9 @@ pub fn measure(
         (Task::Regression, true) => Measured::Values(RegressionMetrics::with_intervals()),
         (Task::Regression, false) => Measured::Values(RegressionMetrics::new()),
     };
-    let mut loader = Loader::new(source, rows, options)?;
+    // Data held in memory as numbers is prepared faster than a thread is started.
+    let workers = usize::from(source.scratch_bytes() > 0);
+    let mut loader = Loader::new(source, rows, LoaderOptions::evaluate(using.batch, workers))?;
     // Values in original units; reused from batch to batch.
     let (mut values, mut truths) = (Vec::new(), Vec::new());
     let mut count = 0;

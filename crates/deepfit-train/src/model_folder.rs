@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use deepfit_cpu::Engine;
-use deepfit_data::{Preprocessor, Task};
+use deepfit_data::Preprocessor;
 use deepfit_nn::{Declaration, Scope};
 use deepfit_zoo::{ModelConfig, Network};
 use serde::{Deserialize, Serialize};
@@ -38,6 +38,10 @@ pub struct Model {
     pub preprocessor: Preprocessor,
     /// Weights by name.
     pub weights: BTreeMap<String, Owned>,
+    /// The network of the description.
+    pub network: Box<dyn Network>,
+    /// Its parameters.
+    pub declarations: Vec<Declaration>,
 }
 
 /// Writes weights and description.
@@ -53,7 +57,7 @@ pub fn save(
     let description =
         ModelDescription { version: FORMAT_VERSION, model: model.clone(), name: name.to_string(), preprocessor };
     let borrowed: BTreeMap<String, Borrowed<'_>> =
-        weights.iter().map(|(name, t)| (name.clone(), Borrowed { shape: &t.shape, values: &t.values })).collect();
+        weights.iter().map(|(name, tensor)| (name.clone(), tensor.borrowed())).collect();
     tensors::write(&folder.join("model.safetensors"), Durability::Disk, &borrowed, KEY, FORMAT_VERSION.to_string())?;
     write_text(&folder.join("config.json"), &(serde_json::to_string_pretty(&description).map_err(damaged)? + "\n"))
 }
@@ -83,10 +87,7 @@ pub fn describe(folder: &Path) -> Result<(ModelDescription, Preprocessor)> {
     check_version(&path, value["version"].as_u64())?;
     let description: ModelDescription = serde_json::from_value(value).map_err(damaged)?;
     let preprocessor = Preprocessor::from_json(&description.preprocessor.to_string())?;
-    let outputs = match preprocessor.task() {
-        Task::Classification { classes } => classes.len(),
-        Task::Regression => 1,
-    };
+    let outputs = preprocessor.task().outputs();
     if description.model.outputs() != outputs {
         let problem =
             format!("is damaged: the network has {} outputs for {outputs} classes", description.model.outputs());
@@ -100,10 +101,13 @@ pub fn load(folder: &Path) -> Result<Model> {
     let (description, preprocessor) = describe(folder)?;
     let path = folder.join("model.safetensors");
     let (weights, _) = tensors::read(&path, KEY)?;
-    let model = Model { description, preprocessor, weights };
-    let (network, declarations) = model.network()?;
+    let scope = Scope::root();
+    let network = deepfit_zoo::build(&description.model, &scope).map_err(|e| {
+        TrainError::run(folder.join("config.json"), format!("describes a network that cannot be built: {e}"))
+    })?;
+    let declarations = scope.declarations();
     for declaration in &declarations {
-        match model.weights.get(&declaration.name) {
+        match weights.get(&declaration.name) {
             Some(tensor) if tensor.shape == declaration.shape => {}
             Some(tensor) => {
                 let (name, found, wanted) = (&declaration.name, &tensor.shape, &declaration.shape);
@@ -115,38 +119,24 @@ pub fn load(folder: &Path) -> Result<Model> {
             None => return Err(TrainError::run(&path, format!("is damaged: `{}` is missing", declaration.name))),
         }
     }
-    let slots: Vec<String> = model.preprocessor.slots().into_iter().map(|slot| slot.name).collect();
+    let slots: Vec<String> = preprocessor.slots().into_iter().map(|slot| slot.name).collect();
     let inputs: Vec<String> = network.inputs().into_iter().map(|slot| slot.name).collect();
     if slots != inputs {
         let problem = format!("is damaged: the network takes {inputs:?}, but {slots:?} are prepared");
         return Err(TrainError::run(folder.join("config.json"), problem));
     }
-    Ok(model)
+    Ok(Model { description, preprocessor, weights, network, declarations })
 }
 
 impl Model {
-    /// The network and its parameters' declarations.
-    pub fn network(&self) -> Result<(Box<dyn Network>, Vec<Declaration>)> {
-        network(&self.description)
-    }
-
     /// Compiles the model for use.
     pub fn into_predicting(self, threads: usize, batch: usize) -> Result<(Predicting, Preprocessor)> {
-        let (network, declarations) = self.network()?;
         let mut engine = Engine::new(threads)?;
-        for declaration in &declarations {
+        for declaration in &self.declarations {
             let tensor = &self.weights[&declaration.name];
             engine.set_parameter(&declaration.name, &tensor.shape, &tensor.values)?;
         }
-        let classification = matches!(self.preprocessor.task(), Task::Classification { .. });
-        Ok((Predicting::new(engine, &*network, classification, batch)?, self.preprocessor))
+        let classification = self.preprocessor.task().is_classification();
+        Ok((Predicting::new(engine, &*self.network, classification, batch)?, self.preprocessor))
     }
-}
-
-/// The network of a description.
-pub fn network(description: &ModelDescription) -> Result<(Box<dyn Network>, Vec<Declaration>)> {
-    let scope = Scope::root();
-    let network = deepfit_zoo::build(&description.model, &scope)
-        .map_err(|e| TrainError::run("config.json", format!("describes a network that cannot be built: {e}")))?;
-    Ok((network, scope.declarations()))
 }

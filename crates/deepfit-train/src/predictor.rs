@@ -96,8 +96,7 @@ impl Predictor {
         let opened = self.preprocessor.open_labelled(data, self.threads)?;
         let task = self.preprocessor.task().clone();
         let scale = self.preprocessor.target_scale();
-        let options = LoaderOptions::evaluate(self.using.batch, 1);
-        let measured = measure(&mut self.using, opened.source, opened.rows, options, &task, scale, true)?;
+        let measured = measure(&mut self.using, opened.source, opened.rows, &task, scale, true)?;
         let mut skipped = opened.failed;
         skipped.extend(measured.failures);
         let (rows, measured) = (measured.rows, measured.metrics);
@@ -107,7 +106,7 @@ impl Predictor {
             rows,
             confusion: measured.confusion(),
             residuals: measured.residuals(),
-            classes: classes(&task),
+            classes: task.classes().to_vec(),
             skipped,
             notes: opened.notes,
         })
@@ -146,7 +145,7 @@ impl Predictor {
         each: &mut dyn FnMut(Prediction) -> Result<()>,
     ) -> Result<Vec<(String, String)>> {
         let scale = self.preprocessor.target_scale();
-        let names = classes(self.preprocessor.task());
+        let names = self.preprocessor.task().classes().to_vec();
         let mut failed = opened.failed;
         let mut loader = Loader::new(opened.source, opened.rows, LoaderOptions::evaluate(self.using.batch, 1))?;
         while let Some(batch) = loader.next()? {
@@ -176,13 +175,5 @@ impl Predictor {
             }
         }
         Ok(failed)
-    }
-}
-
-/// Names of the classes; none for a regression.
-pub(crate) fn classes(task: &Task) -> Vec<String> {
-    match task {
-        Task::Classification { classes } => classes.clone(),
-        Task::Regression => Vec::new(),
     }
 }

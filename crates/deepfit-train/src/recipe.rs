@@ -4,7 +4,10 @@ use deepfit_data::{Array, Augment, Batch, Dataset, Pass, Prepared, Slot, Source,
 use deepfit_nn::optim::{Adam, Sgd};
 use deepfit_nn::step::Training;
 use deepfit_nn::{Anneal, Clip, MovingAverage, Optimizer, Schedule};
-use deepfit_zoo::{CATEGORIES, CnnConfig, EmbeddingConfig, ImageConfig, MlpConfig, ModelConfig, NUMERIC, ResnetConfig};
+use deepfit_zoo::{
+    CATEGORIES, CnnConfig, EmbeddingConfig, ImageConfig, MlpConfig, MobilenetV2Config, ModelConfig, NUMERIC,
+    ResnetConfig,
+};
 
 use crate::error::{Result, TrainError};
 use crate::settings::Settings;
@@ -38,7 +41,7 @@ impl Recipe {
     pub fn resolve(mut settings: Settings, data: &Dataset, split: &Split) -> Result<Recipe> {
         settings.validate()?;
         let images = data.is_images();
-        let classification = matches!(data.task(), Task::Classification { .. });
+        let classification = data.task().is_classification();
         let train = split.train.len();
         let rows = train + split.validation.len();
 
@@ -114,11 +117,7 @@ impl Recipe {
             let table = toml::Table::try_from(&augment);
             settings.augment = Some(table.map_err(|e| TrainError::setting("augment", e.to_string()))?);
         }
-        let classes = match data.task() {
-            Task::Classification { classes } => classes.len(),
-            Task::Regression => 0,
-        };
-        let mut class_counts = vec![0; classes];
+        let mut class_counts = vec![0; data.task().classes().len()];
         for &row in &split.train {
             if let Some(class) = data.class_of(row) {
                 class_counts[class as usize] += 1;
@@ -143,18 +142,10 @@ impl Recipe {
         self.settings.augment_over(&Augment::none()).unwrap_or_else(|_| Augment::none())
     }
 
-    /// Number of outputs of the network.
-    pub fn outputs(&self) -> usize {
-        match &self.task {
-            Task::Classification { classes } => classes.len(),
-            Task::Regression => 1,
-        }
-    }
-
     /// Whether batches mix images and carry two classes for each.
     pub fn mixes(&self) -> bool {
         let augment = self.augment();
-        matches!(self.task, Task::Classification { .. }) && (augment.mixup > 0.0 || augment.cutmix > 0.0)
+        self.task.is_classification() && (augment.mixup > 0.0 || augment.cutmix > 0.0)
     }
 
     /// The network for prepared data whose training rows are given.
@@ -163,7 +154,7 @@ impl Recipe {
     /// If an image cannot be read.
     pub fn model(&self, prepared: &Prepared, train: &[u32]) -> Result<ModelConfig> {
         let slots = prepared.source.slots();
-        let outputs = self.outputs();
+        let outputs = self.task.outputs();
         let dropout = self.settings.dropout.unwrap_or(0.0);
         if let Some(slot) = slots.iter().find(|s| s.name == deepfit_zoo::IMAGE) {
             let image = image_config(slot, &*prepared.source, train)?;
@@ -171,6 +162,10 @@ impl Recipe {
                 "resnet18" => ModelConfig::Resnet(ResnetConfig::resnet18(image, outputs)),
                 "resnet34" => ModelConfig::Resnet(ResnetConfig::resnet34(image, outputs)),
                 "resnet50" => ModelConfig::Resnet(ResnetConfig::resnet50(image, outputs)),
+                "mobilenet_v2" => {
+                    let standard = MobilenetV2Config::standard(image, outputs);
+                    ModelConfig::MobilenetV2(MobilenetV2Config { dropout, ..standard })
+                }
                 _ => ModelConfig::Cnn(CnnConfig { dropout, ..CnnConfig::for_images(image, outputs) }),
             });
         }
@@ -235,9 +230,10 @@ fn choose_model(model: &str, data: &Dataset) -> Result<String> {
     match (model, images) {
         ("auto", true) => Ok(if side <= SMALL_IMAGE { "cnn" } else { "resnet18" }.to_string()),
         ("auto", false) => Ok("mlp".to_string()),
-        ("mlp", true) => {
-            Err(TrainError::setting("model", "mlp is for tables; for images use cnn, resnet18, resnet34 or resnet50"))
-        }
+        ("mlp", true) => Err(TrainError::setting(
+            "model",
+            "mlp is for tables; for images use cnn, resnet18, resnet34, resnet50 or mobilenet_v2",
+        )),
         (other, false) if other != "mlp" => {
             Err(TrainError::setting("model", format!("{other} is for images; for tables use mlp")))
         }

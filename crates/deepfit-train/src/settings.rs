@@ -42,7 +42,7 @@ settings! {
     image_size: Option<usize> = None, "Height and width that images are brought to (default: from the data, at most 224).";
     channels: Option<usize> = None, "1 for grey, 3 for colour (default: from the data).";
     scaling: Scaling = Scaling::default(), "Of numeric columns: robust, standard or quantile.";
-    model: String = "auto".to_string(), "auto, mlp, cnn, resnet18, resnet34 or resnet50.";
+    model: String = "auto".to_string(), "auto, mlp, cnn, resnet18, resnet34, resnet50 or mobilenet_v2.";
     hidden: Option<Vec<usize>> = None, "Widths of the hidden layers of an mlp, such as [64, 64].";
     dropout: Option<f32> = None, "Share of values dropped in training, 0 to below 1.";
     epochs: Option<u32> = None, "Most passes over the training rows.";
@@ -199,7 +199,7 @@ impl Settings {
                 nearest(value, known.iter().copied()).map_or(String::new(), |n| format!("; did you mean `{n}`?"));
             Err(TrainError::setting(key, format!("`{value}` is not one of {}{hint}", known.join(", "))))
         };
-        one_of("model", &self.model, &["auto", "mlp", "cnn", "resnet18", "resnet34", "resnet50"])?;
+        one_of("model", &self.model, &["auto", "mlp", "cnn", "resnet18", "resnet34", "resnet50", "mobilenet_v2"])?;
         one_of("optimizer", &self.optimizer, &["adamw", "adam", "sgd"])?;
         if let Some(schedule) = &self.schedule {
             one_of("schedule", schedule, &["constant", "cosine", "one_cycle"])?;

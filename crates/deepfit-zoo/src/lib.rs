@@ -7,6 +7,7 @@ mod cnn;
 mod error;
 mod image;
 mod mlp;
+mod mobilenet;
 mod network;
 mod resnet;
 
@@ -14,5 +15,6 @@ pub use cnn::{Cnn, CnnConfig, Head};
 pub use error::{Result, ZooError};
 pub use image::{IMAGE, ImageConfig};
 pub use mlp::{CATEGORIES, EmbeddingConfig, Mlp, MlpConfig, NUMERIC};
+pub use mobilenet::{InvertedResidualConfig, MobilenetV2, MobilenetV2Config};
 pub use network::{InputSlot, ModelConfig, Network, build};
 pub use resnet::{Block, Resnet, ResnetConfig};

@@ -3,7 +3,7 @@ use deepfit_nn::{NnError, Scope};
 use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
-use crate::{CnnConfig, MlpConfig, ResnetConfig};
+use crate::{CnnConfig, MlpConfig, MobilenetV2Config, ResnetConfig};
 
 /// Settings of a network: all that is needed to make it again, but its weights.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -15,6 +15,8 @@ pub enum ModelConfig {
     Cnn(CnnConfig),
     /// A residual network, for images.
     Resnet(ResnetConfig),
+    /// A network of depth-wise convolutions, for images and few operations.
+    MobilenetV2(MobilenetV2Config),
 }
 
 impl ModelConfig {
@@ -24,6 +26,7 @@ impl ModelConfig {
             ModelConfig::Mlp(_) => "mlp",
             ModelConfig::Cnn(_) => "cnn",
             ModelConfig::Resnet(_) => "resnet",
+            ModelConfig::MobilenetV2(_) => "mobilenet_v2",
         }
     }
 
@@ -33,6 +36,7 @@ impl ModelConfig {
             ModelConfig::Mlp(config) => config.outputs,
             ModelConfig::Cnn(config) => config.outputs,
             ModelConfig::Resnet(config) => config.outputs,
+            ModelConfig::MobilenetV2(config) => config.outputs,
         }
     }
 }
@@ -83,6 +87,7 @@ pub fn build(config: &ModelConfig, scope: &Scope) -> Result<Box<dyn Network>> {
         ModelConfig::Mlp(config) => Box::new(config.build(scope)?),
         ModelConfig::Cnn(config) => Box::new(config.build(scope)?),
         ModelConfig::Resnet(config) => Box::new(config.build(scope)?),
+        ModelConfig::MobilenetV2(config) => Box::new(config.build(scope)?),
     })
 }
 

@@ -21,9 +21,9 @@ fn check(inspection: &Inspection) {
         let rows: Vec<_> = inspection.passes.iter().filter(|p| p.graph == graph).collect();
         assert!(rows.len() >= 3, "{rows:?}");
         for pair in rows.windows(2) {
-            // What the passes before it left unread is the work of dead-code; the others do not count it.
-            let same = if pair[1].pass == "dead-code" { pair[1].nodes.1 } else { pair[1].nodes.0 };
-            assert_eq!(pair[0].nodes.1, same, "a pass does not begin where the last one ended: {pair:?}");
+            let [last, next] = [pair[0], pair[1]];
+            assert_eq!(last.nodes.1, next.nodes.0, "{} does not begin where {} ended", next.pass, last.pass);
+            assert_eq!((last.bytes.1, last.operations.1), (next.bytes.0, next.operations.0), "{}", next.pass);
         }
         for row in &rows {
             assert!(row.bytes.1 <= row.bytes.0, "{row:?} adds traffic");

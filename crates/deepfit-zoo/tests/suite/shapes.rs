@@ -1,6 +1,8 @@
 use deepfit_graph::{Cost, Extents, Mode, Shape, Tracer};
 use deepfit_nn::{Declaration, Role, Scope};
-use deepfit_zoo::{CnnConfig, EmbeddingConfig, ImageConfig, InputSlot, MlpConfig, ModelConfig, ResnetConfig, build};
+use deepfit_zoo::{
+    CnnConfig, EmbeddingConfig, ImageConfig, InputSlot, MlpConfig, MobilenetV2Config, ModelConfig, ResnetConfig, build,
+};
 
 /// Traces a network in both modes; returns what it declares and the cost of using it on one example.
 fn traced(config: &ModelConfig) -> (Vec<Declaration>, Cost) {
@@ -45,6 +47,24 @@ fn resnets_have_torchvisions_parameters() {
     // 4.09 billion multiplications and additions, and a little for the rest.
     let billions = cost.operations as f64 / 1e9;
     assert!((8.1..8.4).contains(&billions), "{billions}");
+}
+
+#[test]
+fn the_mobilenet_has_torchvisions_parameters() {
+    let config = MobilenetV2Config::standard(ImageConfig::new(224, 224, 3), 1000);
+    let (declarations, cost) = traced(&ModelConfig::MobilenetV2(config));
+    assert_eq!(trained(&declarations), 3_504_872);
+    let shape = |name: &str| declarations.iter().find(|d| d.name == name).map(|d| d.shape.clone());
+    assert_eq!(shape("features.0.0.weight"), Some(vec![32, 3, 3, 3]));
+    assert_eq!(shape("features.1.conv.0.0.weight"), Some(vec![32, 1, 3, 3]));
+    assert_eq!(shape("features.1.conv.2.running_mean"), Some(vec![16]));
+    assert_eq!(shape("features.2.conv.1.0.weight"), Some(vec![96, 1, 3, 3]));
+    assert_eq!(shape("features.17.conv.3.weight"), Some(vec![320]));
+    assert_eq!(shape("features.18.0.weight"), Some(vec![1280, 320, 1, 1]));
+    assert_eq!(shape("classifier.1.weight"), Some(vec![1000, 1280]));
+    // 0.30 billion multiplications and additions in the convolutions.
+    let billions = cost.operations as f64 / 1e9;
+    assert!((0.6..0.68).contains(&billions), "{billions}");
 }
 
 #[test]
@@ -131,6 +151,7 @@ fn every_operation_of_a_network_names_its_layer() {
         ModelConfig::Mlp(mlp),
         ModelConfig::Cnn(CnnConfig::for_images(image(), 10)),
         ModelConfig::Resnet(ResnetConfig::resnet50(image(), 10)),
+        ModelConfig::MobilenetV2(MobilenetV2Config::standard(image(), 10)),
     ] {
         let network = build(&config, &Scope::root()).expect("possible");
         let tracer = Tracer::new(Mode::Train);
