@@ -4,4 +4,5 @@ mod allocations;
 mod errors;
 mod operations;
 mod programs;
+mod recurrent;
 mod small_network;

@@ -73,9 +73,11 @@ impl Sequences<'_> {
 
     /// Rows of a task.
     fn task_rows(&self) -> usize {
-        // A task needs enough rows that reading the weights costs less than multiplying by them; sixteen tasks share
-        // evenly among up to eight threads.
-        self.batch.div_ceil(16).next_multiple_of(8).min(self.batch).max(1)
+        // The weights are read once a step by each task: with sixteen rows, multiplying takes longer than reading. A
+        // small batch is cut into smaller tasks, or it would keep one thread only; sixteen tasks are enough for a
+        // large one.
+        let least = if self.batch >= 32 { 16 } else { 8 };
+        self.batch.div_ceil(16).next_multiple_of(least).min(self.batch).max(1)
     }
 
     fn tasks(&self) -> usize {
