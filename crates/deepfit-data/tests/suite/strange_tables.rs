@@ -140,9 +140,12 @@ fn counts_are_numbers_and_codes_are_classes() {
     assert!(!kind(&(0..500).map(|i| i % 13).collect::<Vec<_>>()).0);
     assert!(!kind(&(0..60).map(|i| [100, 200, 300, 700][i % 4]).collect::<Vec<_>>()).0);
     assert!(!kind(&(0..60).map(|i| 2019 + i % 5).collect::<Vec<_>>()).0);
-    // Codes: two values, rare third ones, marks from 1 to 10, with a gap.
+    assert!(!kind(&spread(&[57, 127, 137, 100, 34, 36, 4, 5])).0);
+    assert!(!kind(&spread(&[0, 0, 0, 10, 53, 681, 638, 199, 18])).0);
+    // Codes: seven kinds of trees of which some are rare, two values, rare third ones, marks from 1 to 10, with a gap.
     assert!(kind(&(0..60).map(|i| i % 2).collect::<Vec<_>>()).0);
     assert!(kind(&spread(&[0, 100, 100, 1])).0);
+    assert!(kind(&spread(&[0, 212, 283, 36, 3, 10, 17, 21])).0);
     let (classes, text) = kind(&(0..500).map(|i| 1 + i % 10).collect::<Vec<_>>());
     assert!(classes && text.contains("task=regression"), "{text}");
     assert!(kind(&(0..60).map(|i| [1, 2, 3, 4, 5, 7][i % 6]).collect::<Vec<_>>()).0);
@@ -157,6 +160,8 @@ fn targets_and_features_beyond_32_bits_are_named() {
     };
     let text = with("1.5", "1e300");
     assert!(text.contains("row 31 (line 32)") && text.contains("'y'") && text.contains("logarithm"), "{text}");
+    let text = message(table(b"gr\xf6\xdfe,y\n1,2\n"));
+    assert!(text.contains("header, byte 2"), "{text}");
     let text = with("-1e39", "1.5");
     assert!(text.contains("line 32") && text.contains("'a'") && text.contains("largest 32-bit number"), "{text}");
 }
