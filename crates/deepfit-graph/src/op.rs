@@ -90,7 +90,8 @@ macro_rules! for_each_operation {
             CrossEntropy, CrossEntropyGrad,
             Embedding, EmbeddingGrad,
             Dropout,
-            Assign, Guard, Sgd, Adam,
+            Assign, Guard, Sgd, Adam, Update,
+            StopGradient,
             Custom,
         }
     };
@@ -164,9 +165,9 @@ impl Op {
         matches!(self, Op::Input(_) | Op::Parameter(_) | Op::Constant(_))
     }
 
-    /// Whether the output is the input's memory under another shape.
+    /// Whether the output is the input's memory, perhaps under another shape.
     pub fn is_view(&self) -> bool {
-        matches!(self, Op::Reshape(_))
+        matches!(self, Op::Reshape(_) | Op::StopGradient(_))
     }
 
     /// Whether the node must run even if nobody reads its outputs.

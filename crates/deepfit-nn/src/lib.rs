@@ -13,7 +13,7 @@ pub mod layers;
 pub mod losses;
 mod module;
 pub mod optim;
-mod schedule;
+pub mod schedule;
 mod scope;
 pub mod step;
 
@@ -22,5 +22,5 @@ pub use init::Init;
 pub use layers::Activation;
 pub use module::{Module, Sequential};
 pub use optim::{Clip, MovingAverage, Optimizer};
-pub use schedule::{Anneal, Schedule};
+pub use schedule::{Anneal, ReduceOnPlateau, Schedule};
 pub use scope::{Declaration, Parameter, Role, Scope};

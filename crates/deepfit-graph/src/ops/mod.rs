@@ -15,8 +15,10 @@ mod matmul;
 mod norm;
 mod pool;
 mod reduce;
+mod rule;
 mod shape;
 mod softmax;
+mod stop_gradient;
 mod update;
 
 pub use conv::{Conv2d, Conv2dAttributes, Conv2dInputGrad, Conv2dWeightGrad};
@@ -32,8 +34,10 @@ pub use matmul::MatMul;
 pub use norm::{BatchNorm, BatchNormGrad, LayerNorm, LayerNormGrad};
 pub use pool::{AvgPool2d, AvgPool2dGrad, MaxPool2d, MaxPool2dGrad, Window};
 pub use reduce::{Reduce, ReduceKind};
+pub use rule::{Rule, Update};
 pub use shape::{AxisLength, BroadcastTo, Concat, Pad, Permute, Reshape, Slice};
 pub use softmax::{Softmax, SoftmaxGrad};
+pub use stop_gradient::StopGradient;
 pub use update::{Adam, Assign, Guard, Sgd};
 
 use crate::shape::{DType, TensorType};

@@ -7,8 +7,8 @@ use deepfit_graph::{Extents, GraphError, HostTensor, Mode, Op, Reference, Result
 use super::setup::{Case, assert_close, interpret, samples};
 
 /// Operations without samples for the derivative, by design: leaves and lengths have no floating-point input; effects
-/// are no part of a loss; the derivatives of coarse operations have none themselves.
-const WITHOUT_DERIVATIVE: [&str; 18] = [
+/// are no part of a loss; `StopGradient` is there to have none; the derivatives of coarse operations have none themselves.
+const WITHOUT_DERIVATIVE: [&str; 20] = [
     "Input",
     "Parameter",
     "Constant",
@@ -18,6 +18,8 @@ const WITHOUT_DERIVATIVE: [&str; 18] = [
     "Guard",
     "Sgd",
     "Adam",
+    "Update",
+    "StopGradient",
     "Conv2dInputGrad",
     "Conv2dWeightGrad",
     "MaxPool2dGrad",

@@ -5,6 +5,8 @@ mod golden;
 mod initialisation;
 mod layers;
 mod losses;
+mod more_optimisers;
+mod more_schedules;
 mod optimisers;
 mod schedules;
 mod settings;
