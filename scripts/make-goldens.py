@@ -15,11 +15,31 @@ from pathlib import Path
 
 import torch
 
-from goldens import initialisation, layers, losses, more_optimizers, more_schedules, networks, optimizers, schedules
+from goldens import (
+    initialisation,
+    layers,
+    losses,
+    more_initialisations,
+    more_optimizers,
+    more_schedules,
+    networks,
+    optimizers,
+    schedules,
+)
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "crates" / "deepfit-nn" / "tests" / "goldens"
-PARTS = (layers, losses, optimizers, more_optimizers, schedules, more_schedules, initialisation, networks)
+PARTS = (
+    layers,
+    losses,
+    optimizers,
+    more_optimizers,
+    schedules,
+    more_schedules,
+    initialisation,
+    more_initialisations,
+    networks,
+)
 
 
 def check(folder: Path) -> list[str]:

@@ -18,7 +18,7 @@ mod scope;
 pub mod step;
 
 pub use error::{NnError, Result};
-pub use init::Init;
+pub use init::{Fan, Init, Nonlinearity};
 pub use layers::Activation;
 pub use module::{Module, Sequential};
 pub use optim::{Clip, MovingAverage, Optimizer};

@@ -104,6 +104,7 @@ impl Training {
     /// If one is out of range, if a pattern fits nothing, if a frozen name is no parameter, or if nothing is left to train.
     pub fn validate(&self, declarations: &[Declaration]) -> Result<()> {
         self.optimizer.validate()?;
+        declarations.iter().try_for_each(Declaration::validate)?;
         self.clip.iter().try_for_each(Clip::validate)?;
         self.moving_average.iter().try_for_each(MovingAverage::validate)?;
         for name in &self.frozen {

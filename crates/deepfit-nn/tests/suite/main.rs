@@ -5,6 +5,7 @@ mod golden;
 mod initialisation;
 mod layers;
 mod losses;
+mod more_initialisations;
 mod more_optimisers;
 mod more_schedules;
 mod optimisers;
