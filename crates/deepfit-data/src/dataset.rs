@@ -129,6 +129,8 @@ pub struct Summary {
     pub delimiter: Option<char>,
     /// Target column of a table.
     pub target: Option<String>,
+    /// Why the task was inferred from whole numbers, and the setting that changes it.
+    pub other_task: Option<&'static str>,
     /// What else a reader should know, one sentence each.
     pub notes: Vec<String>,
 }
@@ -260,8 +262,8 @@ fn holds_images(path: &Path) -> Result<bool> {
     if image::looks_like_zip(&head) || extension == "zip" {
         return Ok(true);
     }
-    if head.contains(&0) && !matches!(extension.as_str(), "csv" | "tsv" | "txt") {
-        return Err(Error::UnknownFormat { path: path.to_path_buf(), problem: "its content is not text".into() });
+    if let Some(what) = table::foreign(&head) {
+        return Err(Error::UnknownFormat { path: path.to_path_buf(), problem: format!("it is {what}") });
     }
     Ok(false)
 }

@@ -54,7 +54,8 @@ impl Dataset {
             lines.push(format!("skipped {count}: {}", list(&skipped)));
         }
         if summary.ignored > 0 {
-            lines.push(format!("ignored {} that are not images of a class", counted(summary.ignored, "file", "files")));
+            let what = counted(summary.ignored, "file that is not an image", "files that are not images");
+            lines.push(format!("ignored {what} of a class"));
         }
         lines.extend(summary.notes.iter().cloned());
         lines
@@ -70,7 +71,7 @@ impl Dataset {
         let mut kinds: BTreeMap<&str, usize> = BTreeMap::new();
         for (_, kind) in &summary.columns {
             let name = match kind {
-                ColumnKind::Number => "numeric",
+                ColumnKind::Number | ColumnKind::Amount(_) => "numeric",
                 ColumnKind::Boolean => "yes/no",
                 ColumnKind::Category => "categorical",
                 ColumnKind::Date(_) => "dates",
@@ -85,15 +86,16 @@ impl Dataset {
     fn describe_task(&self) -> String {
         let summary = self.summary();
         let target = summary.target.as_ref().map(|name| format!(" of '{name}'")).unwrap_or_default();
+        let other = summary.other_task.map(|text| format!(" ({text})")).unwrap_or_default();
         match self.task() {
-            Task::Regression => format!("regression{target}"),
+            Task::Regression => format!("regression{target}{other}"),
             Task::Classification { classes } => {
                 let counts: Vec<String> = classes
                     .iter()
                     .zip(&summary.class_counts)
                     .map(|(name, count)| format!("{name} ({count})"))
                     .collect();
-                format!("classification{target} into {} classes: {}", classes.len(), list(&counts))
+                format!("classification{target} into {} classes: {}{other}", classes.len(), list(&counts))
             }
         }
     }

@@ -36,6 +36,54 @@ pub enum Error {
         /// Why it was not recognised.
         problem: String,
     },
+    /// A file that is no table where one is needed.
+    #[error("'{}' {problem}{needed}", path.display())]
+    NotATable {
+        /// The file.
+        path: PathBuf,
+        /// What it is instead, and what to do.
+        problem: String,
+        /// What a trained model needs; empty while training.
+        needed: String,
+    },
+    /// A file that holds no images where a trained model needs some.
+    #[error("'{}' {problem}; the model was trained on images of the classes {classes}: {what}", path.display())]
+    NotImages {
+        /// The file.
+        path: PathBuf,
+        /// What it is instead.
+        problem: String,
+        /// The model's classes.
+        classes: String,
+        /// What to give.
+        what: &'static str,
+    },
+    /// A table that ends after its header.
+    #[error("'{name}' has a header (columns {columns}) and no rows below it; add rows")]
+    NoRows {
+        /// The table.
+        name: String,
+        /// Its columns.
+        columns: String,
+    },
+    /// Nothing in a column is of the kind that the model was trained with.
+    #[error(
+        "'{name}', column '{column}': none of its {count} values is {kind}, as in training; the first is '{value}' (line {line}). Repair the column, or leave unknown values empty"
+    )]
+    UnreadableColumn {
+        /// The table.
+        name: String,
+        /// The column.
+        column: String,
+        /// Number of values that are not missing.
+        count: u64,
+        /// What was expected, such as "a number".
+        kind: &'static str,
+        /// The first value.
+        value: String,
+        /// Line of the first value in the file, counted from 1.
+        line: u64,
+    },
     /// A file without content.
     #[error("'{}' is empty; give a file with data", path.display())]
     EmptyFile {

@@ -41,6 +41,6 @@ pub use preprocessor::Preprocessor;
 pub use source::{Pass, Source};
 pub use split::{Part, RowId, SavedSplit, Split, SplitOptions};
 pub use table::{
-    ColumnKind, ColumnSpec, DateForm, Encoding, Facet, MISSING_INDEX, Scale, Scaling, TablePreprocessor, TargetScale,
-    UNKNOWN_INDEX, nearest,
+    AmountForm, ColumnKind, ColumnSpec, DateForm, Encoding, Facet, MISSING_INDEX, Scale, Scaling, TablePreprocessor,
+    TargetScale, UNKNOWN_INDEX, nearest,
 };

@@ -115,8 +115,7 @@ impl Preprocessor {
                     let problem = format!("{} tables were given; give one at a time", inputs.len());
                     return Err(Error::Setting { setting: "inputs", problem });
                 };
-                let file = std::fs::File::open(path).map_err(|source| Error::io(path, source))?;
-                table.read_inputs(file, &path.to_string_lossy())
+                table.open_inputs(path)
             }
         }
     }

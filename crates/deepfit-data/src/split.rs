@@ -217,7 +217,8 @@ pub(crate) fn split(data: &Rows<'_>, options: &SplitOptions) -> Result<Split> {
     pool.rows.iter().for_each(|&row| counts[data.strata[row as usize] as usize] += 1);
     let alone = counts.iter().filter(|&&count| count == 1).count();
     if alone > 0 {
-        notes.push(format!("{alone} classes have a single example, which is trained on and not measured"));
+        let classes = if alone == 1 { "1 class has".to_string() } else { format!("{alone} classes have") };
+        notes.push(format!("{classes} a single example, which is trained on and not measured"));
     }
     let fractions = [if has_test { 0.0 } else { options.test }, if has_validation { 0.0 } else { options.validation }];
     let mut rng = Rng::new(options.seed, Purpose::Split, 0, 0);

@@ -155,7 +155,7 @@ fn backward(tracer: &Tracer, seeds: &[(Tensor, Tensor)], wanted: &[Tensor], end:
             continue;
         }
         let name = node.op.name();
-        let gradients = tracer.in_layer(&node.layer, || {
+        let gradients = tracer.behind_layer(&node.layer, || {
             let cx =
                 Derivative { tracer, name, inputs: &inputs, outputs: &outputs, upstream: &upstream, wanted: &wants };
             let gradients = node.op.derivative(&cx)?;
@@ -164,7 +164,7 @@ fn backward(tracer: &Tracer, seeds: &[(Tensor, Tensor)], wanted: &[Tensor], end:
         })?;
         for ((input, gradient), wants) in inputs.iter().zip(gradients).zip(wants) {
             if let Some(gradient) = gradient.filter(|_| wants) {
-                tracer.in_layer(&node.layer, || accumulate(&mut found, input.value(), gradient))?;
+                tracer.behind_layer(&node.layer, || accumulate(&mut found, input.value(), gradient))?;
             }
         }
     }

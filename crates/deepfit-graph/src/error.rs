@@ -42,6 +42,16 @@ pub enum GraphError {
         /// What differs.
         problem: String,
     },
+    /// An intermediate was asked for that no layer offered.
+    #[error("`{name}` of the layer `{layer}` cannot be watched: {problem}")]
+    Watch {
+        /// Path of the layer.
+        layer: String,
+        /// Name of the intermediate.
+        name: String,
+        /// What there is instead.
+        problem: String,
+    },
     /// Values of two different graphs were combined.
     #[error("{operation}: its inputs belong to different graphs; trace the whole network in one graph")]
     ForeignValue {

@@ -20,6 +20,7 @@ pub mod plan;
 pub mod sample;
 mod shape;
 mod trace;
+mod watch;
 
 pub use autodiff::{Derivative, gradients};
 pub use error::{GraphError, Result};
@@ -29,3 +30,4 @@ pub use op::{Op, Operation, ReferenceContext};
 pub use ops::CustomOperation;
 pub use shape::{DType, Dim, Extents, Shape, Symbol, TensorType};
 pub use trace::{Mode, RANDOM_KEY, Tensor, Tracer};
+pub use watch::{LayerResult, OUTPUT};

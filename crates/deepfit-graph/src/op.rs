@@ -38,6 +38,18 @@ pub trait Operation: Clone + fmt::Debug + PartialEq + Send + Sync + 'static {
         Ok(None)
     }
 
+    /// Names of values inside of the operation that can be asked for with [`Tracer::watch`](crate::Tracer::watch).
+    fn intermediates(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    /// The value inside of the operation that has this name, one of [`Operation::intermediates`], computed from the
+    /// inputs by simpler operations.
+    fn intermediate(&self, name: &str, inputs: &[Tensor]) -> Result<Option<Tensor>> {
+        let _ = (name, inputs);
+        Ok(None)
+    }
+
     /// Floating-point operations; by default one for each element of the first output.
     fn operations(&self, inputs: &[&TensorType], outputs: &[TensorType], extents: &Extents) -> u64 {
         let _ = inputs;
@@ -137,6 +149,14 @@ macro_rules! define_op {
             /// See [`Operation::decompose`].
             pub fn decompose(&self, inputs: &[Tensor]) -> Result<Option<Vec<Tensor>>> {
                 match self { $(Op::$name(op) => op.decompose(inputs)),* }
+            }
+            /// See [`Operation::intermediates`].
+            pub fn intermediates(&self) -> &'static [&'static str] {
+                match self { $(Op::$name(op) => op.intermediates()),* }
+            }
+            /// See [`Operation::intermediate`].
+            pub fn intermediate(&self, name: &str, inputs: &[Tensor]) -> Result<Option<Tensor>> {
+                match self { $(Op::$name(op) => op.intermediate(name, inputs)),* }
             }
             /// See [`Operation::operations`].
             pub fn operations(&self, inputs: &[&TensorType], outputs: &[TensorType], extents: &Extents) -> u64 {

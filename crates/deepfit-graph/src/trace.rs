@@ -12,6 +12,7 @@ use crate::host::HostTensor;
 use crate::op::Op;
 use crate::ops::{Constant, Guard, Input, Parameter};
 use crate::shape::{DType, Shape, TensorType};
+use crate::watch::{LayerResult, OUTPUT, Watches};
 
 /// Whether the network is traced to learn or to be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,6 +35,7 @@ struct Trace {
     random_key: Option<Value>,
     random_streams: u32,
     effects: Effects,
+    watches: Watches,
 }
 
 /// Builds one graph. Cheap to clone; clones build the same graph.
@@ -59,6 +61,7 @@ impl Tracer {
             random_key: None,
             random_streams: 0,
             effects: Effects::default(),
+            watches: Watches::default(),
         })))
     }
 
@@ -128,8 +131,8 @@ impl Tracer {
             }
         }
         let layer = self.0.borrow().layer.clone();
-        let inputs = inputs.iter().map(|t| t.value).collect();
-        let node = Node { op: op.clone(), inputs, outputs: outputs.clone(), layer };
+        let given: Vec<Value> = inputs.iter().map(|t| t.value).collect();
+        let node = Node { op: op.clone(), inputs: given.clone(), outputs: outputs.clone(), layer };
         let conflict = {
             let Trace { graph, effects, .. } = &*self.0.borrow();
             effects.conflict(graph, &node).map(|parameter| graph.nodes()[parameter].op.name())
@@ -141,6 +144,13 @@ impl Tracer {
             )));
         }
         let values = self.push(node);
+        for name in op.intermediates() {
+            self.offer(name, || {
+                let given: Vec<Tensor> = given.iter().map(|&value| self.tensor(value)).collect();
+                let missing = || wrong(format!("lists the intermediate `{name}` but does not compute it"));
+                op.intermediate(name, &given)?.ok_or_else(missing)
+            })?;
+        }
         let tensors = values.into_iter().zip(outputs);
         Ok(tensors.map(|(value, ty)| Tensor { tracer: self.clone(), value, ty }).collect())
     }
@@ -166,11 +176,17 @@ impl Tracer {
         self.apply(Guard, &[tensor]).map(|_| ())
     }
 
-    /// Runs `body` with `layer` as the path that its nodes and errors carry.
-    pub fn in_layer<T>(&self, layer: &str, body: impl FnOnce() -> T) -> T {
-        let outer = std::mem::replace(&mut self.0.borrow_mut().layer, layer.to_string());
+    /// Runs `body` with `layer` as the path that its nodes and errors carry, and by which what it returns, the layer's
+    /// output, can be [watched](Tracer::watch).
+    pub fn in_layer<T: LayerResult>(&self, layer: &str, body: impl FnOnce() -> T) -> T {
+        let outer = self.enter(layer);
         let result = body();
-        self.0.borrow_mut().layer = outer;
+        self.enter(&outer);
+        if let Some(output) = result.output()
+            && self.note(layer, OUTPUT)
+        {
+            self.found(layer, OUTPUT, output);
+        }
         result
     }
 
@@ -218,6 +234,19 @@ impl Tracer {
         let node = Node { op, inputs: Vec::new(), outputs: vec![ty.clone()], layer: String::new() };
         let value = self.push(node)[0];
         Tensor { tracer: self.clone(), value, ty }
+    }
+
+    /// Makes `layer` the path of the nodes that follow; returns the one before.
+    pub(crate) fn enter(&self, layer: &str) -> String {
+        std::mem::replace(&mut self.0.borrow_mut().layer, layer.to_string())
+    }
+
+    pub(crate) fn layer(&self) -> String {
+        self.0.borrow().layer.clone()
+    }
+
+    pub(crate) fn with_watches<T>(&self, f: impl FnOnce(&mut Watches) -> T) -> T {
+        f(&mut self.0.borrow_mut().watches)
     }
 
     pub(crate) fn layer_prefix(&self) -> String {

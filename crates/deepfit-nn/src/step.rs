@@ -94,8 +94,8 @@ pub struct Traced {
 /// accumulated gradient is written. State that this adds (`optimizer.`, `accumulated.`, `average.`) starts at zero.
 ///
 /// # Errors
-/// If `forward` fails, a setting is out of range, the loss is not a scalar, or it does not depend on a parameter that is
-/// not frozen.
+/// If `forward` fails, a setting is out of range, the loss is not a scalar, it does not depend on a parameter that is
+/// not frozen, or no layer offers what is watched.
 pub fn step_graph(
     declarations: &[Declaration],
     training: &Training,
@@ -132,18 +132,20 @@ pub fn step_graph(
             })?;
         }
     }
+    tracer.check_watches()?;
     Ok(effects_behind_guards(&tracer.graph()))
 }
 
-/// The graph of a network in use: what `forward` returns, by name.
+/// The graph of a network in use: what `forward` returns, by name, and what it [watches](Tracer::watch).
 ///
 /// # Errors
-/// If `forward` fails.
+/// If `forward` fails, or no layer offers what is watched.
 pub fn evaluation_graph(forward: impl FnOnce(&Tracer) -> Result<Vec<(String, Tensor)>>) -> Result<Graph> {
     let tracer = Tracer::new(Mode::Evaluate);
     for (name, tensor) in forward(&tracer)? {
         tracer.output(&name, &tensor);
     }
+    tracer.check_watches()?;
     Ok(tracer.graph())
 }
 

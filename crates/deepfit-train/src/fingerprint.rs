@@ -1,8 +1,9 @@
 //! A fingerprint of the data, by which a resumed run notices that it has changed.
 
+use std::ffi::{OsStr, OsString};
 use std::fs;
-use std::io::Read;
-use std::path::Path;
+use std::io::{Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
 
 use xxhash_rust::xxh3::Xxh3;
 
@@ -11,37 +12,136 @@ use crate::error::{Result, TrainError};
 /// Key of the fingerprint in `settings.toml`.
 pub const FINGERPRINT: &str = "data_fingerprint";
 
-/// Of a file, a hash of its content; of a folder, of the names and sizes of the files in it.
+/// Folders of up to this many bytes are read whole.
+const WHOLE: u64 = 64 << 20;
+/// Bytes read at the start and at the end of each file of a larger folder.
+const PIECE: u64 = 4 << 10;
+
+/// A hash by which changed data is told from the same data, wherever it lies and whenever it was copied.
+///
+/// Of a file, the content. Of a folder, names and sizes of all files that are not hidden, and their content: all of it
+/// if that is 64 MiB at most, else the first and last 4 KiB of each file. Images that are replaced by others of the
+/// same size differ there (headers, checksums, the first rows of pixels); reading all of a large folder would delay
+/// every start by as much as an epoch of reading. Modification times are not looked at: they change with a copy.
 pub fn fingerprint(path: &Path) -> Result<String> {
     let fail = |source| TrainError::Io { action: "read", path: path.to_path_buf(), source };
     let mut hasher = Xxh3::new();
     if path.is_dir() {
-        add_folder(path, &mut hasher).map_err(fail)?;
-    } else {
-        let mut file = fs::File::open(path).map_err(fail)?;
-        let mut buffer = vec![0; 1 << 16];
-        loop {
-            match file.read(&mut buffer).map_err(fail)? {
-                0 => break,
-                n => hasher.update(&buffer[..n]),
-            }
+        let mut files = Vec::new();
+        list(path, OsStr::new(""), &mut files).map_err(fail)?;
+        let total = files.iter().fold(0_u64, |sum, (_, _, size)| sum.saturating_add(*size));
+        let piece = if total <= WHOLE { u64::MAX } else { PIECE };
+        for (name, file, size) in files {
+            hasher.update(&(name.len() as u64).to_le_bytes());
+            hasher.update(name.as_encoded_bytes());
+            hasher.update(&size.to_le_bytes());
+            let fail = |source| TrainError::Io { action: "read", path: file.clone(), source };
+            add_content(&file, size, piece, &mut hasher).map_err(fail)?;
         }
+    } else {
+        add_content(path, 0, u64::MAX, &mut hasher).map_err(fail)?;
     }
     Ok(format!("{:032x}", hasher.digest128()))
 }
 
-fn add_folder(folder: &Path, hasher: &mut Xxh3) -> std::io::Result<()> {
+/// The first `piece` bytes of a file of `size` bytes, and the last where they are not among them.
+fn add_content(path: &Path, size: u64, piece: u64, hasher: &mut Xxh3) -> std::io::Result<()> {
+    let mut file = fs::File::open(path)?;
+    add_bytes(&mut (&mut file).take(piece), hasher)?;
+    if size > piece {
+        file.seek(SeekFrom::Start(piece.max(size - piece)))?;
+        add_bytes(&mut file.take(piece), hasher)?;
+    }
+    Ok(())
+}
+
+fn add_bytes(from: &mut impl Read, hasher: &mut Xxh3) -> std::io::Result<()> {
+    let mut buffer = [0; 1 << 14];
+    loop {
+        match from.read(&mut buffer)? {
+            0 => return Ok(()),
+            n => hasher.update(&buffer[..n]),
+        }
+    }
+}
+
+/// Name relative to the folder, path and size of each file, in the order of their names.
+fn list(folder: &Path, prefix: &OsStr, files: &mut Vec<(OsString, PathBuf, u64)>) -> std::io::Result<()> {
     let mut entries = fs::read_dir(folder)?.collect::<std::io::Result<Vec<_>>>()?;
     entries.sort_by_key(fs::DirEntry::file_name);
     for entry in entries {
-        hasher.update(entry.file_name().as_encoded_bytes());
+        // What file managers leave behind is no data.
+        if entry.file_name().as_encoded_bytes().starts_with(b".") {
+            continue;
+        }
+        let mut name = prefix.to_os_string();
+        name.push(entry.file_name());
         let metadata = fs::metadata(entry.path())?;
         if metadata.is_dir() {
-            hasher.update(b"/");
-            add_folder(&entry.path(), hasher)?;
+            name.push("/");
+            list(&entry.path(), &name, files)?;
         } else {
-            hasher.update(&metadata.len().to_le_bytes());
+            files.push((name, entry.path(), metadata.len()));
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An empty folder that goes with the value.
+    struct Folder(PathBuf);
+
+    impl Folder {
+        fn new(name: &str) -> Folder {
+            let path = std::env::temp_dir().join(format!("deepfit-fingerprint-{name}-{}", std::process::id()));
+            let _ = fs::remove_dir_all(&path);
+            fs::create_dir_all(&path).unwrap();
+            Folder(path)
+        }
+    }
+
+    impl Drop for Folder {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+
+    #[test]
+    fn content_names_and_sizes_count_and_copies_are_the_same() {
+        let made = |files: &[(&str, &[u8])]| {
+            let folder = Folder::new("small");
+            for (name, bytes) in files {
+                let path = folder.0.join(name);
+                fs::create_dir_all(path.parent().unwrap()).unwrap();
+                fs::write(path, bytes).unwrap();
+            }
+            fingerprint(&folder.0).unwrap()
+        };
+        let first = made(&[("a/1.png", b"one"), ("b/2.png", b"two")]);
+        assert_eq!(first, made(&[("b/2.png", b"two"), ("a/1.png", b"one"), (".DS_Store", b"x")]));
+        assert_ne!(first, made(&[("a/1.png", b"own"), ("b/2.png", b"two")]));
+        assert_ne!(first, made(&[("a/1.png", b"two"), ("b/2.png", b"one")]));
+        assert_ne!(first, made(&[("a/1.png", b"one"), ("c/2.png", b"two")]));
+    }
+
+    #[test]
+    fn large_files_are_compared_at_both_ends() {
+        let folder = Folder::new("large");
+        let large = folder.0.join("large");
+        let size = WHOLE + 10;
+        fs::File::create(&large).unwrap().set_len(size).unwrap();
+        let zeros = fingerprint(&folder.0).unwrap();
+        assert_eq!(zeros, fingerprint(&folder.0).unwrap());
+        for at in [0, PIECE - 1, size - PIECE, size - 1] {
+            let mut file = fs::OpenOptions::new().write(true).open(&large).unwrap();
+            file.seek(SeekFrom::Start(at)).unwrap();
+            std::io::Write::write_all(&mut file, b"1").unwrap();
+            assert_ne!(zeros, fingerprint(&folder.0).unwrap(), "at {at}");
+            file.seek(SeekFrom::Start(at)).unwrap();
+            std::io::Write::write_all(&mut file, b"\0").unwrap();
+        }
+    }
 }

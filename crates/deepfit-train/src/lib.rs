@@ -35,7 +35,7 @@ pub use forecast::Description;
 pub use inspect::{InspectOptions, Inspection, LayerRow, PassRow, inspect};
 pub use job::{Job, Outcome, prepare, resume};
 pub use predictor::{Evaluation, Prediction, PredictionValue, Predictor};
-pub use process::{peak_bytes, process_seconds};
+pub use process::{peak_bytes, process_seconds, resident_bytes};
 pub use report::{Report, ReportMetrics};
 pub use run_folder::FORMAT_VERSION;
 pub use session::Session;

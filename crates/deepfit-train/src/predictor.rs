@@ -20,6 +20,7 @@ pub struct Predictor {
     using: Predicting,
     preprocessor: Preprocessor,
     threads: usize,
+    notes: Vec<String>,
 }
 
 /// Metrics on labelled data.
@@ -80,12 +81,18 @@ impl Predictor {
     pub fn open(path: &Path, threads: usize) -> Result<Predictor> {
         let model = model_folder::load(&model_folder::find(path)?)?;
         let (using, preprocessor) = model.into_predicting(threads, BATCH)?;
-        Ok(Predictor { using, preprocessor, threads })
+        Ok(Predictor { using, preprocessor, threads, notes: Vec::new() })
     }
 
     /// Classes or regression.
     pub fn task(&self) -> &Task {
         self.preprocessor.task()
+    }
+
+    /// What is worth knowing about the inputs predicted so far, one sentence each; such as values that could not be read
+    /// and were taken as missing. Each is given once.
+    pub fn take_notes(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.notes)
     }
 
     /// Metrics on labelled data.
@@ -147,6 +154,7 @@ impl Predictor {
         let scale = self.preprocessor.target_scale();
         let names = self.preprocessor.task().classes().to_vec();
         let mut failed = opened.failed;
+        self.notes.extend(opened.notes);
         let mut loader = Loader::new(opened.source, opened.rows, LoaderOptions::evaluate(self.using.batch, 1))?;
         while let Some(batch) = loader.next()? {
             failed.extend(batch.failures.iter().map(|f| (f.name.clone(), f.reason.clone())));

@@ -52,7 +52,10 @@ impl ImageConfig {
     }
 
     /// Pixels as numbers: bytes are taken from 0..255 to 0..1 first, floating point is taken as 0..1 already.
-    pub(crate) fn normalise(&self, image: &Tensor) -> deepfit_nn::Result<Tensor> {
+    ///
+    /// # Errors
+    /// If the image has not these channels.
+    pub fn normalise(&self, image: &Tensor) -> deepfit_nn::Result<Tensor> {
         let unit = if image.dtype() == DType::F32 { 1.0 } else { 255.0 };
         let values = |f: &dyn Fn(usize) -> f32| (0..self.channels).map(f).collect::<Vec<f32>>();
         let scale = values(&|c| 1.0 / (unit * self.std[c]));

@@ -63,7 +63,9 @@ pub(crate) fn open(path: &Path, options: &OpenOptions, summary: &mut Summary) ->
         let layout = arrange(path, found.images, classes.as_deref())?;
         summary.ignored += layout.stray;
         if layout.stray > 0 {
-            summary.notes.push(format!("{} images outside of the class folders are ignored", layout.stray));
+            let what = if layout.stray == 1 { "1 image" } else { &format!("{} images", layout.stray) };
+            let are = if layout.stray == 1 { "is" } else { "are" };
+            summary.notes.push(format!("{what} outside of the class folders {are} ignored"));
         }
         let index = containers.len() as u16;
         let own = layout.files.into_iter();

@@ -50,11 +50,30 @@ impl ImagePreprocessor {
         vec![source::slot(self.shape())]
     }
 
+    /// An error about a file that holds no images.
+    fn refuse(&self, path: &Path, problem: &str, what: &'static str) -> Error {
+        const NAMED: usize = 8;
+        let all = match &self.task {
+            Task::Classification { classes } => classes.as_slice(),
+            Task::Regression => &[],
+        };
+        let mut classes = all.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
+        if all.len() > NAMED {
+            classes += &format!(" and {} more", all.len() - NAMED);
+        }
+        Error::NotImages { path: path.to_path_buf(), problem: problem.to_string(), classes, what }
+    }
+
     /// Opens class folders (or a zip of them) whose classes are among the model's.
     ///
     /// # Errors
     /// As for [`open`](crate::open), and for a class that the model does not know.
     pub fn open_labelled(&self, path: &Path, threads: usize) -> Result<Opened> {
+        let metadata = std::fs::metadata(path).map_err(|source| Error::io(path, source))?;
+        if !metadata.is_dir() && !begins_as_zip(path)? {
+            let what = "give a folder, or a .zip of it, with a sub-folder of images for each class";
+            return Err(self.refuse(path, "is a file, not a folder of images or a .zip of one", what));
+        }
         let (container, entries, _) = Container::open(path)?;
         let found = scan(&container, entries, threads)?;
         if found.images.is_empty() && found.broken.is_empty() {
@@ -80,6 +99,7 @@ impl ImagePreprocessor {
     /// If a path does not exist, or nothing readable is left.
     pub fn open_inputs(&self, inputs: &[PathBuf], threads: usize) -> Result<Opened> {
         let (mut files, mut names, mut failed) = (Vec::new(), Vec::new(), Vec::new());
+        let mut other = None;
         // Files named one by one share the first container.
         let mut containers = vec![Container::Folder(PathBuf::new())];
         for input in inputs {
@@ -101,6 +121,7 @@ impl ImagePreprocessor {
             let count = entries.len();
             let found = scan(&container, entries, threads)?;
             if !many && count > 0 && found.images.is_empty() && found.broken.is_empty() {
+                other.get_or_insert(input);
                 failed.push((input.to_string_lossy().into_owned(), "the content is not an image".to_string()));
             }
             failed.extend(found.broken.into_iter().map(|(name, reason)| (full(&name), reason)));
@@ -114,6 +135,10 @@ impl ImagePreprocessor {
         }
         if files.is_empty() {
             let path = inputs.first().cloned().unwrap_or_default();
+            if let Some(other) = other {
+                let what = "give image files, folders or .zip archives of them";
+                return Err(self.refuse(other, "is not an image", what));
+            }
             return match failed.into_iter().next() {
                 Some((name, reason)) => Err(Error::Image { name, reason }),
                 None => Err(Error::Layout { path, problem: "no images were found".into() }),

@@ -4,6 +4,8 @@ use std::io::{Chain, Cursor, Read};
 
 use csv::{ByteRecord, ReaderBuilder};
 
+use super::foreign::foreign;
+use super::lines::Lines;
 use crate::error::{Error, Result};
 
 /// How much is looked at to find the delimiter.
@@ -13,7 +15,7 @@ const BOM: &[u8] = b"\xEF\xBB\xBF";
 
 /// A table being read, row by row, in constant memory.
 pub(crate) struct Rows<R> {
-    reader: csv::Reader<Chain<Cursor<Vec<u8>>, R>>,
+    reader: csv::Reader<Lines<Chain<Cursor<Vec<u8>>, R>>>,
     /// How the table is called in messages.
     pub(crate) name: String,
     pub(crate) columns: Vec<String>,
@@ -21,6 +23,8 @@ pub(crate) struct Rows<R> {
     /// Whether the first line has names; without, columns are `column_1`, `column_2`, and so on.
     pub(crate) header: bool,
     record: ByteRecord,
+    /// Line of the file that the record begins in, counted from 1.
+    line: u64,
     /// The first record is data and was read already.
     pending: bool,
     /// Bytes before the first record.
@@ -73,6 +77,9 @@ impl<R: Read> Rows<R> {
         let mut head = Vec::new();
         input.by_ref().take(HEAD).read_to_end(&mut head).map_err(failed)?;
         let complete = (head.len() as u64) < HEAD;
+        if let Some(what) = foreign(&head) {
+            return Err(Error::NotATable { path: name.into(), problem: format!("is {what}"), needed: String::new() });
+        }
         let skipped = if head.starts_with(BOM) { BOM.len() } else { 0 };
         head.drain(..skipped);
         if head.iter().all(u8::is_ascii_whitespace) && complete {
@@ -81,7 +88,7 @@ impl<R: Read> Rows<R> {
         let delimiter = sniff(&head, complete);
         let mut options = ReaderBuilder::new();
         options.delimiter(delimiter).has_headers(false).flexible(true);
-        let reader = options.from_reader(Cursor::new(head).chain(input));
+        let reader = options.from_reader(Lines::new(Cursor::new(head).chain(input)));
         let mut rows = Rows {
             reader,
             name: name.to_string(),
@@ -89,6 +96,7 @@ impl<R: Read> Rows<R> {
             delimiter,
             header: true,
             record: ByteRecord::new(),
+            line: 1,
             pending: false,
             skipped: skipped as u64,
             row: 0,
@@ -117,13 +125,25 @@ impl<R: Read> Rows<R> {
     }
 
     fn read_record(&mut self) -> Result<bool> {
-        self.reader.read_byte_record(&mut self.record).map_err(|problem| {
-            let text = problem.to_string();
-            match problem.into_kind() {
-                csv::ErrorKind::Io(source) => Error::Io { path: self.name.clone().into(), source },
-                _ => Error::Table { name: self.name.clone(), problem: text },
+        loop {
+            let found = self.reader.read_byte_record(&mut self.record).map_err(|problem| {
+                let text = problem.to_string();
+                match problem.into_kind() {
+                    csv::ErrorKind::Io(source) => Error::Io { path: self.name.clone().into(), source },
+                    _ => Error::Table { name: self.name.clone(), problem: text },
+                }
+            })?;
+            if !found {
+                return Ok(false);
             }
-        })
+            let start = self.record.position().map_or(0, csv::Position::byte);
+            self.line = self.reader.get_mut().line_at(start);
+            // A line of spaces is as blank as an empty one, which the csv reader leaves out itself.
+            let blank = self.record.len() == 1 && self.record[0].iter().all(u8::is_ascii_whitespace);
+            if !blank || self.columns.len() == 1 {
+                return Ok(true);
+            }
+        }
     }
 
     /// `row` as in messages: 0 is the header.
@@ -145,7 +165,7 @@ impl<R: Read> Rows<R> {
         } else if !self.read_record()? {
             return Ok(None);
         }
-        let place = Place { row: self.row, line: self.record.position().map_or(0, csv::Position::line) };
+        let place = Place { row: self.row, line: self.line };
         self.row += 1;
         self.check_text(self.row)?;
         if self.record.len() != self.columns.len() {

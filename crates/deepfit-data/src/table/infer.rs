@@ -6,25 +6,47 @@ use std::io::Read;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::amount::AmountForm;
 use super::csv::{Place, Rows, is_missing, number};
 use super::date::DateForm;
 use crate::error::Result;
 
 /// Different values of a column that are told apart; beyond, there are "many".
 const MOST_DISTINCT: usize = 10_000;
+/// Most different integers that may be the codes of classes: the ten digits, or marks from 1 to 10.
+const MOST_CLASSES: usize = 10;
 
 /// How the text of a column is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ColumnKind {
-    /// Real numbers.
+    /// Real numbers as programs write them.
     Number,
+    /// Numbers as people write them, with a currency or percent sign, divided thousands or a decimal comma.
+    Amount(AmountForm),
     /// Two words such as yes and no; 1 and 0 as features.
     Boolean,
     /// One of a set of words.
     Category,
     /// A date, with or without time.
     Date(DateForm),
+}
+
+impl ColumnKind {
+    /// What a value of this kind is called in messages.
+    pub(crate) fn singular(self) -> &'static str {
+        match self {
+            ColumnKind::Number | ColumnKind::Amount(_) => "a number",
+            ColumnKind::Boolean => "yes or no",
+            ColumnKind::Category => "a word",
+            ColumnKind::Date(_) => "a date of the form",
+        }
+    }
+
+    /// Whether a column holds quantities.
+    pub(crate) fn is_number(self) -> bool {
+        matches!(self, ColumnKind::Number | ColumnKind::Amount(_))
+    }
 }
 
 /// What was seen of a column.
@@ -34,7 +56,14 @@ pub(crate) struct Profile {
     /// Values that are not missing.
     pub(crate) count: u64,
     numbers: u64,
+    /// Values that fit each form of [`AmountForm::ALL`].
+    amounts: [u64; AmountForm::ALL.len()],
+    /// Numbers with a decimal comma, and values with a point.
+    commas: u64,
+    points: u64,
     integers: u64,
+    /// Rows of each different integer, up to one more than [`MOST_CLASSES`].
+    codes: Vec<(f64, u64)>,
     booleans: u64,
     dates: [u64; DateForm::ALL.len()],
     distinct: HashSet<u64>,
@@ -45,8 +74,6 @@ pub(crate) struct Profile {
     /// First value that says infinity, and first that says "not a number".
     pub(crate) infinite: Option<(Place, String)>,
     pub(crate) not_a_number: Option<(Place, String)>,
-    /// One value that is not a number.
-    pub(crate) odd: Option<String>,
     /// One value.
     pub(crate) example: String,
 }
@@ -75,6 +102,10 @@ impl Profile {
         }
         self.count += 1;
         let value = number(text, delimiter);
+        for (count, form) in self.amounts.iter_mut().zip(AmountForm::ALL) {
+            *count += u64::from(form.parse(text).is_some());
+        }
+        self.points += u64::from(text.contains('.'));
         if self.distinct.len() <= MOST_DISTINCT {
             // 1 and 1.0 are the same value.
             let key = value.map_or_else(|| xxh3_64(text.as_bytes()), |value| (value + 0.0).to_bits());
@@ -82,7 +113,14 @@ impl Profile {
         }
         if let Some(value) = value {
             self.numbers += 1;
+            self.commas += u64::from(text.contains(','));
             self.integers += u64::from(value.fract() == 0.0);
+            if self.codes.len() <= MOST_CLASSES {
+                match self.codes.iter_mut().find(|(code, _)| *code == value) {
+                    Some((_, rows)) => *rows += 1,
+                    None => self.codes.push((value, 1)),
+                }
+            }
             if value.is_infinite() && self.infinite.is_none() {
                 self.infinite = Some((place, text.to_string()));
             }
@@ -90,9 +128,6 @@ impl Profile {
             self.previous = value;
         } else {
             self.sequence = false;
-            if self.odd.is_none() {
-                self.odd = Some(text.to_string());
-            }
             self.booleans += u64::from(boolean(text).is_some());
         }
         self.words += text.split_whitespace().count() as u64;
@@ -108,13 +143,29 @@ impl Profile {
         self.distinct.len() as u64
     }
 
-    /// Whether all values are numbers.
+    /// Whether all values are numbers as programs write them.
     pub(crate) fn is_numeric(&self) -> bool {
         self.count > 0 && self.numbers == self.count
     }
 
     pub(crate) fn is_integer(&self) -> bool {
         self.is_numeric() && self.integers == self.count
+    }
+
+    /// How the numbers are written, if at least `enough` values are numbers.
+    ///
+    /// One form must do for the whole column: in `999,5` and `1.234` beside each other the point divides thousands,
+    /// though each of them could be read by itself. A column that fits both amounts, such as `1,234` throughout, has
+    /// thousands after a comma.
+    pub(crate) fn quantity(&self, enough: u64) -> Option<ColumnKind> {
+        let [point, comma] = self.amounts;
+        let mixed = self.commas > 0 && self.points > 0 && comma >= self.numbers;
+        if self.numbers >= enough.max(1) && !mixed && self.numbers >= point.max(comma) {
+            return Some(ColumnKind::Number);
+        }
+        let (form, count) =
+            if comma > point { (AmountForm::DecimalComma, comma) } else { (AmountForm::DecimalPoint, point) };
+        (count >= enough.max(1)).then_some(ColumnKind::Amount(form))
     }
 
     /// How a feature is read, or why it is not used.
@@ -130,7 +181,7 @@ impl Profile {
             return Ok(ColumnKind::Date(DateForm::ALL[form]));
         }
         let many = self.distinct() == self.count || self.distinct() > MOST_DISTINCT as u64;
-        if self.is_numeric() {
+        if self.is_numeric() && self.quantity(self.count) == Some(ColumnKind::Number) {
             let named = is_identifier(name) && many && self.is_integer();
             if self.count >= 3 && (named || (self.sequence && self.missing == 0)) {
                 return Err("numbers the rows".into());
@@ -138,8 +189,9 @@ impl Profile {
             return Ok(ColumnKind::Number);
         }
         // A few odd words among many numbers are missing values in disguise.
-        if self.numbers * 20 >= self.count * 19 && self.count >= 20 {
-            return Ok(ColumnKind::Number);
+        let enough = if self.count >= 20 { (self.count * 19).div_ceil(20) } else { self.count };
+        if let Some(kind) = self.quantity(self.count).or_else(|| self.quantity(enough)) {
+            return Ok(kind);
         }
         if self.booleans == self.count && self.distinct() <= 2 {
             return Ok(ColumnKind::Boolean);
@@ -160,10 +212,24 @@ impl Profile {
 
     /// Whether a target of this column is a class rather than a quantity.
     ///
-    /// Words are; so are integers of few different values (2, or up to 20 with 5 rows each).
+    /// Words are. Integers are if two differ at all, or if they look like the codes of classes: few (up to
+    /// [`MOST_CLASSES`]), small, with few gaps, and five rows each on average. Counts have the first three in common
+    /// with codes, but their values thin out: from five values on, each must have its share of the rows (one in 200,
+    /// and three), which the greatest of a count have not. Down to four values that would take rare classes for counts.
     pub(crate) fn is_class(&self) -> bool {
-        let distinct = self.distinct();
-        !self.is_numeric() || (self.is_integer() && (distinct == 2 || (distinct <= 20 && self.count >= 5 * distinct)))
+        if self.quantity(self.count).is_none() {
+            return true;
+        }
+        if !self.is_integer() {
+            return false;
+        }
+        let distinct = self.codes.len();
+        let (least, greatest) =
+            self.codes.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), &(code, _)| (a.min(code), b.max(code)));
+        let compact = greatest - least < 2.0 * distinct as f64 && least.abs().max(greatest.abs()) <= 100.0;
+        let rarest = self.codes.iter().map(|&(_, rows)| rows).min().unwrap_or(0);
+        let filled = self.count >= 5 * distinct as u64 && (distinct <= 4 || rarest >= self.count.div_ceil(200).max(3));
+        distinct == 2 || (distinct <= MOST_CLASSES && compact && filled)
     }
 }
 

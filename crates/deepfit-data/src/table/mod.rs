@@ -1,16 +1,23 @@
 //! Tables of delimited text: reading, what their columns hold, encoding.
 
+mod amount;
 mod csv;
 mod date;
+mod foreign;
 mod infer;
+mod lines;
 mod nearest;
+mod odd;
 mod open;
+mod order;
 mod preprocessor;
 mod read;
 mod scale;
 mod source;
 
+pub use amount::AmountForm;
 pub use date::DateForm;
+pub(crate) use foreign::foreign;
 pub use infer::ColumnKind;
 pub use nearest::nearest;
 pub(crate) use open::{TableSet, open};

@@ -9,6 +9,7 @@ use xxhash_rust::xxh3::Xxh3;
 use super::csv::Rows;
 use super::infer::{ColumnKind, Profile, profile};
 use super::nearest::nearest;
+use super::order;
 use super::preprocessor::TablePreprocessor;
 use super::read::{Builder, Table, TargetReading, Targets, Values};
 use super::source::TableSource;
@@ -21,6 +22,8 @@ pub(crate) struct TableSet {
     pub(crate) table: Arc<Table>,
     pub(crate) header: bool,
     pub(crate) target: String,
+    /// How the numbers of a regression target are written.
+    pub(crate) target_kind: Option<ColumnKind>,
     pub(crate) task: Task,
     /// Part of each row given by a file of its own; empty if there is none.
     pub(crate) parts: Vec<Option<Part>>,
@@ -30,7 +33,12 @@ pub(crate) struct TableSet {
 
 impl TableSet {
     pub(crate) fn fit(&self, rows: &[u32], options: &OpenOptions) -> Arc<TablePreprocessor> {
-        Arc::new(TablePreprocessor::fit(&self.table, rows, self.header, &self.target, &self.task, options.scaling))
+        let mut fitted =
+            TablePreprocessor::fit(&self.table, rows, self.header, &self.target, &self.task, options.scaling);
+        if let Some(ColumnKind::Amount(form)) = self.target_kind {
+            fitted.target_amount = Some(form);
+        }
+        Arc::new(fitted)
     }
 
     /// Class of each row, or quantile bin of its target.
@@ -47,7 +55,13 @@ impl TableSet {
     }
 }
 
-fn reader(path: &Path, header: Option<bool>) -> Result<Rows<File>> {
+/// Opens a file that must be a table.
+pub(crate) fn reader(path: &Path, header: Option<bool>) -> Result<Rows<File>> {
+    let metadata = std::fs::metadata(path).map_err(|source| Error::io(path, source))?;
+    if metadata.is_dir() {
+        let problem = "is a folder, not a table".to_string();
+        return Err(Error::NotATable { path: path.to_path_buf(), problem, needed: String::new() });
+    }
     let file = File::open(path).map_err(|source| Error::io(path, source))?;
     Rows::open(file, &path.to_string_lossy(), header)
 }
@@ -67,6 +81,9 @@ pub(crate) fn open(path: &Path, options: &OpenOptions, summary: &mut Summary) ->
     }
     let (columns, header, delimiter) = (rows.columns.clone(), rows.header, rows.delimiter);
     let (profiles, count) = profile(&mut rows)?;
+    if count == 0 {
+        return Err(Error::NoRows { name, columns: columns.join(", ") });
+    }
     if !header {
         summary.notes.push("no header was found: columns are called column_1, column_2, and so on".into());
     }
@@ -77,21 +94,27 @@ pub(crate) fn open(path: &Path, options: &OpenOptions, summary: &mut Summary) ->
         return Err(Error::TooFewRows { name, rows: usable, unit: "row(s)", least });
     }
     let task_kind = task_kind(&profiles[target], &columns[target], options.task, &name)?;
-    let features = choose_features(&columns, &profiles, target, &name, summary)?;
+    let mut features = choose_features(&columns, &profiles, target, &name, summary)?;
+    let certain = features.len();
+    // Whether a column that counts the rows is of use, the targets tell.
+    let counting = order::counting(&columns, &profiles, target, &features);
+    features.extend(counting.iter().map(|column| (column.clone(), ColumnKind::Number)));
 
     let reading = match task_kind {
         TaskKind::Classification => TargetReading::NewClasses,
-        TaskKind::Regression => TargetReading::Numbers,
+        TaskKind::Regression => {
+            TargetReading::Numbers(profiles[target].quantity(profiles[target].count).unwrap_or(ColumnKind::Number))
+        }
     };
     let mut builder = Builder::new(&features, &columns[target], reading, count as usize);
-    builder.read(&mut reader(path, Some(header))?)?;
+    builder.read(&mut reader(path, Some(header))?, None)?;
     builder.close_classes();
     let own = builder.len();
     let mut parts = Vec::new();
     for (path, part) in [(&options.validation, Part::Validation), (&options.test, Part::Test)] {
         let Some(path) = path else { continue };
         parts.resize(builder.len(), None);
-        builder.read(&mut reader(path, Some(header))?)?;
+        builder.read(&mut reader(path, Some(header))?, None)?;
         if builder.len() == parts.len() {
             return Err(Error::TooFewRows {
                 name: path.to_string_lossy().into_owned(),
@@ -103,13 +126,13 @@ pub(crate) fn open(path: &Path, options: &OpenOptions, summary: &mut Summary) ->
         parts.resize(builder.len(), Some(part));
     }
     if builder.dropped > 0 {
-        summary.notes.push(format!("{} rows without target are left out", builder.dropped));
+        summary.notes.push(left_out(builder.dropped));
     }
-    if builder.odd > 0 {
-        summary.notes.push(format!("{} words in columns of numbers count as missing", builder.odd));
-    }
+    summary.notes.append(&mut builder.notes);
     summary.dropped_rows = builder.dropped;
-    let (table, classes) = builder.finish();
+    let (mut table, classes) = builder.finish();
+    order::decide(&mut table, own, certain, summary);
+    summary.columns = table.columns.iter().map(|column| (column.name.clone(), column.kind)).collect();
     check_target(&table, own, &columns[target], &classes, &name)?;
     if let Targets::Classes(of) = &table.targets {
         summary.class_counts = vec![0; classes.len()];
@@ -121,8 +144,34 @@ pub(crate) fn open(path: &Path, options: &OpenOptions, summary: &mut Summary) ->
         TaskKind::Classification => Task::Classification { classes },
         TaskKind::Regression => Task::Regression,
     };
+    summary.other_task = other_task(&profiles[target], task_kind, options.task);
+    let target_kind = if task_kind == TaskKind::Regression { profiles[target].quantity(usable as u64) } else { None };
     let groups = group_rows(&table);
-    Ok(TableSet { table: Arc::new(table), header, target: columns[target].clone(), task, parts, groups })
+    let target = columns[target].clone();
+    Ok(TableSet { table: Arc::new(table), header, target, target_kind, task, parts, groups })
+}
+
+/// The note about rows whose target is missing.
+pub(crate) fn left_out(rows: u64) -> String {
+    if rows == 1 {
+        "1 row without target is left out".to_string()
+    } else {
+        format!("{rows} rows without target are left out")
+    }
+}
+
+/// What to set if whole numbers were meant otherwise than inferred.
+fn other_task(target: &Profile, inferred: TaskKind, wanted: Option<TaskKind>) -> Option<&'static str> {
+    match inferred {
+        _ if wanted.is_some() || !target.is_integer() => None,
+        TaskKind::Classification if target.distinct() > 2 => {
+            Some("inferred from few different whole numbers; task=regression predicts them as numbers")
+        }
+        TaskKind::Regression if target.distinct() <= 30 => {
+            Some("inferred from whole numbers; task=classification makes them classes")
+        }
+        _ => None,
+    }
 }
 
 /// The column asked for, or one called target, label, class or y, or the last.
@@ -180,12 +229,11 @@ fn choose_features(
         match profile.feature(column) {
             Err(reason) => summary.dropped_columns.push((column.clone(), reason)),
             Ok(kind) => {
-                if let (ColumnKind::Number, Some((place, text))) = (kind, &profile.infinite) {
+                if let Some((place, text)) = &profile.infinite
+                    && kind.is_number()
+                {
                     let problem = "is infinite; replace it by a number or leave it empty";
                     return Err(Rows::<File>::value_error(name, *place, column, text, problem));
-                }
-                if let (ColumnKind::Number, Some(odd)) = (kind, &profile.odd) {
-                    summary.notes.push(format!("column '{column}' is numeric but for words such as '{odd}'"));
                 }
                 if profile.missing > 0 {
                     summary.missing.push((column.clone(), profile.missing));
@@ -194,21 +242,13 @@ fn choose_features(
             }
         }
     }
-    if features.is_empty() {
-        // The only input of a curve such as `x,y` may well count from 0.
-        let mut profiles = columns.iter().zip(profiles).enumerate().filter(|(i, _)| *i != target);
-        if let Some((_, (column, _))) = profiles.find(|(_, (column, profile))| profile.is_mere_sequence(column)) {
-            summary.dropped_columns.retain(|(name, _)| name != column);
-            features.push((column.clone(), ColumnKind::Number));
-        }
-    }
-    if features.is_empty() {
+    let counts = |(i, (column, profile)): (usize, (&String, &Profile))| i != target && profile.is_mere_sequence(column);
+    if features.is_empty() && !columns.iter().zip(profiles).enumerate().any(counts) {
         let reasons: Vec<String> =
             summary.dropped_columns.iter().map(|(name, why)| format!("'{name}' {why}")).collect();
         let problem = format!("no column can be used as a feature: {}", reasons.join("; "));
         return Err(Error::Table { name: name.to_string(), problem });
     }
-    summary.columns = features.clone();
     Ok(features)
 }
 

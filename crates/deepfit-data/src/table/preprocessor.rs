@@ -7,9 +7,11 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::amount::AmountForm;
 use super::csv::Rows;
 use super::date::calendar;
 use super::infer::ColumnKind;
+use super::open::{left_out, reader};
 use super::read::{Builder, MISSING, Table, TargetReading, Targets, Values};
 use super::scale::{Scale, Scaling, TargetScale, moments, quantile};
 use super::source::TableSource;
@@ -97,6 +99,9 @@ pub struct TablePreprocessor {
     pub task: Task,
     /// Standardisation of a regression target.
     pub target_scale: Option<TargetScale>,
+    /// How the numbers of a regression target are written, if not as programs write them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target_amount: Option<AmountForm>,
 }
 
 impl TablePreprocessor {
@@ -137,6 +142,7 @@ impl TablePreprocessor {
             target: target.to_string(),
             task: task.clone(),
             target_scale,
+            target_amount: None,
         }
     }
 
@@ -201,20 +207,53 @@ impl TablePreprocessor {
         self.columns.iter().map(|column| (column.name.clone(), column.kind)).collect()
     }
 
-    fn finish(self: Arc<Self>, builder: Builder, labelled: bool) -> Result<Opened> {
-        let (dropped, odd) = (builder.dropped, builder.odd);
+    /// Words of each column that the model knows; none for columns of numbers.
+    fn known_words(&self) -> Vec<&[String]> {
+        let mut known = Vec::with_capacity(self.columns.len());
+        for column in &self.columns {
+            known.push(match &column.encoding {
+                Encoding::Category { words } => words.as_slice(),
+                Encoding::Numeric { .. } => &[],
+            });
+        }
+        known
+    }
+
+    /// Adds to an error about a file that is no table which table is needed.
+    fn explain(&self, error: Error) -> Error {
+        const NAMED: usize = 8;
+        let (path, problem) = match error {
+            Error::NotATable { path, problem, .. } => (path, problem),
+            Error::EmptyFile { path } => (path, "is empty".to_string()),
+            other => return other,
+        };
+        let mut names: Vec<&str> = self.columns.iter().take(NAMED).map(|column| column.name.as_str()).collect();
+        let more = format!("and {} more", self.columns.len().saturating_sub(NAMED));
+        if self.columns.len() > NAMED {
+            names.push(&more);
+        }
+        let names = names.join(", ");
+        let needed =
+            format!("; the model was trained on a table with the columns {names}: give it a CSV with those columns");
+        Error::NotATable { path, problem, needed }
+    }
+
+    fn read<R: Read>(self: &Arc<Self>, rows: &mut Rows<R>, reading: TargetReading) -> Result<Opened> {
+        let labelled = !matches!(reading, TargetReading::Skip);
+        let mut builder = Builder::new(&self.features(), &self.target, reading, 0);
+        builder.read(rows, Some(&self.known_words()))?;
+        if builder.len() == 0 {
+            return Err(Error::TooFewRows { name: rows.name.clone(), rows: 0, unit: "row(s)", least: 1 });
+        }
+        let (dropped, odd) = (builder.dropped, std::mem::take(&mut builder.notes));
         let table = builder.finish_known();
         let names = table.file_rows.iter().map(|row| row.to_string()).collect();
-        let mut notes = Vec::new();
-        if dropped > 0 {
-            notes.push(format!("{dropped} rows without target are left out"));
-        }
-        if odd > 0 {
-            notes.push(format!("{odd} values do not fit their column's kind and count as missing"));
-        }
-        let source = TableSource::new(Arc::new(table), self, labelled);
+        let source = TableSource::new(Arc::new(table), self.clone(), labelled);
         let mut opened = Opened::new(Arc::new(source), names, Vec::new(), &[]);
-        opened.notes.extend(notes);
+        if dropped > 0 {
+            opened.notes.push(left_out(dropped));
+        }
+        opened.notes.extend(odd);
         Ok(opened)
     }
 
@@ -223,30 +262,31 @@ impl TablePreprocessor {
     /// # Errors
     /// As for [`open`](crate::open), for a missing column, and for a class the model does not know.
     pub fn open_labelled(self: &Arc<Self>, path: &Path) -> Result<Opened> {
-        let file = std::fs::File::open(path).map_err(|source| Error::io(path, source))?;
-        let name = path.to_string_lossy();
-        let mut rows = Rows::open(file, &name, Some(self.header))?;
-        let reading = match &self.task {
-            Task::Classification { classes } => TargetReading::KnownClasses(classes.clone()),
-            Task::Regression => TargetReading::Numbers,
+        let mut rows = reader(path, Some(self.header)).map_err(|error| self.explain(error))?;
+        let reading = match (&self.task, self.target_amount) {
+            (Task::Classification { classes }, _) => TargetReading::KnownClasses(classes.clone()),
+            (Task::Regression, Some(form)) => TargetReading::Numbers(ColumnKind::Amount(form)),
+            (Task::Regression, None) => TargetReading::Numbers(ColumnKind::Number),
         };
-        let mut builder = Builder::new(&self.features(), &self.target, reading, 0);
-        builder.read(&mut rows)?;
-        if builder.len() == 0 {
-            return Err(Error::TooFewRows { name: name.into_owned(), rows: 0, unit: "row(s)", least: 1 });
-        }
-        self.clone().finish(builder, true)
+        self.read(&mut rows, reading)
     }
 
-    /// Reads new rows; the target column is not needed, and ignored where it is.
+    /// Opens new rows; the target column is not needed, and ignored where it is.
     ///
     /// # Errors
-    /// If the text is not a table, or a column the model uses is missing.
+    /// If the file is not a table, a column the model uses is missing, or no value of one can be read.
+    pub fn open_inputs(self: &Arc<Self>, path: &Path) -> Result<Opened> {
+        let mut rows = reader(path, Some(self.header)).map_err(|error| self.explain(error))?;
+        self.read(&mut rows, TargetReading::Skip)
+    }
+
+    /// Reads new rows from anywhere, as [`open_inputs`](Self::open_inputs) does.
+    ///
+    /// # Errors
+    /// If the text is not a table, a column the model uses is missing, or no value of one can be read.
     pub fn read_inputs(self: &Arc<Self>, reader: impl Read, name: &str) -> Result<Opened> {
-        let mut rows = Rows::open(reader, name, Some(self.header))?;
-        let mut builder = Builder::new(&self.features(), &self.target, TargetReading::Skip, 0);
-        builder.read(&mut rows)?;
-        self.clone().finish(builder, false)
+        let mut rows = Rows::open(reader, name, Some(self.header)).map_err(|error| self.explain(error))?;
+        self.read(&mut rows, TargetReading::Skip)
     }
 }
 

@@ -5,6 +5,7 @@ use std::io::Read;
 
 use super::csv::{Fields, Place, Rows, is_missing, number};
 use super::infer::{ColumnKind, boolean};
+use super::odd::Tally;
 use crate::error::{Error, Result};
 use crate::memory::heap_bytes;
 
@@ -76,8 +77,8 @@ pub(crate) enum TargetReading {
     NewClasses,
     /// As one of these classes.
     KnownClasses(Vec<String>),
-    /// As numbers.
-    Numbers,
+    /// As numbers written in this way.
+    Numbers(ColumnKind),
 }
 
 /// Collects the rows of one or several files.
@@ -89,8 +90,25 @@ pub(crate) struct Builder {
     classes: HashMap<String, u32>,
     /// Rows left out because their target is missing.
     pub(crate) dropped: u64,
-    /// Values that were not of their column's kind and count as missing.
-    pub(crate) odd: u64,
+    /// What was odd in each column of the file being read.
+    tallies: Vec<Tally>,
+    /// What a reader should know about odd values, one sentence each.
+    pub(crate) notes: Vec<String>,
+}
+
+/// The number a text stands for in a column of a kind.
+fn read_number(text: &str, kind: ColumnKind, delimiter: u8) -> Option<f64> {
+    match kind {
+        ColumnKind::Amount(form) => form.parse(text),
+        ColumnKind::Date(form) => form.parse(text),
+        ColumnKind::Boolean => boolean(text).map(f64::from),
+        ColumnKind::Number | ColumnKind::Category => number(text, delimiter),
+    }
+}
+
+/// Networks compute with 32-bit numbers; what they cannot hold is named where it stands.
+fn is_too_large(value: f64) -> bool {
+    value.abs() > f64::from(f32::MAX)
 }
 
 /// The name of a class: whole numbers without decimals, so that `1` and `1.0` are one class.
@@ -124,7 +142,7 @@ impl Builder {
                 let index = names.iter().enumerate().map(|(i, name)| (name.clone(), i as u32)).collect();
                 (Targets::Classes(Vec::with_capacity(rows)), index)
             }
-            TargetReading::Numbers => (Targets::Values(Vec::with_capacity(rows)), HashMap::new()),
+            TargetReading::Numbers(_) => (Targets::Values(Vec::with_capacity(rows)), HashMap::new()),
         };
         Builder {
             table: Table {
@@ -137,12 +155,18 @@ impl Builder {
             reading,
             classes,
             dropped: 0,
-            odd: 0,
+            tallies: Vec::new(),
+            notes: Vec::new(),
         }
     }
 
-    /// Appends all rows of a file, whose columns may be in another order.
-    pub(crate) fn read<R: Read>(&mut self, rows: &mut Rows<R>) -> Result<()> {
+    /// Appends all rows of a file, whose columns may be in another order. `known` are the words of each column that
+    /// the model knows, where there is a model.
+    ///
+    /// # Errors
+    /// For a value that cannot be used, and for a column without a single readable value. Other unreadable values are
+    /// missing, which the notes say.
+    pub(crate) fn read<R: Read>(&mut self, rows: &mut Rows<R>, known: Option<&[&[String]]>) -> Result<()> {
         if !rows.header && matches!(self.reading, TargetReading::Skip) {
             self.name_without_target(rows);
         }
@@ -158,8 +182,11 @@ impl Builder {
             TargetReading::Skip => None,
             _ => Some(locate(&self.target)?),
         };
-        let (name, delimiter) = (rows.name.clone(), rows.delimiter);
+        let (name, delimiter, columns) = (rows.name.clone(), rows.delimiter, rows.columns.join(", "));
+        self.tallies = self.table.columns.iter().map(|_| Tally::default()).collect();
+        let mut count = 0_u64;
         while let Some(fields) = rows.next()? {
+            count += 1;
             if let Some(target) = target
                 && !self.add_target(fields.get(target), fields.place, &name, delimiter)?
             {
@@ -168,6 +195,15 @@ impl Builder {
             }
             self.add_features(&fields, &places, &name, delimiter)?;
             self.table.file_rows.push(fields.place.row as u32);
+        }
+        if count == 0 {
+            return Err(Error::NoRows { name, columns });
+        }
+        for (i, (column, tally)) in self.table.columns.iter().zip(&mut self.tallies).enumerate() {
+            if let (Some(known), Values::Codes { codes, words }) = (known, &column.values) {
+                tally.find_unknown(codes, words, known.get(i).copied().unwrap_or_default());
+            }
+            self.notes.extend(tally.finish(&name, &column.name, column.kind)?);
         }
         Ok(())
     }
@@ -186,6 +222,7 @@ impl Builder {
     /// Whether the row has a target.
     fn add_target(&mut self, text: &str, place: Place, name: &str, delimiter: u8) -> Result<bool> {
         let refuse = |problem| Err(Rows::<std::io::Empty>::value_error(name, place, &self.target, text, problem));
+        let kind = if let TargetReading::Numbers(kind) = self.reading { kind } else { ColumnKind::Number };
         match &mut self.table.targets {
             Targets::None => {}
             Targets::Values(values) => {
@@ -195,8 +232,14 @@ impl Builder {
                 if is_target_missing(text) {
                     return Ok(false);
                 }
-                match number(text, delimiter) {
+                match read_number(text, kind, delimiter) {
                     Some(value) if value.is_infinite() => return refuse("is infinite; a target must be finite"),
+                    Some(value) if is_too_large(value) => {
+                        return refuse(
+                            "is beyond 3.4e38, the largest 32-bit number; divide the target by a power of ten, or take \
+                             its logarithm",
+                        );
+                    }
                     Some(value) => values.push(value),
                     None => {
                         return refuse("is not a number; regression needs numbers, use task=classification for words");
@@ -226,9 +269,11 @@ impl Builder {
     }
 
     fn add_features(&mut self, fields: &Fields<'_>, places: &[usize], name: &str, delimiter: u8) -> Result<()> {
-        for ((column, index), &at) in self.table.columns.iter_mut().zip(&mut self.indices).zip(places) {
+        let columns = self.table.columns.iter_mut().zip(&mut self.indices).zip(&mut self.tallies);
+        for (((column, index), tally), &at) in columns.zip(places) {
             let text = fields.get(at);
             let missing = is_missing(text);
+            tally.present += u64::from(!missing);
             match &mut column.values {
                 Values::Codes { codes, words } => {
                     let code = if missing {
@@ -239,19 +284,19 @@ impl Builder {
                         let code = words.len() as u32;
                         words.push(text.to_string());
                         index.insert(text.to_string(), code);
+                        tally.lines.push(fields.place.line);
                         code
                     };
                     codes.push(code);
                 }
                 Values::Numbers(values) => {
-                    let value = match column.kind {
-                        _ if missing => None,
-                        ColumnKind::Date(form) => form.parse(text),
-                        ColumnKind::Boolean => boolean(text).map(f64::from),
-                        _ => number(text, delimiter),
-                    };
-                    if value.is_some_and(f64::is_infinite) {
-                        let problem = "is infinite; replace it by a number or leave it empty";
+                    let value = if missing { None } else { read_number(text, column.kind, delimiter) };
+                    if value.is_some_and(is_too_large) {
+                        let problem = if value.is_some_and(f64::is_infinite) {
+                            "is infinite; replace it by a number or leave it empty"
+                        } else {
+                            "is beyond 3.4e38, the largest 32-bit number; repair it, or leave it empty"
+                        };
                         return Err(Rows::<std::io::Empty>::value_error(
                             name,
                             fields.place,
@@ -260,7 +305,9 @@ impl Builder {
                             problem,
                         ));
                     }
-                    self.odd += u64::from(value.is_none() && !missing);
+                    if value.is_none() && !missing {
+                        tally.add(text, fields.place.line);
+                    }
                     values.push(value.unwrap_or(f64::NAN));
                 }
             }

@@ -30,7 +30,7 @@ fn text_that_is_not_utf8_is_named_by_row_and_byte() {
     }
     let utf16: Vec<u8> =
         std::iter::once(0xFEFFu16).chain(flowers(12).encode_utf16()).flat_map(u16::to_le_bytes).collect();
-    assert!(matches!(table(utf16), Err(Error::NotUtf8 { row: 0, .. })));
+    assert!(message(table(utf16)).contains("UTF-16 text"));
 }
 
 #[test]
@@ -79,7 +79,7 @@ fn words_in_a_regression_target_are_named() {
 
 #[test]
 fn too_few_rows_are_counted() {
-    for (rows, found) in [(0, 0), (1, 1), (5, 5)] {
+    for (rows, found) in [(1, 1), (5, 5)] {
         match table(flowers(rows)) {
             Err(Error::TooFewRows { rows, least: 10, .. }) => assert_eq!(rows, found),
             Err(other) => panic!("{rows}: {other}"),
@@ -137,7 +137,7 @@ fn validation_tables_must_have_the_same_columns_and_classes() {
     assert!(
         matches!(with(flowers(6).replace("setosa", "new")), Err(Error::UnknownClass { class, .. }) if class == "new")
     );
-    assert!(matches!(with(flowers(0)), Err(Error::TooFewRows { .. })));
+    assert!(message(with(flowers(0))).contains("no rows below it"));
 }
 
 #[test]

@@ -8,4 +8,5 @@ mod loading;
 mod made;
 mod predict;
 mod splitting;
+mod strange_tables;
 mod tables;

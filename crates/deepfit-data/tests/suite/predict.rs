@@ -57,8 +57,13 @@ fn a_missing_feature_is_named_and_an_unseen_category_is_unknown() {
     let batch = all(opened.source.as_ref());
     assert_eq!(batch.inputs[1].as_i32().unwrap(), [1, 0, 3]);
     assert!(batch.inputs[0].as_f32().unwrap().iter().all(|x| x.is_finite()));
-    assert!(opened.notes[0].contains("1 values do not fit"), "{:?}", opened.notes);
-    assert!(matches!(preprocessor.read_inputs("".as_bytes(), "-"), Err(Error::EmptyFile { .. })));
+    let expected = [
+        "'-', column 'length': 1 of 2 values is not a number and counted as missing, first 'odd' (line 4)",
+        "'-', column 'colour': 1 value was not among the words known from training and taken as unknown, first 'green' \
+         (line 2)",
+    ];
+    assert_eq!(opened.notes, expected);
+    assert!(message(preprocessor.read_inputs("".as_bytes(), "-")).contains("is empty; the model was trained on"));
     assert!(matches!(
         preprocessor.read_inputs("length,width,colour\n1,inf,red\n".as_bytes(), "-"),
         Err(Error::Value { row: 1, .. })

@@ -173,7 +173,7 @@ fn rows_without_target_are_left_out_and_keep_their_numbers() {
     let data = table(text).unwrap();
     assert_eq!((data.len(), data.summary().dropped_rows), (11, 1));
     assert_eq!(data.row_id(1), deepfit_data::RowId::Row(2));
-    assert!(data.describe().iter().any(|line| line.contains("1 rows without target")));
+    assert!(data.describe().iter().any(|line| line.contains("1 row without target is left out")));
 }
 
 #[test]
@@ -194,16 +194,28 @@ fn a_column_of_numbers_with_a_few_odd_words_is_numeric() {
 }
 
 #[test]
-fn a_column_that_counts_the_rows_is_used_only_if_it_is_the_only_one() {
-    let text = |header: &str| {
+fn a_column_that_counts_the_rows_is_used_if_the_target_follows_it_or_nothing_else_is_there() {
+    let text = |header: &str, target: &dyn Fn(usize) -> String| {
         let mut text = format!("{header}\n");
-        (0..30).for_each(|i| text += &format!("{i},{}.5,{}.25\n", i * 7 % 31, i * i));
+        (0..60).for_each(|i| text += &format!("{i},{}.5,{}\n", i * 7 % 31, target(i)));
         text
     };
     let used = |text: String| -> Vec<String> {
         table(text).unwrap().summary().columns.iter().map(|(name, _)| name.clone()).collect()
     };
-    assert_eq!(used(text("count,b,y")), ["b"]);
+    let (shuffled, trend) = (|i: usize| format!("{}.25", i * 37 % 61), |i: usize| format!("{}.25", i + i * 7 % 20));
+    assert_eq!(used(text("week,b,y", &shuffled)), ["b"]);
+    assert_eq!(used(text("week,b,y", &trend)), ["b", "week"]);
+    assert_eq!(used(text("row_id,b,y", &trend)), ["b"]);
+    let lines = table(text("week,b,y", &trend)).unwrap().describe();
+    assert!(lines.iter().any(|line| line.contains("'week' numbers the rows and is used")), "{lines:?}");
+    let lines = table(text("week,b,y", &shuffled)).unwrap().describe();
+    assert!(lines.iter().any(|line| line.contains("'week' (numbers the rows, and the target does not")), "{lines:?}");
+    // Classes that become more frequent are a trend; rows sorted by class are an artefact.
+    let more = |i: usize| ["no", "yes"][usize::from(i > 30) ^ usize::from(i % 9 == 0)].to_string();
+    assert_eq!(used(text("week,b,y", &more)), ["b", "week"]);
+    assert_eq!(used(text("week,b,y", &|i| ["no", "yes"][i % 2].into())), ["b"]);
+    assert_eq!(used(text("week,b,y", &|i| ["no", "yes"][i / 30].into())), ["b"]);
     let mut curve = String::from("x,y\n");
     (0..30).for_each(|i| curve += &format!("{i},{}.5\n", i * i));
     assert_eq!(used(curve), ["x"]);

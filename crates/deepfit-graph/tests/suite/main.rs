@@ -13,3 +13,4 @@ mod simulator;
 mod speed;
 mod symbolic;
 mod updates;
+mod watch;

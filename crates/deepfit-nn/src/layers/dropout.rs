@@ -21,9 +21,8 @@ impl Dropout {
 
 impl Module for Dropout {
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        if x.tracer().mode() == Mode::Evaluate || self.probability == 0.0 {
-            return Ok(x.clone());
-        }
-        x.tracer().in_layer(&self.path, || Ok(x.dropout(self.probability)?))
+        let tracer = x.tracer();
+        let passes = tracer.mode() == Mode::Evaluate || self.probability == 0.0;
+        tracer.in_layer(&self.path, || if passes { Ok(x.clone()) } else { Ok(x.dropout(self.probability)?) })
     }
 }

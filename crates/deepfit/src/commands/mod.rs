@@ -1,5 +1,6 @@
 //! The sub-commands, one file each: its arguments and what it does.
 
+mod bench;
 mod completions;
 mod evaluate;
 mod inspect;
@@ -22,6 +23,8 @@ pub enum Command {
     Predict(predict::Arguments),
     /// Show layers, shapes, parameters, operations and memory of a run or a model, or of what data would get
     Inspect(inspect::Arguments),
+    /// Measure the time of a training step on known networks
+    Bench(bench::Arguments),
     /// Print a script that completes this command's words in a shell
     Completions(completions::Arguments),
 }
@@ -34,6 +37,7 @@ pub fn run(command: Command) -> anyhow::Result<Exit> {
         Command::Evaluate(arguments) => evaluate::run(&arguments),
         Command::Predict(arguments) => predict::run(&arguments),
         Command::Inspect(arguments) => inspect::run(&arguments),
+        Command::Bench(arguments) => bench::run(&arguments),
         Command::Completions(arguments) => completions::run(&arguments),
     }
 }

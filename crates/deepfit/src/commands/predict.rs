@@ -88,6 +88,9 @@ pub fn run(arguments: &Arguments) -> Result<Exit> {
     // What was predicted before a failure is shown in any case.
     let finished = if outcome.is_ok() { writer.finish() } else { writer.abandon() };
     finished.map_err(output::stdout_error)?;
+    for note in predictor.take_notes() {
+        output::say(&words::printable(&note));
+    }
     outcome?;
     for (name, reason) in &failed {
         output::say(&words::printable(&format!("{name}: {reason}")));

@@ -1,0 +1,10 @@
+//! The workloads that speed is measured on: networks of public layers, trained by the ordinary step.
+
+mod files;
+mod networks;
+mod run;
+mod workload;
+
+pub use files::{Batch, read_batch, read_weights, write_gradients};
+pub use run::Bench;
+pub use workload::{WORKLOADS, Workload};

@@ -1,0 +1,324 @@
+//! The networks of the workloads that are no architecture of the zoo, made of public layers.
+
+use deepfit_graph::ops::{ReduceKind, Window};
+use deepfit_graph::{DType, HostData, HostTensor, Tensor};
+use deepfit_nn::layers::{
+    Activate, Activation, Conv2d, Conv2dConfig, Embedding, Flatten, LayerNorm, Linear, Lstm, MaxPool2d, RecurrentConfig,
+};
+use deepfit_nn::{Init, Module, Parameter, Result, Role, Scope, Sequential};
+use deepfit_zoo::{IMAGE, ImageConfig, InputSlot, Network};
+
+/// Name of the input that holds sequences of numbers.
+pub const SEQUENCE: &str = "sequence";
+/// Name of the input that holds sequences of tokens.
+pub const TOKENS: &str = "tokens";
+
+/// Two convolutions, a pooling and two linear layers on grey images of 28x28 pixels.
+pub struct Lenet(Sequential);
+
+impl Lenet {
+    pub fn new(scope: &Scope) -> Self {
+        let child = |name: &str| scope.child(name);
+        let window = Conv2dConfig::square(3).padding(1);
+        let relu = |name: &str| Activate::new(&child(name), Activation::Relu);
+        Lenet(
+            Sequential::new()
+                .with(Conv2d::new(&child("conv1"), 1, 32, window))
+                .with(relu("relu1"))
+                .with(Conv2d::new(&child("conv2"), 32, 64, window))
+                .with(relu("relu2"))
+                .with(MaxPool2d::new(&child("pool"), Window::square(2)))
+                .with(Flatten::new(&child("flatten")))
+                .with(Linear::new(&child("fc1"), 64 * 14 * 14, 128))
+                .with(relu("relu3"))
+                .with(Linear::new(&child("fc2"), 128, 10)),
+        )
+    }
+}
+
+impl Network for Lenet {
+    fn inputs(&self) -> Vec<InputSlot> {
+        vec![InputSlot { name: IMAGE.to_string(), shape: vec![28, 28, 1], dtype: DType::U8 }]
+    }
+
+    fn outputs(&self) -> usize {
+        10
+    }
+
+    fn forward(&self, inputs: &[Tensor]) -> Result<Tensor> {
+        self.0.forward(&ImageConfig::new(28, 28, 1).normalise(&inputs[0])?)
+    }
+}
+
+/// Two layers of LSTM and a linear one on the last step.
+pub struct SequenceClassifier {
+    lstm: Lstm,
+    fc: Linear,
+}
+
+impl SequenceClassifier {
+    const STEPS: usize = 64;
+    const INPUTS: usize = 64;
+    const HIDDEN: usize = 256;
+
+    pub fn new(scope: &Scope) -> Result<Self> {
+        let config = RecurrentConfig { layers: 2, batch_first: true, ..RecurrentConfig::default() };
+        let lstm = Lstm::new(&scope.child("lstm"), Self::INPUTS, Self::HIDDEN, config)?;
+        Ok(SequenceClassifier { lstm, fc: Linear::new(&scope.child("fc"), Self::HIDDEN, 10) })
+    }
+}
+
+impl Network for SequenceClassifier {
+    fn inputs(&self) -> Vec<InputSlot> {
+        vec![InputSlot { name: SEQUENCE.to_string(), shape: vec![Self::STEPS, Self::INPUTS], dtype: DType::F32 }]
+    }
+
+    fn outputs(&self) -> usize {
+        10
+    }
+
+    fn forward(&self, inputs: &[Tensor]) -> Result<Tensor> {
+        let output = self.lstm.forward(&inputs[0])?;
+        let last = output.tracer().in_layer("last", || {
+            let batch = output.shape().dims()[0];
+            output.slice(1, Self::STEPS - 1, 1)?.reshape(vec![batch, Self::HIDDEN.into()])
+        })?;
+        self.fc.forward(&last)
+    }
+}
+
+/// Position numbers `[length]`, the same for each row.
+fn positions(like: &Tensor, length: usize) -> Tensor {
+    let numbers = HostTensor { shape: vec![length], data: HostData::I32((0..length as i32).collect()) };
+    like.tracer().constant(numbers)
+}
+
+/// A BERT encoder of MiniLM's size; the mean over all tokens is classified.
+pub struct Encoder {
+    words: Embedding,
+    positions: Embedding,
+    kinds: Embedding,
+    norm: LayerNorm,
+    layers: Vec<EncoderLayer>,
+    classifier: Linear,
+}
+
+/// Attention, then a feed-forward network, each normalised after its shortcut.
+struct EncoderLayer {
+    query: Linear,
+    key: Linear,
+    value: Linear,
+    attended: Linear,
+    attention_norm: LayerNorm,
+    intermediate: Linear,
+    output: Linear,
+    norm: LayerNorm,
+}
+
+impl Encoder {
+    const LENGTH: usize = 128;
+    /// Different tokens.
+    pub const VOCABULARY: usize = 30_522;
+    const WIDTH: usize = 384;
+    const HEADS: usize = 12;
+    const FEED_FORWARD: usize = 1536;
+    const EPSILON: f32 = 1e-12;
+
+    pub fn new(scope: &Scope) -> Self {
+        let tables = scope.child("embeddings");
+        let table = |name: &str, rows: usize| Embedding::new(&tables.child(name), rows, Self::WIDTH);
+        let layer = |i: usize| EncoderLayer::new(&scope.child("encoder").child("layer").child(i));
+        Encoder {
+            words: table("word_embeddings", Self::VOCABULARY),
+            positions: table("position_embeddings", 512),
+            kinds: table("token_type_embeddings", 2),
+            norm: LayerNorm::with(&tables.child("LayerNorm"), Self::WIDTH, Self::EPSILON),
+            layers: (0..6).map(layer).collect(),
+            classifier: Linear::new(&scope.child("classifier"), Self::WIDTH, 2),
+        }
+    }
+}
+
+impl EncoderLayer {
+    fn new(scope: &Scope) -> Self {
+        let (attention, width) = (scope.child("attention"), Encoder::WIDTH);
+        let own = |name: &str| Linear::new(&attention.child("self").child(name), width, width);
+        let norm = |scope: Scope| LayerNorm::with(&scope.child("LayerNorm"), width, Encoder::EPSILON);
+        EncoderLayer {
+            query: own("query"),
+            key: own("key"),
+            value: own("value"),
+            attended: Linear::new(&attention.child("output").child("dense"), width, width),
+            attention_norm: norm(attention.child("output")),
+            intermediate: Linear::new(&scope.child("intermediate").child("dense"), width, Encoder::FEED_FORWARD),
+            output: Linear::new(&scope.child("output").child("dense"), Encoder::FEED_FORWARD, width),
+            norm: norm(scope.child("output")),
+        }
+    }
+}
+
+impl Module for EncoderLayer {
+    fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        let (query, key, value) = (self.query.forward(x)?, self.key.forward(x)?, self.value.forward(x)?);
+        let mixed = attend(&query, &key, &value, Encoder::HEADS, false)?;
+        let x = self.attention_norm.forward(&x.add(&self.attended.forward(&mixed)?)?)?;
+        let hidden = Activation::Gelu.forward(&self.intermediate.forward(&x)?)?;
+        self.norm.forward(&x.add(&self.output.forward(&hidden)?)?)
+    }
+}
+
+impl Network for Encoder {
+    fn inputs(&self) -> Vec<InputSlot> {
+        vec![InputSlot { name: TOKENS.to_string(), shape: vec![Self::LENGTH], dtype: DType::I32 }]
+    }
+
+    fn outputs(&self) -> usize {
+        2
+    }
+
+    fn forward(&self, inputs: &[Tensor]) -> Result<Tensor> {
+        let tokens = &inputs[0];
+        let tracer = tokens.tracer();
+        let one_kind = tracer.constant(HostTensor { shape: vec![1], data: HostData::I32(vec![0]) });
+        let x = self.words.forward(tokens)?.add(&self.positions.forward(&positions(tokens, Self::LENGTH))?)?;
+        let mut x = self.norm.forward(&x.add(&self.kinds.forward(&one_kind)?)?)?;
+        for layer in &self.layers {
+            x = layer.forward(&x)?;
+        }
+        let mean = tracer.in_layer("mean", || x.reduce(ReduceKind::Mean, &[1], false))?;
+        self.classifier.forward(&mean)
+    }
+}
+
+/// A decoder that predicts the next byte at each position, normalised before each part.
+pub struct Decoder {
+    tokens: Embedding,
+    positions: Embedding,
+    layers: Vec<DecoderLayer>,
+    norm: LayerNorm,
+    head: Linear,
+}
+
+struct DecoderLayer {
+    norm1: LayerNorm,
+    attention: SelfAttention,
+    norm2: LayerNorm,
+    linear1: Linear,
+    linear2: Linear,
+}
+
+/// Causal self-attention with the names of PyTorch's `MultiheadAttention`: one projection gives query, key and value.
+struct SelfAttention {
+    path: String,
+    weight: Parameter,
+    bias: Parameter,
+    out_proj: Linear,
+}
+
+impl Decoder {
+    /// Tokens of a row.
+    pub const LENGTH: usize = 256;
+    /// Different tokens.
+    pub const VOCABULARY: usize = 256;
+    const WIDTH: usize = 256;
+    const HEADS: usize = 8;
+    const FEED_FORWARD: usize = 1024;
+
+    pub fn new(scope: &Scope) -> Self {
+        let layer = |i: usize| DecoderLayer::new(&scope.child("layers").child(i));
+        Decoder {
+            tokens: Embedding::new(&scope.child("token_embedding"), Self::VOCABULARY, Self::WIDTH),
+            positions: Embedding::new(&scope.child("position_embedding"), Self::LENGTH, Self::WIDTH),
+            layers: (0..4).map(layer).collect(),
+            norm: LayerNorm::new(&scope.child("norm"), Self::WIDTH),
+            head: Linear::new(&scope.child("head"), Self::WIDTH, Self::VOCABULARY),
+        }
+    }
+}
+
+impl DecoderLayer {
+    fn new(scope: &Scope) -> Self {
+        let (width, hidden) = (Decoder::WIDTH, Decoder::FEED_FORWARD);
+        let own = scope.child("self_attn");
+        let attention = SelfAttention {
+            path: own.path().to_string(),
+            weight: own.parameter("in_proj_weight", &[3 * width, width], Init::default_weight(), Role::Weight),
+            bias: own.parameter("in_proj_bias", &[3 * width], Init::Zeros, Role::NoDecay),
+            out_proj: Linear::new(&own.child("out_proj"), width, width),
+        };
+        DecoderLayer {
+            norm1: LayerNorm::new(&scope.child("norm1"), width),
+            attention,
+            norm2: LayerNorm::new(&scope.child("norm2"), width),
+            linear1: Linear::new(&scope.child("linear1"), width, hidden),
+            linear2: Linear::new(&scope.child("linear2"), hidden, width),
+        }
+    }
+}
+
+impl Module for SelfAttention {
+    fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        let tracer = x.tracer();
+        let mixed = tracer.in_layer(&self.path, || {
+            let projected = x.matmul_with(&self.weight.on(tracer)?, false, true)?.add(&self.bias.on(tracer)?)?;
+            let part = |i: usize| projected.slice(2, i * Decoder::WIDTH, Decoder::WIDTH);
+            attend(&part(0)?, &part(1)?, &part(2)?, Decoder::HEADS, true)
+        })?;
+        self.out_proj.forward(&mixed)
+    }
+}
+
+impl Module for DecoderLayer {
+    fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        let x = x.add(&self.attention.forward(&self.norm1.forward(x)?)?)?;
+        let hidden = Activation::Gelu.forward(&self.linear1.forward(&self.norm2.forward(&x)?)?)?;
+        Ok(x.add(&self.linear2.forward(&hidden)?)?)
+    }
+}
+
+impl Network for Decoder {
+    fn inputs(&self) -> Vec<InputSlot> {
+        vec![InputSlot { name: TOKENS.to_string(), shape: vec![Self::LENGTH], dtype: DType::I32 }]
+    }
+
+    fn outputs(&self) -> usize {
+        Self::VOCABULARY
+    }
+
+    fn forward(&self, inputs: &[Tensor]) -> Result<Tensor> {
+        let tokens = &inputs[0];
+        let mut x = self.tokens.forward(tokens)?.add(&self.positions.forward(&positions(tokens, Self::LENGTH))?)?;
+        for layer in &self.layers {
+            x = layer.forward(&x)?;
+        }
+        self.head.forward(&self.norm.forward(&x)?)
+    }
+}
+
+/// Attention of each head over `[batch, length, heads * width]`: to all tokens, or to those up to the own one.
+fn attend(query: &Tensor, key: &Tensor, value: &Tensor, heads: usize, causal: bool) -> Result<Tensor> {
+    let tracer = query.tracer();
+    tracer.in_layer("attention", || {
+        let &[batch, length, all] = query.shape().dims() else {
+            return Err(query
+                .error("attention", format!("needs [batch, length, width], not {}", query.shape()))
+                .into());
+        };
+        let (Some(steps), Some(all)) = (length.as_fixed(), all.as_fixed()) else {
+            return Err(query
+                .error("attention", format!("needs a fixed length and width, not {}", query.shape()))
+                .into());
+        };
+        let width = all / heads;
+        let split = |x: &Tensor| x.reshape(vec![batch, length, heads.into(), width.into()])?.permute(&[0, 2, 1, 3]);
+        let scores = split(query)?.matmul_with(&split(key)?, false, true)?.mul_scalar(1.0 / (width as f32).sqrt())?;
+        let scores = if causal {
+            let hidden = |i: usize| if i % steps > i / steps { f32::NEG_INFINITY } else { 0.0 };
+            scores.add(&tracer.constant(HostTensor::f32(&[steps, steps], (0..steps * steps).map(hidden).collect())))?
+        } else {
+            scores
+        };
+        let mixed = scores.softmax()?.matmul(&split(value)?)?;
+        Ok(mixed.permute(&[0, 2, 1, 3])?.reshape(vec![batch, length, all.into()])?)
+    })
+}

@@ -1,0 +1,213 @@
+//! `deepfit bench`: the time of a training step on known networks, and the losses and gradients that show it is right.
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use clap::{Args, ValueHint};
+use deepfit_cpu::pool::ThreadPool;
+use deepfit_cpu::simd::Isa;
+use serde::{Deserialize, Serialize};
+
+use super::{parse_threads, threads};
+use crate::bench::{Bench, WORKLOADS, Workload, read_batch, read_weights, write_gradients};
+use crate::exit::Exit;
+use crate::output;
+
+/// Arguments of `deepfit bench`.
+#[derive(Debug, Args)]
+#[command(after_help = workloads() + "
+
+Examples:
+  deepfit bench                          time all workloads
+  deepfit bench mlp lstm --threads 1     time two of them on one thread
+  deepfit bench mlp --weights w.safetensors --data batch.safetensors --losses 20 --gradients g.safetensors
+
+A step is forward pass, loss, backward pass and update on one prepared batch.")]
+pub struct Arguments {
+    /// Workloads; all if none is named
+    #[arg(value_name = "WORKLOAD", value_parser = parse_workload)]
+    workloads: Vec<&'static str>,
+    /// Threads [default: all cores]
+    #[arg(long, value_name = "N", value_parser = parse_threads)]
+    threads: Option<usize>,
+    /// Seconds that each workload is measured for, after the first steps
+    #[arg(long, value_name = "S", default_value_t = 5.0)]
+    seconds: f64,
+    /// Print one JSON object for each workload
+    #[arg(long)]
+    json: bool,
+    /// Begin with the weights of a safetensors file with PyTorch's names
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    weights: Option<PathBuf>,
+    /// Use the batch in a safetensors file: the network's inputs by name, and `target`
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    data: Option<PathBuf>,
+    /// Print the losses of the first N steps on one batch instead of the time (of a network in use: its logits)
+    #[arg(long, value_name = "N")]
+    losses: Option<usize>,
+    /// Write the gradients of the first step to a safetensors file
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    gradients: Option<PathBuf>,
+}
+
+/// The workloads, a line each.
+fn workloads() -> String {
+    let line = |w: &Workload| {
+        let use_ = if w.optimizer.is_some() { "trained" } else { "used" };
+        format!("\n  {:<20}{}; {} examples, {use_}", w.name, w.purpose, w.batch)
+    };
+    format!("Workloads:{}", WORKLOADS.iter().map(line).collect::<String>())
+}
+
+fn parse_workload(name: &str) -> Result<&'static str, String> {
+    if let Some(workload) = Workload::named(name) {
+        return Ok(workload.name);
+    }
+    let names: Vec<&str> = WORKLOADS.iter().map(|w| w.name).collect();
+    let nearest = deepfit_data::nearest(name, names.iter().copied());
+    let hint = nearest.map(|near| format!("the nearest is '{near}'; ")).unwrap_or_default();
+    Err(format!("{hint}there are {}", names.join(", ")))
+}
+
+/// What is told of one workload.
+#[derive(Debug, Serialize, Deserialize)]
+struct Row {
+    workload: String,
+    /// Median time of a step, milliseconds.
+    ms: f64,
+    /// Shortest time of a step, milliseconds.
+    min_ms: f64,
+    /// Steps measured.
+    n: usize,
+    /// Floating-point operations of a step by the textbook.
+    flops: u64,
+    /// Of what the processor can do at most on these threads.
+    share_of_peak: f64,
+    /// From the start of the process to the end of the first step.
+    first_s: f64,
+    /// Most memory that the process occupied, MB.
+    rss_mb: f64,
+    /// Arena, parameters and optimiser, with the process as it was before them, MB.
+    planned_mb: f64,
+    threads: usize,
+    isa: String,
+}
+
+/// Runs the workloads.
+pub fn run(arguments: &Arguments) -> Result<Exit> {
+    ensure!(arguments.seconds >= 0.0 && arguments.seconds <= 3600.0, "--seconds must be 0 to 3600");
+    let names: Vec<&str> = if arguments.workloads.is_empty() {
+        WORKLOADS.iter().map(|w| w.name).collect()
+    } else {
+        arguments.workloads.clone()
+    };
+    let on_files = arguments.weights.is_some()
+        || arguments.data.is_some()
+        || arguments.losses.is_some()
+        || arguments.gradients.is_some();
+    if on_files && names.len() != 1 {
+        bail!("--weights, --data, --losses and --gradients are of one workload: name it");
+    }
+    if !arguments.json && !on_files {
+        output::out(&format!(
+            "{:<20}{:>12}{:>12}{:>9}{:>12}{:>10}\n",
+            "workload", "median ms", "best ms", "of peak", "first s", "MB"
+        ))?;
+    }
+    for name in &names {
+        let Some(workload) = Workload::named(name) else { bail!("there is no workload `{name}`") };
+        if arguments.losses.is_some() || arguments.gradients.is_some() {
+            check(workload, arguments)?;
+            continue;
+        }
+        // The peak memory is that of a process: each workload gets its own.
+        let row = if names.len() == 1 { measure(workload, arguments)? } else { in_a_process(workload, arguments)? };
+        if arguments.json {
+            output::out(&(serde_json::to_string(&row)? + "\n"))?;
+        } else {
+            output::out(&format!(
+                "{:<20}{:>12.3}{:>12.3}{:>7.0} %{:>12.3}{:>10.0}\n",
+                row.workload,
+                row.ms,
+                row.min_ms,
+                100.0 * row.share_of_peak,
+                row.first_s,
+                row.rss_mb
+            ))?;
+        }
+    }
+    Ok(Exit::Done)
+}
+
+fn measure(workload: &'static Workload, arguments: &Arguments) -> Result<Row> {
+    let threads = threads(arguments.threads);
+    let base = deepfit_train::resident_bytes() as usize;
+    let (mut bench, batch) = prepare(workload, arguments, false)?;
+    bench.step(&batch)?;
+    let first = deepfit_train::process_seconds();
+    let planned = base + bench.planned_bytes();
+    let timing = bench.time(&batch, Duration::from_secs_f64(arguments.seconds))?;
+    let isa = Isa::detect()?;
+    let peak = deepfit_cpu::peak(isa, &ThreadPool::new(threads));
+    Ok(Row {
+        workload: workload.name.to_string(),
+        ms: timing.median,
+        min_ms: timing.shortest,
+        n: timing.steps,
+        flops: bench.operations(),
+        share_of_peak: bench.operations() as f64 / (timing.median * 1e-3) / peak,
+        first_s: first,
+        rss_mb: deepfit_train::peak_bytes() as f64 / 1e6,
+        planned_mb: planned as f64 / 1e6,
+        threads,
+        isa: isa.to_string(),
+    })
+}
+
+fn prepare(
+    workload: &'static Workload,
+    arguments: &Arguments,
+    gradients: bool,
+) -> Result<(Bench, crate::bench::Batch)> {
+    let mut bench = Bench::new(workload, threads(arguments.threads), gradients)?;
+    if let Some(path) = &arguments.weights {
+        let weights = read_weights(path)?;
+        bench.set_weights(weights).with_context(|| format!("cannot use {}", path.display()))?;
+    }
+    let batch = match &arguments.data {
+        Some(path) => read_batch(path, bench.inputs())?,
+        None => bench.random_batch(0),
+    };
+    Ok((bench, batch))
+}
+
+fn in_a_process(workload: &'static Workload, arguments: &Arguments) -> Result<Row> {
+    let mut command = Command::new(std::env::current_exe().context("cannot find this program again")?);
+    command.args(["bench", workload.name, "--json", "--seconds", &arguments.seconds.to_string()]);
+    command.args(["--threads", &threads(arguments.threads).to_string()]);
+    let ran = command.stderr(std::process::Stdio::inherit()).output().context("cannot start a process")?;
+    ensure!(ran.status.success(), "the process that measured {} ended with {}", workload.name, ran.status);
+    serde_json::from_slice(&ran.stdout).context("cannot read what the measuring process told")
+}
+
+/// Losses and gradients, for comparison with another implementation from the same weights.
+fn check(workload: &'static Workload, arguments: &Arguments) -> Result<()> {
+    let (mut bench, batch) = prepare(workload, arguments, arguments.gradients.is_some())?;
+    if workload.optimizer.is_none() {
+        ensure!(arguments.gradients.is_none(), "{} does not train: it has no gradients", workload.name);
+        bench.step(&batch)?;
+        return output::out(
+            &(serde_json::json!({ "workload": workload.name, "logits": bench.logits()? }).to_string() + "\n"),
+        );
+    }
+    let mut losses = Vec::new();
+    for step in 0..arguments.losses.unwrap_or(1).max(1) {
+        losses.push(bench.step(&batch)?);
+        if let (0, Some(path)) = (step, &arguments.gradients) {
+            write_gradients(path, bench.gradients()?.into_iter())?;
+        }
+    }
+    output::out(&(serde_json::json!({ "workload": workload.name, "losses": losses }).to_string() + "\n"))
+}

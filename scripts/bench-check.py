@@ -1,0 +1,111 @@
+#!/usr/bin/env python3
+"""Checks the steps that `deepfit bench` times against PyTorch in f64, from the same weights on the same batch.
+
+    .venv/bin/python scripts/bench-check.py [--program target/release/deepfit] [WORKLOAD...]
+
+Prints a table: the first loss (relative), the worst gradient of the first step (relative L2), the worst
+of 20 losses (relative to the first). Of a network in use its logits are compared. Ends with 1 if a
+figure is beyond its bound; where rounding alone moves PyTorch's own gradients further in f32 than the
+bound (activations that lie on a kink), theirs is the bound.
+"""
+
+import argparse
+import copy
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.numpy import load_file, save_file
+
+from bench.workloads import WORKLOADS, Workload
+
+FIRST_LOSS, GRADIENT, LOSSES, LOGITS = 1e-5, 1e-3, 5e-3, 1e-4
+STEPS = 20
+
+
+def reference(
+    workload: Workload, network: torch.nn.Module, data: dict, steps: int, dtype: torch.dtype
+) -> tuple[list[float], dict]:
+    """PyTorch's losses and the gradients of its first step."""
+    network = network.to(dtype).train()
+    inputs = workload.tensor(data, dtype)
+    target = torch.from_numpy(data["target"]).long()
+    stepper = workload.stepper(network)
+    losses, gradients = [], {}
+    for step in range(steps):
+        stepper.zero_grad()
+        loss = workload.loss(network(inputs), target)
+        loss.backward()
+        if step == 0:
+            gradients = {name: p.grad.double().numpy().copy() for name, p in network.named_parameters()}
+        losses.append(loss.item())
+        stepper.step()
+    return losses, gradients
+
+
+def worst_gradient(found: dict, expected: dict) -> tuple[float, str]:
+    """The largest relative L2 distance of a tensor, and its name.
+
+    A shift before a normalisation has no effect: its gradient is zero but for rounding, so distances
+    are never taken relative to less than a ten-thousandth of the whole gradient.
+    """
+    if set(found) != set(expected):
+        sys.exit(f"other parameters: {sorted(set(found) ^ set(expected))}")
+    floor = 1e-4 * np.sqrt(sum(float((g**2).sum()) for g in expected.values()))
+    distance = {
+        name: float(np.linalg.norm(found[name] - g) / max(np.linalg.norm(g), floor)) for name, g in expected.items()
+    }
+    name = max(distance, key=distance.get)
+    return distance[name], name
+
+
+def check(name: str, program: str, folder: Path, steps: int) -> bool:
+    workload = WORKLOADS[name]
+    torch.manual_seed(0)
+    network = workload.network()
+    data = workload.data(seed=1)
+    weights, batch, gradients = (folder / f"{name}.{kind}.safetensors" for kind in ("weights", "data", "gradients"))
+    save_file({k: v.numpy() for k, v in network.state_dict().items() if v.is_floating_point()}, weights)
+    save_file(data, batch)
+    command = [program, "bench", name, "--weights", str(weights), "--data", str(batch), "--losses", str(steps)]
+    if workload.optimizer is not None:
+        command += ["--gradients", str(gradients)]
+    told = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    if workload.optimizer is None:
+        with torch.no_grad():
+            expected = network.double().eval()(workload.tensor(data, torch.float64)).flatten().numpy()
+        error = float(np.linalg.norm(told["logits"] - expected) / np.linalg.norm(expected))
+        print(f"{name:<20} logits {error:.1e}", flush=True)
+        return error <= LOGITS
+    _, single = reference(workload, copy.deepcopy(network), data, 1, torch.float32)
+    losses, expected = reference(workload, network, data, steps, torch.float64)
+    first = abs(told["losses"][0] - losses[0]) / losses[0]
+    later = max(abs(a - b) for a, b in zip(told["losses"], losses, strict=True)) / losses[0]
+    gradient, where = worst_gradient(load_file(gradients), expected)
+    theirs, _ = worst_gradient(single, expected)
+    print(
+        f"{name:<20} first loss {first:.1e}  gradients {gradient:.1e} (PyTorch in f32 {theirs:.1e})  "
+        f"losses {later:.1e}  worst gradient: {where}",
+        flush=True,
+    )
+    return first <= FIRST_LOSS and gradient <= max(GRADIENT, theirs) and later <= LOSSES
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="check the workloads of `deepfit bench` against PyTorch")
+    parser.add_argument("workloads", nargs="*", choices=[[], *WORKLOADS], metavar="WORKLOAD")
+    parser.add_argument("--program", default="target/release/deepfit")
+    parser.add_argument("--steps", type=int, default=STEPS)
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        names = arguments.workloads or list(WORKLOADS)
+        good = [check(name, arguments.program, Path(folder), arguments.steps) for name in names]
+    sys.exit(0 if all(good) else 1)
+
+
+if __name__ == "__main__":
+    main()
