@@ -5,8 +5,8 @@
 use std::time::Instant;
 
 use deepfit_cpu::pool::ThreadPool;
-use deepfit_cpu::simd::{Isa, Simd};
-use deepfit_cpu::{Engine, View, simd_kernel};
+use deepfit_cpu::simd::Isa;
+use deepfit_cpu::{Engine, View, peak};
 use deepfit_graph::ops::RecurrentKind;
 use deepfit_graph::{DType, Extents, Graph, Mode, Shape, Symbol, Tracer, gradients};
 
@@ -14,24 +14,6 @@ const INPUTS: usize = 64;
 const HIDDEN: usize = 256;
 const STEPS: usize = 64;
 const BATCH: usize = 32;
-
-/// Enough independent chains of multiply-adds to hide the latency of each.
-#[inline(always)]
-fn peak_body<S: Simd>(s: S, rounds: usize) -> f32 {
-    const CHAINS: usize = 12;
-    let (x, y) = (s.splat(1.000_001), s.splat(1e-9));
-    let mut sums = [s.splat(1.0); CHAINS];
-    for _ in 0..rounds {
-        for sum in &mut sums {
-            *sum = s.mul_add(*sum, x, y);
-        }
-    }
-    let total = sums.into_iter().fold(s.zero(), |total, sum| s.add(total, sum));
-    s.sum(total)
-}
-simd_kernel! {
-    fn peak(rounds: usize) -> f32 = peak_body;
-}
 
 /// Two layers, the gradients of all parameters and of the input; the number of multiplications and additions.
 fn network(kind: RecurrentKind, batch_first: bool) -> deepfit_graph::Result<(Graph, f64)> {
@@ -63,16 +45,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let threads = std::env::args().nth(1).and_then(|n| n.parse().ok()).unwrap_or(2);
     let isa = Isa::detect()?;
     let pool = ThreadPool::new(threads);
-    let mut fastest = f64::INFINITY;
-    for _ in 0..20 {
-        let start = Instant::now();
-        pool.run(threads, &|_, _| {
-            std::hint::black_box(peak(isa, 1_000_000));
-        });
-        fastest = fastest.min(start.elapsed().as_secs_f64());
-    }
+    let peak = peak(isa, &pool);
     drop(pool);
-    let peak = (threads * 1_000_000 * 12 * isa.lanes() * 2) as f64 / fastest;
     println!("{isa}, {threads} threads: multiply-add peak {:.1} GFLOP/s", peak / 1e9);
     for kind in [RecurrentKind::Tanh, RecurrentKind::Lstm, RecurrentKind::Gru] {
         for batch_first in [false, true] {

@@ -1,7 +1,7 @@
 //! Runs: from data and settings to a trained, measured and saved model.
 //!
 //! [`prepare`] opens the data and plans a [`Job`]; [`Job::run`] trains it in the loop of `fit`, with checkpoints from which
-//! [`resume`] continues; [`Predictor`] uses the result.
+//! [`resume`] continues; [`Predictor`] uses the result. A [`Session`] is for a loop of one's own.
 
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
@@ -25,6 +25,7 @@ mod progress;
 mod recipe;
 mod report;
 mod run_folder;
+mod session;
 mod settings;
 mod stage;
 mod tensors;
@@ -38,4 +39,5 @@ pub use predictor::{Evaluation, Prediction, PredictionValue, Predictor};
 pub use process::{peak_bytes, process_seconds, resident_bytes};
 pub use report::{Report, ReportMetrics};
 pub use run_folder::FORMAT_VERSION;
+pub use session::Session;
 pub use settings::{Settings, parse_duration};

@@ -29,11 +29,13 @@ pub use deepfit_zoo as zoo;
 
 /// What a program that trains or uses a network needs.
 pub mod prelude {
+    pub use deepfit_cpu::{ProgramId, View};
     pub use deepfit_data::{Dataset, OpenOptions, Split, SplitOptions, Task, TaskKind};
-    pub use deepfit_graph::Graph;
-    pub use deepfit_nn::{Activation, Module, Optimizer, Schedule, Scope};
+    pub use deepfit_graph::{DType, Extents, Graph, Shape, Symbol, Tensor, Tracer};
+    pub use deepfit_nn::step::{Traced, Training};
+    pub use deepfit_nn::{Activation, Module, Optimizer, Schedule, Scope, layers, losses};
     pub use deepfit_train::{
-        Event, Flow, Job, Observer, Outcome, Prediction, Predictor, Report, Settings, Silent, prepare, resume,
+        Event, Flow, Job, Observer, Outcome, Prediction, Predictor, Report, Session, Settings, Silent, prepare, resume,
     };
 }
 

@@ -64,7 +64,7 @@ fn parameters(golden: &Golden, scope: &Scope) -> Environment {
 }
 
 /// Adds up the results times their given gradients.
-fn loss(golden: &Golden, tracer: &Tracer, results: &[(&str, &Tensor)], inputs: &mut Environment) -> Tensor {
+fn loss(golden: &Golden, tracer: &Tracer, results: &Named<'_>, inputs: &mut Environment) -> Tensor {
     let mut total: Option<Tensor> = None;
     for (name, tensor) in results {
         let key = format!("upstream.{name}");
@@ -76,12 +76,16 @@ fn loss(golden: &Golden, tracer: &Tracer, results: &[(&str, &Tensor)], inputs: &
     total.expect("at least one result")
 }
 
+/// Values of a graph by name.
+type Named<'a> = [(&'a str, &'a Tensor)];
+
 /// Compares results and the gradients of the wanted inputs and of all parameters.
 fn compare(
     golden: &Golden,
     tracer: &Tracer,
     scope: &Scope,
-    (results, wanted): (&[(&str, &Tensor)], &[(&str, Tensor)]),
+    results: &Named<'_>,
+    wanted: &[(&str, Tensor)],
     mut inputs: Environment,
     extents: Extents,
 ) {
@@ -141,7 +145,7 @@ fn check_layer(golden: &Golden, mode: Mode) {
     let found = layer.run(&x, &given).unwrap_or_else(|e| panic!("{}: {e}", golden.name));
     let mut results = vec![("output", &found.output), ("h_n", &found.hidden)];
     results.extend(found.cell.as_ref().map(|cell| ("c_n", cell)));
-    compare(golden, &tracer, &scope, (&results, &wanted), inputs, Extents { batch, sequence });
+    compare(golden, &tracer, &scope, &results, &wanted, inputs, Extents { batch, sequence });
 }
 
 fn check_layers(kind: &str) {
@@ -211,7 +215,7 @@ fn recurrent_cells_equal_pytorchs() {
         };
         let mut results = vec![("h_n", &last.hidden)];
         results.extend(last.cell.as_ref().map(|cell| ("c_n", cell)));
-        compare(&golden, &tracer, &scope, (&results, &wanted), inputs, Extents::batch(first.shape[0]));
+        compare(&golden, &tracer, &scope, &results, &wanted, inputs, Extents::batch(first.shape[0]));
     }
 }
 

@@ -9,6 +9,7 @@ mod inspecting;
 mod predicting;
 mod program;
 mod resuming;
+mod series;
 mod settings;
 mod threads;
 mod training;
