@@ -241,6 +241,9 @@ impl Arguments {
             match pair {
                 Some((key, value)) if data.is_some() || !Path::new(word).exists() => {
                     let key = key.trim();
+                    if key.is_empty() {
+                        return Err(Usage(format!("'={value}' names no setting; write KEY=VALUE")).into());
+                    }
                     if pairs.iter().any(|(known, _)| *known == key) {
                         return Err(Usage(format!("`{key}` is given twice; give it once")).into());
                     }
