@@ -91,7 +91,7 @@ pub enum TrainError {
         images: bool,
     },
     /// A file or folder cannot be written or read.
-    #[error("cannot {action} '{}': {source}{}", path.display(), remedy(source))]
+    #[error("cannot {action} '{}': {source}{}", path.display(), remedy(action, source))]
     Io {
         /// `write`, `read`, `create`.
         action: &'static str,
@@ -110,8 +110,12 @@ pub enum TrainError {
     },
 }
 
-fn remedy(source: &std::io::Error) -> &'static str {
+fn remedy(action: &str, source: &std::io::Error) -> &'static str {
     match source.kind() {
+        std::io::ErrorKind::PermissionDenied if action == "read" => "; give yourself the right to read it",
+        std::io::ErrorKind::PermissionDenied if action == "write" => {
+            "; give yourself the right to write there, or choose another folder with --out"
+        }
         std::io::ErrorKind::StorageFull => "; free some space, or choose another place with --out, then resume",
         std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::ReadOnlyFilesystem => {
             "; choose a folder that may be written with --out"
@@ -133,16 +137,15 @@ impl TrainError {
             | TrainError::Network(deepfit_nn::NnError::Setting { .. })
             | TrainError::Memory { .. }
             | TrainError::MemoryLimit { .. }
-            | TrainError::Engine(deepfit_cpu::Error::Memory { .. })
+            | TrainError::Engine(
+                deepfit_cpu::Error::Memory { .. }
+                | deepfit_cpu::Error::UnknownIsa { .. }
+                | deepfit_cpu::Error::UnsupportedIsa { .. },
+            )
             | TrainError::Run { .. } => ErrorKind::Input,
             TrainError::Io { action, source, .. } => match (*action, source.kind()) {
-                (
-                    "create",
-                    std::io::ErrorKind::PermissionDenied
-                    | std::io::ErrorKind::ReadOnlyFilesystem
-                    | std::io::ErrorKind::NotADirectory
-                    | std::io::ErrorKind::AlreadyExists,
-                ) => ErrorKind::Input,
+                (_, std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::ReadOnlyFilesystem) => ErrorKind::Input,
+                ("create", std::io::ErrorKind::NotADirectory | std::io::ErrorKind::AlreadyExists) => ErrorKind::Input,
                 ("read", std::io::ErrorKind::NotFound) => ErrorKind::Input,
                 _ => ErrorKind::Other,
             },
@@ -161,3 +164,20 @@ impl TrainError {
 
 /// Result of this crate's functions.
 pub type Result<T, E = TrainError> = std::result::Result<T, E>;
+
+#[cfg(test)]
+mod tests {
+    use std::io::ErrorKind as Cause;
+
+    use super::*;
+
+    #[test]
+    fn what_to_do_follows_from_what_failed() {
+        let error = |action, cause: Cause| TrainError::Io { action, path: "x".into(), source: cause.into() };
+        let (reading, writing) = (error("read", Cause::PermissionDenied), error("write", Cause::PermissionDenied));
+        assert!(!reading.to_string().contains("--out") && reading.to_string().contains("right to read"), "{reading}");
+        assert!(writing.to_string().contains("right to write"), "{writing}");
+        assert_eq!([reading.kind(), writing.kind()], [ErrorKind::Input; 2]);
+        assert_eq!(error("write", Cause::StorageFull).kind(), ErrorKind::Other);
+    }
+}

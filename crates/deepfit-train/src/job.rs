@@ -99,7 +99,7 @@ pub fn prepare(settings: Settings, out: Option<PathBuf>) -> Result<Job> {
     for (key, path) in
         [("data", Some(&settings.data)), ("validation", settings.validation.as_ref()), ("test", settings.test.as_ref())]
     {
-        path.map_or(Ok(()), |path| require_utf8(key, path))?;
+        path.map_or(Ok(()), |path| require_utf8(key, path).and_then(|()| require_lasting(path)))?;
     }
     out.as_ref().map_or(Ok(()), |out| require_utf8("out", out))?;
     if settings.data.join("settings.toml").is_file() && settings.data.join("checkpoint").is_dir() {
@@ -118,6 +118,18 @@ pub fn prepare(settings: Settings, out: Option<PathBuf>) -> Result<Job> {
     let mut job = Job::plan(data, split, settings, folder, None, true)?;
     job.automatic = automatic;
     Ok(job)
+}
+
+/// Data is read more than once: by the run, and by one that resumes it.
+fn require_lasting(path: &Path) -> Result<()> {
+    match std::fs::metadata(path) {
+        Ok(found) if !found.is_file() && !found.is_dir() => {
+            let problem = "is a pipe or a device, which can be read once at most; save the data in a file";
+            Err(TrainError::run(path, problem))
+        }
+        // What does not exist is explained where the data is opened.
+        _ => Ok(()),
+    }
 }
 
 /// Settings and reports are text, and hold the paths that they name in full.
@@ -159,7 +171,9 @@ pub fn resume(run: &Path) -> Result<Job> {
     }
     let damaged = |e: serde_json::Error| TrainError::run(folder.split(), format!("is damaged: {e}; {}", again()));
     let saved_split: SavedSplit = serde_json::from_str(&read_text(&folder.split())?).map_err(damaged)?;
-    let saved = if folder.checkpoint().exists() {
+    let checkpoint = folder.checkpoint();
+    let exists = checkpoint.try_exists();
+    let saved = if exists.map_err(|source| TrainError::Io { action: "read", path: checkpoint.clone(), source })? {
         Some(progress::load(&folder.checkpoint(), &folder.metrics())?)
     } else {
         None

@@ -152,6 +152,7 @@ impl Settings {
             let problem = "must be so small, together with `validation_share`, that rows for training are left";
             return Err(TrainError::setting("test_share", problem));
         }
+        check("target", self.target.as_ref().is_none_or(|name| !name.is_empty()))?;
         let widths = |h: &Vec<usize>| h.len() <= 100 && h.iter().all(|n| (1..=65_536).contains(n));
         let below_1 = |p: f32| (0.0..1.0).contains(&p);
         let positive = |x: f64| x > 0.0 && x <= MOST;

@@ -8,6 +8,7 @@ use deepfit_data::nearest;
 use deepfit_train::Settings;
 
 use crate::commands::Command;
+use crate::{exit, output};
 
 /// The whole command line.
 #[derive(Debug, Parser)]
@@ -43,9 +44,11 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, u
         Ok(arguments) => Ok(arguments.command),
         Err(mut error) => {
             hint(&mut error);
-            // Nobody may be reading, as in `deepfit --help | head -3`.
-            let _ = error.print();
-            Err(u8::try_from(error.exit_code()).unwrap_or(1))
+            let printed = error.print();
+            match printed {
+                Err(unwritten) if !error.use_stderr() => Err(exit::report(&output::stdout_error(unwritten))),
+                _ => Err(u8::try_from(error.exit_code()).unwrap_or(1)),
+            }
         }
     }
 }

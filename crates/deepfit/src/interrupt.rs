@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::flag;
 
 use crate::exit::Exit;
@@ -30,6 +30,8 @@ impl Interrupt {
             flag::register_conditional_shutdown(signal, Exit::Interrupted.code().into(), exit_at_once.clone())?;
             flag::register(signal, exit_at_once.clone())?;
         }
+        // A file that grows over the user's limit is then an error of writing, which is told, and not the end.
+        flag::register(SIGXFSZ, Arc::new(AtomicBool::new(false)))?;
         Ok(Interrupt { exit_at_once })
     }
 

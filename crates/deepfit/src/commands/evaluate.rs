@@ -24,7 +24,7 @@ pub struct Arguments {
     #[arg(value_name = "DATA", value_hint = ValueHint::AnyPath)]
     data: PathBuf,
     /// Threads; the result does not depend on them [default: all cores]
-    #[arg(long, value_name = "N", value_parser = parse_threads)]
+    #[arg(long, value_name = "N", allow_hyphen_values = true, value_parser = parse_threads)]
     threads: Option<usize>,
     /// Print one JSON object with `metrics`, `intervals`, `rows` and `confusion`
     #[arg(long)]

@@ -6,7 +6,8 @@ use anyhow::Result;
 use clap::{Args, ValueHint};
 use deepfit_train::{InspectOptions, inspect};
 
-use crate::exit::{Exit, Usage};
+use super::parse_rows;
+use crate::exit::Exit;
 use crate::output;
 use crate::output::style::Style;
 
@@ -31,7 +32,7 @@ pub struct Arguments {
     #[arg(long, value_name = "NAME")]
     model: Option<String>,
     /// Of data: rows in a batch
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_hyphen_values = true, value_parser = parse_rows)]
     batch: Option<usize>,
     /// Print one JSON object
     #[arg(long)]
@@ -40,8 +41,14 @@ pub struct Arguments {
 
 /// Inspects.
 pub fn run(arguments: &Arguments) -> Result<Exit> {
-    if arguments.batch == Some(0) {
-        return Err(Usage("--batch: must be 1 or more".to_string()).into());
+    let trained = ["config.json", "settings.toml", "model/config.json"];
+    if trained.iter().any(|file| arguments.subject.join(file).is_file()) {
+        for (option, given) in [("--target", arguments.target.is_some()), ("--model", arguments.model.is_some())] {
+            if given {
+                let what = arguments.subject.display();
+                output::say(&format!("note: {option} has no effect: it is for data, and '{what}' is trained already"));
+            }
+        }
     }
     let options = InspectOptions {
         passes: arguments.passes,

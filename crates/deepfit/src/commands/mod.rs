@@ -51,6 +51,14 @@ fn threads(asked: Option<usize>) -> usize {
 fn parse_threads(text: &str) -> Result<usize, String> {
     match text.parse() {
         Ok(threads @ 1..=1024) => Ok(threads),
-        _ => Err("expected 1 to 1024".to_string()),
+        _ => Err("it must be a whole number from 1 to 1024, such as 4".to_string()),
+    }
+}
+
+/// A number of rows on the command line.
+fn parse_rows(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(rows @ 1..=1_000_000) => Ok(rows),
+        _ => Err("it must be a whole number from 1 to 1000000, such as 32".to_string()),
     }
 }

@@ -35,7 +35,7 @@ pub struct Arguments {
     #[arg(long, conflicts_with = "format")]
     json: bool,
     /// Threads; the result does not depend on them [default: all cores]
-    #[arg(long, value_name = "N", value_parser = parse_threads)]
+    #[arg(long, value_name = "N", allow_hyphen_values = true, value_parser = parse_threads)]
     threads: Option<usize>,
 }
 

@@ -42,7 +42,7 @@ pub struct Arguments {
     #[arg(long, value_name = "PATH", value_hint = ValueHint::AnyPath, help_heading = "Data")]
     test: Option<PathBuf>,
 
-    /// Architecture [default: auto, which goes by the data]
+    /// Architecture: mlp for tables, cnn, resnet18, resnet34 or resnet50 for images [default: auto, which goes by the data]
     #[arg(long, value_name = "NAME", help_heading = "Model and training")]
     model: Option<String>,
     /// Most passes over the training rows
@@ -86,7 +86,7 @@ pub struct Arguments {
                               "seed", "threads", "out", "config"]
     )]
     resume: Option<PathBuf>,
-    /// Settings from a TOML file, such as the settings.toml of another run; options and KEY=VALUE go before it
+    /// Settings from a TOML file, such as the settings.toml of another run; options and KEY=VALUE win over it
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "Run")]
     config: Option<PathBuf>,
 
@@ -112,7 +112,8 @@ const EXAMPLES: &str = "Examples:
   deepfit train churn.csv --json > result.json
   deepfit train --resume runs/digits-1
 
-What goes before what: KEY=VALUE, options, the --config file, defaults.
+KEY=VALUE wins over options, options over the --config file, the file over defaults. A setting that has no effect on a
+run is noted before it starts.
 Exit codes: 0 done, 2 bad usage or bad input, 130 interrupted, 1 any other failure.";
 
 /// Every setting with its help, wrapped here so that continued lines stay in their column.
@@ -241,6 +242,9 @@ impl Arguments {
             match pair {
                 Some((key, value)) if data.is_some() || !Path::new(word).exists() => {
                     let key = key.trim();
+                    if key.is_empty() {
+                        return Err(Usage(format!("'={value}' names no setting; write KEY=VALUE")).into());
+                    }
                     if pairs.iter().any(|(known, _)| *known == key) {
                         return Err(Usage(format!("`{key}` is given twice; give it once")).into());
                     }

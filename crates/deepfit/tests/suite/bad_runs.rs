@@ -220,3 +220,23 @@ fn a_run_that_does_not_fit_into_a_limit_of_memory_is_refused() {
         assert!(!place.path("runs").exists(), "something was written");
     }
 }
+
+#[test]
+fn a_file_size_limit_is_an_error_of_writing() {
+    let place = Place::new();
+    let script = format!("ulimit -f 10; exec \"$0\" train {} --epochs 1 -q --out run", example("digits.zip"));
+    let mut command = Command::new("bash");
+    command.args(["-c", &script, env!("CARGO_BIN_EXE_deepfit")]).current_dir(place.path("."));
+    let Ok(output) = command.output() else { return };
+    let ran = Ran::of(output);
+    assert_eq!(ran.code, Some(1), "{ran:#?}");
+    assert!(ran.err.starts_with("error: cannot write 'run"), "{}", ran.err);
+}
+
+#[test]
+fn pipes_and_devices_are_no_data() {
+    let place = Place::new();
+    place.refuses(&["/dev/null"], &["/dev/null", "device", "file"]);
+    place.write("data.csv", table(60));
+    place.refuses(&["data.csv", "--test", "/dev/zero"], &["/dev/zero", "device"]);
+}

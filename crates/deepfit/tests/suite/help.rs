@@ -50,6 +50,10 @@ fn unknown_words_lead_to_the_nearest() {
     place.run(&["train", "x", "--wibble", "3"]).is_refusal(&["--wibble", "nearest option is '--"]);
     place.run(&["train", "x", "--weight-decay", "3"]).is_refusal(&["weight_decay=VALUE"]);
     place.run(&["predict", "x", "y", "--format", "cvs"]).is_refusal(&["cvs", "csv"]);
+    place.run(&["inspect", "x", "--batch", "abc"]).is_refusal(&["--batch", "a whole number from 1 to 1000000"]);
+    place.run(&["inspect", "x", "--batch", "-1"]).is_refusal(&["--batch", "a whole number from 1 to 1000000"]);
+    place.run(&["predict", "x", "y", "--threads", "-1"]).is_refusal(&["--threads", "a whole number from 1 to 1024"]);
+    place.run(&["train", "--resume", "x", "epochs=3"]).is_refusal(&["goes on with", "settings that it began with"]);
     place.run(&["inspect"]).is_refusal(&["RUN|DATA|MODEL"]);
 }
 
@@ -94,4 +98,17 @@ fn output_that_cannot_be_written_is_an_error() {
     let output = place.command(&["completions", "zsh"]).stdout(Stdio::from(full)).output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&output.stderr).contains("cannot write to standard output"));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn help_that_cannot_be_written_is_an_error() {
+    let place = Place::new();
+    for arguments in [&["--help"][..], &["--version"], &["train", "--help"], &["completions", "fish"]] {
+        let full = OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let output = place.command(arguments).stdout(full).output().unwrap();
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}: {told}");
+        assert!(told.contains("cannot write to standard output: No space left"), "{arguments:?}: {told}");
+    }
 }

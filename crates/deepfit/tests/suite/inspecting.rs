@@ -47,3 +47,13 @@ fn other_models_can_be_looked_at_and_wrong_subjects_are_refused() {
     place.write("empty/x", "");
     place.run(&["inspect", "empty"]).is_refusal(&["empty"]);
 }
+
+#[test]
+fn options_for_data_are_noted_where_a_run_is_inspected() {
+    let place = Place::new();
+    place.trained(&example("diabetes.csv"), "run", &[]);
+    let ran = place.run(&["inspect", "run", "--model", "cnn", "--target", "age"]).succeeded();
+    assert!(ran.err.contains("--model has no effect") && ran.err.contains("--target has no effect"), "{}", ran.err);
+    let ran = place.run(&["inspect", &example("diabetes.csv"), "--target", "age"]).succeeded();
+    assert_eq!(ran.err, "");
+}

@@ -122,6 +122,8 @@ fn settings_of_a_wrong_type_are_told_in_words_and_by_line() {
     place.write("data.csv", table(60));
     place.refuses(&["data.csv", "seed=99999999999999999999"], &["`seed`", "from 0 to 9223372036854775807"]);
     place.refuses(&["data.csv", "--seed", "9223372036854775808"], &["`seed`", "from 0 to 9223372036854775807"]);
+    place.refuses(&["data.csv", "=3"], &["'=3'", "KEY=VALUE"]);
+    place.refuses(&["data.csv", "--target", ""], &["`target`", "name of a column"]);
     place.refuses(&["data.csv", "hidden=64"], &["`hidden`", "such as [64, 64]"]);
     place.refuses(&["data.csv", "warmup=1e9"], &["`warmup`", "epochs"]);
     place.refuses(&["data.csv", "--epochs", "5", "warmup=6"], &["`warmup`", "the run has 5"]);
