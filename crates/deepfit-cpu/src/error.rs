@@ -26,6 +26,12 @@ pub enum Error {
     /// A run asks for more than was planned.
     #[error("a run with {asked} is larger than planned, {planned}: compile the graph for larger extents")]
     Extents { asked: String, planned: String },
+    /// A program does not fit into the memory it is given, even if the backward pass computes again what it can.
+    #[error(
+        "the step needs {needed} bytes of memory at {planned}, {smallest} if the backward pass computes again what it needs, \
+         but the limit is {limit}: choose a smaller batch or a smaller network, or raise the limit"
+    )]
+    Memory { needed: usize, smallest: usize, limit: usize, planned: String },
     /// A value that must be finite is not: a loss that is guarded, or the gradient that an update is given.
     #[error("`{operation}`{} met a value that is NaN or infinite", at_layer(layer))]
     NonFinite { operation: String, layer: String },
