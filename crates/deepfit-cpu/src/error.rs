@@ -35,6 +35,12 @@ pub enum Error {
         bytes.div_ceil(1_000_000)
     )]
     Memory { bytes: usize },
+    /// A program does not fit into the memory it is given, even if the backward pass computes again what it can.
+    #[error(
+        "the step needs {needed} bytes of memory at {planned}, {smallest} if the backward pass computes again what it needs, \
+         but the limit is {limit}: choose a smaller batch or a smaller network, or raise the limit"
+    )]
+    MemoryLimit { needed: usize, smallest: usize, limit: usize, planned: String },
     /// A value that must be finite is not: a loss that is guarded, or the gradient that an update is given.
     #[error("`{operation}`{} met a value that is NaN or infinite", at_layer(layer))]
     NonFinite { operation: String, layer: String },

@@ -58,6 +58,19 @@ pub enum GraphError {
         /// Name of the operation.
         operation: String,
     },
+    /// The graph grows beyond what can be planned in a reasonable time.
+    #[error(
+        "{layer}{operation}: the graph has {nodes} nodes already, the most there may be: a loop in the network is unrolled \
+         too often; use fewer steps or layers, or an operation that loops inside"
+    )]
+    Size {
+        /// Name of the operation that would have been added.
+        operation: String,
+        /// Path of the layer, followed by `: `; empty outside of layers.
+        layer: String,
+        /// Nodes of the graph.
+        nodes: usize,
+    },
     /// A run-time extent is larger than what was planned, or an input has the wrong size.
     #[error("{0}")]
     Extent(String),

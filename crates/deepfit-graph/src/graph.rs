@@ -30,6 +30,8 @@ pub struct Node {
 pub struct Graph {
     nodes: Vec<Node>,
     outputs: Vec<(String, Value)>,
+    /// Nodes that must not run before their place in the list, in rising order.
+    late: Vec<usize>,
 }
 
 impl Graph {
@@ -77,6 +79,17 @@ impl Graph {
     /// Names a value as a result.
     pub fn push_output(&mut self, name: &str, value: Value) {
         self.outputs.push((name.to_string(), value));
+    }
+
+    /// Whether a node must not run before its place in the list: it computes something again to save memory.
+    pub fn is_late(&self, node: usize) -> bool {
+        self.late.binary_search(&node).is_ok()
+    }
+
+    /// Marks the node that was appended last, or a later one than those marked before, as one that runs in its place.
+    pub(crate) fn mark_late(&mut self, node: usize) {
+        debug_assert!(self.late.last().is_none_or(|&last| last < node));
+        self.late.push(node);
     }
 
     /// Number of uses of each value by nodes and outputs, as `[node][port]`.

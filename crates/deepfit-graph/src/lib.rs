@@ -29,5 +29,5 @@ pub use host::{HostData, HostTensor, Reference, for_each_index};
 pub use op::{Op, Operation, ReferenceContext};
 pub use ops::CustomOperation;
 pub use shape::{DType, Dim, Extents, Shape, Symbol, TensorType};
-pub use trace::{Mode, RANDOM_KEY, Tensor, Tracer};
+pub use trace::{MOST_NODES, Mode, RANDOM_KEY, Tensor, Tracer};
 pub use watch::{LayerResult, OUTPUT};

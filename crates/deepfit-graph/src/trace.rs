@@ -26,6 +26,9 @@ pub enum Mode {
 /// Name of the input that holds the key of all random operations.
 pub const RANDOM_KEY: &str = "random_key";
 
+/// Most nodes of a graph: as many are optimised and planned in about half a minute on one core.
+pub const MOST_NODES: usize = 500_000;
+
 #[derive(Debug)]
 struct Trace {
     graph: Graph,
@@ -114,12 +117,16 @@ impl Tracer {
     /// A parameter stands for its value from before the run wherever it is read, and is updated at most once.
     ///
     /// # Errors
-    /// If the shapes do not fit, naming the layer and the shapes; if a parameter is updated twice, or its old value is
+    /// If the graph has [`MOST_NODES`] nodes; if the shapes do not fit, naming the layer and the shapes; if a parameter is updated twice, or its old value is
     /// needed beside a new one in a way that no order of computation allows.
     pub fn apply(&self, op: impl Into<Op>, inputs: &[&Tensor]) -> Result<Vec<Tensor>> {
         let op = op.into();
         if inputs.iter().any(|t| !Rc::ptr_eq(&t.tracer.0, &self.0)) {
             return Err(GraphError::ForeignValue { operation: op.name() });
+        }
+        let nodes = self.0.borrow().graph.nodes().len();
+        if nodes >= MOST_NODES {
+            return Err(GraphError::Size { operation: op.name(), layer: self.layer_prefix(), nodes });
         }
         let types: Vec<&TensorType> = inputs.iter().map(|t| &t.ty).collect();
         let wrong = |problem| GraphError::Shape { operation: op.name(), layer: self.layer_prefix(), problem };

@@ -174,6 +174,46 @@ impl Engine {
         self.compile_as_it_is(passes::optimise(graph), maximum)
     }
 
+    /// Like [`Engine::compile`], but within `limit` bytes of arena for this program: if need be, the backward pass computes
+    /// values of the forward pass again instead of keeping them, as few of them as bring it below the limit. The results
+    /// are the same to the last bit. `loss` is the output with which the forward pass ends.
+    ///
+    /// # Errors
+    /// If no recomputation brings it below the limit, or as for [`Engine::compile`].
+    pub fn compile_within(
+        &mut self,
+        graph: &Graph,
+        loss: &str,
+        maximum: Extents,
+        limit: usize,
+    ) -> Result<ProgramId, Error> {
+        let graph = passes::optimise(graph);
+        let loss = graph.output(loss).ok_or_else(|| {
+            let problem = "does not exist, but the backward pass begins there".to_string();
+            Error::Output { name: loss.to_string(), problem }
+        })?;
+        let bytes = |graph: Graph| {
+            let cx = Compute { pool: &self.pool, isa: self.isa, caches: self.caches };
+            Program::new(graph, maximum, &cx).plan.arena_bytes
+        };
+        let needed = bytes(graph.clone());
+        if needed <= limit {
+            return self.compile_as_it_is(graph, maximum);
+        }
+        let mut smallest = needed;
+        let mut segments = 2;
+        while segments <= loss.node.max(2) {
+            let candidate = passes::recompute(&graph, loss, segments, &maximum);
+            let found = bytes(candidate.clone());
+            if found <= limit {
+                return self.compile_as_it_is(candidate, maximum);
+            }
+            smallest = smallest.min(found);
+            segments += (segments / 2).max(1);
+        }
+        Err(Error::MemoryLimit { needed, smallest, limit, planned: format!("{maximum:?}") })
+    }
+
     /// Plans a graph without optimising it.
     ///
     /// # Errors

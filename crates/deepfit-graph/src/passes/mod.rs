@@ -5,6 +5,9 @@ mod constants;
 mod dead;
 mod elementwise;
 mod epilogue;
+mod recompute;
+
+pub use recompute::recompute;
 
 use crate::graph::{Cost, Graph};
 use crate::mutation;

@@ -113,7 +113,10 @@ fn with_old_values_kept(graph: Graph) -> Graph {
     }
     let mut kept = Graph::default();
     for node in graph.nodes() {
-        kept.push(node.clone());
+        let position = kept.push(node.clone());
+        if graph.is_late(position) {
+            kept.mark_late(position);
+        }
     }
     for &(ref name, value) in graph.outputs() {
         let result = if is_lost(value) {

@@ -189,7 +189,7 @@ fn paces(graph: &Graph) -> Vec<Pace> {
     for i in (0..nodes.len()).rev() {
         let op = &nodes[i].op;
         let light = !matches!(op, Op::MatMul(_) | Op::Conv2d(_) | Op::Conv2dInputGrad(_) | Op::Conv2dWeightGrad(_));
-        if op.has_effect() || op.is_leaf() || (only_effects[i] && light) {
+        if op.has_effect() || op.is_leaf() || (only_effects[i] && light && !graph.is_late(i)) {
             pace[i] = Pace::Hurried;
         } else {
             nodes[i].inputs.iter().for_each(|v| only_effects[v.node] = false);

@@ -6,6 +6,7 @@ mod passes;
 mod plan;
 mod random;
 mod random_graphs;
+mod recompute;
 mod references;
 mod setup;
 mod shapes;

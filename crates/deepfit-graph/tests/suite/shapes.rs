@@ -205,3 +205,16 @@ fn a_wrong_derivative_of_a_users_operation_is_an_error() {
     let number = gradient_of(Twice { gradients: 2, gradient_shape: &[2, 3] }).unwrap_err().to_string();
     assert_says(&number, &["derivative of twice", "2 gradients for 1 inputs"]);
 }
+
+#[test]
+fn a_graph_that_grows_without_end_is_refused() {
+    let tracer = Tracer::new(Mode::Train);
+    let mut x = tracer.input("x", [1], DType::F32);
+    let grown: Result<Tensor, GraphError> = tracer.in_layer("loop", || {
+        loop {
+            x = x.tanh()?;
+        }
+    });
+    assert_says(&grown.unwrap_err().to_string(), &["loop: tanh", &deepfit_graph::MOST_NODES.to_string(), "unrolled"]);
+    assert_eq!(tracer.graph().nodes().len(), deepfit_graph::MOST_NODES);
+}
