@@ -14,6 +14,9 @@ pub enum Error {
         "index {index} at position {position} lies outside of a table of {rows} rows: indices must be in 0..{rows}"
     )]
     IndexOutOfRange { index: i32, position: usize, rows: usize },
+    /// A length, or a place where a part begins, does not fit the memory that it speaks of.
+    #[error("{what} {position} is {length}, but must be in {least}..={most}")]
+    Length { what: &'static str, position: usize, length: i32, least: usize, most: usize },
     /// A parameter does not fit what is done with it.
     #[error("the parameter `{name}` does not fit: {problem}")]
     Parameter { name: String, problem: String },

@@ -88,9 +88,12 @@ macro_rules! for_each_operation {
             BatchNorm, BatchNormGrad, LayerNorm, LayerNormGrad,
             Softmax, SoftmaxGrad,
             CrossEntropy, CrossEntropyGrad,
-            Embedding, EmbeddingGrad,
+            Embedding, EmbeddingGrad, BagNumbers, SegmentMax, SegmentMaxGrad,
+            Gather, ScatterAdd, Scatter, OneHot, Arange,
+            TopK, CumSum, Flip,
+            Ctc, CtcGrad,
             Dropout,
-            Assign, Guard, Sgd, Adam,
+            Assign, Guard, Sgd, Adam, SgdRows, AdamRows,
             Custom,
         }
     };

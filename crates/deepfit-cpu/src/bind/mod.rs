@@ -1,16 +1,20 @@
 //! Which kernel runs which operation: a file for each family of operations, as in `deepfit_graph::ops`.
 
 mod conv;
+mod ctc;
 mod custom;
 mod dropout;
 mod elementwise;
 mod embedding;
+mod index;
 mod leaf;
 mod loss;
 mod matmul;
 mod norm;
 mod pool;
 mod reduce;
+mod rows;
+mod segment;
 mod shape;
 mod softmax;
 mod update;

@@ -6,9 +6,9 @@ use deepfit_graph::{Extents, GraphError, HostTensor, Mode, Op, Reference, Result
 
 use super::setup::{Case, assert_close, interpret, samples};
 
-/// Operations without samples for the derivative, by design: leaves and lengths have no floating-point input; effects
+/// Operations without samples for the derivative, by design: leaves, lengths and some others have no floating-point input; effects
 /// are no part of a loss; the derivatives of coarse operations have none themselves.
-const WITHOUT_DERIVATIVE: [&str; 18] = [
+const WITHOUT_DERIVATIVE: [&str; 24] = [
     "Input",
     "Parameter",
     "Constant",
@@ -26,7 +26,13 @@ const WITHOUT_DERIVATIVE: [&str; 18] = [
     "LayerNormGrad",
     "SoftmaxGrad",
     "CrossEntropyGrad",
-    "EmbeddingGrad",
+    "BagNumbers",
+    "SegmentMaxGrad",
+    "OneHot",
+    "Arange",
+    "CtcGrad",
+    "SgdRows",
+    "AdamRows",
 ];
 
 /// Floating-point inputs with respect to which an operation refuses to be differentiated.
