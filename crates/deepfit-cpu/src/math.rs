@@ -134,6 +134,36 @@ pub fn erf<S: Simd>(s: S, x: S::F) -> S::F {
     s.select(s.lt(m, s.splat(0.93)), near, s.copysign(far, x))
 }
 
+/// Exponents up to this size are multiplied out.
+const LARGEST_MULTIPLIED: f32 = 16.0;
+
+/// `x^c`. Integer exponents up to 16 are multiplied out: error at most 16 ulp. For others it is `e^(c ln x)`, with an
+/// error of `2 + 4 |c ln x|` ulp; NaN for negative `x` unless `c` is an integer.
+#[inline(always)]
+pub fn powf<S: Simd>(s: S, x: S::F, c: f32) -> S::F {
+    let one = s.splat(1.0);
+    let integer = c == c.trunc();
+    if integer && c.abs() <= LARGEST_MULTIPLIED {
+        let mut left = c.abs() as u32;
+        let (mut power, mut square) = (one, x);
+        while left > 0 {
+            if left % 2 == 1 {
+                power = s.mul(power, square);
+            }
+            square = s.mul(square, square);
+            left /= 2;
+        }
+        return if c < 0.0 { s.div(one, power) } else { power };
+    }
+    let base = if integer { s.abs(x) } else { x };
+    let power = exp(s, s.mul(s.splat(c), log(s, base)));
+    // 1 to any power is 1, also where the logarithm would make it NaN.
+    let power = s.select(s.eq(x, one), one, power);
+    // Of integers this large only those below 2^24 can be odd.
+    let odd = integer && c.abs() < 16_777_216.0 && (c.abs() as u32) % 2 == 1;
+    if odd { s.copysign(power, x) } else { power }
+}
+
 macro_rules! slice_function {
     ($(#[$meta:meta])* $name:ident, $body:ident, $function:ident) => {
         #[inline(always)]

@@ -21,7 +21,7 @@ impl Kernel for EmbeddingGrad {
     fn run(&self, call: &Call<'_>) -> Result<(), Fault> {
         let table = call.shapes().output(0);
         let (rows, width) = (table[0], table[1]);
-        embedding::embedding_backward(call.compute(), call.input(1), call.input_i32(0), call.output(0), rows, width)
-            .map_err(Fault::Index)
+        let (numbers, up, out) = (call.input_i32(0), call.input(1), call.output(0));
+        embedding::embedding_backward(call.compute(), up, numbers, out, rows, width, self.padding).map_err(Fault::Index)
     }
 }

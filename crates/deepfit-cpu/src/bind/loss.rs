@@ -12,9 +12,10 @@ impl Kernel for CrossEntropy {
     fn run(&self, call: &Call<'_>) -> Result<(), Fault> {
         let shape = call.shapes().input(0);
         let weights = (call.input_count() > 2).then(|| call.input(2));
-        let how = ClassWeighting { weights, smoothing: self.smoothing };
+        let how = ClassWeighting { weights, smoothing: self.smoothing, ignore: Some(self.ignore) };
         let (logits, targets) = (call.input(0), call.input_i32(1));
         softmax::cross_entropy(call.compute(), logits, targets, how, call.output(0), shape[0], shape[1]);
+        softmax::row_weights(targets, how, call.output(1), shape[1]);
         Ok(())
     }
 }
@@ -23,7 +24,7 @@ impl Kernel for CrossEntropyGrad {
     fn run(&self, call: &Call<'_>) -> Result<(), Fault> {
         let shape = call.shapes().input(0);
         let weights = (call.input_count() > 3).then(|| call.input(3));
-        let how = ClassWeighting { weights, smoothing: self.smoothing };
+        let how = ClassWeighting { weights, smoothing: self.smoothing, ignore: Some(self.ignore) };
         let (logits, targets, upstream) = (call.input(0), call.input_i32(1), call.input(2));
         let out = call.output(0);
         softmax::cross_entropy_backward(call.compute(), logits, targets, how, upstream, out, shape[0], shape[1]);

@@ -1,10 +1,12 @@
 //! Which kernel runs which operation: a file for each family of operations, as in `deepfit_graph::ops`.
 
 mod conv;
+mod ctc;
 mod custom;
 mod dropout;
 mod elementwise;
 mod embedding;
+mod index;
 mod leaf;
 mod loss;
 mod matmul;
@@ -12,6 +14,8 @@ mod norm;
 mod pool;
 mod recurrent;
 mod reduce;
+mod rows;
+mod segment;
 mod shape;
 mod softmax;
 mod update;

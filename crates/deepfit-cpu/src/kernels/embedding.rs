@@ -11,7 +11,7 @@ use crate::simd::Simd;
 /// Tasks that the rows of the gradient are cut into; each looks at all indices.
 const TASKS: usize = 16;
 
-fn check(indices: &[i32], rows: usize) -> Result<(), Error> {
+pub(super) fn check(indices: &[i32], rows: usize) -> Result<(), Error> {
     match indices.iter().position(|&i| i < 0 || i as usize >= rows) {
         Some(position) => Err(Error::IndexOutOfRange { index: indices[position], position, rows }),
         None => Ok(()),
@@ -42,7 +42,7 @@ pub fn embedding(
 }
 
 /// Gradient of the table: row `r` of `dtable` `[rows, width]` is the sum of the rows of `dy` `[indices, width]` whose
-/// index is `r`, zero if there is none.
+/// index is `r`, zero if there is none or `r` is the padding row.
 ///
 /// # Errors
 /// [`Error::IndexOutOfRange`], before anything is written.
@@ -53,6 +53,7 @@ pub fn embedding_backward(
     dtable: &mut [f32],
     rows: usize,
     width: usize,
+    padding: Option<usize>,
 ) -> Result<(), Error> {
     assert!(dtable.len() == rows * width && dy.len() == indices.len() * width);
     check(indices, rows)?;
@@ -62,6 +63,9 @@ pub fn embedding_backward(
     // Each task owns a range of the table's rows, so that the order of a sum does not depend on threads.
     let step = rows.div_ceil(TASKS).max(1);
     cx.pool.for_each_chunk(dtable, step * width, |task, part| add_rows(cx.isa, dy, indices, task * step, width, part));
+    if let Some(row) = padding.filter(|&row| row < rows) {
+        dtable[row * width..][..width].fill(0.0);
+    }
     Ok(())
 }
 

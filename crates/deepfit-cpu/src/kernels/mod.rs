@@ -4,14 +4,19 @@
 mod context;
 pub mod conv;
 pub mod copy;
+pub mod ctc;
 pub mod embedding;
 pub mod gemm;
+pub mod index;
 pub mod norm;
 pub mod optim;
 pub mod pool2d;
 pub mod random;
 pub mod recurrent;
 pub mod reduce;
+pub mod rows;
+pub mod scratch;
+pub mod segment;
 pub mod softmax;
 
 pub use context::{Caches, Compute};

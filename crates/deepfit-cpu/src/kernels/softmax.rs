@@ -196,12 +196,14 @@ pub struct ClassWeighting<'a> {
     pub weights: Option<&'a [f32]>,
     /// Label smoothing in [0, 1]: this share of the target is spread evenly over all classes.
     pub smoothing: f32,
+    /// The class number whose rows have neither loss nor gradient.
+    pub ignore: Option<i32>,
 }
 
 /// Cross-entropy of `logits` `[rows, cols]` with class numbers `targets` `[rows]`, one `loss` a row
 /// (PyTorch's `cross_entropy(reduction="none")`):
 /// `-(1 - smoothing) * w[t] * log p[t] - smoothing / cols * sum over c of w[c] * log p[c]`.
-/// A target outside of `0..cols` gives NaN.
+/// A target outside of `0..cols` gives NaN, the one to be ignored 0.
 pub fn cross_entropy(
     cx: &Compute,
     logits: &[f32],
@@ -231,8 +233,8 @@ fn cross_entropy_body<S: Simd>(
     cols: usize,
 ) {
     for (row, (out, &target)) in loss.iter_mut().zip(targets).enumerate() {
-        if target < 0 || target as usize >= cols {
-            *out = f32::NAN;
+        if target < 0 || target as usize >= cols || how.ignore == Some(target) {
+            *out = if how.ignore == Some(target) { 0.0 } else { f32::NAN };
             continue;
         }
         let x = &logits[row * cols..][..cols];
@@ -263,6 +265,20 @@ crate::simd_kernel! {
     fn cross_entropy_rows(
         logits: &[f32], targets: &[i32], how: ClassWeighting<'_>, loss: &mut [f32], cols: usize,
     ) = cross_entropy_body;
+}
+
+/// The weight of each row in a weighted mean of [`cross_entropy`]: that of its class, 0 if it is ignored, NaN for a target
+/// outside of `0..cols`.
+pub fn row_weights(targets: &[i32], how: ClassWeighting, weights: &mut [f32], cols: usize) {
+    for (weight, &target) in weights.iter_mut().zip(targets) {
+        *weight = if how.ignore == Some(target) {
+            0.0
+        } else if target < 0 || target as usize >= cols {
+            f32::NAN
+        } else {
+            how.weights.map_or(1.0, |w| w[target as usize])
+        };
+    }
 }
 
 /// Gradient of [`cross_entropy`] with respect to the logits, given the gradient `dloss` `[rows]` of each row's loss:
@@ -310,8 +326,8 @@ fn cross_entropy_backward_body<S: Simd>(
     let total: f64 = how.weights.map_or(cols as f64, |w| w.iter().map(|&w| w as f64).sum());
     for (row, (&target, &upstream)) in targets.iter().zip(dloss).enumerate() {
         let (x, out) = (&logits[row * cols..][..cols], &mut dlogits[row * cols..][..cols]);
-        if target < 0 || target as usize >= cols {
-            out.fill(f32::NAN);
+        if target < 0 || target as usize >= cols || how.ignore == Some(target) {
+            out.fill(if how.ignore == Some(target) { 0.0 } else { f32::NAN });
             continue;
         }
         let on_target = (1.0 - how.smoothing) * how.weights.map_or(1.0, |w| w[target as usize]);

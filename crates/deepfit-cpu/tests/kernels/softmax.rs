@@ -87,7 +87,7 @@ fn cross_entropy_with_smoothing_and_weights_and_its_gradient() {
         let upstream = numbers(rows, 4);
         for weighted in [false, true] {
             for smoothing in [0.0f32, 0.125, 1.0] {
-                let how = ClassWeighting { weights: weighted.then_some(&weights[..]), smoothing };
+                let how = ClassWeighting { weights: weighted.then_some(&weights[..]), smoothing, ignore: None };
                 let w: Vec<f64> = weights.iter().map(|&w| if weighted { w as f64 } else { 1.0 }).collect();
                 let (mut losses, mut gradients) = (Vec::new(), Vec::new());
                 for row in 0..rows {

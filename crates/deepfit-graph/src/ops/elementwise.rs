@@ -46,6 +46,8 @@ pub enum UnaryKind {
     Clamp(f32, f32),
     /// 1 where `low < x < high`, else 0.
     Inside(f32, f32),
+    /// `x` to the power of `c`; NaN for negative `x` unless `c` is an integer.
+    Pow(f32),
 }
 
 impl UnaryKind {
@@ -89,6 +91,8 @@ impl UnaryKind {
                 }
             }
             UnaryKind::Inside(low, high) => f64::from(u8::from(x > f64::from(low) && x < f64::from(high))),
+            UnaryKind::Pow(c) if x < 0.0 && c.fract() != 0.0 => f64::NAN,
+            UnaryKind::Pow(c) => x.powf(f64::from(c)),
         }
     }
 
@@ -116,6 +120,8 @@ impl UnaryKind {
             UnaryKind::Clamp(low, high) => {
                 upstream.binary(BinaryKind::Gate, &x.unary(UnaryKind::Inside(low, high))?)?
             }
+            UnaryKind::Pow(0.0) => upstream.mul_scalar(0.0)?,
+            UnaryKind::Pow(c) => upstream.mul(&x.unary(UnaryKind::Pow(c - 1.0))?.mul_scalar(c)?)?,
             UnaryKind::Sign | UnaryKind::Inside(..) => return Ok(None),
         }))
     }
@@ -260,10 +266,10 @@ impl Operation for Unary {
         for kind in [Neg, Square, Exp, Tanh, Sigmoid, Erf, Softplus, AddScalar(0.7), MulScalar(-1.3)] {
             samples.push(Sample::new(Unary { kind }, vec![uniform(&[5, 7], -2.0, 2.0, 1)]).batched(&[true]));
         }
-        for kind in [Abs, Relu, Clamp(-1.0, 1.5)] {
+        for kind in [Abs, Relu, Clamp(-1.0, 1.5), Pow(2.0), Pow(3.0), Pow(-1.0)] {
             samples.push(Sample::new(Unary { kind }, vec![distinct(&[5, 7], 0.13, 1)]).batched(&[true]));
         }
-        for kind in [Sqrt, Recip, Log] {
+        for kind in [Sqrt, Recip, Log, Pow(0.3), Pow(1.5), Pow(-2.5), Pow(0.0)] {
             samples.push(Sample::new(Unary { kind }, vec![uniform(&[5, 7], 0.3, 3.0, 1)]).batched(&[true]));
         }
         for kind in [Sign, Inside(-1.0, 1.5)] {
@@ -552,6 +558,14 @@ impl Tensor {
     /// If the tensor is not floating point.
     pub fn mul_scalar(&self, c: f32) -> Result<Tensor> {
         self.unary(UnaryKind::MulScalar(c))
+    }
+
+    /// `self` to the power of `c`
+    ///
+    /// # Errors
+    /// If the tensor is not floating point.
+    pub fn powf(&self, c: f32) -> Result<Tensor> {
+        self.unary(UnaryKind::Pow(c))
     }
 
     /// Each element limited to `low..=high`.

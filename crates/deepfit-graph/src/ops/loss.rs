@@ -13,13 +13,19 @@ use crate::trace::Tensor;
 /// Cross-entropy of each row, as PyTorch's with `reduction='none'`.
 ///
 /// Inputs: logits `[rows, classes]`, class numbers i32 `[rows]`, and optionally a weight for each class `[classes]`.
-/// With smoothing `s`, the true class gets `1 - s + s / classes` of the probability and each other `s / classes`. A class
-/// number out of range gives NaN.
+/// Outputs, both `[rows]`: the losses, and the weight of each row in a weighted mean, which is that of its class. With
+/// smoothing `s`, the true class gets `1 - s + s / classes` of the probability and each other `s / classes`.
+/// The class number to be ignored gives 0 in both, every other one out of range NaN.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CrossEntropy {
     /// Label smoothing, 0 to 1.
     pub smoothing: f32,
+    /// The class number whose rows do not count.
+    pub ignore: i32,
 }
+
+/// The class number that PyTorch ignores unless told otherwise.
+pub const IGNORE: i32 = -100;
 
 fn check(inputs: &[&TensorType], gradient: bool) -> Result<(), String> {
     let (logits, targets) = (inputs[0], inputs[1]);
@@ -68,7 +74,7 @@ impl Operation for CrossEntropy {
             return Err(format!("label smoothing {} is not between 0 and 1", self.smoothing));
         }
         check(inputs, false)?;
-        Ok(vec![TensorType::f32(inputs[1].shape.clone())])
+        Ok(vec![TensorType::f32(inputs[1].shape.clone()); 2])
     }
 
     fn derivative(&self, cx: &Derivative<'_>) -> Result<Vec<Option<Tensor>>> {
@@ -77,7 +83,8 @@ impl Operation for CrossEntropy {
         }
         let mut inputs = vec![cx.input(0), cx.input(1), cx.upstream()?];
         inputs.extend(cx.inputs().get(2));
-        let gradient = cx.tracer().apply_one(CrossEntropyGrad { smoothing: self.smoothing }, &inputs)?;
+        let gradient =
+            cx.tracer().apply_one(CrossEntropyGrad { smoothing: self.smoothing, ignore: self.ignore }, &inputs)?;
         let mut gradients = vec![None; cx.inputs().len()];
         gradients[0] = Some(gradient);
         Ok(gradients)
@@ -86,14 +93,24 @@ impl Operation for CrossEntropy {
     fn reference(&self, cx: &ReferenceContext<'_>) -> Vec<Reference> {
         let (logits, targets) = (cx.inputs[0], cx.inputs[1]);
         let classes = logits.shape[1];
+        let weights = targets.data.iter().map(|&target| match cx.inputs.get(2) {
+            _ if target == f64::from(self.ignore) => 0.0,
+            _ if target < 0.0 || target as usize >= classes => f64::NAN,
+            Some(weights) => weights.data[target as usize],
+            None => 1.0,
+        });
         let losses = targets.data.iter().enumerate().map(|(r, &target)| {
+            if target == f64::from(self.ignore) {
+                return 0.0;
+            }
             let row = log_softmax(&logits.data[r * classes..(r + 1) * classes]);
             let wanted = targets_of(classes, target, f64::from(self.smoothing), cx.inputs.get(2).copied());
             wanted.map_or(f64::NAN, |w| {
                 -row.iter().zip(&w).map(|(l, w)| if *w == 0.0 { 0.0 } else { l * w }).sum::<f64>()
             })
         });
-        vec![Reference::new(&targets.shape, losses.collect())]
+        let weights = Reference::new(&targets.shape, weights.collect());
+        vec![Reference::new(&targets.shape, losses.collect()), weights]
     }
 
     fn operations(&self, inputs: &[&TensorType], _: &[TensorType], extents: &Extents) -> u64 {
@@ -110,7 +127,9 @@ impl Operation for CrossEntropy {
                     inputs.push(uniform(&[classes], 0.5, 2.0, 3));
                     batched.push(false);
                 }
-                let sample = Sample::new(CrossEntropy { smoothing }, inputs).tolerance(8e-6).batched(&batched);
+                // Also where it is a class of its own, its rows do not count.
+                let ignore = if rows == 33 { 3 } else { IGNORE };
+                let sample = Sample::new(CrossEntropy { smoothing, ignore }, inputs).tolerance(8e-6).batched(&batched);
                 samples.push(if rows * classes <= 50 { sample } else { sample.without_gradient() });
             }
         }
@@ -123,6 +142,8 @@ impl Operation for CrossEntropy {
 pub struct CrossEntropyGrad {
     /// Label smoothing.
     pub smoothing: f32,
+    /// The class number whose rows have no gradient.
+    pub ignore: i32,
 }
 
 impl Operation for CrossEntropyGrad {
@@ -143,6 +164,10 @@ impl Operation for CrossEntropyGrad {
         let classes = logits.shape[1];
         let mut out = Vec::with_capacity(logits.data.len());
         for (r, &target) in targets.data.iter().enumerate() {
+            if target == f64::from(self.ignore) {
+                out.extend(vec![0.0; classes]);
+                continue;
+            }
             let row = log_softmax(&logits.data[r * classes..(r + 1) * classes]);
             match targets_of(classes, target, f64::from(self.smoothing), cx.inputs.get(3).copied()) {
                 Some(wanted) => {
@@ -173,7 +198,8 @@ impl Operation for CrossEntropyGrad {
                     inputs.push(uniform(&[classes], 0.5, 2.0, 3));
                     batched.push(false);
                 }
-                let sample = Sample::new(CrossEntropyGrad { smoothing }, inputs);
+                let ignore = if rows == 33 { 3 } else { IGNORE };
+                let sample = Sample::new(CrossEntropyGrad { smoothing, ignore }, inputs);
                 samples.push(sample.without_gradient().tolerance(8e-6).non_finite_may_spread().batched(&batched));
             }
         }
@@ -182,14 +208,31 @@ impl Operation for CrossEntropyGrad {
 }
 
 impl Tensor {
-    /// Cross-entropy of each row of logits `[rows, classes]` against class numbers i32 `[rows]`.
+    /// Cross-entropy of each row of logits `[rows, classes]` against class numbers i32 `[rows]`; [`IGNORE`] is ignored.
     ///
     /// # Errors
     /// If the shapes do not fit.
     pub fn cross_entropy(&self, targets: &Tensor, weights: Option<&Tensor>, smoothing: f32) -> Result<Tensor> {
+        Ok(self.weighted_cross_entropy(targets, weights, smoothing, IGNORE)?.0)
+    }
+
+    /// [`Tensor::cross_entropy`] of each row, and the weight of each row in a mean: that of its class, and 0 where the
+    /// class number is the one to be ignored.
+    ///
+    /// # Errors
+    /// If the shapes do not fit.
+    pub fn weighted_cross_entropy(
+        &self,
+        targets: &Tensor,
+        weights: Option<&Tensor>,
+        smoothing: f32,
+        ignore: i32,
+    ) -> Result<(Tensor, Tensor)> {
         let mut inputs = vec![self, targets];
         inputs.extend(weights);
-        self.tracer().apply_one(CrossEntropy { smoothing }, &inputs)
+        let mut outputs = self.tracer().apply(CrossEntropy { smoothing, ignore }, &inputs)?;
+        let weights = outputs.swap_remove(1);
+        Ok((outputs.swap_remove(0), weights))
     }
 
     /// Class weights looked up for class numbers: what a weighted mean divides by the sum of.

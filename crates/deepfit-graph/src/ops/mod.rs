@@ -3,40 +3,51 @@
 //! Each operation is a struct whose `impl Operation` holds its rule, derivative, reference and samples; the methods of
 //! [`crate::Tensor`] that apply it stand in the same file.
 
+mod arrange;
 mod conv;
+mod ctc;
 mod custom;
 mod dropout;
 mod elementwise;
 mod embedding;
 mod fused;
+mod index;
 mod leaf;
 mod loss;
 mod matmul;
 mod norm;
+mod order;
 mod pool;
 mod recurrent;
 mod reduce;
+mod rows;
 mod rule;
+mod segment;
 mod shape;
 mod softmax;
 mod stop_gradient;
 mod update;
 
 pub use conv::{Conv2d, Conv2dAttributes, Conv2dInputGrad, Conv2dWeightGrad};
+pub use ctc::{Ctc, CtcGrad, CtcTargets};
 pub use custom::{Custom, CustomOperation};
 pub use dropout::Dropout;
 pub use elementwise::{Binary, BinaryKind, Convert, Select, Unary, UnaryKind};
 pub use embedding::{Embedding, EmbeddingGrad};
 pub(crate) use fused::suits_epilogue;
 pub use fused::{Fused, Instruction, Operand, Program};
+pub use index::{Arange, Gather, OneHot, Scatter, ScatterAdd};
 pub use leaf::{Constant, Input, Parameter};
-pub use loss::{CrossEntropy, CrossEntropyGrad};
+pub use loss::{CrossEntropy, CrossEntropyGrad, IGNORE};
 pub use matmul::MatMul;
 pub use norm::{BatchNorm, BatchNormGrad, LayerNorm, LayerNormGrad};
+pub use order::{CumSum, Flip, TopK};
 pub use pool::{AvgPool2d, AvgPool2dGrad, MaxPool2d, MaxPool2dGrad, Window};
 pub use recurrent::{Recurrent, RecurrentAttributes, RecurrentGrad, RecurrentKind, RecurrentOutputs, RecurrentState};
 pub use reduce::{Reduce, ReduceKind};
+pub use rows::{AdamRows, RowGradient, SgdRows};
 pub use rule::{Rule, Update};
+pub use segment::{BagMode, BagNumbers, Bags, SegmentMax, SegmentMaxGrad};
 pub use shape::{AxisLength, BroadcastTo, Concat, Pad, Permute, Reshape, Slice};
 pub use softmax::{Softmax, SoftmaxGrad};
 pub use stop_gradient::StopGradient;

@@ -75,6 +75,7 @@ fn unary_body<S: Simd>(s: S, kind: UnaryKind, x: *const f32, out: *mut f32, n: u
                 s.select(s.mask_and(s.lt(low, v), s.lt(v, high)), one, s.zero())
             });
         }
+        UnaryKind::Pow(c) => for_each_vector!(s, n, out, [v: x], math::powf(s, v, c)),
     }
 }
 crate::simd_kernel! {
