@@ -15,11 +15,33 @@ from pathlib import Path
 
 import torch
 
-from goldens import initialisation, layers, losses, networks, optimizers, recurrent, schedules
+from goldens import (
+    initialisation,
+    layers,
+    losses,
+    more_initialisations,
+    more_optimizers,
+    more_schedules,
+    networks,
+    optimizers,
+    recurrent,
+    schedules,
+)
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "crates" / "deepfit-nn" / "tests" / "goldens"
-PARTS = (layers, losses, optimizers, schedules, initialisation, networks, recurrent)
+PARTS = (
+    layers,
+    losses,
+    optimizers,
+    more_optimizers,
+    schedules,
+    more_schedules,
+    initialisation,
+    more_initialisations,
+    networks,
+    recurrent,
+)
 
 
 def check(folder: Path) -> list[str]:

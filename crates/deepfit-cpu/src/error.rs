@@ -29,6 +29,12 @@ pub enum Error {
     /// A run asks for more than was planned.
     #[error("a run with {asked} is larger than planned, {planned}: compile the graph for larger extents")]
     Extents { asked: String, planned: String },
+    /// The system gives no memory of this size.
+    #[error(
+        "the system gives no more memory, and {} MB more are needed: lower `batch` (or `image_size`), choose a smaller model, or raise the limit of memory",
+        bytes.div_ceil(1_000_000)
+    )]
+    Memory { bytes: usize },
     /// A value that must be finite is not: a loss that is guarded, or the gradient that an update is given.
     #[error("`{operation}`{} met a value that is NaN or infinite", at_layer(layer))]
     NonFinite { operation: String, layer: String },

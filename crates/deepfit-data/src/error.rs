@@ -177,7 +177,7 @@ pub enum Error {
         delimiter: char,
     },
     /// Text that is not UTF-8.
-    #[error("'{name}', row {row}, byte {byte} of the file: not UTF-8 text; save the table as UTF-8")]
+    #[error("'{name}', {}, byte {byte} of the file: not UTF-8 text; save the table as UTF-8", row_name(*row))]
     NotUtf8 {
         /// The table.
         name: String,
@@ -303,6 +303,11 @@ pub enum Error {
     /// A loader's worker ended without a result.
     #[error("a data loading thread ended unexpectedly; please report this with the data's layout")]
     WorkerEnded,
+}
+
+/// A row in a message, where 0 is the header.
+fn row_name(row: u64) -> String {
+    if row == 0 { "header".to_string() } else { format!("row {row}") }
 }
 
 impl Error {

@@ -103,7 +103,8 @@ macro_rules! for_each_operation {
             Embedding, EmbeddingGrad,
             Dropout,
             Recurrent, RecurrentGrad,
-            Assign, Guard, Sgd, Adam,
+            Assign, Guard, Sgd, Adam, Update,
+            StopGradient,
             Custom,
         }
     };
@@ -185,9 +186,9 @@ impl Op {
         matches!(self, Op::Input(_) | Op::Parameter(_) | Op::Constant(_))
     }
 
-    /// Whether the output is the input's memory under another shape.
+    /// Whether the output is the input's memory, perhaps under another shape.
     pub fn is_view(&self) -> bool {
-        matches!(self, Op::Reshape(_))
+        matches!(self, Op::Reshape(_) | Op::StopGradient(_))
     }
 
     /// Whether the node must run even if nobody reads its outputs.

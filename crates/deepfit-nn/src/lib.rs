@@ -13,14 +13,14 @@ pub mod layers;
 pub mod losses;
 mod module;
 pub mod optim;
-mod schedule;
+pub mod schedule;
 mod scope;
 pub mod step;
 
 pub use error::{NnError, Result};
-pub use init::Init;
+pub use init::{Fan, Init, Nonlinearity};
 pub use layers::Activation;
 pub use module::{Module, Sequential};
 pub use optim::{Clip, MovingAverage, Optimizer};
-pub use schedule::{Anneal, Schedule};
+pub use schedule::{Anneal, ReduceOnPlateau, Schedule};
 pub use scope::{Declaration, Parameter, Role, Scope};

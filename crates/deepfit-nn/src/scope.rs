@@ -1,11 +1,12 @@
 //! Names of parameters: where a layer says what it learns.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use deepfit_graph::{Tensor, Tracer};
 
-use crate::error::Result;
+use crate::error::{Result, require};
 use crate::init::Init;
 
 /// What a parameter is for.
@@ -56,6 +57,14 @@ impl Declaration {
         self.init.values(seed, &self.name, &self.shape)
     }
 
+    /// Whether the first values can be drawn.
+    ///
+    /// # Errors
+    /// As [`Init::validate`].
+    pub fn validate(&self) -> Result<()> {
+        self.init.validate(&self.name, &self.shape)
+    }
+
     /// The parameter declared.
     pub fn parameter(&self) -> Parameter {
         Parameter { name: self.name.clone(), shape: self.shape.clone(), role: self.role }
@@ -90,18 +99,27 @@ impl Parameter {
 #[derive(Debug, Clone)]
 pub struct Scope {
     path: String,
-    declarations: Rc<RefCell<Vec<Declaration>>>,
+    tree: Rc<RefCell<Tree>>,
+}
+
+#[derive(Debug, Default)]
+struct Tree {
+    declarations: Vec<Declaration>,
+    /// Positions of the declarations by name.
+    positions: BTreeMap<String, usize>,
+    /// Other names of parameters, with the name that each stands for.
+    aliases: BTreeMap<String, String>,
 }
 
 impl Scope {
     /// The top of a new tree.
     pub fn root() -> Self {
-        Scope { path: String::new(), declarations: Rc::default() }
+        Scope { path: String::new(), tree: Rc::default() }
     }
 
     /// The place of a part: `root.child("layer1").child("0")` is `layer1.0`.
     pub fn child(&self, name: impl std::fmt::Display) -> Self {
-        Scope { path: self.name_of(&name.to_string()), declarations: Rc::clone(&self.declarations) }
+        Scope { path: self.name_of(&name.to_string()), tree: Rc::clone(&self.tree) }
     }
 
     /// Path from the top, with dots; empty at the top.
@@ -114,18 +132,54 @@ impl Scope {
     /// A name declared twice stays declared once: two layers at one place share their parameters, and if these differ in
     /// shape, tracing says so.
     pub fn parameter(&self, name: &str, shape: &[usize], init: Init, role: Role) -> Parameter {
-        let declaration = Declaration { name: self.name_of(name), shape: shape.to_vec(), init, role };
+        let tree = &mut *self.tree.borrow_mut();
+        let name = self.name_of(name);
+        let name = tree.aliases.get(&name).cloned().unwrap_or(name);
+        let declaration = Declaration { name, shape: shape.to_vec(), init, role };
         let parameter = declaration.parameter();
-        let mut all = self.declarations.borrow_mut();
-        if !all.iter().any(|d| d.name == declaration.name) {
-            all.push(declaration);
+        if !tree.positions.contains_key(&declaration.name) {
+            tree.positions.insert(declaration.name.clone(), tree.declarations.len());
+            tree.declarations.push(declaration);
         }
         parameter
     }
 
+    /// Ties two parameters: what is declared as `alias` from now on is the parameter `name`. Both are names within this
+    /// place. One is trained and saved, under `name`; `alias` is another name for it when values are set or read.
+    ///
+    /// ```
+    /// # use deepfit_nn::{Scope, layers::{Embedding, Linear}};
+    /// let scope = Scope::root();
+    /// scope.tie("head.weight", "words.weight")?;
+    /// let words = Embedding::new(&scope.child("words"), 100, 16);
+    /// let head = Linear::without_bias(&scope.child("head"), 16, 100, deepfit_nn::Init::default_weight());
+    /// assert_eq!(scope.declarations().len(), 1);
+    /// # Ok::<(), deepfit_nn::NnError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// If `alias` has been declared or tied already, or is `name` itself.
+    pub fn tie(&self, alias: &str, name: &str) -> Result<()> {
+        let tree = &mut *self.tree.borrow_mut();
+        let (alias, name) = (self.name_of(alias), self.name_of(name));
+        let name = tree.aliases.get(&name).cloned().unwrap_or(name);
+        let known = tree.positions.contains_key(&alias) || tree.aliases.contains_key(&alias);
+        let is_target = alias == name || tree.aliases.values().any(|target| target == &alias);
+        require(!known && !is_target, &alias, "tie", || {
+            format!("to `{name}` comes too late: tie parameters before the layers that hold them are made, each once")
+        })?;
+        tree.aliases.insert(alias, name);
+        Ok(())
+    }
+
+    /// Other names of parameters, with the name that each stands for.
+    pub fn aliases(&self) -> BTreeMap<String, String> {
+        self.tree.borrow().aliases.clone()
+    }
+
     /// All parameters of the tree, in the order in which they were declared.
     pub fn declarations(&self) -> Vec<Declaration> {
-        self.declarations.borrow().clone()
+        self.tree.borrow().declarations.clone()
     }
 
     fn name_of(&self, name: &str) -> String {

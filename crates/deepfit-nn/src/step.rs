@@ -6,7 +6,7 @@ use deepfit_graph::{DType, Graph, Mode, Op, Shape, Tensor, Tracer, Value, gradie
 
 use crate::error::{Result, require};
 use crate::optim::{Clip, MovingAverage, Optimizer, clip_by_global_norm, clip_by_value};
-use crate::scope::{Declaration, Parameter};
+use crate::scope::{Declaration, Parameter, Role};
 
 /// Input: the learning rate, f32 `[]`.
 pub const LEARNING_RATE: &str = "learning_rate";
@@ -34,12 +34,47 @@ pub struct Training {
     pub moving_average: Option<MovingAverage>,
     /// Names of parameters that stay as they are: they get no gradient nodes.
     pub frozen: BTreeSet<String>,
+    /// Settings of their own for some parameters: the first group whose pattern fits a name counts.
+    pub groups: Vec<Group>,
+}
+
+/// Settings of the parameters whose names fit a pattern, as PyTorch's parameter groups.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Group {
+    /// A name in which each `*` stands for any letters, dots among them: `backbone.*`, `*.bias`.
+    pub pattern: String,
+    /// What their learning rate is multiplied by, not negative.
+    pub rate_factor: f64,
+    /// Their weight decay, if it is not the optimiser's. It applies whatever the role of the parameter.
+    pub weight_decay: Option<f64>,
+}
+
+impl Group {
+    /// A group that learns at a share of the rate: `Group::new("backbone.*", 0.1)`.
+    pub fn new(pattern: &str, rate_factor: f64) -> Self {
+        Group { pattern: pattern.to_string(), rate_factor, weight_decay: None }
+    }
+
+    /// Whether a name fits the pattern.
+    pub fn fits(&self, name: &str) -> bool {
+        let Some((start, rest)) = self.pattern.split_once('*') else { return self.pattern == name };
+        let Some(mut name) = name.strip_prefix(start) else { return false };
+        let mut parts: Vec<&str> = rest.split('*').collect();
+        let Some(end) = parts.pop() else { return true };
+        for part in parts {
+            match name.find(part) {
+                Some(at) => name = &name[at + part.len()..],
+                None => return false,
+            }
+        }
+        name.ends_with(end)
+    }
 }
 
 impl Training {
     /// Training of everything by the given optimiser alone.
     pub fn new(optimizer: Optimizer) -> Self {
-        Training { optimizer, clip: None, moving_average: None, frozen: BTreeSet::new() }
+        Training { optimizer, clip: None, moving_average: None, frozen: BTreeSet::new(), groups: Vec::new() }
     }
 
     /// The parameters that gradients train, in the order of their declarations.
@@ -48,17 +83,43 @@ impl Training {
         declarations.iter().filter(trained).map(Declaration::parameter).collect()
     }
 
+    /// Adds the update of one parameter to the graph and returns its new value.
+    fn update(&self, parameter: &Parameter, gradient: &Tensor, rate: &Tensor, step: &Tensor) -> Result<Tensor> {
+        let Some(group) = self.groups.iter().find(|g| g.fits(&parameter.name)) else {
+            return self.optimizer.update(parameter, gradient, rate, step);
+        };
+        let rate = rate.mul_scalar(group.rate_factor as f32)?;
+        match group.weight_decay {
+            None => self.optimizer.update(parameter, gradient, &rate, step),
+            Some(share) => {
+                let parameter = Parameter { role: Role::Weight, ..parameter.clone() };
+                self.optimizer.with_weight_decay(share).update(&parameter, gradient, &rate, step)
+            }
+        }
+    }
+
     /// Checks all settings.
     ///
     /// # Errors
-    /// If one is out of range, if a frozen name is no parameter, or if nothing is left to train.
+    /// If one is out of range, if a pattern fits nothing, if a frozen name is no parameter, or if nothing is left to train.
     pub fn validate(&self, declarations: &[Declaration]) -> Result<()> {
         self.optimizer.validate()?;
+        declarations.iter().try_for_each(Declaration::validate)?;
         self.clip.iter().try_for_each(Clip::validate)?;
         self.moving_average.iter().try_for_each(MovingAverage::validate)?;
         for name in &self.frozen {
             let known = declarations.iter().any(|d| &d.name == name);
             require(known, "training", "frozen", || format!("names `{name}`, which is no parameter of the network"))?;
+        }
+        for group in &self.groups {
+            let Group { pattern, rate_factor, weight_decay } = group;
+            require(declarations.iter().any(|d| group.fits(&d.name)), "training", "groups", || {
+                format!("has the pattern `{pattern}`, which fits no parameter of the network")
+            })?;
+            require(rate_factor.is_finite() && *rate_factor >= 0.0, "training", "groups", || {
+                format!("gives `{pattern}` the rate factor {rate_factor}, which must not be negative")
+            })?;
+            weight_decay.map_or(Ok(()), |share| self.optimizer.with_weight_decay(share).validate())?;
         }
         require(!self.trained(declarations).is_empty(), "training", "frozen", || {
             "leaves no parameter to train".to_string()
@@ -127,7 +188,7 @@ pub fn step_graph(
         let (rate, step) = (scalar(LEARNING_RATE), scalar(STEP));
         for (parameter, gradient) in parameters.iter().zip(&grads) {
             tracer.in_layer(&parameter.name, || {
-                let new = training.optimizer.update(parameter, gradient, &rate, &step)?;
+                let new = training.update(parameter, gradient, &rate, &step)?;
                 training.moving_average.iter().try_for_each(|a| a.update(parameter, &new, &step).map(|_| ()))
             })?;
         }

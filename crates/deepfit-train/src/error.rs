@@ -75,6 +75,21 @@ pub enum TrainError {
         /// Available megabytes.
         available_mb: u64,
     },
+    /// The system sets this process a limit of memory that the run does not fit into.
+    #[error(
+        "this run needs about {needed_mb} MB of memory, but {limit} allows {limit_mb} MB; lower `batch`{}{}, or raise the limit",
+        if *images { " or `image_size`" } else { "" }, if *images { ", or choose a smaller `model`" } else { " or `hidden`" }
+    )]
+    MemoryLimit {
+        /// Needed megabytes, what is in use already included.
+        needed_mb: u64,
+        /// Which limit.
+        limit: String,
+        /// Megabytes that it allows.
+        limit_mb: u64,
+        /// Whether the data is images.
+        images: bool,
+    },
     /// A file or folder cannot be written or read.
     #[error("cannot {action} '{}': {source}{}", path.display(), remedy(source))]
     Io {
@@ -117,6 +132,8 @@ impl TrainError {
             | TrainError::Data(_)
             | TrainError::Network(deepfit_nn::NnError::Setting { .. })
             | TrainError::Memory { .. }
+            | TrainError::MemoryLimit { .. }
+            | TrainError::Engine(deepfit_cpu::Error::Memory { .. })
             | TrainError::Run { .. } => ErrorKind::Input,
             TrainError::Io { action, source, .. } => match (*action, source.kind()) {
                 (

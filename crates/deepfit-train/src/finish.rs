@@ -62,7 +62,7 @@ pub(crate) fn finish(job: &Job, mut workshop: Workshop, best_weights: BTreeMap<S
         epochs: job.progress.epoch,
         best_epoch: epochs,
         seconds: 0.0,
-        first_step_seconds: 0.0,
+        first_step_seconds: None,
         seconds_per_epoch: 0.0,
         planned_seconds_per_epoch: 0.0,
         notes,
@@ -105,7 +105,7 @@ fn mean(records: &[&Scores]) -> Scores {
 }
 
 /// A path as a shell reads it.
-fn shell_word(path: &str) -> String {
+pub(crate) fn shell_word(path: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:,@%".contains(c);
     if !path.is_empty() && path.chars().all(plain) {
         path.to_string()

@@ -18,10 +18,11 @@ use crate::finish;
 use crate::fit::{End, Fit};
 use crate::forecast::{Description, describe};
 use crate::learner::Learner;
-use crate::progress::{self, Progress, Saved};
+use crate::limits;
+use crate::progress::{self, Notes, Progress, Saved};
 use crate::recipe::Recipe;
 use crate::report::Report;
-use crate::run_folder::{FORMAT_VERSION, RunFolder, read_text, write_text};
+use crate::run_folder::{Durability, FORMAT_VERSION, RunFolder, read_text, write_text};
 use crate::settings::Settings;
 use crate::stage::{Purpose, Stage, choose_epochs, stages};
 use crate::tensors::Owned;
@@ -95,6 +96,12 @@ pub(crate) fn loader_options(recipe: &Recipe, source: &dyn Source, stage: &Stage
 /// If the data or a setting is wrong, or the output folder is in use.
 pub fn prepare(settings: Settings, out: Option<PathBuf>) -> Result<Job> {
     settings.validate()?;
+    for (key, path) in
+        [("data", Some(&settings.data)), ("validation", settings.validation.as_ref()), ("test", settings.test.as_ref())]
+    {
+        path.map_or(Ok(()), |path| require_utf8(key, path))?;
+    }
+    out.as_ref().map_or(Ok(()), |out| require_utf8("out", out))?;
     if settings.data.join("settings.toml").is_file() && settings.data.join("checkpoint").is_dir() {
         let problem = "is a run folder, not data; continue it with --resume, or give the data that it was trained on";
         return Err(TrainError::run(&settings.data, problem));
@@ -113,6 +120,19 @@ pub fn prepare(settings: Settings, out: Option<PathBuf>) -> Result<Job> {
     Ok(job)
 }
 
+/// Settings and reports are text, and hold the paths that they name in full.
+fn require_utf8(key: &str, path: &Path) -> Result<()> {
+    let whole = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
+    if whole.to_str().is_some() {
+        return Ok(());
+    }
+    let problem = format!(
+        "the path '{}' is not UTF-8 text, so that a run cannot note it; rename it, or link to it by another name",
+        whole.display()
+    );
+    Err(TrainError::setting(key, problem))
+}
+
 /// Opens a run that was interrupted, or killed.
 ///
 /// # Errors
@@ -129,16 +149,56 @@ pub fn resume(run: &Path) -> Result<Job> {
         let problem = "has changed since the run began, which cannot be resumed on other data; start a new run";
         return Err(TrainError::run(&settings.data, problem));
     }
-    let data = open(&settings)?;
-    let damaged = |e: serde_json::Error| TrainError::run(folder.split(), format!("is damaged: {e}"));
-    let saved: SavedSplit = serde_json::from_str(&read_text(&folder.split())?).map_err(damaged)?;
-    let split = data.restore_split(&saved)?;
+    let again = || {
+        let settings = crate::finish::shell_word(&folder.settings().to_string_lossy());
+        format!("start a new run, which splits as this one did: deepfit train --config {settings}")
+    };
+    if !folder.split().is_file() {
+        let problem = format!("is missing: it tells which rows are for training and which for the test; {}", again());
+        return Err(TrainError::run(folder.split(), problem));
+    }
+    let damaged = |e: serde_json::Error| TrainError::run(folder.split(), format!("is damaged: {e}; {}", again()));
+    let saved_split: SavedSplit = serde_json::from_str(&read_text(&folder.split())?).map_err(damaged)?;
     let saved = if folder.checkpoint().exists() {
         Some(progress::load(&folder.checkpoint(), &folder.metrics())?)
     } else {
         None
     };
+    if let Some(began) = saved.as_ref().and_then(|saved| saved.progress.settings.as_deref()) {
+        require_same_settings(&folder, &settings, began)?;
+    }
+    let data = open(&settings)?;
+    let split = data.restore_split(&saved_split)?;
     Job::plan(data, split, settings, folder, saved, false)
+}
+
+/// Settings that a run may go on with changed: where things are, and what the result does not depend on.
+const CHANGEABLE: [&str; 4] = ["data", "validation", "test", "threads"];
+
+/// A network that has learned with some settings cannot go on with others.
+fn require_same_settings(folder: &RunFolder, now: &Settings, began: &str) -> Result<()> {
+    let path = folder.settings();
+    let mut then = Settings::default();
+    then.merge_toml(began, &folder.checkpoint())?;
+    let table = |settings: &Settings| toml::Table::try_from(settings);
+    let (Ok(now), Ok(then)) = (table(now), table(&then)) else { return Ok(()) };
+    let shown = |value: Option<&toml::Value>| value.map_or("not set".to_string(), toml::Value::to_string);
+    let changed: Vec<String> = Settings::KEYS
+        .iter()
+        .map(|(key, _)| *key)
+        .filter(|key| !CHANGEABLE.contains(key) && now.get(*key) != then.get(*key))
+        .map(|key| format!("`{key}` is {} and was {}", shown(now.get(key)), shown(then.get(key))))
+        .collect();
+    if changed.is_empty() {
+        return Ok(());
+    }
+    let problem = format!(
+        "has changed since the run began: {}. A run goes on with the settings that it began with: put them back, or start \
+         a new run with these: deepfit train --config {}",
+        changed.join(", "),
+        crate::finish::shell_word(&path.to_string_lossy())
+    );
+    Err(TrainError::run(path, problem))
 }
 
 fn open(settings: &Settings) -> Result<Dataset> {
@@ -147,13 +207,37 @@ fn open(settings: &Settings) -> Result<Dataset> {
         task: settings.task,
         image_size: settings.image_size,
         channels: settings.channels,
-        scaling: settings.scaling,
+        scaling: settings.scaling.unwrap_or_default(),
         threads: settings.threads,
         validation: settings.validation.clone(),
         test: settings.test.clone(),
         ..OpenOptions::default()
     };
     Ok(deepfit_data::open(&settings.data, &options)?)
+}
+
+/// The parameters of a checkpoint must be those of the network, by name and shape.
+fn require_fit(folder: &RunFolder, learner: &Learner, saved: &Saved) -> Result<()> {
+    let problem = learner
+        .state()
+        .find_map(|(name, tensor)| match saved.state.get(name) {
+            None => Some(format!("has no `{name}`")),
+            Some(other) if other.shape != tensor.shape => {
+                Some(format!("has `{name}` of shape {:?}, not {:?}", other.shape, tensor.shape))
+            }
+            Some(_) => None,
+        })
+        .or_else(|| {
+            let known = |name: &String| learner.state().any(|(known, _)| known == name);
+            saved.state.keys().find(|name| !known(name)).map(|name| format!("has `{name}`, which is not needed"))
+        });
+    problem.map_or(Ok(()), |problem| {
+        let told = format!(
+            "is not of the network that settings.toml describes: it {problem}. A run goes on with the settings that it \
+             began with: put them back, or start a new run with `deepfit train --config` and that file"
+        );
+        Err(TrainError::run(folder.checkpoint(), told))
+    })
 }
 
 impl Job {
@@ -166,11 +250,17 @@ impl Job {
         is_new: bool,
     ) -> Result<Job> {
         let base_bytes = crate::process::resident_bytes();
-        let mut recipe = Recipe::resolve(settings, &data, &split)?;
+        let (mut recipe, notes) = Recipe::resolve(settings, &data, &split)?;
         let mut stages = stages(&recipe, &data, &split)?;
-        let progress = saved.as_ref().map(|s| s.progress.clone()).unwrap_or_default();
+        let mut progress = saved.as_ref().map(|s| s.progress.clone()).unwrap_or_default();
         let current = progress.stage.min(stages.len() - 1);
         let mut workshop = Workshop::new(&data, &recipe, &mut stages[current])?;
+        if let Some(saved) = &saved {
+            require_fit(&folder, &workshop.learner, saved)?;
+        }
+        let images = data.is_images();
+        // The rehearsal already touches all that was allocated.
+        limits::require(limits::Planned::resident(base_bytes, &workshop.learner), images)?;
         let mut description =
             describe(&data, &split, &recipe, &stages, &mut workshop, base_bytes, folder.root(), is_new)?;
         if is_new && description.epochs < recipe.epochs() {
@@ -180,7 +270,21 @@ impl Job {
                 (stage.epochs, stage.schedule_epochs) = (description.epochs, description.epochs);
             }
         }
+        limits::require(limits::Planned::of(&description), images)?;
+        description.notes.extend(notes);
+        description.notes.extend(limits::warn(description.planned_memory_bytes, images));
+        if is_new && recipe.settings.warmup > f64::from(recipe.epochs()) {
+            let epochs = recipe.epochs();
+            let note = format!("`warmup` is cut to {epochs} epochs: `time` allows no more");
+            description.notes.push(note);
+            recipe.settings.warmup = f64::from(epochs);
+        }
+        if !is_new && saved.is_none() {
+            let note = "there is no checkpoint in the run folder: training begins with its first step";
+            description.notes.push(note.to_string());
+        }
         description.settings_toml = recipe.settings.to_toml()?;
+        progress.settings = Some(description.settings_toml.clone());
         description.resumed_at_step = (!is_new).then_some(progress.total_steps);
         let finished = if folder.result().is_file() && !is_new {
             let damaged = |e: serde_json::Error| TrainError::run(folder.result(), format!("is damaged: {e}"));
@@ -227,6 +331,9 @@ impl Job {
                 self.folder.discard();
                 return Err(error);
             }
+        } else {
+            // Folders that were removed by hand.
+            self.folder.restore()?;
         }
         let _lock = self.lock()?;
         let journal_text: String = self.progress.epochs.iter().map(|e| e.to_json() + "\n").collect();
@@ -238,7 +345,11 @@ impl Job {
             source,
         })?;
 
-        let mut watch = Watch { inner: observer, first_step_seconds: None, notes: self.split.notes.clone() };
+        let notes = self.progress.notes.clone();
+        self.description.notes.iter().for_each(|note| {
+            notes.add(note);
+        });
+        let mut watch = Watch { inner: observer, first_step_seconds: None, notes };
         let (epochs_before, seconds_before) = (self.progress.epochs.len(), self.progress.seconds);
         let mut first_step = true;
         let count = self.stages.len();
@@ -278,9 +389,16 @@ impl Job {
             };
             let end = fit.run(&mut self.progress, &mut watch)?;
             first_step = fit.first_step;
-            watch.notes.extend(loader.failures().map(|f| format!("{}: {}", f.name, f.reason)));
+            let mut news = false;
+            for failure in loader.failures() {
+                news |= watch.notes.add(&format!("{}: {}", failure.name, failure.reason));
+            }
             drop(loader);
             if end == End::Interrupted {
+                if news {
+                    let (path, progress) = (self.folder.checkpoint(), &self.progress);
+                    progress::save(&path, Durability::Process, progress, &workshop.learner, &best_weights)?;
+                }
                 let run = self.folder.root().to_path_buf();
                 return Ok(Outcome::Interrupted { run, step: self.progress.total_steps });
             }
@@ -290,9 +408,8 @@ impl Job {
             }
             let epochs = self.progress.epochs.len() - epochs_before;
             let seconds_per_epoch = (self.progress.seconds - seconds_before) / epochs.max(1) as f64;
-            let first_step_seconds = watch.first_step_seconds.unwrap_or(0.0);
-            let notes = std::mem::take(&mut watch.notes);
-            return self.finish(workshop, best_weights, notes, first_step_seconds, seconds_per_epoch);
+            let first_step_seconds = watch.first_step_seconds;
+            return self.finish(workshop, best_weights, first_step_seconds, seconds_per_epoch);
         }
     }
 
@@ -300,12 +417,13 @@ impl Job {
         self,
         workshop: Workshop,
         best_weights: BTreeMap<String, Owned>,
-        mut notes: Vec<String>,
-        first_step_seconds: f64,
+        first_step_seconds: Option<f64>,
         seconds_per_epoch: f64,
     ) -> Result<Outcome> {
         let mut report = finish::finish(&self, workshop, best_weights)?;
-        notes.append(&mut report.notes);
+        report.notes.drain(..).for_each(|note| {
+            self.progress.notes.add(&note);
+        });
         let report = Report {
             resumed_at_step: self.description.resumed_at_step,
             planned_memory_bytes: self.description.planned_memory_bytes,
@@ -314,7 +432,7 @@ impl Job {
             first_step_seconds,
             seconds_per_epoch,
             planned_seconds_per_epoch: self.description.seconds_per_epoch,
-            notes,
+            notes: self.progress.notes.all(),
             ..report
         };
         let text =
@@ -401,14 +519,16 @@ impl Job {
 struct Watch<'a> {
     inner: &'a mut dyn Observer,
     first_step_seconds: Option<f64>,
-    notes: Vec<String>,
+    notes: Notes,
 }
 
 impl Observer for Watch<'_> {
     fn event(&mut self, event: &Event<'_>) -> crate::event::Flow {
         match event {
             Event::FirstStep => self.first_step_seconds = Some(crate::process::process_seconds()),
-            Event::Note(note) => self.notes.push(note.to_string()),
+            Event::Note(note) => {
+                self.notes.add(note);
+            }
             _ => {}
         }
         self.inner.event(event)
@@ -420,7 +540,7 @@ pub(crate) fn choose(settings: Settings) -> Result<(Vec<String>, Recipe, ModelCo
     let data = open(&settings)?;
     let shares = SplitOptions { seed: settings.seed, validation: settings.validation_share, test: settings.test_share };
     let split = data.split(&shares)?;
-    let recipe = Recipe::resolve(settings, &data, &split)?;
+    let (recipe, _) = Recipe::resolve(settings, &data, &split)?;
     let prepared = data.prepare(&split.train)?;
     let model = recipe.model(&prepared, &split.train)?;
     Ok((data.describe(), recipe, model))

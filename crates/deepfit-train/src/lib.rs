@@ -15,6 +15,7 @@ mod forecast;
 mod inspect;
 mod job;
 mod learner;
+mod limits;
 mod measure;
 pub mod metrics;
 mod model_folder;

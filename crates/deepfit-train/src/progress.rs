@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
@@ -30,6 +31,48 @@ impl EpochRecord {
     /// One line of `metrics.jsonl`.
     pub fn to_json(&self) -> String {
         serde_json::to_string(self).expect("numbers and names can be written as JSON")
+    }
+}
+
+/// What is worth knowing about a run, each once, over all processes that worked on it.
+///
+/// Clones share one list: what an observer hears inside of the loop is in the checkpoint that the loop writes next.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(from = "Vec<String>", into = "Vec<String>")]
+pub struct Notes(Arc<Mutex<Vec<String>>>);
+
+impl From<Vec<String>> for Notes {
+    fn from(notes: Vec<String>) -> Self {
+        Notes(Arc::new(Mutex::new(notes)))
+    }
+}
+
+impl From<Notes> for Vec<String> {
+    fn from(notes: Notes) -> Self {
+        notes.all()
+    }
+}
+
+impl Notes {
+    /// Adds a note that is not there yet; tells whether it is new.
+    pub fn add(&self, note: &str) -> bool {
+        let mut notes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let new = !notes.iter().any(|known| known == note);
+        if new {
+            notes.push(note.to_string());
+        }
+        new
+    }
+
+    /// All of them, in the order in which they came.
+    pub fn all(&self) -> Vec<String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl PartialEq for Notes {
+    fn eq(&self, other: &Self) -> bool {
+        self.all() == other.all()
     }
 }
 
@@ -67,6 +110,12 @@ pub struct Progress {
     pub stage_ended: bool,
     /// Seconds of training, over all processes.
     pub seconds: f64,
+    /// What the report will tell beside the metrics.
+    #[serde(default)]
+    pub notes: Notes,
+    /// The settings that the run began with, resolved, as TOML: a run goes on with no others.
+    #[serde(default)]
+    pub settings: Option<String>,
 }
 
 impl Default for Progress {
@@ -87,6 +136,8 @@ impl Default for Progress {
             chosen_epochs: None,
             stage_ended: false,
             seconds: 0.0,
+            notes: Notes::default(),
+            settings: None,
         }
     }
 }
@@ -106,10 +157,16 @@ impl Progress {
             epochs: std::mem::take(&mut self.epochs),
             chosen_epochs: self.chosen_epochs,
             seconds: self.seconds,
+            notes: self.notes.clone(),
+            settings: self.settings.take(),
             ..Progress::default()
         };
     }
 }
+
+/// What to do where a checkpoint cannot be used.
+const FROM_THE_START: &str =
+    "put back a whole copy, or remove the folder `checkpoint` to train again from the first step";
 
 const KEY: &str = "deepfit_checkpoint";
 const BEST: &str = "best.";
@@ -142,7 +199,10 @@ pub struct Saved {
 
 /// Reads a checkpoint, and from the journal the epochs that had ended by then.
 pub fn load(path: &Path, journal: &Path) -> Result<Saved> {
-    let (tensors, text) = tensors::read(path, KEY)?;
+    let (tensors, text) = tensors::read(path, KEY).map_err(|error| match error {
+        TrainError::Run { path, problem } => TrainError::Run { path, problem: format!("{problem}; {FROM_THE_START}") },
+        other => other,
+    })?;
     let value: serde_json::Value =
         serde_json::from_str(&text).map_err(|e| TrainError::run(path, format!("is damaged: {e}")))?;
     check_version(path, value["version"].as_u64())?;
@@ -164,14 +224,24 @@ fn read_journal(path: &Path, count: usize) -> Result<Vec<EpochRecord>> {
     if count == 0 {
         return Ok(Vec::new());
     }
+    if !path.exists() {
+        let problem = format!(
+            "is missing: it lists the {count} epochs before the checkpoint, which the choice of the best one needs; put \
+             it back, or remove the folder `checkpoint` beside it to train again from the first step"
+        );
+        return Err(TrainError::run(path, problem));
+    }
     let text = read_text(path)?;
     let mut records = Vec::with_capacity(count);
     for (number, line) in text.lines().take(count).enumerate() {
         let record = serde_json::from_str(line);
-        records.push(record.map_err(|e| TrainError::run(path, format!("is damaged in line {}: {e}", number + 1)))?);
+        let damaged = |e| TrainError::run(path, format!("is damaged in line {}: {e}; {FROM_THE_START}", number + 1));
+        records.push(record.map_err(damaged)?);
     }
     if records.len() < count {
-        let problem = format!("is damaged: it has {} lines, but the checkpoint knows {count} epochs", records.len());
+        let found = records.len();
+        let problem =
+            format!("is damaged: it has {found} lines, but the checkpoint knows {count} epochs; {FROM_THE_START}");
         return Err(TrainError::run(path, problem));
     }
     Ok(records)

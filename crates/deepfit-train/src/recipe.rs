@@ -10,7 +10,7 @@ use deepfit_zoo::{
 };
 
 use crate::error::{Result, TrainError};
-use crate::settings::Settings;
+use crate::settings::{Settings, TEST_SHARE, VALIDATION_SHARE};
 
 /// Tables with at most this many rows choose their number of epochs by cross-validation.
 const SMALL_TABLE: usize = 3_000;
@@ -34,11 +34,11 @@ pub struct Recipe {
 }
 
 impl Recipe {
-    /// Resolves settings for data and its split.
+    /// Resolves settings for data and its split. Also gives notes: which settings change nothing in this run, and why.
     ///
     /// # Errors
     /// If a setting does not suit the data.
-    pub fn resolve(mut settings: Settings, data: &Dataset, split: &Split) -> Result<Recipe> {
+    pub fn resolve(mut settings: Settings, data: &Dataset, split: &Split) -> Result<(Recipe, Vec<String>)> {
         settings.validate()?;
         let images = data.is_images();
         let classification = data.task().is_classification();
@@ -46,7 +46,7 @@ impl Recipe {
         let rows = train + split.validation.len();
 
         settings.model = choose_model(&settings.model, data)?;
-        check_suits(&settings, images, classification)?;
+        let mut notes = without_effect(&mut settings, data);
         let small_table = !images && rows <= SMALL_TABLE;
         // A part that the user gave for validation is not trained on.
         let own_validation = settings.validation.is_some();
@@ -70,8 +70,18 @@ impl Recipe {
         }
         settings.refit = Some(refit);
         let sixteenth = (train / 16).next_power_of_two();
+        if let Some(batch) = settings.batch.filter(|&batch| batch > train) {
+            notes.push(format!(
+                "`batch` is {batch}, but there are {train} training rows: each epoch is one batch of all"
+            ));
+        }
         let batch = settings.batch.unwrap_or(sixteenth.clamp(16, if images { 64 } else { 256 })).min(train);
         settings.batch = Some(batch);
+        let batches = rows.div_ceil(batch.max(1)) as u64;
+        if settings.accumulate > 1 && settings.accumulate > batches {
+            let problem = format!("is {}, but an epoch has {batches} batches; use at most that", settings.accumulate);
+            return Err(TrainError::setting("accumulate", problem));
+        }
         // With few images an epoch has few updates, too few for the statistics of batch normalisation to settle.
         let enough = |epochs: usize| (FEWEST_UPDATES / (train / batch).max(1)).clamp(epochs, MOST_EPOCHS) as u32;
         settings.epochs = Some(settings.epochs.unwrap_or(match (images, rows) {
@@ -80,6 +90,11 @@ impl Recipe {
             (false, 0..=SMALL_TABLE) => 60,
             (false, _) => 30,
         }));
+        let epochs = settings.epochs.unwrap_or(1);
+        if settings.warmup > f64::from(epochs) {
+            let problem = format!("is {} epochs, but the run has {epochs}; use fewer than that", settings.warmup);
+            return Err(TrainError::setting("warmup", problem));
+        }
         let rate = match (&settings.optimizer[..], images) {
             ("sgd", true) => 0.05,
             ("sgd", false) => 0.02,
@@ -93,6 +108,12 @@ impl Recipe {
             (_, true) => 0.05,
             (_, false) => 0.1,
         }));
+        if settings.optimizer == "sgd" {
+            settings.momentum = Some(settings.momentum.unwrap_or(0.9));
+        }
+        if !images {
+            settings.scaling = Some(settings.scaling.unwrap_or_default());
+        }
         settings.schedule =
             Some(settings.schedule.unwrap_or_else(|| if images { "one_cycle" } else { "cosine" }.to_string()));
         settings.average = Some(settings.average.unwrap_or(if rows <= SMALL_DATA { 0.99 } else { 0.999 }));
@@ -114,6 +135,7 @@ impl Recipe {
         }
         if images {
             let augment = settings.augment_over(&data.default_augment())?;
+            let augment = augment_in_effect(&mut notes, &settings, augment, data);
             let table = toml::Table::try_from(&augment);
             settings.augment = Some(table.map_err(|e| TrainError::setting("augment", e.to_string()))?);
         }
@@ -123,7 +145,7 @@ impl Recipe {
                 class_counts[class as usize] += 1;
             }
         }
-        Ok(Recipe { settings, task: data.task().clone(), class_counts })
+        Ok((Recipe { settings, task: data.task().clone(), class_counts }, notes))
     }
 
     /// Rows in a batch.
@@ -189,7 +211,7 @@ impl Recipe {
         let weight_decay = s.weight_decay.unwrap_or(0.0);
         let adam = Adam { weight_decay, ..Adam::default() };
         let optimizer = match &s.optimizer[..] {
-            "sgd" => Optimizer::Sgd(Sgd { momentum: s.momentum, nesterov: s.nesterov, weight_decay }),
+            "sgd" => Optimizer::Sgd(Sgd { momentum: s.momentum.unwrap_or(0.9), nesterov: s.nesterov, weight_decay }),
             "adam" => Optimizer::Adam(adam),
             _ => Optimizer::AdamW(adam),
         };
@@ -241,26 +263,107 @@ fn choose_model(model: &str, data: &Dataset) -> Result<String> {
     }
 }
 
-/// Settings that would have no effect on this data are mistakes.
-fn check_suits(settings: &Settings, images: bool, classification: bool) -> Result<()> {
-    let refuse = |key: &str, given: bool, why: &str| if given { Err(TrainError::setting(key, why)) } else { Ok(()) };
-    refuse("hidden", settings.hidden.is_some() && settings.model != "mlp", "is for model=mlp")?;
-    refuse("augment", settings.augment.is_some() && !images, "is for images; tables are not augmented")?;
-    refuse(
-        "label_smoothing",
-        settings.label_smoothing.is_some() && !classification,
-        "is for classification, and this is a regression",
-    )?;
-    refuse(
-        "class_weights",
-        settings.class_weights && !classification,
-        "is for classification, and this is a regression",
-    )?;
-    refuse(
-        "loss",
-        settings.loss.is_some() && classification,
-        "is for regression; a classification is trained by cross-entropy",
-    )
+/// Takes away the settings that change nothing in this run, and says of each why. They are no errors, since a file of
+/// settings is used for more than one run.
+fn without_effect(settings: &mut Settings, data: &Dataset) -> Vec<String> {
+    let images = data.is_images();
+    let classification = matches!(data.task(), Task::Classification { .. });
+    let mut notes = Vec::new();
+    let mut drop = |key: &str, given: bool, why: String| {
+        if given {
+            notes.push(format!("`{key}` has no effect: {why}"));
+        }
+        given
+    };
+    let model = settings.model.clone();
+    if drop("hidden", settings.hidden.is_some() && model != "mlp", format!("it is for mlp, and the model is {model}")) {
+        settings.hidden = None;
+    }
+    let resnet = model.starts_with("resnet");
+    let dropped = settings.dropout.is_some_and(|share| share > 0.0);
+    if drop("dropout", dropped && resnet, format!("it is for mlp and cnn, and the model is {model}")) {
+        settings.dropout = None;
+    }
+    let of_images = |key: &str| format!("{key} for images, and the data is a table");
+    if drop("augment", settings.augment.is_some() && !images, of_images("it is")) {
+        settings.augment = None;
+    }
+    if drop("image_size", settings.image_size.is_some() && !images, of_images("it is")) {
+        settings.image_size = None;
+    }
+    if drop("channels", settings.channels.is_some() && !images, of_images("they are")) {
+        settings.channels = None;
+    }
+    let of_tables = "it is for columns of numbers, and the data is images".to_string();
+    if drop("scaling", settings.scaling.is_some() && images, of_tables) {
+        settings.scaling = None;
+    }
+    let regression = || "it is for classification, and this is a regression".to_string();
+    if drop("label_smoothing", settings.label_smoothing.is_some() && !classification, regression()) {
+        settings.label_smoothing = None;
+    }
+    if drop("class_weights", settings.class_weights && !classification, regression()) {
+        settings.class_weights = false;
+    }
+    let entropy = "it is for regression; a classification is trained by cross-entropy".to_string();
+    if drop("loss", settings.loss.is_some() && classification, entropy) {
+        settings.loss = None;
+    }
+    let optimizer = settings.optimizer.clone();
+    let of_sgd = || format!("it is for sgd, and the optimizer is {optimizer}");
+    if drop("momentum", settings.momentum.is_some() && optimizer != "sgd", of_sgd()) {
+        settings.momentum = None;
+    }
+    if drop("nesterov", settings.nesterov && optimizer != "sgd", of_sgd()) {
+        settings.nesterov = false;
+    }
+    let still = settings.nesterov && settings.momentum == Some(0.0);
+    if drop("nesterov", still, "sgd looks ahead along its momentum, which is 0".to_string()) {
+        settings.nesterov = false;
+    }
+    let own = settings.validation.is_some() && settings.validation_share != VALIDATION_SHARE;
+    if drop("validation_share", own, "the validation data is given by `validation`".to_string()) {
+        settings.validation_share = VALIDATION_SHARE;
+    }
+    let own = settings.test.is_some() && settings.test_share != TEST_SHARE;
+    if drop("test_share", own, "the test data is given by `test`".to_string()) {
+        settings.test_share = TEST_SHARE;
+    }
+    notes
+}
+
+/// Switches off the changes of images that others rule out; those that were asked for are noted.
+fn augment_in_effect(notes: &mut Vec<String>, settings: &Settings, augment: Augment, data: &Dataset) -> Augment {
+    let none = Augment::none();
+    let asked = |key: &str| settings.augment.as_ref().is_some_and(|given| given.contains_key(key));
+    let mut drop = |key: &str, idle: bool, why: &str| {
+        if idle && asked(key) {
+            notes.push(format!("`augment.{key}` has no effect: {why}"));
+        }
+        idle
+    };
+    let mut used = augment.clone();
+    let cropped = "`augment.crop` is on, which moves and resizes by itself; augment.crop=0 switches that off";
+    if drop("shift", augment.crop > 0.0 && augment.shift > 0.0, cropped) {
+        used.shift = none.shift;
+    }
+    if drop("scale", augment.crop > 0.0 && augment.scale > 0.0, cropped) {
+        used.scale = none.scale;
+    }
+    let grey = data.image_shape().is_some_and(|[.., channels]| channels == 1);
+    if drop("saturation", grey && augment.saturation > 0.0, "the images are grey") {
+        used.saturation = none.saturation;
+    }
+    let moved = used.shift > 0.0 || used.scale > 0.0 || used.rotate > 0.0;
+    if drop("border", augment.border != none.border && !moved, "nothing moves, turns or resizes the images") {
+        used.border = none.border;
+    }
+    let mixed = augment.mixup > 0.0 || augment.cutmix > 0.0;
+    let part = augment.mix_probability != none.mix_probability;
+    if drop("mix_probability", part && !mixed, "neither `augment.mixup` nor `augment.cutmix` is on") {
+        used.mix_probability = none.mix_probability;
+    }
+    used
 }
 
 /// Size of the images and the mean and deviation of each channel over some of the training rows.

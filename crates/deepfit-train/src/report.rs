@@ -50,8 +50,8 @@ pub struct Report {
     pub best_epoch: u32,
     /// Seconds from the start of the process to its end.
     pub seconds: f64,
-    /// Seconds from the start of the process to the end of its first step.
-    pub first_step_seconds: f64,
+    /// Seconds from the start of the process to the end of its first step; `None` if it made no step.
+    pub first_step_seconds: Option<f64>,
     /// Seconds that an epoch took, on average.
     pub seconds_per_epoch: f64,
     /// Seconds that an epoch was expected to take.

@@ -31,7 +31,8 @@ impl RunFolder {
             return Err(TrainError::run(root, "does not exist; give the folder that `deepfit train` printed"));
         }
         if !folder.settings().is_file() {
-            return Err(TrainError::run(root, "is not a run folder: it has no settings.toml"));
+            let problem = "is not a run folder: it has no settings.toml; give the folder that `deepfit train` printed";
+            return Err(TrainError::run(root, problem));
         }
         Ok(folder)
     }
@@ -96,6 +97,17 @@ impl RunFolder {
             let _ = fs::remove_dir(&self.root);
             TrainError::Io { action: "create", path: self.root.clone(), source }
         })
+    }
+
+    /// Creates the folders in it that are missing.
+    ///
+    /// # Errors
+    /// If they may not be created.
+    pub fn restore(&self) -> Result<()> {
+        for path in [self.root.join("checkpoint"), self.model()] {
+            fs::create_dir_all(&path).map_err(|source| TrainError::Io { action: "create", path, source })?;
+        }
+        Ok(())
     }
 
     /// Removes the folder, if only what this program writes is in it.

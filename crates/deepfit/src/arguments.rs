@@ -69,6 +69,11 @@ fn hint(error: &mut clap::Error) {
         ErrorKind::InvalidSubcommand if error.get(ContextKind::SuggestedSubcommand).is_none() => {
             text(ContextKind::InvalidSubcommand).map(|name| hint_for_command(&name))
         }
+        ErrorKind::ArgumentConflict if text(ContextKind::InvalidArg).is_some_and(|arg| arg.starts_with("--resume")) => {
+            let told = "a run goes on with the data and settings that it began with; to change them, start a new run \
+                        with --config RUN/settings.toml";
+            Some(told.to_string())
+        }
         _ => None,
     };
     if let Some(suggestion) = suggestion {

@@ -1,14 +1,14 @@
 //! Kernels of the operations that move elements.
 
 use deepfit_graph::DType;
-use deepfit_graph::ops::{AxisLength, BroadcastTo, Concat, Pad, Permute, Reshape, Slice};
+use deepfit_graph::ops::{AxisLength, BroadcastTo, Concat, Pad, Permute, Reshape, Slice, StopGradient};
 
 use super::is_kernel;
 use crate::executor::{Call, Fault, Kernel};
 use crate::kernels::copy;
 use crate::pool::SharedMut;
 
-is_kernel!(Reshape, Permute, BroadcastTo, Concat, Pad, Slice, AxisLength);
+is_kernel!(Reshape, StopGradient, Permute, BroadcastTo, Concat, Pad, Slice, AxisLength);
 
 /// Bytes that one task moves: enough to be worth handing out.
 const BYTES_PER_TASK: usize = 1 << 16;
@@ -28,6 +28,13 @@ fn around(shape: &[usize], axis: usize) -> (usize, usize, usize) {
 }
 
 impl Kernel for Reshape {
+    // A view: the executor never runs it.
+    fn run(&self, _: &Call<'_>) -> Result<(), Fault> {
+        Ok(())
+    }
+}
+
+impl Kernel for StopGradient {
     // A view: the executor never runs it.
     fn run(&self, _: &Call<'_>) -> Result<(), Fault> {
         Ok(())

@@ -80,7 +80,7 @@ impl Engine {
             pool: ThreadPool::new(threads),
             isa,
             caches: Caches::detect(),
-            arena: AlignedBuffer::new(0),
+            arena: AlignedBuffer::empty(),
             parameters: Vec::new(),
             by_name: HashMap::new(),
             programs: Vec::new(),
@@ -104,7 +104,7 @@ impl Engine {
     /// Creates a parameter, or replaces its values.
     ///
     /// # Errors
-    /// If it exists with another shape, or the number of values does not fit the shape.
+    /// If it exists with another shape, the number of values does not fit the shape, or there is no memory for it.
     pub fn set_parameter(&mut self, name: &str, shape: &[usize], values: &[f32]) -> Result<(), Error> {
         if values.len() != shape.iter().product::<usize>() {
             let problem = format!("{} values do not fill its shape {shape:?}", values.len());
@@ -124,7 +124,7 @@ impl Engine {
             }
             return Ok(index);
         }
-        let data = AlignedBuffer::new(shape.iter().product::<usize>() * 4);
+        let data = AlignedBuffer::new(shape.iter().product::<usize>() * 4)?;
         self.parameters.push(Parameter { name: name.to_string(), shape: shape.to_vec(), data });
         self.by_name.insert(name.to_string(), self.parameters.len() - 1);
         Ok(self.parameters.len() - 1)
@@ -169,7 +169,7 @@ impl Engine {
     /// Optimises and plans a graph for extents up to `maximum`. Parameters that do not exist yet begin as zeros.
     ///
     /// # Errors
-    /// If a parameter exists with another shape.
+    /// If a parameter exists with another shape, or there is no memory for the arena or a new parameter.
     pub fn compile(&mut self, graph: &Graph, maximum: Extents) -> Result<ProgramId, Error> {
         self.compile_as_it_is(passes::optimise(graph), maximum)
     }
@@ -177,7 +177,7 @@ impl Engine {
     /// Plans a graph without optimising it.
     ///
     /// # Errors
-    /// If a parameter exists with another shape.
+    /// If a parameter exists with another shape, or there is no memory for the arena or a new parameter.
     pub fn compile_as_it_is(&mut self, graph: Graph, maximum: Extents) -> Result<ProgramId, Error> {
         let cx = Compute { pool: &self.pool, isa: self.isa, caches: self.caches };
         let mut program = Program::new(graph, maximum, &cx);
@@ -186,8 +186,8 @@ impl Engine {
         }
         if program.plan.arena_bytes > self.arena.bytes() {
             // The old arena goes before the new one comes: both together would be more than was planned.
-            self.arena = AlignedBuffer::new(0);
-            self.arena = AlignedBuffer::new(program.plan.arena_bytes);
+            self.arena = AlignedBuffer::empty();
+            self.arena = AlignedBuffer::new(program.plan.arena_bytes)?;
             self.last_run = None;
         }
         self.programs.push(program);

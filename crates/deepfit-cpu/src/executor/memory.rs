@@ -1,8 +1,10 @@
 //! Memory for the arena and for parameters: zeroed and aligned to cache lines.
 
-use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
+use std::alloc::{Layout, alloc_zeroed, dealloc};
 
 use deepfit_graph::plan::ALIGNMENT;
+
+use crate::Error;
 
 /// A piece of memory that starts on a cache line.
 #[derive(Debug)]
@@ -17,20 +19,31 @@ unsafe impl Send for AlignedBuffer {}
 unsafe impl Sync for AlignedBuffer {}
 
 impl AlignedBuffer {
+    /// A buffer of nothing.
+    pub(super) fn empty() -> Self {
+        AlignedBuffer { start: std::ptr::without_provenance_mut(ALIGNMENT), bytes: 0 }
+    }
+
     /// Zeroed memory. The system maps pages only when they are touched.
-    pub(super) fn new(bytes: usize) -> Self {
-        let layout = Self::layout(bytes);
+    ///
+    /// # Errors
+    /// If the system does not give it.
+    pub(super) fn new(bytes: usize) -> Result<Self, Error> {
+        if bytes == 0 {
+            return Ok(AlignedBuffer::empty());
+        }
+        let layout = Self::layout(bytes).ok_or(Error::Memory { bytes })?;
         // SAFETY: the layout's size is not zero.
         let start = unsafe { alloc_zeroed(layout) };
         if start.is_null() {
-            handle_alloc_error(layout);
+            return Err(Error::Memory { bytes });
         }
-        AlignedBuffer { start, bytes }
+        Ok(AlignedBuffer { start, bytes })
     }
 
-    fn layout(bytes: usize) -> Layout {
-        let size = bytes.next_multiple_of(ALIGNMENT).max(ALIGNMENT);
-        Layout::from_size_align(size, ALIGNMENT).expect("sizes of buffers fit the address space")
+    /// `None` if the size does not fit the address space.
+    fn layout(bytes: usize) -> Option<Layout> {
+        Layout::from_size_align(bytes.checked_next_multiple_of(ALIGNMENT)?, ALIGNMENT).ok()
     }
 
     pub(super) fn bytes(&self) -> usize {
@@ -56,7 +69,24 @@ impl AlignedBuffer {
 
 impl Drop for AlignedBuffer {
     fn drop(&mut self) {
-        // SAFETY: the memory was allocated with this layout and is not used after this.
-        unsafe { dealloc(self.start, Self::layout(self.bytes)) }
+        if let (Some(layout), true) = (Self::layout(self.bytes), self.bytes > 0) {
+            // SAFETY: the memory was allocated with this layout and is not used after this.
+            unsafe { dealloc(self.start, layout) }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_that_the_system_does_not_give_is_an_error() {
+        for bytes in [1 << 60, isize::MAX as usize, usize::MAX] {
+            assert_eq!(AlignedBuffer::new(bytes).unwrap_err(), Error::Memory { bytes });
+        }
+        let mut buffer = AlignedBuffer::new(10).unwrap();
+        assert_eq!((buffer.bytes(), buffer.f32_mut()), (10, &mut [0.0, 0.0][..]));
+        assert!(AlignedBuffer::new(0).unwrap().f32().is_empty());
     }
 }

@@ -213,9 +213,10 @@ impl Profile {
     /// Whether a target of this column is a class rather than a quantity.
     ///
     /// Words are. Integers are if two differ at all, or if they look like the codes of classes: few (up to
-    /// [`MOST_CLASSES`]), small, with few gaps, and five rows each on average. Counts have the first three in common
-    /// with codes, but their values thin out: from five values on, each must have its share of the rows (one in 200,
-    /// and three), which the greatest of a count have not. Down to four values that would take rare classes for counts.
+    /// [`MOST_CLASSES`]), small, with few gaps, and five rows each on average. Counts may have all that in common with
+    /// codes, but they have one peak and thin out beside it. So five values and more are a count if the rarest has less
+    /// than one row in 50, or less than five rows, and frequencies fall on both sides of the peak; rare classes have
+    /// no reason to stand in that order. Down to four values the order says little, and they are classes.
     pub(crate) fn is_class(&self) -> bool {
         if self.quantity(self.count).is_none() {
             return true;
@@ -227,9 +228,23 @@ impl Profile {
         let (least, greatest) =
             self.codes.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), &(code, _)| (a.min(code), b.max(code)));
         let compact = greatest - least < 2.0 * distinct as f64 && least.abs().max(greatest.abs()) <= 100.0;
-        let rarest = self.codes.iter().map(|&(_, rows)| rows).min().unwrap_or(0);
-        let filled = self.count >= 5 * distinct as u64 && (distinct <= 4 || rarest >= self.count.div_ceil(200).max(3));
+        let thin = self.codes.iter().any(|&(_, rows)| rows < self.count.div_ceil(50).max(5));
+        let counted = distinct > 4 && thin && self.has_one_peak();
+        let filled = self.count >= 5 * distinct as u64 && !counted;
         distinct == 2 || (distinct <= MOST_CLASSES && compact && filled)
+    }
+}
+
+impl Profile {
+    /// Whether the integers' frequencies fall on both sides of the greatest, but for chance (two deviations of a count).
+    fn has_one_peak(&self) -> bool {
+        let mut codes = self.codes.clone();
+        codes.sort_by(|a, b| a.0.total_cmp(&b.0));
+        let rows: Vec<f64> = codes.iter().map(|&(_, rows)| rows as f64).collect();
+        let Some(peak) = (0..rows.len()).max_by(|&a, &b| rows[a].total_cmp(&rows[b])) else { return false };
+        let falls = |near: f64, far: f64| far <= near + 2.0 * near.max(1.0).sqrt();
+        rows[..=peak].windows(2).all(|pair| falls(pair[1], pair[0]))
+            && rows[peak..].windows(2).all(|pair| falls(pair[0], pair[1]))
     }
 }
 

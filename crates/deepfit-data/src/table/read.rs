@@ -106,7 +106,7 @@ fn read_number(text: &str, kind: ColumnKind, delimiter: u8) -> Option<f64> {
     }
 }
 
-/// Networks compute with 32-bit numbers; what they cannot hold is named where it stands.
+/// Targets are compared with predictions as 32-bit numbers. (Features may be larger: they are scaled before.)
 fn is_too_large(value: f64) -> bool {
     value.abs() > f64::from(f32::MAX)
 }
@@ -291,12 +291,8 @@ impl Builder {
                 }
                 Values::Numbers(values) => {
                     let value = if missing { None } else { read_number(text, column.kind, delimiter) };
-                    if value.is_some_and(is_too_large) {
-                        let problem = if value.is_some_and(f64::is_infinite) {
-                            "is infinite; replace it by a number or leave it empty"
-                        } else {
-                            "is beyond 3.4e38, the largest 32-bit number; repair it, or leave it empty"
-                        };
+                    if value.is_some_and(f64::is_infinite) {
+                        let problem = "is infinite; replace it by a number or leave it empty";
                         return Err(Rows::<std::io::Empty>::value_error(
                             name,
                             fields.place,

@@ -212,7 +212,7 @@ fn a_column_that_counts_the_rows_is_used_if_the_target_follows_it_or_nothing_els
     let lines = table(text("week,b,y", &shuffled)).unwrap().describe();
     assert!(lines.iter().any(|line| line.contains("'week' (numbers the rows, and the target does not")), "{lines:?}");
     // Classes that become more frequent are a trend; rows sorted by class are an artefact.
-    let more = |i: usize| ["no", "yes"][usize::from(i > 30) ^ usize::from(i % 9 == 0)].to_string();
+    let more = |i: usize| ["no", "yes"][usize::from(i > 30) ^ usize::from(i.is_multiple_of(9))].to_string();
     assert_eq!(used(text("week,b,y", &more)), ["b", "week"]);
     assert_eq!(used(text("week,b,y", &|i| ["no", "yes"][i % 2].into())), ["b"]);
     assert_eq!(used(text("week,b,y", &|i| ["no", "yes"][i / 30].into())), ["b"]);

@@ -87,6 +87,11 @@ impl Program {
 
     /// The result for one element's inputs, in f64.
     pub fn eval(&self, inputs: &[f64]) -> f64 {
+        self.eval_each(inputs).last().copied().unwrap_or_else(|| inputs[0])
+    }
+
+    /// The result of each instruction for one element's inputs, in f64.
+    pub fn eval_each(&self, inputs: &[f64]) -> Vec<f64> {
         let mut results: Vec<f64> = Vec::with_capacity(self.instructions.len());
         for instruction in &self.instructions {
             let value = |operand| match operand {
@@ -100,7 +105,7 @@ impl Program {
             };
             results.push(result);
         }
-        results.last().copied().unwrap_or_else(|| inputs[0])
+        results
     }
 
     /// The program as single operations on tensors, one for each input.

@@ -16,8 +16,10 @@ mod norm;
 mod pool;
 mod recurrent;
 mod reduce;
+mod rule;
 mod shape;
 mod softmax;
+mod stop_gradient;
 mod update;
 
 pub use conv::{Conv2d, Conv2dAttributes, Conv2dInputGrad, Conv2dWeightGrad};
@@ -34,8 +36,10 @@ pub use norm::{BatchNorm, BatchNormGrad, LayerNorm, LayerNormGrad};
 pub use pool::{AvgPool2d, AvgPool2dGrad, MaxPool2d, MaxPool2dGrad, Window};
 pub use recurrent::{Recurrent, RecurrentAttributes, RecurrentGrad, RecurrentKind, RecurrentOutputs, RecurrentState};
 pub use reduce::{Reduce, ReduceKind};
+pub use rule::{Rule, Update};
 pub use shape::{AxisLength, BroadcastTo, Concat, Pad, Permute, Reshape, Slice};
 pub use softmax::{Softmax, SoftmaxGrad};
+pub use stop_gradient::StopGradient;
 pub use update::{Adam, Assign, Guard, Sgd};
 
 use crate::shape::{DType, TensorType};

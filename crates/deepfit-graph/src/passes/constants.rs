@@ -11,7 +11,8 @@ use crate::shape::{DType, Extents, Shape, TensorType};
 /// Larger results stay computed: a constant takes memory for as long as the graph lives.
 const LARGEST_FOLDED: usize = 65_536;
 
-/// Folds constant expressions; scalars become part of the operation; `x * 1`, `x + 0` and equal reshapes become `x`;
+/// Folds constant expressions; scalars become part of the operation; `x * 1`, `x + 0`, equal reshapes and ends of
+/// gradients become `x`;
 /// operations that broadcast read what was broadcast for them.
 pub(super) fn run(graph: &Graph) -> Graph {
     graph.rewritten(|new, _, mut node| {
@@ -115,7 +116,7 @@ fn identity(graph: &Graph, node: &Node) -> Option<Value> {
     let same = match &node.op {
         Op::Unary(Unary { kind: UnaryKind::MulScalar(c) }) => *c == 1.0,
         Op::Unary(Unary { kind: UnaryKind::AddScalar(c) }) => *c == 0.0,
-        Op::Reshape(_) | Op::BroadcastTo(_) => graph.type_of(input) == &node.outputs[0],
+        Op::Reshape(_) | Op::BroadcastTo(_) | Op::StopGradient(_) => graph.type_of(input) == &node.outputs[0],
         _ => false,
     };
     same.then_some(input)

@@ -1,5 +1,5 @@
 use deepfit_graph::ops::{RecurrentKind, RecurrentState};
-use deepfit_graph::{Mode, Tensor};
+use deepfit_graph::{LayerResult, Mode, Tensor};
 
 use crate::error::{Result, require};
 use crate::init::Init;
@@ -55,6 +55,12 @@ pub struct Recurrence {
     /// the output with `4 * hidden` values: `i, f, g, o` of an LSTM; `r, z, n` and the recurrent part of `n` before it is
     /// reset of a GRU. An RNN has none: its output is its gate.
     pub gates: Vec<(String, Tensor)>,
+}
+
+impl LayerResult for Recurrence {
+    fn output(&self) -> Option<&Tensor> {
+        Some(&self.output)
+    }
 }
 
 /// Parameters of one direction of one layer, or of a cell.

@@ -18,7 +18,7 @@ fn check(name: &str, schedule: Schedule) {
 fn schedules_equal_pytorchs() {
     check("constant", Schedule::constant());
     let cosine = Schedule::Cosine { warmup_steps: 0, final_fraction: 0.01 };
-    check("cosine", cosine);
+    check("cosine", cosine.clone());
     check("warmup_cosine", cosine.with_warmup(5));
     check("one_cycle_cos", Schedule::one_cycle());
     let Schedule::OneCycle { warmup_steps, pct_start, div_factor, final_div_factor, .. } = Schedule::one_cycle() else {
@@ -32,7 +32,7 @@ fn schedules_equal_pytorchs() {
 fn every_rate_is_a_fraction_however_short_the_run() {
     for schedule in [Schedule::constant(), Schedule::cosine(), Schedule::one_cycle()] {
         for warmup in [0, 1, 3, 10] {
-            let schedule = schedule.with_warmup(warmup);
+            let schedule = schedule.clone().with_warmup(warmup);
             for total in 0..12 {
                 for step in 0..15 {
                     let rate = schedule.rate(step, total);

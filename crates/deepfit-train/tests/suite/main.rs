@@ -7,6 +7,7 @@ mod guarding;
 mod inspecting;
 mod metrics;
 mod non_finite;
+mod noting;
 mod predicting;
 mod resuming;
 mod runs;

@@ -159,7 +159,7 @@ fn a_run_is_described_before_it_begins_and_nothing_is_written() {
     assert_eq!(report.parameters, parameters);
     assert_eq!(listener.stages.len(), 6);
     assert_eq!(listener.epochs.len(), 5 * 4 + report.epochs as usize);
-    assert!(report.seconds > report.first_step_seconds && report.seconds_per_epoch > 0.0);
+    assert!(report.first_step_seconds.is_some_and(|first| report.seconds > first) && report.seconds_per_epoch > 0.0);
     assert!(report.next.iter().all(|line| line.contains("deepfit")));
     // Of the same settings, but for the path of the data, which is made absolute.
     let saved = std::fs::read_to_string(run.join("settings.toml")).unwrap();
@@ -182,13 +182,11 @@ fn settings_that_do_not_suit_the_data_are_refused() {
         assert!(!folder.path("run").exists());
         told
     };
-    let (classes, values) = (example("breast-cancer.csv"), example("diabetes.csv"));
-    assert!(run(&values, "label_smoothing", "0.1").contains("classification"));
-    assert!(run(&values, "class_weights", "true").contains("classification"));
-    assert!(run(&classes, "loss", "huber").contains("regression"));
-    assert!(run(&classes, "augment.flip", "true").contains("images"));
-    assert!(run(&classes, "model", "cnn").contains("images"));
-    assert!(run(&example("digits.zip"), "hidden", "[8]").contains("mlp"));
+    assert!(run(&example("breast-cancer.csv"), "model", "cnn").contains("images"));
+    assert!(run(&example("digits.zip"), "model", "mlp").contains("tables"));
+    let values = example("diabetes.csv");
+    assert!(run(&values, "warmup", "61").contains("the run has 60"));
+    assert!(run(&values, "accumulate", "100").contains("batches"));
     let few = folder.write("few.csv", rows_of("diabetes.csv", 0..30));
     assert!(run(&few, "folds", "20").contains("folds"));
 }

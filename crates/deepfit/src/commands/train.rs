@@ -1,5 +1,7 @@
 //! `deepfit train`: training and resuming.
 
+use std::ffi::OsString;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
@@ -25,10 +27,10 @@ use crate::program;
 pub struct Arguments {
     /// Folder of images with a sub-folder a class (optionally below train, val and test), a .zip of one, or a CSV or TSV table
     #[arg(value_name = "DATA", value_hint = ValueHint::AnyPath)]
-    data: Option<String>,
+    data: Option<OsString>,
     /// Any other setting; `deepfit train --help` lists them
     #[arg(value_name = "KEY=VALUE")]
-    settings: Vec<String>,
+    settings: Vec<OsString>,
 
     /// Column of a table to predict [default: one named target, label, class or y, else the last]
     #[arg(long, value_name = "COLUMN", help_heading = "Data")]
@@ -178,8 +180,15 @@ impl Arguments {
     fn settings(&self) -> Result<Settings> {
         let mut settings = Settings::default();
         if let Some(file) = &self.config {
-            let text = std::fs::read_to_string(file)
-                .map_err(|e| Usage(format!("cannot read the settings file '{}': {e}", file.display())))?;
+            let text = std::fs::read_to_string(file).map_err(|error| {
+                let told = match error.kind() {
+                    ErrorKind::NotFound => "it does not exist".to_string(),
+                    ErrorKind::IsADirectory => "it is a folder; give the file, such as RUN/settings.toml".to_string(),
+                    ErrorKind::InvalidData => "it is not UTF-8 text".to_string(),
+                    _ => error.to_string(),
+                };
+                Usage(format!("cannot read the settings file '{}': {told}", file.display()))
+            })?;
             settings.merge_toml(&text, file)?;
         }
         let (data, pairs) = self.positional()?;
@@ -225,22 +234,40 @@ impl Arguments {
     /// Takes data and `key=value` apart, in whatever order they come.
     fn positional(&self) -> Result<(Option<PathBuf>, Vec<Pair<'_>>)> {
         let mut data: Option<PathBuf> = None;
-        let mut pairs = Vec::new();
+        let mut pairs: Vec<Pair<'_>> = Vec::new();
         for word in self.data.iter().chain(&self.settings) {
-            match word.split_once('=') {
-                // A path may hold an equals sign too.
+            // A path may hold an equals sign too.
+            let pair = word.to_str().and_then(|text| text.split_once('='));
+            match pair {
                 Some((key, value)) if data.is_some() || !Path::new(word).exists() => {
-                    pairs.push((key.trim(), value.trim()))
+                    let key = key.trim();
+                    if pairs.iter().any(|(known, _)| *known == key) {
+                        return Err(Usage(format!("`{key}` is given twice; give it once")).into());
+                    }
+                    pairs.push((key, value.trim()));
                 }
                 _ if data.is_none() => data = Some(PathBuf::from(word)),
                 _ => {
                     return Err(Usage(format!(
-                        "'{word}' is neither an option nor KEY=VALUE; one DATA is given already, '{}'",
+                        "'{}' is neither an option nor KEY=VALUE; one DATA is given already, '{}'",
+                        Path::new(word).display(),
                         data.unwrap_or_default().display()
                     ))
                     .into());
                 }
             }
+        }
+        if let (Some(data), Some((_, other))) = (&data, pairs.iter().find(|(key, _)| *key == "data")) {
+            let data = data.display();
+            return Err(Usage(format!("the data is given twice, as '{data}' and as data={other}; give it once")).into());
+        }
+        let stray = pairs.iter().find(|(key, _)| !Settings::is_key(key));
+        if let (None, None, Some((key, value))) = (&data, &self.config, stray) {
+            return Err(Usage(format!(
+                "'{key}={value}' is no file or folder that exists, and there is no setting `{key}` either; check the path \
+                 of the data, or see the settings in `deepfit train --help`"
+            ))
+            .into());
         }
         Ok((data, pairs))
     }

@@ -33,11 +33,14 @@ fn sections(description: &Description) -> [(&'static str, Vec<String>); 5] {
         description.memory.iter().map(|(what, size)| format!("{what}: {}", words::bytes(*size))).collect();
     let mut memory = vec![format!("{} planned", words::bytes(description.planned_memory_bytes))];
     memory.extend(words::wrapped(&parts, LINE));
+    let epochs = match description.epochs {
+        1 => "one epoch".to_string(),
+        more => format!("at most {} epochs", words::count(more.into())),
+    };
     let cost = format!(
-        "about {} an epoch, {} for the most epochs ({})",
-        words::duration(description.seconds_per_epoch),
-        words::duration(description.seconds_total),
-        words::count(description.epochs.into()),
+        "{} an epoch, {} in all for {epochs} each time",
+        words::about(description.seconds_per_epoch),
+        words::about(description.seconds_total),
     );
     let mut run = vec![description.run.display().to_string()];
     if let Some(step) = description.resumed_at_step {

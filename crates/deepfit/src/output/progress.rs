@@ -130,7 +130,9 @@ impl<'a> Progress<'a> {
     fn pace_in_words(&self) -> String {
         let (samples, left) = self.pace;
         let samples = if samples.is_finite() { words::count(samples.max(0.0).round() as u64) } else { "?".to_string() };
-        format!("{samples} samples/s  {} left", words::duration(left))
+        // At the end of a stage nothing is left to tell.
+        let left = if left > 0.0 { format!("  {} left", words::duration(left)) } else { String::new() };
+        format!("{samples} samples/s{left}")
     }
 }
 

@@ -36,17 +36,19 @@ pub fn training(report: &Report, style: Style) -> String {
     }
     text.push_str(&format!("\n{}\n", style.bold("Run")));
     text.push_str(&format!(
-        "  {}: {}, {}, {} (best {})\n",
+        "  {}: {}, {}, {} (the best was epoch {})\n",
         words::printable(&report.run.display().to_string()),
         report.model,
         words::plural(report.parameters as u64, "parameter"),
         words::plural(report.epochs.into(), "epoch"),
         report.best_epoch,
     ));
+    // A process that only measured what another had trained made no step.
+    let first = report.first_step_seconds.map(words::duration);
     text.push_str(&format!(
-        "  {} in all, first step after {}; peak memory {}, planned {}\n",
+        "  {} in all{}; peak memory {}, planned {}\n",
         words::duration(report.seconds),
-        words::duration(report.first_step_seconds),
+        first.map_or(String::new(), |first| format!(", first step after {first}")),
         words::bytes(report.peak_memory_bytes),
         words::bytes(report.planned_memory_bytes),
     ));

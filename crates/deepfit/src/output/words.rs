@@ -44,7 +44,10 @@ pub fn duration(seconds: f64) -> String {
     if !seconds.is_finite() || seconds < 0.0 {
         return "unknown".to_string();
     }
-    if seconds > 0.0 && seconds < 0.001 {
+    if seconds == 0.0 {
+        return "0 s".to_string();
+    }
+    if seconds < 0.001 {
         return "under 1 ms".to_string();
     }
     if seconds < 0.0995 {
@@ -63,6 +66,12 @@ pub fn duration(seconds: f64) -> String {
         3600..86_400 => format!("{} h {} min", whole / 3600, whole % 3600 / 60),
         _ => format!("{} d {} h", count(whole / 86_400), whole % 86_400 / 3600),
     }
+}
+
+/// An estimated duration in words: `about 5.4 s`, `under 1 ms`, `unknown`.
+pub fn about(seconds: f64) -> String {
+    let words = duration(seconds);
+    if words.starts_with(|c: char| c.is_ascii_digit()) { format!("about {words}") } else { words }
 }
 
 /// A score or a loss: four decimals, fewer for large numbers and more figures for tiny ones.
@@ -151,6 +160,14 @@ mod tests {
             ["0.9877", "54.32", "4321.0", "1.500e-6"]
         );
         assert_eq!([plural(1, "row"), plural(2000, "row")], ["1 row", "2,000 rows"]);
+    }
+
+    #[test]
+    fn estimates_say_about_where_a_number_follows() {
+        assert_eq!(
+            [0.0002, 0.0, 5.44, f64::INFINITY].map(about),
+            ["under 1 ms", "about 0 s", "about 5.4 s", "unknown"]
+        );
     }
 
     #[test]

@@ -142,3 +142,81 @@ fn runs_of_a_newer_version_are_refused() {
     raise("settings.toml", "version = 1", "version = 99");
     place.run(&["train", "--resume", "run"]).is_refusal(&["settings.toml", "newer", "99"]);
 }
+
+#[test]
+fn missing_parts_of_a_run_are_told_with_what_to_do() {
+    let place = Place::new();
+    let run = place.trained(&example("diabetes.csv"), "run", &["hidden=[8]"]);
+    let aside = |name: &str| fs::rename(run.join(name), place.path("aside")).unwrap();
+    let back = |name: &str| fs::rename(place.path("aside"), run.join(name)).unwrap();
+    fs::remove_file(run.join("result.json")).unwrap();
+    aside("metrics.jsonl");
+    place.run(&["train", "--resume", "run"]).is_refusal(&["metrics.jsonl", "is missing", "put it back", "checkpoint"]);
+    back("metrics.jsonl");
+    aside("split.json");
+    let words = ["split.json", "is missing", "deepfit train --config run/settings.toml"];
+    place.run(&["train", "--resume", "run"]).is_refusal(&words);
+    back("split.json");
+    fs::remove_dir_all(run.join("checkpoint")).unwrap();
+    fs::remove_dir_all(run.join("model")).unwrap();
+    let ran = place.run(&["train", "--resume", "run", "--json"]).succeeded();
+    assert!(ran.err.contains("no checkpoint") && ran.err.contains("first step"), "{}", ran.err);
+    assert!(ran.json()["notes"].to_string().contains("no checkpoint"), "{}", ran.out);
+    assert!(run.join("checkpoint/state.safetensors").exists() && run.join("model/config.json").exists());
+}
+
+#[test]
+fn settings_that_were_edited_are_named_and_refused() {
+    let place = Place::new();
+    let run = place.trained(&example("diabetes.csv"), "run", &["hidden=[8]"]);
+    fs::remove_file(run.join("result.json")).unwrap();
+    let path = run.join("settings.toml");
+    let settings = fs::read_to_string(&path).unwrap();
+    let edit = |from: &str, to: &str| {
+        assert!(settings.contains(from), "{settings}");
+        fs::write(&path, settings.replace(from, to)).unwrap();
+    };
+    edit("hidden = [8]", "hidden = [9]");
+    place.run(&["train", "--resume", "run"]).is_refusal(&["settings.toml", "`hidden` is [9] and was [8]", "--config"]);
+    edit("average = 0.99", "average = 0.0");
+    place.run(&["train", "--resume", "run"]).is_refusal(&["`average` is 0.0 and was 0.99"]);
+    edit("seed = 1\n", "");
+    fs::write(&path, settings.replace("seed = 1\n", "seed = 2\n")).unwrap();
+    place.run(&["train", "--resume", "run"]).is_refusal(&["`seed` is 2 and was 1"]);
+    // Threads change nothing in the result.
+    let threads = settings.lines().find(|line| line.starts_with("threads = ")).unwrap();
+    edit(threads, "threads = 3");
+    place.run(&["train", "--resume", "run", "-q"]).succeeded();
+}
+
+#[test]
+fn a_process_that_makes_no_step_tells_of_none() {
+    let place = Place::new();
+    let run = place.trained(&example("diabetes.csv"), "run", &["hidden=[8]"]);
+    fs::remove_file(run.join("result.json")).unwrap();
+    let report = place.run(&["train", "--resume", "run", "--json"]).succeeded().json();
+    assert_eq!(report.get("first_step_seconds"), Some(&serde_json::Value::Null), "{report}");
+    fs::remove_file(run.join("result.json")).unwrap();
+    let told = place.run(&["train", "--resume", "run"]).succeeded().out;
+    assert!(!told.contains("first step"), "{told}");
+}
+
+/// Runs the program under a limit of address space.
+fn limited(place: &Place, kilobytes: u32, arguments: &str) -> Ran {
+    let script = format!("ulimit -v {kilobytes}; exec \"$0\" {arguments}");
+    let mut command = Command::new("sh");
+    command.args(["-c", &script, env!("CARGO_BIN_EXE_deepfit")]).current_dir(place.path("."));
+    Ran::of(command.output().unwrap())
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_run_that_does_not_fit_into_a_limit_of_memory_is_refused() {
+    let place = Place::new();
+    let arguments = format!("train {} --model resnet18 image_size=64 --epochs 1 --threads 1 -q", example("digits.zip"));
+    for kilobytes in [150_000, 250_000, 300_000] {
+        let ran = limited(&place, kilobytes, &arguments);
+        ran.is_refusal(&["memory", "`batch`", "`image_size`", "limit"]);
+        assert!(!place.path("runs").exists(), "something was written");
+    }
+}

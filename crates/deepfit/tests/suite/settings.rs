@@ -1,6 +1,7 @@
 //! Where settings come from, and what goes before what.
 
 use std::fs;
+use std::os::unix::ffi::OsStringExt;
 
 use crate::program::{Place, table};
 
@@ -65,8 +66,8 @@ fn values_out_of_range_say_what_is_expected() {
     for (arguments, words) in [
         (["--lr", "-1"], ["lr", "above 0"]),
         (["--epochs", "0"], ["epochs", "1 to"]),
-        (["--epochs", "many"], ["epochs", "passes"]),
-        (["--batch", "-3"], ["batch", "Rows"]),
+        (["--epochs", "many"], ["epochs", "a whole number"]),
+        (["--batch", "-3"], ["batch", "a whole number"]),
         (["--time", "3weeks"], ["3weeks", "90s"]),
         (["--threads", "0"], ["threads", "1 to"]),
     ] {
@@ -84,4 +85,65 @@ fn a_second_data_set_and_no_data_at_all_are_refused() {
     place.refuses(&["epochs=3"], &["no data is given"]);
     place.refuses(&["data.csv", "more.csv"], &["'more.csv'", "data.csv"]);
     place.refuses(&["data.csv", "--resume", "runs/x"], &["--resume", "DATA"]);
+}
+
+#[test]
+fn data_that_does_not_exist_is_told_even_if_its_name_has_an_equals_sign() {
+    let place = Place::new();
+    place.write("data.csv", table(60));
+    place.write("year=2024.csv", table(60));
+    place.run(&["train", "year=2024.csv", "--epochs", "1", "-q"]).succeeded();
+    place.refuses(&["year=2025.csv"], &["'year=2025.csv'", "no file or folder", "no setting `year`"]);
+    place.refuses(&["data.csv", "year=2025.csv"], &["`year`", "no such setting"]);
+    place.refuses(&["data.csv", "data=other.csv"], &["given twice", "data.csv", "other.csv"]);
+    place.refuses(&["data.csv", "lr=0.1", "lr=0.2"], &["`lr` is given twice"]);
+    place.run(&["train", "data=data.csv", "--epochs", "1", "-q"]).succeeded();
+}
+
+#[test]
+fn paths_that_are_not_utf8_are_refused_before_anything_is_written() {
+    let place = Place::new();
+    place.write("data.csv", table(60));
+    let odd = |text: &[u8]| std::ffi::OsString::from_vec(text.to_vec());
+    fs::write(place.path(".").join(odd(b"odd\xff.csv")), table(60)).unwrap();
+    for arguments in [
+        vec!["train".into(), odd(b"odd\xff.csv")],
+        vec!["train".into(), "data.csv".into(), "--validation".into(), odd(b"odd\xff.csv")],
+        vec!["train".into(), "data.csv".into(), "--out".into(), odd(b"run\xff")],
+    ] {
+        place.run(&arguments).is_refusal(&["is not UTF-8", "rename"]);
+    }
+    assert!(!place.path("runs").exists());
+}
+
+#[test]
+fn settings_of_a_wrong_type_are_told_in_words_and_by_line() {
+    let place = Place::new();
+    place.write("data.csv", table(60));
+    place.refuses(&["data.csv", "seed=99999999999999999999"], &["`seed`", "from 0 to 9223372036854775807"]);
+    place.refuses(&["data.csv", "--seed", "9223372036854775808"], &["`seed`", "from 0 to 9223372036854775807"]);
+    place.refuses(&["data.csv", "hidden=64"], &["`hidden`", "such as [64, 64]"]);
+    place.refuses(&["data.csv", "warmup=1e9"], &["`warmup`", "epochs"]);
+    place.refuses(&["data.csv", "--epochs", "5", "warmup=6"], &["`warmup`", "the run has 5"]);
+    place.write("fit.toml", "lr = 0.1\n\nepochs = \"many\"\n");
+    place.refuses(&["data.csv", "--config", "fit.toml"], &["fit.toml", "line 3", "`epochs`", "a whole number"]);
+    place.write("fit.toml", "lr = 0.1\nmodel = mlp\n");
+    place.refuses(&["data.csv", "--config", "fit.toml"], &["fit.toml", "line 2", "model = mlp", "in quotes"]);
+    place.refuses(&["data.csv", "--config", "."], &["it is a folder"]);
+}
+
+#[test]
+fn settings_without_effect_are_noted_before_training_and_in_the_result() {
+    let place = Place::new();
+    place.write("data.csv", table(60));
+    let arguments = ["train", "data.csv", "--epochs", "1", "--json", "momentum=0.5", "image_size=32", "--out", "run"];
+    let ran = place.run(&arguments).succeeded();
+    let notes = ran.json()["notes"].to_string();
+    for word in ["`momentum` has no effect: it is for sgd", "`image_size` has no effect: it is for images"] {
+        assert!(ran.err.contains(word) && notes.contains(word), "`{word}`: {} {notes}", ran.err);
+    }
+    assert!(ran.err.find("`momentum`") < ran.err.find("epoch 1/1"), "{}", ran.err);
+    // What had no effect is not among the settings of the run, so that these can be used again in silence.
+    let again = ["train", "--config", "run/settings.toml", "--json"];
+    assert_eq!(place.run(&again).succeeded().json()["notes"].to_string(), "[]");
 }

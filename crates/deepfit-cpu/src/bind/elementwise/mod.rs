@@ -4,6 +4,7 @@ mod broadcast;
 mod epilogue;
 mod instructions;
 mod tiles;
+mod update;
 
 pub(super) use epilogue::EpilogueProgram;
 

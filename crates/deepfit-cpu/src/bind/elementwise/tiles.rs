@@ -53,6 +53,11 @@ pub(super) struct TileProgram {
 impl TileProgram {
     /// Assigns registers: one is free again after the last use of what it holds.
     pub(super) fn new(program: &Program) -> Self {
+        Self::keeping(program, &[])
+    }
+
+    /// Assigns registers so that those of the given results still hold them when the program has ended.
+    pub(super) fn keeping(program: &Program, results: &[Operand]) -> Self {
         let instructions = &program.instructions;
         let mut last_use = vec![0; instructions.len()];
         let mut inputs = 0;
@@ -62,6 +67,11 @@ impl TileProgram {
                     Operand::Input(input) => inputs = inputs.max(input + 1),
                     Operand::Result(result) => last_use[result] = i,
                 }
+            }
+        }
+        for result in results {
+            if let Operand::Result(result) = *result {
+                last_use[result] = instructions.len();
             }
         }
         let mut free: Vec<usize> = (0..MOST_RESULTS).rev().collect();
@@ -103,12 +113,51 @@ impl TileProgram {
         n: usize,
         registers: &mut Registers,
     ) {
-        let Some(last) = self.steps.len().checked_sub(1) else {
+        let Some((last, before)) = self.steps.split_last() else {
             // SAFETY: both are valid for `n` numbers by the caller's promise.
             unsafe { std::ptr::copy(sources[0], target, n) };
             return;
         };
-        for (i, step) in self.steps.iter().enumerate() {
+        self.run_steps(isa, before, sources, None, n, registers);
+        self.run_steps(isa, std::slice::from_ref(last), sources, Some(target), n, registers);
+    }
+
+    /// Computes `n <= TILE` elements of several results and copies each to its target, when everything has been read.
+    ///
+    /// # Safety
+    /// Every source must hold `n` numbers, every target must be valid for `n`, and the targets must not overlap each
+    /// other. A source may equal a target, but not overlap it otherwise. The program must have been made by
+    /// [`TileProgram::keeping`] with these results.
+    pub(super) unsafe fn run_to(
+        &self,
+        isa: Isa,
+        sources: &[*const f32],
+        results: impl Iterator<Item = (Operand, *mut f32)>,
+        n: usize,
+        registers: &mut Registers,
+    ) {
+        self.run_steps(isa, &self.steps, sources, None, n, registers);
+        for (result, target) in results {
+            let from = match result {
+                Operand::Input(input) => sources[input],
+                Operand::Result(result) => registers.result(self.registers[result]).cast_const(),
+            };
+            // SAFETY: both are valid for `n` numbers by the caller's promise; they may be the same memory.
+            unsafe { std::ptr::copy(from, target, n) };
+        }
+    }
+
+    /// Runs instructions; each result goes to its register, or to `target`.
+    fn run_steps(
+        &self,
+        isa: Isa,
+        steps: &[Step],
+        sources: &[*const f32],
+        target: Option<*mut f32>,
+        n: usize,
+        registers: &mut Registers,
+    ) {
+        for step in steps {
             let mut read = |operand| match operand {
                 Operand::Input(input) => sources[input],
                 Operand::Result(result) => registers.result(self.registers[result]).cast_const(),
@@ -120,7 +169,7 @@ impl TileProgram {
                 Instruction::Select(x, y, z) => pointers = [read(x), read(y), read(z)],
             }
             let [a, b, c] = pointers;
-            let out = if i == last { target } else { registers.result(step.register) };
+            let out = target.unwrap_or_else(|| registers.result(step.register));
             match step.instruction {
                 Instruction::Unary(kind, _) => instructions::unary(isa, kind, a, out, n),
                 Instruction::Binary(kind, ..) => instructions::binary(isa, kind, a, b, out, n),

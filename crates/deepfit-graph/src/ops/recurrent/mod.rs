@@ -250,6 +250,12 @@ pub struct RecurrentState {
     pub cell: Option<Tensor>,
 }
 
+impl crate::watch::LayerResult for RecurrentState {
+    fn output(&self) -> Option<&Tensor> {
+        Some(&self.hidden)
+    }
+}
+
 /// What a recurrence gives.
 #[derive(Debug, Clone)]
 pub struct RecurrentOutputs {
@@ -259,6 +265,12 @@ pub struct RecurrentOutputs {
     pub last: RecurrentState,
     /// Gate values of each step, where they were asked for and the kind has gates: see [`Recurrent`].
     pub gates: Option<Tensor>,
+}
+
+impl crate::watch::LayerResult for RecurrentOutputs {
+    fn output(&self) -> Option<&Tensor> {
+        Some(&self.output)
+    }
 }
 
 impl Tensor {
