@@ -52,11 +52,6 @@ impl Next {
     }
 }
 
-/// The largest scratch memory of any number of steps up to that of `s`: another number is cut in another way.
-fn largest(s: Sequences<'_>, scratch: impl Fn(&Sequences<'_>) -> usize) -> usize {
-    (0..=s.steps).map(|steps| scratch(&Sequences { steps, ..s })).max().unwrap_or(0)
-}
-
 impl Kernel for Recurrent {
     fn scratch(&self, cx: &Compute<'_>, shapes: &Shapes) -> usize {
         recurrent::recurrent_scratch(cx, &sequences(&self.attributes, shapes.input(0), shapes.input(1), None))
@@ -89,8 +84,7 @@ impl Kernel for Recurrent {
 
 impl Kernel for RecurrentGrad {
     fn scratch(&self, cx: &Compute<'_>, shapes: &Shapes) -> usize {
-        let s = sequences(&self.attributes, shapes.input(1), shapes.input(0), None);
-        largest(s, |s| recurrent::recurrent_backward_scratch(cx, s))
+        recurrent::recurrent_backward_scratch(cx, &sequences(&self.attributes, shapes.input(1), shapes.input(0), None))
     }
 
     fn run(&self, call: &Call<'_>) -> Result<(), Fault> {

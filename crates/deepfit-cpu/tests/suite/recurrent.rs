@@ -142,3 +142,25 @@ fn what_lies_behind_the_end_of_a_row_changes_nothing() {
     };
     assert_eq!(run(0.0), run(9.0));
 }
+
+#[test]
+fn scratch_memory_suffices_for_every_number_of_steps() {
+    // The gradient of the weights is a product whose depth is the number of steps, and how it is cut depends on it.
+    let tracer = Tracer::new(Mode::Train);
+    let axes = [Symbol::Batch.into(), Symbol::Sequence.into(), Dim::fixed(40)];
+    let x = tracer.input("x", axes.to_vec(), DType::F32);
+    let weight = tracer.parameter("weight", [30, 40]).unwrap();
+    let loss = x.matmul_with(&weight, false, true).unwrap().square().unwrap().sum().unwrap();
+    tracer.output("gradient", &gradients(&loss, &[weight]).unwrap()[0]);
+    for threads in [1, 7] {
+        let maximum = Extents { batch: 2, sequence: 5000 };
+        let mut engine = Engine::new(threads).unwrap();
+        let program = engine.compile(&tracer.graph(), maximum).unwrap();
+        for batch in [1, 2] {
+            for steps in (1..60).chain((60..=5000).step_by(149)).chain([511, 512, 1023, 1024, 2047, 2048, 4095, 4096]) {
+                let x = vec![0.01; batch * steps * 40];
+                engine.run(program, Extents { batch, sequence: steps }, &[("x", View::F32(&x))]).unwrap();
+            }
+        }
+    }
+}

@@ -38,11 +38,13 @@ pub struct Sequences<'a> {
     pub hidden: Option<&'a Tensor>,
     /// First cells of an LSTM, shaped as the hidden states and given together with them; else zero.
     pub cell: Option<&'a Tensor>,
-    /// Whether the gate values of each step are wanted.
-    pub gates: bool,
 }
 
 /// What a recurrent layer gives.
+///
+/// The gate values of an LSTM or a GRU can be [watched](deepfit_graph::Tracer::watch) by the names `gates_l0`,
+/// `gates_l0_reverse` and so on: shaped as the output with `4 * hidden` values, `i, f, g, o` of an LSTM; `r, z, n` and
+/// the recurrent part of `n` before it is reset of a GRU. The output of an RNN is its gate.
 #[derive(Debug, Clone)]
 pub struct Recurrence {
     /// Output of the last layer at each step, `[steps, batch, directions * hidden]` or with the batch first.
@@ -51,10 +53,6 @@ pub struct Recurrence {
     pub hidden: Tensor,
     /// Last cells of an LSTM, shaped as the hidden states.
     pub cell: Option<Tensor>,
-    /// Where gates were asked for, those of each layer and direction by name, such as `l0` and `l0_reverse`, shaped as
-    /// the output with `4 * hidden` values: `i, f, g, o` of an LSTM; `r, z, n` and the recurrent part of `n` before it is
-    /// reset of a GRU. An RNN has none: its output is its gate.
-    pub gates: Vec<(String, Tensor)>,
 }
 
 impl LayerResult for Recurrence {
@@ -137,6 +135,9 @@ impl Stack {
             let axes = if self.config.batch_first { "[batch, steps, inputs]" } else { "[steps, batch, inputs]" };
             return wrong(format!("needs a sequence {axes}, not {}", x.shape()));
         }
+        if x.shape().fixed(usize::from(self.config.batch_first)) == Some(0) {
+            return wrong(format!("needs at least one step, but {} has none", x.shape()));
+        }
         match (given.hidden, given.cell) {
             (_, Some(_)) if !self.kind.has_cell() => {
                 return wrong("has no cell that a first one could be given".into());
@@ -147,9 +148,8 @@ impl Stack {
             (None, Some(_)) => return wrong("is given first cells without hidden states".into()),
             _ => {}
         }
-        let training = x.tracer().mode() == Mode::Train;
-        let how = (!self.config.batch_first, training || given.gates);
-        let (mut sequence, mut states, mut gates) = (x.clone(), Vec::new(), Vec::new());
+        let (tracer, training) = (x.tracer(), x.tracer().mode() == Mode::Train);
+        let (mut sequence, mut states) = (x.clone(), Vec::new());
         for (index, layer) in self.layers.iter().enumerate() {
             if index > 0 && training && self.config.dropout > 0.0 {
                 sequence = sequence.dropout(self.config.dropout)?;
@@ -157,16 +157,22 @@ impl Stack {
             let mut outputs = Vec::new();
             for (direction, weights) in layer.iter().enumerate() {
                 let reverse = direction == 1;
-                let found = weights.project(&sequence)?.recurrent(
-                    self.kind,
-                    (reverse, how.0, how.1),
-                    &weights.hidden.on(x.tracer())?,
-                    weights.biases.as_ref().map(|(_, bias)| bias.on(x.tracer())).transpose()?.as_ref(),
-                    given.lengths,
-                    self.first_state(given, states.len())?.as_ref(),
-                )?;
-                if let Some(values) = found.gates.filter(|_| given.gates) {
-                    gates.push((format!("l{index}{}", if reverse { "_reverse" } else { "" }), values));
+                let projected = weights.project(&sequence)?;
+                let weight = weights.hidden.on(tracer)?;
+                let bias = weights.biases.as_ref().map(|(_, bias)| bias.on(tracer)).transpose()?;
+                let first = self.first_state(given, states.len())?;
+                let run = |saves: bool| {
+                    let how = (reverse, !self.config.batch_first, saves);
+                    projected.recurrent(self.kind, how, &weight, bias.as_ref(), given.lengths, first.as_ref())
+                };
+                let found = run(training)?;
+                if self.kind.has_gates() {
+                    let name = format!("gates_l{index}{}", if reverse { "_reverse" } else { "" });
+                    // A network in use keeps no gates; whoever watches them pays for a second run.
+                    tracer.offer(&name, || -> Result<Tensor> {
+                        let gates = if training { found.gates } else { run(true)?.gates };
+                        gates.ok_or_else(|| x.error(self.kind.name(), "saved no gates".to_string()).into())
+                    })?;
                 }
                 outputs.push(found.output);
                 states.push(found.last);
@@ -176,7 +182,7 @@ impl Stack {
         let hidden = self.stacked(states.iter().map(|state| &state.hidden))?;
         let cells: Vec<&Tensor> = states.iter().filter_map(|state| state.cell.as_ref()).collect();
         let cell = if cells.is_empty() { None } else { Some(self.stacked(cells.into_iter())?) };
-        Ok(Recurrence { output: sequence, hidden, cell, gates })
+        Ok(Recurrence { output: sequence, hidden, cell })
     }
 
     /// The given first state of one direction of one layer.

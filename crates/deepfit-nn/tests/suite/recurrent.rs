@@ -1,9 +1,7 @@
 use deepfit_graph::gradients;
 use deepfit_graph::interpret::{self, Environment, Values};
 use deepfit_graph::ops::RecurrentState;
-use deepfit_graph::{
-    DType, Dim, Extents, Graph, Mode, Reference, Result as GraphResult, Shape, Symbol, Tensor, Tracer,
-};
+use deepfit_graph::{DType, Dim, Extents, Graph, Mode, Reference, Shape, Symbol, Tensor, Tracer};
 use deepfit_nn::layers::{
     Gru, GruCell, Lstm, LstmCell, Nonlinearity, Recurrence, RecurrentConfig, Rnn, RnnCell, Sequences,
 };
@@ -140,7 +138,6 @@ fn check_layer(golden: &Golden, mode: Mode) {
         lengths: lengths.as_ref(),
         hidden: wanted.get(1).map(|(_, t)| t),
         cell: wanted.get(2).map(|(_, t)| t),
-        gates: false,
     };
     let found = layer.run(&x, &given).unwrap_or_else(|e| panic!("{}: {e}", golden.name));
     let mut results = vec![("output", &found.output), ("h_n", &found.hidden)];
@@ -230,31 +227,33 @@ fn values(graph: &Graph, scope: &Scope, inputs: Environment) -> Values {
 }
 
 #[test]
-fn gates_of_an_lstm_make_its_output() -> GraphResult<()> {
-    let scope = Scope::root();
-    let config = RecurrentConfig { batch_first: true, bidirectional: true, ..RecurrentConfig::default() };
-    let lstm = Lstm::new(&scope, 2, 3, config).unwrap();
-    let tracer = Tracer::new(Mode::Evaluate);
-    let x = tracer.input("x", [2, 3, 2], DType::F32);
-    let found = lstm.run(&x, &Sequences { gates: true, ..Sequences::default() }).unwrap();
-    let names: Vec<&str> = found.gates.iter().map(|(name, _)| &name[..]).collect();
-    assert_eq!(names, ["l0", "l0_reverse"]);
-    let input = Reference::new(&[2, 3, 2], (0..12).map(|i| f64::from(i).sin()).collect());
-    let all = values(&tracer.graph(), &scope, Environment::from([("x".to_string(), input)]));
-    let (gates, output) = (all.get(found.gates[0].1.value()), all.get(found.output.value()));
-    for row in 0..2 {
-        for unit in 0..3 {
-            let mut cell = 0.0;
-            for step in 0..3 {
-                let gate = |g: usize| gates.at(&[row, step, g * 3 + unit]);
-                cell = gate(1) * cell + gate(0) * gate(2);
-                let h = gate(3) * cell.tanh();
-                assert!((h - output.at(&[row, step, unit])).abs() < 1e-12);
+fn watched_gates_of_an_lstm_make_its_output() {
+    for mode in [Mode::Train, Mode::Evaluate] {
+        let scope = Scope::root();
+        let config = RecurrentConfig { batch_first: true, bidirectional: true, ..RecurrentConfig::default() };
+        let lstm = Lstm::new(&scope.child("encoder"), 2, 3, config).unwrap();
+        let tracer = Tracer::new(mode);
+        tracer.watch("encoder", "gates_l0");
+        let output = lstm.forward(&tracer.input("x", [2, 3, 2], DType::F32)).unwrap();
+        tracer.check_watches().unwrap();
+        assert!(tracer.offered().contains(&("encoder".to_string(), "gates_l0_reverse".to_string())));
+        let watched = tracer.watched();
+        assert_eq!(watched[0].0, "encoder.gates_l0");
+        let input = Reference::new(&[2, 3, 2], (0..12).map(|i| f64::from(i).sin()).collect());
+        let all = values(&tracer.graph(), &scope, Environment::from([("x".to_string(), input)]));
+        let (gates, output) = (all.get(watched[0].1.value()), all.get(output.value()));
+        for row in 0..2 {
+            for unit in 0..3 {
+                let mut cell = 0.0;
+                for step in 0..3 {
+                    let gate = |g: usize| gates.at(&[row, step, g * 3 + unit]);
+                    cell = gate(1) * cell + gate(0) * gate(2);
+                    let h = gate(3) * cell.tanh();
+                    assert!((h - output.at(&[row, step, unit])).abs() < 1e-12);
+                }
             }
         }
     }
-    assert!(Lstm::new(&Scope::root(), 2, 3, config).unwrap().run(&x, &Sequences::default()).unwrap().gates.is_empty());
-    Ok(())
 }
 
 #[test]
@@ -297,6 +296,7 @@ fn misfits_name_the_layer_and_the_shapes() {
     let nothing = Sequences::default();
     fails(&sequence(6), &nothing, &["[5, 2, 6]", "[12, 4]"]);
     fails(&tracer.input("x", [5, 4], DType::F32), &nothing, &["[steps, batch, inputs]", "[5, 4]"]);
+    fails(&tracer.input("x", [0, 2, 4], DType::F32), &nothing, &["at least one step", "[0, 2, 4]"]);
     let x = sequence(4);
     let lengths = tracer.input("lengths", [3], DType::I32);
     fails(&x, &Sequences { lengths: Some(&lengths), ..nothing }, &["i32 [2]", "i32 [3]"]);

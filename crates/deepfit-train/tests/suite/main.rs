@@ -11,4 +11,5 @@ mod noting;
 mod predicting;
 mod resuming;
 mod runs;
+mod session;
 mod training;

@@ -49,9 +49,7 @@ impl Blocking {
         let lanes = isa.lanes();
         let nr = vectors * lanes;
         let parallel = m.saturating_mul(n).saturating_mul(k) >= SERIAL_WORK;
-        // A's panel stays in the first-level cache while B's panels, up to twice its size, stream from the second: deeper
-        // blocks read and write C less often, which measures faster than panels of B that fit the first level.
-        let most = (caches.l1 / (2 * nr)).clamp(128, KC_MAX) / 8 * 8;
+        let most = deepest(nr, caches);
         let even = |k: usize, most: usize| k.max(1).div_ceil(k.max(1).div_ceil(most)).next_multiple_of(8);
         let kc = even(k, most);
 
@@ -116,12 +114,49 @@ impl Blocking {
         (self.kb * self.nc.next_multiple_of(self.nr)).next_multiple_of(16)
     }
 
-    pub fn scratch(&self, m: usize, n: usize, threads: usize) -> usize {
-        // Sixteen more let the first block begin on a cache line.
-        if self.split > 1 {
-            (m * n * self.split).next_multiple_of(16) + threads * (self.packed_a() + self.packed_b()) + 16
-        } else {
-            self.packed_b() + threads * self.packed_a() + 16
+    /// The same blocking with so much less of B packed at once that all fits into `available` numbers. The order of
+    /// additions, and with it the result, stays as it is.
+    pub fn within(self, available: usize, threads: usize) -> Blocking {
+        let for_b = available.saturating_sub(threads * self.packed_a()) / 16 * 16;
+        if self.split > 1 || self.packed_b() <= for_b {
+            return self;
         }
+        let width = self.nc.next_multiple_of(self.nr);
+        if self.kc * width <= for_b {
+            return Blocking { kb: for_b / width / self.kc * self.kc, ..self };
+        }
+        let nc = (for_b / self.kc / self.nr).max(1) * self.nr;
+        Blocking { kb: self.kc, nc, nt: self.nt.min(nc), ..self }
     }
+
+    /// Numbers of scratch that suffice for this product and for each one that is smaller in any of its sizes: a plan
+    /// made for the largest batch and the longest sequence serves all others, which may be cut in another way.
+    pub fn scratch(&self, m: usize, n: usize, k: usize, caches: Caches, threads: usize) -> usize {
+        let most = deepest(self.nr, caches);
+        // A smaller product may have deeper blocks: its depth is cut into fewer.
+        let depth = most.min(k.next_multiple_of(8)).max(self.kc);
+        let of_a = self.mc.next_multiple_of(self.mr) * depth;
+        let width = n.next_multiple_of(self.nr);
+        let own = if self.split > 1 {
+            (m * n * self.split).next_multiple_of(16) + threads * ((of_a + depth * width).next_multiple_of(16) + 32)
+        } else {
+            self.packed_b() + threads * (of_a + 16)
+        };
+        // What is not split may be with fewer rows or columns; one task at a time then is enough.
+        let tile = 16 * self.mr * self.nr;
+        let split = if k >= 4 * most {
+            let outputs = (m * n).min((TASKS / 2 - 1) * tile) * (k / (2 * most)).min(TASKS);
+            outputs + 8 * self.mr * depth + depth * width.min(4 * self.nr * (TASKS / 2 - 1)) + 64
+        } else {
+            0
+        };
+        // Sixteen more let the first block begin on a cache line.
+        own.max(split) + 16
+    }
+}
+
+/// The depth that no block exceeds. A's panel stays in the first-level cache while B's panels, up to twice its size, stream from the second: deeper blocks
+/// read and write C less often, which measures faster than panels of B that fit the first level.
+fn deepest(nr: usize, caches: Caches) -> usize {
+    (caches.l1 / (2 * nr)).clamp(128, KC_MAX) / 8 * 8
 }

@@ -44,14 +44,9 @@ pub(super) fn run(
         return dot::run(g, cx, a, b, c, ldc);
     }
     let blocking = Blocking::new(g.m, g.n, g.k, cx.isa, cx.caches);
-    let skip = scratch.as_ptr().align_offset(64).min(15);
-    assert!(
-        scratch.len() >= g.scratch(cx),
-        "scratch of the product: {} numbers, {} needed",
-        scratch.len(),
-        g.scratch(cx)
-    );
+    let skip = scratch.as_ptr().align_offset(64).min(15).min(scratch.len());
     let scratch = &mut scratch[skip..];
+    let blocking = blocking.within(scratch.len(), cx.pool.threads());
     // With few rows, packing B costs as much as multiplying by it.
     let direct = if g.m <= 2 * blocking.mr { b.contiguous_rows() } else { None };
     if let Some((data, stride)) = direct {
@@ -143,7 +138,13 @@ impl Product<'_> {
         let (partial, own) = (SharedMut::new(partial), SharedMut::new(own));
         let chunk = g.k.div_ceil(bl.split).next_multiple_of(8);
         let of_worker = bl.packed_a() + bl.packed_b();
-        self.distribute(bl.split, &|task, worker| {
+        // A plan made for a product that is not split may have room for one task at a time only.
+        let one_by_one = own.len() / of_worker < self.cx.pool.threads();
+        let distribute = |f: &(dyn Fn(usize, usize) + Sync)| match one_by_one {
+            true => (0..bl.split).for_each(|task| f(task, 0)),
+            false => self.distribute(bl.split, f),
+        };
+        distribute(&|task, worker| {
             // SAFETY: each task has its own partial sums, and each worker index is used by one thread at a time.
             let (sums, own) = unsafe { (partial.slice(task * size, size), own.slice(worker * of_worker, of_worker)) };
             let (own_b, own_a) = own.split_at_mut(bl.packed_b());

@@ -88,9 +88,10 @@ impl<'a> Gemm<'a> {
         Gemm { epilogue, ..self }
     }
 
-    /// How many `f32` of scratch [`run`](Gemm::run) needs.
+    /// How many `f32` of scratch are enough for [`run`](Gemm::run), also with smaller sizes.
     pub fn scratch(&self, cx: &Compute) -> usize {
-        blocking::Blocking::new(self.m, self.n, self.k, cx.isa, cx.caches).scratch(self.m, self.n, cx.pool.threads())
+        let blocking = blocking::Blocking::new(self.m, self.n, self.k, cx.isa, cx.caches);
+        blocking.scratch(self.m, self.n, self.k, cx.caches, cx.pool.threads())
     }
 
     /// Computes `C = A B` (or `C += A B`); row `i` of C begins at `c[i * ldc]`.

@@ -1,6 +1,6 @@
 //! Batch normalisation: each column is normalised over all rows (rows: images times pixels; columns: channels).
 
-use super::{chunk_rows, combine, partial_sums};
+use super::{chunk_rows, combine, most_partial_sums, partial_sums};
 use crate::kernels::Compute;
 use crate::kernels::context::rows_per_task;
 use crate::pool::SharedMut;
@@ -8,7 +8,7 @@ use crate::simd::Simd;
 
 /// How many `f32` of scratch [`batch_norm`] and [`batch_norm_backward`] need.
 pub fn batch_norm_scratch(rows: usize, cols: usize) -> usize {
-    partial_sums(rows, cols) + 2 * cols
+    most_partial_sums(rows, cols) + 2 * cols
 }
 
 /// Training forward: `y = (x - mean) * inv_std * gamma + beta` with each column's own `mean`, biased variance `var` and

@@ -1,6 +1,6 @@
 //! Layer normalisation: each row is normalised over its columns.
 
-use super::{chunk_rows, combine, partial_sums};
+use super::{chunk_rows, combine, most_partial_sums, partial_sums};
 use crate::kernels::Compute;
 use crate::kernels::context::rows_per_task;
 use crate::pool::SharedMut;
@@ -8,7 +8,7 @@ use crate::simd::Simd;
 
 /// How many `f32` of scratch [`layer_norm_backward`] needs.
 pub fn layer_norm_scratch(rows: usize, cols: usize) -> usize {
-    partial_sums(rows, cols)
+    most_partial_sums(rows, cols)
 }
 
 /// `y = (x - mean) * inv_std * gamma + beta` with each row's own mean and `inv_std = 1 / sqrt(var + eps)` (biased

@@ -23,6 +23,11 @@ fn partial_sums(rows: usize, cols: usize) -> usize {
     2 * cols * rows.div_ceil(chunk_rows(rows, cols))
 }
 
+/// Numbers that suffice for the column sums of up to so many rows: fewer rows may be more chunks, if these are smaller.
+fn most_partial_sums(rows: usize, cols: usize) -> usize {
+    2 * cols * rows.div_ceil(chunk_rows(1, cols)).min(MOST_CHUNKS)
+}
+
 /// Adds one of the two sums of all chunks for column `col`.
 fn combine(partial: &[f32], which: usize, col: usize, cols: usize) -> f64 {
     partial[which * cols + col..].iter().step_by(2 * cols).map(|&v| v as f64).sum()

@@ -44,6 +44,11 @@ impl RecurrentKind {
         }
     }
 
+    /// Whether there are gates beside the hidden state.
+    pub fn has_gates(self) -> bool {
+        self.saved() > 0
+    }
+
     /// Gate values for each unit and step that the backward pass needs.
     fn saved(self) -> usize {
         match self {
