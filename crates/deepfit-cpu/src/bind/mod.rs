@@ -11,6 +11,7 @@ mod matmul;
 mod norm;
 mod pool;
 mod reduce;
+mod resample;
 mod shape;
 mod softmax;
 mod update;

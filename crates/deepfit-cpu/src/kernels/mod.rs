@@ -11,6 +11,7 @@ pub mod optim;
 pub mod pool2d;
 pub mod random;
 pub mod reduce;
+pub mod resample;
 pub mod softmax;
 
 pub use context::{Caches, Compute};

@@ -3,35 +3,49 @@
 //! Each operation is a struct whose `impl Operation` holds its rule, derivative, reference and samples; the methods of
 //! [`crate::Tensor`] that apply it stand in the same file.
 
+mod border;
 mod conv;
+mod conv_transpose;
 mod custom;
 mod dropout;
 mod elementwise;
 mod embedding;
 mod fused;
+mod group_norm;
+mod interpolate;
 mod leaf;
 mod loss;
 mod matmul;
 mod norm;
 mod pool;
 mod reduce;
+mod resample;
+mod rms_norm;
+mod sequence;
 mod shape;
 mod softmax;
 mod update;
 
+pub use border::PaddingMode;
 pub use conv::{Conv2d, Conv2dAttributes, Conv2dInputGrad, Conv2dWeightGrad};
+pub use conv_transpose::ConvTranspose2dAttributes;
 pub use custom::{Custom, CustomOperation};
 pub use dropout::Dropout;
 pub use elementwise::{Binary, BinaryKind, Convert, Select, Unary, UnaryKind};
 pub use embedding::{Embedding, EmbeddingGrad};
 pub(crate) use fused::suits_epilogue;
 pub use fused::{Fused, Instruction, Operand, Program};
+pub use group_norm::{GroupNorm, GroupNormGrad};
+pub use interpolate::Interpolation;
 pub use leaf::{Constant, Input, Parameter};
 pub use loss::{CrossEntropy, CrossEntropyGrad};
 pub use matmul::MatMul;
 pub use norm::{BatchNorm, BatchNormGrad, LayerNorm, LayerNormGrad};
-pub use pool::{AvgPool2d, AvgPool2dGrad, MaxPool2d, MaxPool2dGrad, Window};
+pub use pool::{AvgPool2d, AvgPool2dGrad, MaxPool2d, MaxPool2dGrad, Regions, Window};
 pub use reduce::{Reduce, ReduceKind};
+pub use resample::{Resample, Taps};
+pub use rms_norm::{RmsNorm, RmsNormGrad};
+pub use sequence::{Conv1dAttributes, Window1d};
 pub use shape::{AxisLength, BroadcastTo, Concat, Pad, Permute, Reshape, Slice};
 pub use softmax::{Softmax, SoftmaxGrad};
 pub use update::{Adam, Assign, Guard, Sgd};
