@@ -8,4 +8,5 @@ mod losses;
 mod optimisers;
 mod schedules;
 mod settings;
+mod spatial;
 mod step;
