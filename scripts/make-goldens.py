@@ -26,6 +26,7 @@ from goldens import (
     optimizers,
     recurrent,
     schedules,
+    spatial,
 )
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -41,6 +42,7 @@ PARTS = (
     more_initialisations,
     networks,
     recurrent,
+    spatial,
 )
 
 

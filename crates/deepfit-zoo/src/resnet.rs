@@ -92,7 +92,7 @@ impl ResnetConfig {
         let conv1 = Conv2d::new(&scope.child("conv1"), self.image.channels, stem, window);
         let bn1 = BatchNorm::new(&scope.child("bn1"), stem);
         let relu = Activate::new(&scope.child("relu"), Activation::Relu);
-        let pool = Window { size: (3, 3), stride: (2, 2), padding: (1, 1) };
+        let pool = Window { stride: (2, 2), padding: (1, 1), ..Window::square(3) };
         let maxpool = (!self.small_stem).then(|| MaxPool2d::new(&scope.child("maxpool"), pool));
         let mut blocks = Vec::new();
         let mut channels = stem;

@@ -14,6 +14,7 @@ mod norm;
 mod pool;
 mod recurrent;
 mod reduce;
+mod resample;
 mod rows;
 mod segment;
 mod shape;

@@ -1,12 +1,15 @@
 //! Kernels of the normalisations.
 
-use deepfit_graph::ops::{BatchNorm, BatchNormGrad, LayerNorm, LayerNormGrad};
+use deepfit_graph::ops::{
+    BatchNorm, BatchNormGrad, GroupNorm, GroupNormGrad, LayerNorm, LayerNormGrad, RmsNorm, RmsNormGrad,
+};
 
 use super::is_kernel;
 use crate::executor::{Call, Fault, Kernel, Shapes};
-use crate::kernels::{Compute, norm};
+use crate::kernels::Compute;
+use crate::kernels::norm::{self, GroupNormShape};
 
-is_kernel!(BatchNorm, BatchNormGrad, LayerNorm, LayerNormGrad);
+is_kernel!(BatchNorm, BatchNormGrad, LayerNorm, LayerNormGrad, GroupNorm, GroupNormGrad, RmsNorm, RmsNormGrad);
 
 /// Rows and columns of `[..., columns]`.
 fn matrix(shape: &[usize]) -> (usize, usize) {
@@ -110,6 +113,90 @@ impl Kernel for LayerNormGrad {
             call.output(2),
             rows,
             columns,
+            call.scratch(),
+        );
+        Ok(())
+    }
+}
+
+impl Kernel for RmsNorm {
+    fn run(&self, call: &Call<'_>) -> Result<(), Fault> {
+        let (rows, columns) = matrix(call.shapes().input(0));
+        let (x, scale) = (call.input(0), call.input(1));
+        norm::rms_norm(call.compute(), x, scale, self.epsilon, call.output(0), call.output(1), rows, columns);
+        Ok(())
+    }
+}
+
+impl Kernel for RmsNormGrad {
+    fn scratch(&self, _: &Compute<'_>, shapes: &Shapes) -> usize {
+        let (rows, columns) = matrix(shapes.input(0));
+        norm::layer_norm_scratch(rows, columns)
+    }
+
+    fn run(&self, call: &Call<'_>) -> Result<(), Fault> {
+        let (rows, columns) = matrix(call.shapes().input(0));
+        norm::rms_norm_backward(
+            call.compute(),
+            call.input(0),
+            call.input(1),
+            call.input(2),
+            call.input(3),
+            call.output(0),
+            call.output(1),
+            rows,
+            columns,
+            call.scratch(),
+        );
+        Ok(())
+    }
+}
+
+fn grouped(shape: &[usize], groups: usize) -> GroupNormShape {
+    let (rows, cols) = matrix(&shape[1..]);
+    GroupNormShape { n: shape[0], rows, cols, groups }
+}
+
+impl Kernel for GroupNorm {
+    fn scratch(&self, _: &Compute<'_>, shapes: &Shapes) -> usize {
+        norm::group_norm_scratch(&grouped(shapes.input(0), self.groups))
+    }
+
+    fn run(&self, call: &Call<'_>) -> Result<(), Fault> {
+        norm::group_norm(
+            call.compute(),
+            &grouped(call.shapes().input(0), self.groups),
+            call.input(0),
+            call.input(1),
+            call.input(2),
+            self.epsilon,
+            call.output(0),
+            call.output(1),
+            call.output(2),
+            call.scratch(),
+        );
+        Ok(())
+    }
+}
+
+impl Kernel for GroupNormGrad {
+    fn scratch(&self, _: &Compute<'_>, shapes: &Shapes) -> usize {
+        norm::group_norm_scratch(&grouped(shapes.input(0), self.norm.groups))
+    }
+
+    fn run(&self, call: &Call<'_>) -> Result<(), Fault> {
+        norm::group_norm_backward(
+            call.compute(),
+            &grouped(call.shapes().input(0), self.norm.groups),
+            call.input(0),
+            call.input(1),
+            call.input(2),
+            call.input(3),
+            self.norm.epsilon,
+            call.input(4),
+            call.output(0),
+            call.output(1),
+            call.output(2),
             call.scratch(),
         );
         Ok(())

@@ -1,30 +1,31 @@
 //! Kernels of pooling.
 
-use deepfit_graph::ops::{AvgPool2d, AvgPool2dGrad, MaxPool2d, MaxPool2dGrad, Window};
+use deepfit_graph::ops::{AvgPool2d, AvgPool2dGrad, MaxPool2d, MaxPool2dGrad, Regions};
 
 use super::is_kernel;
 use crate::executor::{Call, Fault, Kernel};
-use crate::kernels::pool2d::{self, Pool2dShape};
+use crate::kernels::pool2d::{self, Pool2dShape, PoolAxis, Spacing};
 
 is_kernel!(MaxPool2d, MaxPool2dGrad, AvgPool2d, AvgPool2dGrad);
 
-fn geometry(window: &Window, image: &[usize]) -> Pool2dShape {
-    let (vertical, horizontal) = window.padding;
-    Pool2dShape {
-        n: image[0],
-        h: image[1],
-        w: image[2],
-        c: image[3],
-        kh: window.size.0,
-        kw: window.size.1,
-        stride: [window.stride.0, window.stride.1],
-        padding: [vertical, vertical, horizontal, horizontal],
-    }
+fn geometry(regions: &Regions, image: &[usize], output: &[usize]) -> Pool2dShape {
+    let axis = |axis: usize| {
+        let spacing = match regions {
+            Regions::Adaptive(_) => Spacing::Adaptive,
+            Regions::Window(window) => {
+                let of = |pair: (usize, usize)| if axis == 0 { pair.0 } else { pair.1 };
+                let (kernel, stride) = (of(window.size), of(window.stride));
+                Spacing::Windows { kernel, stride, padding: of(window.padding), dilation: of(window.dilation) }
+            }
+        };
+        PoolAxis { size: image[1 + axis], outputs: output[1 + axis], spacing }
+    };
+    Pool2dShape { n: image[0], c: image[3], axes: [axis(0), axis(1)] }
 }
 
 impl Kernel for MaxPool2d {
     fn run(&self, call: &Call<'_>) -> Result<(), Fault> {
-        let shape = geometry(&self.window, call.shapes().input(0));
+        let shape = geometry(&self.regions, call.shapes().input(0), call.shapes().output(0));
         pool2d::max_pool(call.compute(), &shape, call.input(0), call.output(0), call.output_i32(1));
         Ok(())
     }
@@ -32,7 +33,7 @@ impl Kernel for MaxPool2d {
 
 impl Kernel for MaxPool2dGrad {
     fn run(&self, call: &Call<'_>) -> Result<(), Fault> {
-        let shape = geometry(&self.window, call.shapes().output(0));
+        let shape = geometry(&self.regions, call.shapes().output(0), call.shapes().input(0));
         pool2d::max_pool_backward(call.compute(), &shape, call.input(0), call.input_i32(1), call.output(0));
         Ok(())
     }
@@ -40,7 +41,7 @@ impl Kernel for MaxPool2dGrad {
 
 impl Kernel for AvgPool2d {
     fn run(&self, call: &Call<'_>) -> Result<(), Fault> {
-        let shape = geometry(&self.window, call.shapes().input(0));
+        let shape = geometry(&self.regions, call.shapes().input(0), call.shapes().output(0));
         pool2d::average_pool(call.compute(), &shape, self.count_include_pad, call.input(0), call.output(0));
         Ok(())
     }
@@ -48,7 +49,7 @@ impl Kernel for AvgPool2d {
 
 impl Kernel for AvgPool2dGrad {
     fn run(&self, call: &Call<'_>) -> Result<(), Fault> {
-        let shape = geometry(&self.pool.window, call.shapes().output(0));
+        let shape = geometry(&self.pool.regions, call.shapes().output(0), call.shapes().input(0));
         let count = self.pool.count_include_pad;
         pool2d::average_pool_backward(call.compute(), &shape, count, call.input(0), call.output(0));
         Ok(())

@@ -14,6 +14,7 @@ pub mod pool2d;
 pub mod random;
 pub mod recurrent;
 pub mod reduce;
+pub mod resample;
 pub mod rows;
 pub mod scratch;
 pub mod segment;

@@ -6,58 +6,95 @@ use super::Compute;
 use crate::pool::SharedMut;
 use crate::simd::Simd;
 
-/// Sizes of a pooling. The caller makes sure that kernel and strides are at least 1 and that each window overlaps the
-/// image (padding smaller than the kernel).
+/// Which pixels along one axis each output is made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Spacing {
+    /// Windows of `kernel` taps `dilation` pixels apart, at every `stride` pixels, the first one `padding` pixels before
+    /// the image. Pixels in the padding on either side may count in an average, those further out never do.
+    Windows { kernel: usize, stride: usize, padding: usize, dilation: usize },
+    /// Output `i` of `n` reaches from pixel `floor(i * size / n)` to `ceil((i + 1) * size / n)`.
+    Adaptive,
+}
+
+/// One axis of a pooling. The caller makes sure that kernel, stride, dilation, size and outputs are at least 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PoolAxis {
+    /// Pixels.
+    pub size: usize,
+    /// Outputs.
+    pub outputs: usize,
+    /// What lies between them.
+    pub spacing: Spacing,
+}
+
+impl PoolAxis {
+    /// First pixel that output `o` is made of, and the end of them; between them they are [`PoolAxis::step`] apart.
+    #[inline(always)]
+    fn window(&self, o: usize) -> (usize, usize) {
+        match self.spacing {
+            Spacing::Windows { kernel, stride, padding, dilation } => {
+                let start = o * stride;
+                let outside = padding.saturating_sub(start).div_ceil(dilation);
+                let end = (start + (kernel - 1) * dilation + 1).saturating_sub(padding);
+                ((start + outside * dilation).saturating_sub(padding), end.min(self.size))
+            }
+            Spacing::Adaptive => (o * self.size / self.outputs, ((o + 1) * self.size).div_ceil(self.outputs)),
+        }
+    }
+
+    /// Distance between the pixels of a window.
+    #[inline(always)]
+    fn step(&self) -> usize {
+        match self.spacing {
+            Spacing::Windows { dilation, .. } => dilation,
+            Spacing::Adaptive => 1,
+        }
+    }
+
+    /// Positions of window `o` in the image and, if that counts, in the padding.
+    #[inline(always)]
+    fn counted(&self, o: usize, count_padding: bool) -> usize {
+        match self.spacing {
+            Spacing::Windows { kernel, stride, padding, .. } if count_padding => {
+                (o * stride + kernel).min(self.size + 2 * padding) - o * stride
+            }
+            _ => {
+                let (first, end) = self.window(o);
+                end - first
+            }
+        }
+    }
+
+    /// First output whose window reaches over pixel `i`, and the end of them.
+    #[inline(always)]
+    fn windows_over(&self, i: usize) -> (usize, usize) {
+        match self.spacing {
+            Spacing::Windows { kernel, stride, padding, dilation } => {
+                let shifted = i + padding;
+                let span = (kernel - 1) * dilation + 1;
+                ((shifted + 1).saturating_sub(span).div_ceil(stride), (shifted / stride + 1).min(self.outputs))
+            }
+            Spacing::Adaptive => (i * self.outputs / self.size, ((i + 1) * self.outputs).div_ceil(self.size)),
+        }
+    }
+}
+
+/// Sizes of a pooling.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pool2dShape {
     /// Images.
     pub n: usize,
-    /// Height, width and channels of an image.
-    pub h: usize,
-    pub w: usize,
+    /// Channels.
     pub c: usize,
-    /// Height and width of a window.
-    pub kh: usize,
-    pub kw: usize,
-    /// Steps between windows, down and across.
-    pub stride: [usize; 2],
-    /// Pixels around the image that are not there: top, bottom, left, right.
-    pub padding: [usize; 4],
+    /// Down and across.
+    pub axes: [PoolAxis; 2],
 }
 
 impl Pool2dShape {
-    /// Height of the output.
-    pub fn out_h(&self) -> usize {
-        (self.h + self.padding[0] + self.padding[1] + 1).saturating_sub(self.kh).div_ceil(self.stride[0])
-    }
-
-    /// Width of the output.
-    pub fn out_w(&self) -> usize {
-        (self.w + self.padding[2] + self.padding[3] + 1).saturating_sub(self.kw).div_ceil(self.stride[1])
-    }
-
     /// Numbers in the input and in the output.
     pub fn sizes(&self) -> (usize, usize) {
-        (self.n * self.h * self.w * self.c, self.n * self.out_h() * self.out_w() * self.c)
-    }
-
-    /// Pixels of an image that window (`oy`, `ox`) covers: first and end, down and across.
-    #[inline(always)]
-    fn window(&self, oy: usize, ox: usize) -> [usize; 4] {
-        let along = |o: usize, stride: usize, padding: usize, kernel: usize, size: usize| {
-            let start = o * stride;
-            (start.saturating_sub(padding).min(size), (start + kernel).saturating_sub(padding).min(size))
-        };
-        let (y0, y1) = along(oy, self.stride[0], self.padding[0], self.kh, self.h);
-        let (x0, x1) = along(ox, self.stride[1], self.padding[2], self.kw, self.w);
-        [y0, y1, x0, x1]
-    }
-
-    /// Windows along one axis that cover pixel `i`: first and end.
-    #[inline(always)]
-    fn windows_over(i: usize, stride: usize, padding: usize, kernel: usize, outputs: usize) -> (usize, usize) {
-        let shifted = i + padding;
-        ((shifted + 1).saturating_sub(kernel).div_ceil(stride), (shifted / stride + 1).min(outputs))
+        let [down, across] = self.axes;
+        (self.n * down.size * across.size * self.c, self.n * down.outputs * across.outputs * self.c)
     }
 }
 
@@ -70,7 +107,8 @@ impl Pool2dShape {
 pub fn max_pool(cx: &Compute, s: &Pool2dShape, x: &[f32], y: &mut [f32], winner: &mut [i32]) {
     let (sx, sy) = s.sizes();
     assert!(x.len() == sx && y.len() == sy && winner.len() == sy, "max_pool: operands do not match {s:?}");
-    let (oh, line, image) = (s.out_h(), s.out_w() * s.c, s.h * s.w * s.c);
+    let [down, across] = s.axes;
+    let (oh, line, image) = (down.outputs, across.outputs * s.c, down.size * across.size * s.c);
     let (y, winner) = (SharedMut::new(y), SharedMut::new(winner));
     cx.pool.run(s.n * oh, &|task, _| {
         // SAFETY: each task writes its own line.
@@ -81,22 +119,28 @@ pub fn max_pool(cx: &Compute, s: &Pool2dShape, x: &[f32], y: &mut [f32], winner:
 
 #[inline(always)]
 fn max_line_body<S: Simd>(s: S, shape: &Pool2dShape, image: &[f32], oy: usize, y: &mut [f32], winner: &mut [i32]) {
-    let (w, c) = (shape.w, shape.c);
-    for ox in 0..shape.out_w() {
-        let [y0, y1, x0, x1] = shape.window(oy, ox);
+    let ([down, across], c) = (shape.axes, shape.c);
+    let w = across.size;
+    let (y0, y1) = down.window(oy);
+    for ox in 0..across.outputs {
+        let (x0, x1) = across.window(ox);
         let (y, winner) = (&mut y[ox * c..][..c], &mut winner[ox * c..][..c]);
         let mut i = 0;
         while i < c {
             let mut best = s.splat(f32::NEG_INFINITY);
             let empty = y0 >= y1 || x0 >= x1;
             let mut from = s.splat_i(if empty { -1 } else { (y0 * w + x0) as i32 });
-            for iy in y0..y1 {
-                for ix in x0..x1 {
+            let mut iy = y0;
+            while iy < y1 {
+                let mut ix = x0;
+                while ix < x1 {
                     let v = s.load_at(&image[(iy * w + ix) * c..][..c], i);
                     let better = s.mask_or(s.lt(best, v), s.is_nan(v));
                     best = s.select(better, v, best);
                     from = s.select_i(better, s.splat_i((iy * w + ix) as i32), from);
+                    ix += across.step();
                 }
+                iy += down.step();
             }
             s.store_at(y, i, best);
             let mut lanes = [0i32; 16];
@@ -119,20 +163,22 @@ crate::simd_kernel! {
 pub fn max_pool_backward(cx: &Compute, s: &Pool2dShape, dy: &[f32], winner: &[i32], dx: &mut [f32]) {
     let (sx, sy) = s.sizes();
     assert!(dx.len() == sx && dy.len() == sy && winner.len() == sy, "max_pool_backward: operands do not match {s:?}");
-    let (line, out) = (s.w * s.c, s.out_h() * s.out_w() * s.c);
+    let [down, across] = s.axes;
+    let (line, out) = (across.size * s.c, down.outputs * across.outputs * s.c);
     cx.pool.for_each_chunk(dx, line, |task, dx| {
-        let image = task / s.h * out;
-        max_backward_line(cx.isa, s, &dy[image..][..out], &winner[image..][..out], task % s.h, dx);
+        let image = task / down.size * out;
+        max_backward_line(cx.isa, s, &dy[image..][..out], &winner[image..][..out], task % down.size, dx);
     });
 }
 
 #[inline(always)]
 fn max_backward_line_body<S: Simd>(s: S, shape: &Pool2dShape, dy: &[f32], winner: &[i32], iy: usize, dx: &mut [f32]) {
-    let (oh, ow, c) = (shape.out_h(), shape.out_w(), shape.c);
-    let (y0, y1) = Pool2dShape::windows_over(iy, shape.stride[0], shape.padding[0], shape.kh, oh);
-    for ix in 0..shape.w {
-        let (x0, x1) = Pool2dShape::windows_over(ix, shape.stride[1], shape.padding[2], shape.kw, ow);
-        let me = s.splat_i((iy * shape.w + ix) as i32);
+    let ([down, across], c) = (shape.axes, shape.c);
+    let ow = across.outputs;
+    let (y0, y1) = down.windows_over(iy);
+    for ix in 0..across.size {
+        let (x0, x1) = across.windows_over(ix);
+        let me = s.splat_i((iy * across.size + ix) as i32);
         let dx = &mut dx[ix * c..][..c];
         let mut i = 0;
         while i < c {
@@ -163,33 +209,30 @@ crate::simd_kernel! {
     fn max_backward_line(shape: &Pool2dShape, dy: &[f32], winner: &[i32], iy: usize, dx: &mut [f32]) = max_backward_line_body;
 }
 
-/// What an average divides by.
-#[inline(always)]
-fn divisor(s: &Pool2dShape, oy: usize, ox: usize, count_padding: bool) -> f32 {
-    let [y0, y1, x0, x1] = s.window(oy, ox);
-    if count_padding { (s.kh * s.kw) as f32 } else { ((y1 - y0) * (x1 - x0)) as f32 }
-}
-
-/// Average of each window into `y` `[n, out_h, out_w, c]`. With `count_padding` a window counts as `kh * kw` pixels,
-/// those outside of the image being zero (PyTorch's `count_include_pad`); without it only pixels of the image count.
+/// Average of each window into `y` `[n, out_h, out_w, c]`. With `count_padding` the pixels of the padding
+/// count too, being zero (PyTorch's `count_include_pad`); without it only pixels of the image count.
 ///
 /// # Panics
-/// If a slice has another length than the shape says.
+/// If a slice has another length than the shape says, or windows are dilated.
 pub fn average_pool(cx: &Compute, s: &Pool2dShape, count_padding: bool, x: &[f32], y: &mut [f32]) {
     let (sx, sy) = s.sizes();
     assert!(x.len() == sx && y.len() == sy, "average_pool: operands do not match {s:?}");
-    let (oh, image) = (s.out_h(), s.h * s.w * s.c);
-    cx.pool.for_each_chunk(y, s.out_w() * s.c, |task, y| {
+    assert!(s.axes.iter().all(|axis| axis.step() == 1), "average_pool: dilated windows");
+    let [down, across] = s.axes;
+    let (oh, image) = (down.outputs, down.size * across.size * s.c);
+    cx.pool.for_each_chunk(y, across.outputs * s.c, |task, y| {
         average_line(cx.isa, s, count_padding, &x[task / oh * image..][..image], task % oh, y);
     });
 }
 
 #[inline(always)]
 fn average_line_body<S: Simd>(s: S, shape: &Pool2dShape, count_padding: bool, image: &[f32], oy: usize, y: &mut [f32]) {
-    let (w, c) = (shape.w, shape.c);
-    for ox in 0..shape.out_w() {
-        let [y0, y1, x0, x1] = shape.window(oy, ox);
-        let count = s.splat(divisor(shape, oy, ox, count_padding));
+    let ([down, across], c) = (shape.axes, shape.c);
+    let w = across.size;
+    let (y0, y1) = down.window(oy);
+    for ox in 0..across.outputs {
+        let (x0, x1) = across.window(ox);
+        let count = s.splat((down.counted(oy, count_padding) * across.counted(ox, count_padding)) as f32);
         let y = &mut y[ox * c..][..c];
         let mut i = 0;
         while i < c {
@@ -215,9 +258,12 @@ crate::simd_kernel! {
 pub fn average_pool_backward(cx: &Compute, s: &Pool2dShape, count_padding: bool, dy: &[f32], dx: &mut [f32]) {
     let (sx, sy) = s.sizes();
     assert!(dx.len() == sx && dy.len() == sy, "average_pool_backward: operands do not match {s:?}");
-    let out = s.out_h() * s.out_w() * s.c;
-    cx.pool.for_each_chunk(dx, s.w * s.c, |task, dx| {
-        average_backward_line(cx.isa, s, count_padding, &dy[task / s.h * out..][..out], task % s.h, dx);
+    assert!(s.axes.iter().all(|axis| axis.step() == 1), "average_pool_backward: dilated windows");
+    let [down, across] = s.axes;
+    let out = down.outputs * across.outputs * s.c;
+    cx.pool.for_each_chunk(dx, across.size * s.c, |task, dx| {
+        let image = task / down.size * out;
+        average_backward_line(cx.isa, s, count_padding, &dy[image..][..out], task % down.size, dx);
     });
 }
 
@@ -230,15 +276,16 @@ fn average_backward_line_body<S: Simd>(
     iy: usize,
     dx: &mut [f32],
 ) {
-    let (oh, ow, c) = (shape.out_h(), shape.out_w(), shape.c);
-    let (y0, y1) = Pool2dShape::windows_over(iy, shape.stride[0], shape.padding[0], shape.kh, oh);
-    for ix in 0..shape.w {
-        let (x0, x1) = Pool2dShape::windows_over(ix, shape.stride[1], shape.padding[2], shape.kw, ow);
+    let ([down, across], c) = (shape.axes, shape.c);
+    let ow = across.outputs;
+    let (y0, y1) = down.windows_over(iy);
+    for ix in 0..across.size {
+        let (x0, x1) = across.windows_over(ix);
         let dx = &mut dx[ix * c..][..c];
         dx.fill(0.0);
         for oy in y0..y1 {
             for ox in x0..x1 {
-                let count = s.splat(divisor(shape, oy, ox, count_padding));
+                let count = s.splat((down.counted(oy, count_padding) * across.counted(ox, count_padding)) as f32);
                 let dy = &dy[(oy * ow + ox) * c..][..c];
                 let mut i = 0;
                 while i < c {

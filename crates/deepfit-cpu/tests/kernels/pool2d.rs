@@ -2,53 +2,92 @@ use deepfit_cpu::kernels::pool2d::*;
 
 use super::support::{assert_close, everywhere, numbers};
 
-/// Calls `f(output, input pixels of its window)` for every output.
-fn windows(s: &Pool2dShape, mut f: impl FnMut(usize, &[usize])) {
-    for out in 0..s.sizes().1 {
-        let (c, ox, oy, n) =
-            (out % s.c, out / s.c % s.out_w(), out / s.c / s.out_w() % s.out_h(), out / s.c / s.out_w() / s.out_h());
-        let mut inside = Vec::new();
-        for ky in 0..s.kh {
-            for kx in 0..s.kw {
-                let y = (oy * s.stride[0] + ky) as isize - s.padding[0] as isize;
-                let x = (ox * s.stride[1] + kx) as isize - s.padding[2] as isize;
-                if y >= 0 && x >= 0 && y < s.h as isize && x < s.w as isize {
-                    inside.push(((n * s.h + y as usize) * s.w + x as usize) * s.c + c);
-                }
-            }
+/// Positions of output `o` along an axis, and how many it has with the padding.
+fn along(axis: &PoolAxis, o: usize) -> (Vec<usize>, usize) {
+    match axis.spacing {
+        Spacing::Windows { kernel, stride, padding, dilation } => {
+            let all: Vec<isize> =
+                (0..kernel).map(|k| (o * stride + k * dilation) as isize - padding as isize).collect();
+            let inside = all.iter().filter(|&&i| i >= 0 && i < axis.size as isize).map(|&i| i as usize).collect();
+            (inside, all.iter().filter(|&&i| i < (axis.size + padding) as isize).count())
         }
-        f(out, &inside);
+        Spacing::Adaptive => {
+            // Pixel i overlaps the o-th of equal stretches of the axis.
+            let overlaps =
+                |&i: &usize| i * axis.outputs < (o + 1) * axis.size && (i + 1) * axis.outputs > o * axis.size;
+            let inside: Vec<usize> = (0..axis.size).filter(overlaps).collect();
+            let count = inside.len();
+            (inside, count)
+        }
+    }
+}
+
+/// Calls `f(output, input pixels of its window, pixels with the padding)` for every output.
+fn windows(s: &Pool2dShape, mut f: impl FnMut(usize, &[usize], usize)) {
+    let [down, across] = s.axes;
+    for out in 0..s.sizes().1 {
+        let (c, ox, oy, n) = (
+            out % s.c,
+            out / s.c % across.outputs,
+            out / s.c / across.outputs % down.outputs,
+            out / s.c / across.outputs / down.outputs,
+        );
+        let ((ys, counted_down), (xs, counted_across)) = (along(&down, oy), along(&across, ox));
+        let pixel = |y: usize, x: usize| ((n * down.size + y) * across.size + x) * s.c + c;
+        let inside: Vec<usize> = ys.iter().flat_map(|&y| xs.iter().map(move |&x| pixel(y, x))).collect();
+        f(out, &inside, counted_down * counted_across);
     }
 }
 
 fn shapes() -> Vec<Pool2dShape> {
+    let sliding = |size, outputs, kernel, stride, padding, dilation| PoolAxis {
+        size,
+        outputs,
+        spacing: Spacing::Windows { kernel, stride, padding, dilation },
+    };
+    let adaptive = |size, outputs| PoolAxis { size, outputs, spacing: Spacing::Adaptive };
     let mut all = Vec::new();
     for c in [1, 7, 8, 9, 16, 17, 35] {
-        for (k, stride, padding) in [
-            ([2, 2], [2, 2], [0; 4]),
-            ([3, 3], [2, 2], [1; 4]),
-            ([3, 2], [1, 3], [1, 0, 0, 1]),
-            ([7, 6], [1, 1], [0; 4]),
+        for axes in [
+            [sliding(7, 3, 2, 2, 0, 1), sliding(6, 3, 2, 2, 0, 1)],
+            [sliding(7, 4, 3, 2, 1, 1), sliding(6, 3, 3, 2, 1, 1)],
+            // The last windows hang over the border.
+            [sliding(7, 4, 2, 2, 0, 1), sliding(6, 4, 3, 2, 1, 1)],
+            [sliding(7, 6, 3, 1, 1, 1), sliding(6, 2, 2, 3, 0, 1)],
+            [sliding(7, 1, 7, 1, 0, 1), sliding(6, 1, 6, 1, 0, 1)],
+            [adaptive(7, 3), adaptive(6, 4)],
+            [adaptive(7, 9), adaptive(6, 1)],
         ] {
-            all.push(Pool2dShape { n: 2, h: 7, w: 6, c, kh: k[0], kw: k[1], stride, padding });
+            all.push(Pool2dShape { n: 2, c, axes });
         }
     }
     all.push(Pool2dShape { n: 0, ..all[0] });
     all
 }
 
+/// Windows with gaps, for the maximum alone.
+fn dilated() -> Vec<Pool2dShape> {
+    let axis = |size, outputs, kernel, stride, padding, dilation| PoolAxis {
+        size,
+        outputs,
+        spacing: Spacing::Windows { kernel, stride, padding, dilation },
+    };
+    let axes = [axis(9, 7, 3, 1, 1, 2), axis(8, 3, 2, 2, 1, 3)];
+    [1, 8, 19].map(|c| Pool2dShape { n: 2, c, axes }).into()
+}
+
 #[test]
 fn the_largest_wins_and_takes_the_gradient() {
-    for s in shapes() {
+    for s in shapes().into_iter().chain(dilated()) {
         let (sx, sy) = s.sizes();
         // Few different values, so that there are ties.
         let x: Vec<f32> = numbers(sx, 1).iter().map(|v| (v * 4.0).round()).collect();
         let dy = numbers(sy, 2);
         let (mut y, mut from, mut dx) = (vec![0.0; sy], vec![0.0; sy], vec![0.0; sx]);
-        windows(&s, |out, inside| {
+        windows(&s, |out, inside, _| {
             let best = *inside.iter().rev().max_by(|&&a, &&b| x[a].total_cmp(&(x[b] + 0.0))).unwrap();
             y[out] = x[best] as f64;
-            from[out] = (best / s.c % (s.h * s.w)) as f64;
+            from[out] = (best / s.c % (s.axes[0].size * s.axes[1].size)) as f64;
             dx[best] += dy[out] as f64;
         });
         everywhere(
@@ -71,7 +110,9 @@ fn the_largest_wins_and_takes_the_gradient() {
 
 #[test]
 fn nan_wins_and_minus_infinity_has_a_winner() {
-    let s = Pool2dShape { n: 1, h: 2, w: 4, c: 1, kh: 2, kw: 2, stride: [2, 2], padding: [0; 4] };
+    let spacing = Spacing::Windows { kernel: 2, stride: 2, padding: 0, dilation: 1 };
+    let axes = [PoolAxis { size: 2, outputs: 1, spacing }, PoolAxis { size: 4, outputs: 2, spacing }];
+    let s = Pool2dShape { n: 1, c: 1, axes };
     let low = f32::NEG_INFINITY;
     everywhere(
         |cx| {
@@ -93,8 +134,8 @@ fn averages_count_padding_or_not() {
             let (sx, sy) = s.sizes();
             let (x, dy) = (numbers(sx, 1), numbers(sy, 2));
             let (mut y, mut dx) = (vec![0.0; sy], vec![0.0; sx]);
-            windows(&s, |out, inside| {
-                let count = if count_padding { s.kh * s.kw } else { inside.len() } as f64;
+            windows(&s, |out, inside, with_padding| {
+                let count = if count_padding { with_padding } else { inside.len() } as f64;
                 y[out] = inside.iter().map(|&i| x[i] as f64).sum::<f64>() / count;
                 inside.iter().for_each(|&i| dx[i] += dy[out] as f64 / count);
             });

@@ -61,8 +61,8 @@ impl Conv2dAttributes {
         }
         let (oh, ow) = self.output_size((h, w), (lengths[2], lengths[3])).ok_or_else(|| {
             format!(
-                "a window of {}x{} does not fit into images {image} with padding {:?}",
-                lengths[2], lengths[3], self.padding
+                "a window of {}x{} with dilation {:?} does not fit into images {image} with padding {:?}",
+                lengths[2], lengths[3], self.dilation, self.padding
             )
         })?;
         Ok(vec![image.dims()[0], oh.into(), ow.into(), lengths[0].into()].into())
@@ -207,7 +207,8 @@ impl Operation for Conv2d {
     }
 }
 
-/// Gradient of a convolution with respect to its images. Inputs: gradient of the result, weights.
+/// Gradient of a convolution with respect to its images, which is also the transposed convolution. Inputs: gradient of
+/// the result, weights.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Conv2dInputGrad {
     /// Geometry of the convolution.
@@ -227,6 +228,19 @@ impl Operation for Conv2dInputGrad {
         let expected = self.attributes.infer(&self.image, &inputs[1].shape)?;
         super::same_shape("the gradient and the convolution", inputs[0], &TensorType::f32(expected))?;
         Ok(vec![TensorType::f32(self.image.clone())])
+    }
+
+    // It is linear in both inputs, which is also what a transposed convolution is trained by.
+    fn derivative(&self, cx: &Derivative<'_>) -> Result<Vec<Option<Tensor>>> {
+        let (values, weights, upstream) = (cx.input(0), cx.input(1), cx.upstream()?);
+        let dv = if cx.wants(0) { Some(upstream.conv2d(weights, self.attributes)?) } else { None };
+        let dw = if cx.wants(1) {
+            let op = Conv2dWeightGrad { attributes: self.attributes, weight: weights.shape().clone() };
+            Some(cx.tracer().apply_one(op, &[upstream, values])?)
+        } else {
+            None
+        };
+        Ok(vec![dv, dw])
     }
 
     fn reference(&self, cx: &ReferenceContext<'_>) -> Vec<Reference> {
@@ -250,7 +264,7 @@ impl Operation for Conv2dInputGrad {
                 let inputs = vec![uniform(&g.output(), -1.0, 1.0, 3), uniform(&g.weight, -1.0, 1.0, 2)];
                 let op = Conv2dInputGrad { attributes: g.attributes, image: Shape::from(&g.image[..]) };
                 // The image's shape is part of the operation, so there is no batch axis to vary.
-                g.finish(Sample::new(op, inputs).without_gradient(), &[])
+                g.finish(Sample::new(op, inputs), &[])
             })
             .collect()
     }
@@ -278,6 +292,18 @@ impl Operation for Conv2dWeightGrad {
         Ok(vec![TensorType::f32(self.weight.clone())])
     }
 
+    fn derivative(&self, cx: &Derivative<'_>) -> Result<Vec<Option<Tensor>>> {
+        let (images, gradient, upstream) = (cx.input(0), cx.input(1), cx.upstream()?);
+        let dx = if cx.wants(0) {
+            let op = Conv2dInputGrad { attributes: self.attributes, image: images.shape().clone() };
+            Some(cx.tracer().apply_one(op, &[gradient, upstream])?)
+        } else {
+            None
+        };
+        let dg = if cx.wants(1) { Some(images.conv2d(upstream, self.attributes)?) } else { None };
+        Ok(vec![dx, dg])
+    }
+
     fn reference(&self, cx: &ReferenceContext<'_>) -> Vec<Reference> {
         let (images, upstream) = (cx.inputs[0], cx.inputs[1]);
         let mut out = Reference::full(&cx.shapes[0], 0.0);
@@ -298,7 +324,7 @@ impl Operation for Conv2dWeightGrad {
             .map(|g| {
                 let inputs = vec![uniform(&g.image, -1.0, 1.0, 1), uniform(&g.output(), -1.0, 1.0, 3)];
                 let op = Conv2dWeightGrad { attributes: g.attributes, weight: Shape::from(&g.weight[..]) };
-                g.finish(Sample::new(op, inputs).without_gradient(), &[true, true])
+                g.finish(Sample::new(op, inputs), &[true, true])
             })
             .collect()
     }
@@ -326,7 +352,7 @@ impl Geometry {
 
 /// Small ones of every kind with gradient, larger ones around tile borders without.
 fn geometries() -> Vec<Geometry> {
-    let mut list = Vec::new();
+    let mut list: Vec<Geometry> = Vec::new();
     let mut add = |image: [usize; 4], weight: [usize; 4], s: usize, p: usize, d: usize, groups: usize, gradient| {
         let attributes = Conv2dAttributes { stride: (s, s), padding: (p, p), dilation: (d, d), groups };
         list.push(Geometry { image: image.to_vec(), weight: weight.to_vec(), attributes, gradient });
@@ -348,6 +374,24 @@ fn geometries() -> Vec<Geometry> {
     add([2, 8, 8, 12], [20, 3, 3, 3], 1, 1, 1, 4, false);
     add([4, 16, 16, 64], [31, 64, 1, 1], 1, 0, 1, 1, false);
     add([0, 4, 4, 2], [3, 2, 3, 3], 1, 1, 1, 1, false);
+    // Dilation with a stride, in groups and depth-wise.
+    add([1, 8, 7, 2], [2, 2, 3, 2], 2, 2, 3, 1, true);
+    add([1, 7, 8, 4], [2, 2, 2, 3], 2, 1, 2, 2, true);
+    add([1, 7, 6, 3], [3, 1, 3, 3], 1, 2, 2, 3, true);
+    add([1, 8, 7, 2], [4, 1, 3, 2], 2, 2, 3, 2, true);
+    add([2, 11, 12, 17], [17, 1, 3, 3], 2, 2, 2, 17, false);
+    add([2, 11, 12, 33], [33, 1, 5, 3], 1, 4, 2, 33, false);
+    add([2, 11, 12, 18], [33, 6, 3, 3], 3, 2, 2, 3, false);
+    // Another geometry down than across; one line, as a sequence is.
+    let mut uneven = |image: [usize; 4], weight: [usize; 4], attributes, gradient| {
+        list.push(Geometry { image: image.to_vec(), weight: weight.to_vec(), attributes, gradient });
+    };
+    let attributes = |stride, padding, dilation, groups| Conv2dAttributes { stride, padding, dilation, groups };
+    uneven([1, 6, 9, 2], [3, 2, 2, 3], attributes((1, 3), (0, 2), (2, 1), 1), true);
+    uneven([1, 6, 9, 2], [2, 1, 2, 3], attributes((3, 2), (1, 0), (1, 2), 2), true);
+    uneven([2, 1, 11, 3], [4, 3, 1, 3], attributes((1, 2), (0, 1), (1, 2), 1), true);
+    uneven([3, 1, 70, 17], [9, 17, 1, 5], attributes((1, 1), (0, 4), (1, 2), 1), false);
+    uneven([3, 1, 70, 17], [17, 1, 1, 5], attributes((1, 3), (0, 4), (1, 2), 17), false);
     list
 }
 

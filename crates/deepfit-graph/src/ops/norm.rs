@@ -10,7 +10,7 @@ use crate::shape::{Dim, Extents, Shape, TensorType};
 use crate::trace::Tensor;
 
 /// Checks `x`, scale and shift, and returns the number of channels.
-fn channels(inputs: &[&TensorType]) -> Result<Dim, String> {
+pub(super) fn channels(inputs: &[&TensorType]) -> Result<Dim, String> {
     floating(inputs)?;
     let shape = &inputs[0].shape;
     let &c = shape.dims().last().ok_or("a scalar has no channels")?;
@@ -22,13 +22,14 @@ fn channels(inputs: &[&TensorType]) -> Result<Dim, String> {
     Ok(c)
 }
 
-fn rows_of(shape: &Shape) -> Dim {
+/// Number of rows: all axes but the last.
+pub(super) fn rows_of(shape: &Shape) -> Dim {
     let dims = shape.dims();
     dims[..dims.len() - 1].iter().fold(Dim::fixed(1), |n, &d| n * d)
 }
 
 /// Operations that read every element a few times.
-fn per_element(inputs: &[&TensorType], extents: &Extents, each: usize) -> u64 {
+pub(super) fn per_element(inputs: &[&TensorType], extents: &Extents, each: usize) -> u64 {
     (inputs[0].shape.count(extents) * each) as u64
 }
 

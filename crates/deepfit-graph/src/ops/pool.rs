@@ -16,59 +16,144 @@ pub struct Window {
     pub size: (usize, usize),
     /// Steps between neighbouring windows.
     pub stride: (usize, usize),
-    /// Border around the image on each side, at most half of the window.
+    /// Border around the image on each side, at most half of what the window spans.
     pub padding: (usize, usize),
+    /// Distance between neighbouring taps of a window, of maximum pooling only.
+    pub dilation: (usize, usize),
+    /// Whether a last window may hang over the border, if it begins within the image or the border before it.
+    pub ceil_mode: bool,
 }
 
 impl Window {
     /// A square window that moves by its own size.
     pub fn square(size: usize) -> Self {
-        Window { size: (size, size), stride: (size, size), padding: (0, 0) }
+        Window::of((size, size))
+    }
+
+    /// A window of the given height and width that moves by its own size.
+    pub fn of(size: (usize, usize)) -> Self {
+        Window { size, stride: size, padding: (0, 0), dilation: (1, 1), ceil_mode: false }
     }
 
     /// Height and width of the output; `None` if no window fits.
     pub fn output_size(&self, image: (usize, usize)) -> Option<(usize, usize)> {
-        let length = |n: usize, k: usize, s: usize, p: usize| Some((n + 2 * p).checked_sub(k)? / s + 1);
-        Some((
-            length(image.0, self.size.0, self.stride.0, self.padding.0)?,
-            length(image.1, self.size.1, self.stride.1, self.padding.1)?,
-        ))
+        Some((self.outputs(0, image.0)?, self.outputs(1, image.1)?))
     }
 
+    /// Size, stride, padding and dilation along one axis, 0 the vertical one.
+    fn along(&self, axis: usize) -> [usize; 4] {
+        let of = |pair: (usize, usize)| if axis == 0 { pair.0 } else { pair.1 };
+        [of(self.size), of(self.stride), of(self.padding), of(self.dilation)]
+    }
+
+    fn outputs(&self, axis: usize, length: usize) -> Option<usize> {
+        let [size, stride, padding, dilation] = self.along(axis);
+        let room = (length + 2 * padding).checked_sub(dilation * size.checked_sub(1)? + 1)?;
+        if !self.ceil_mode {
+            return Some(room.checked_div(stride)? + 1);
+        }
+        let outputs = room.checked_next_multiple_of(stride)? / stride + 1;
+        // A window must not begin in the border behind the image.
+        Some(if (outputs - 1) * stride >= length + padding { outputs - 1 } else { outputs })
+    }
+
+    /// Positions that window `o` of an axis covers, and how many it has with the border.
+    fn positions(&self, axis: usize, length: usize, o: usize) -> (Vec<usize>, usize) {
+        let [size, stride, padding, dilation] = self.along(axis);
+        let all = (0..size).map(|k| o * stride + k * dilation);
+        let counted = all.clone().filter(|&i| i < length + 2 * padding).count();
+        (all.filter(|&i| i >= padding && i - padding < length).map(|i| i - padding).collect(), counted)
+    }
+
+    fn check(&self) -> Result<(), String> {
+        for axis in 0..2 {
+            let [size, stride, padding, dilation] = self.along(axis);
+            if size == 0 || stride == 0 || dilation == 0 {
+                return Err("size, stride and dilation of the window must be at least 1".to_string());
+            }
+            if 2 * padding > dilation * (size - 1) + 1 {
+                return Err(format!("padding {:?} is more than half of the window {:?}", self.padding, self.size));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Which pixels of an image each value of a pooled image is made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Regions {
+    /// Windows of one size.
+    Window(Window),
+    /// As many windows as the height and width say, that together cover the image: window `i` of `n` over a length `l`
+    /// reaches from `floor(i l / n)` to `ceil((i + 1) l / n)`.
+    Adaptive((usize, usize)),
+}
+
+impl From<Window> for Regions {
+    fn from(window: Window) -> Self {
+        Regions::Window(window)
+    }
+}
+
+impl Regions {
     fn infer(&self, image: &Shape) -> Result<Shape, String> {
         let (Some(h), Some(w), 4) = (image.fixed(1), image.fixed(2), image.rank()) else {
             return Err(format!("images must be [batch, height, width, channels], not {image}"));
         };
-        if self.stride.0 == 0 || self.stride.1 == 0 || self.size.0 == 0 || self.size.1 == 0 {
-            return Err("size and stride of the window must be at least 1".to_string());
+        if h == 0 || w == 0 {
+            return Err(format!("images {image} have no pixels"));
         }
-        if self.padding.0 > self.size.0 / 2 || self.padding.1 > self.size.1 / 2 {
-            return Err(format!("padding {:?} is more than half of the window {:?}", self.padding, self.size));
+        let (oh, ow) = match self {
+            Regions::Adaptive(size) if size.0 == 0 || size.1 == 0 => {
+                return Err(format!("the output size {size:?} must be at least 1 in both directions"));
+            }
+            Regions::Adaptive(size) => *size,
+            Regions::Window(window) => {
+                window.check()?;
+                window.output_size((h, w)).ok_or_else(|| {
+                    let (size, padding) = (window.size, window.padding);
+                    format!(
+                        "a window of {}x{} does not fit into images {image} with padding {padding:?}",
+                        size.0, size.1
+                    )
+                })?
+            }
+        };
+        let covers = |axis, n, outputs| (0..outputs).all(|o| !self.positions(axis, n, o).0.is_empty());
+        if !covers(0, h, oh) || !covers(1, w, ow) {
+            return Err(format!("{self:?} has a window between the pixels of images {image}: use a smaller dilation"));
         }
-        let (oh, ow) = self
-            .output_size((h, w))
-            .filter(|_| h > 0 && w > 0)
-            .ok_or_else(|| format!("a window of {}x{} does not fit into images {image}", self.size.0, self.size.1))?;
         Ok(vec![image.dims()[0], oh.into(), ow.into(), image.dims()[3]].into())
     }
 
-    /// Pixels of the image that the window at output position (oy, ox) covers, in row-major order.
-    fn pixels(&self, image: &[usize], oy: usize, ox: usize) -> Vec<(usize, usize)> {
-        let mut pixels = Vec::new();
-        for ky in 0..self.size.0 {
-            for kx in 0..self.size.1 {
-                let y = (oy * self.stride.0 + ky).wrapping_sub(self.padding.0);
-                let x = (ox * self.stride.1 + kx).wrapping_sub(self.padding.1);
-                if y < image[1] && x < image[2] {
-                    pixels.push((y, x));
-                }
+    /// Positions along an axis of the given length that output `o` is made of, and how many it has with the border.
+    fn positions(&self, axis: usize, length: usize, o: usize) -> (Vec<usize>, usize) {
+        match self {
+            Regions::Window(window) => window.positions(axis, length, o),
+            Regions::Adaptive(size) => {
+                let outputs = if axis == 0 { size.0 } else { size.1 };
+                let range = o * length / outputs..((o + 1) * length).div_ceil(outputs);
+                (range.clone().collect(), range.len())
             }
         }
-        pixels
     }
 
-    fn operations(&self, output: &Shape, extents: &Extents) -> u64 {
-        (output.count(extents) * self.size.0 * self.size.1) as u64
+    /// Pixels of the image that output (oy, ox) is made of, in row-major order, and their number with the border.
+    fn pixels(&self, image: &[usize], oy: usize, ox: usize) -> (Vec<(usize, usize)>, usize) {
+        let (ys, down) = self.positions(0, image[1], oy);
+        let (xs, across) = self.positions(1, image[2], ox);
+        (ys.iter().flat_map(|&y| xs.iter().map(move |&x| (y, x))).collect(), down * across)
+    }
+
+    fn operations(&self, image: &Shape, output: &Shape, extents: &Extents) -> u64 {
+        let window = match self {
+            Regions::Window(window) => window.size.0 * window.size.1,
+            Regions::Adaptive(size) => {
+                let length = |axis: usize| image.fixed(axis).unwrap_or(1);
+                length(1).div_ceil(size.0) * length(2).div_ceil(size.1)
+            }
+        };
+        (output.count(extents) * window) as u64
     }
 }
 
@@ -76,7 +161,7 @@ impl Window {
 #[derive(Debug, Clone, PartialEq)]
 pub struct MaxPool2d {
     /// Geometry.
-    pub window: Window,
+    pub regions: Regions,
 }
 
 impl Operation for MaxPool2d {
@@ -87,12 +172,12 @@ impl Operation for MaxPool2d {
     fn infer(&self, inputs: &[&TensorType]) -> Result<Vec<TensorType>, String> {
         arity(inputs, 1)?;
         floating(inputs)?;
-        let shape = self.window.infer(&inputs[0].shape)?;
+        let shape = self.regions.infer(&inputs[0].shape)?;
         Ok(vec![TensorType::f32(shape.clone()), TensorType { shape, dtype: DType::I32 }])
     }
 
     fn derivative(&self, cx: &Derivative<'_>) -> Result<Vec<Option<Tensor>>> {
-        let op = MaxPool2dGrad { window: self.window, image: cx.input(0).shape().clone() };
+        let op = MaxPool2dGrad { regions: self.regions, image: cx.input(0).shape().clone() };
         Ok(vec![Some(cx.tracer().apply_one(op, &[cx.upstream()?, cx.output(1)])?)])
     }
 
@@ -101,7 +186,7 @@ impl Operation for MaxPool2d {
         let mut places = Vec::new();
         let largest = Reference::from_fn(&cx.shapes[0], |o| {
             let mut best = (f64::NEG_INFINITY, None);
-            for (row, column) in self.window.pixels(&x.shape, o[1], o[2]) {
+            for (row, column) in self.regions.pixels(&x.shape, o[1], o[2]).0 {
                 let value = x.at(&[o[0], row, column, o[3]]);
                 if best.1.is_none() || value > best.0 || (value.is_nan() && !best.0.is_nan()) {
                     best = (value, Some(row * x.shape[2] + column));
@@ -113,15 +198,15 @@ impl Operation for MaxPool2d {
         vec![largest, Reference::new(&cx.shapes[1], places)]
     }
 
-    fn operations(&self, _: &[&TensorType], outputs: &[TensorType], extents: &Extents) -> u64 {
-        self.window.operations(&outputs[0].shape, extents)
+    fn operations(&self, inputs: &[&TensorType], outputs: &[TensorType], extents: &Extents) -> u64 {
+        self.regions.operations(&inputs[0].shape, &outputs[0].shape, extents)
     }
 
     fn samples() -> Vec<Sample> {
         windows()
             .into_iter()
-            .map(|(window, image, gradient)| {
-                let sample = Sample::new(MaxPool2d { window }, vec![distinct(&image, 0.05, 1)]).batched(&[true]);
+            .map(|(regions, image, gradient)| {
+                let sample = Sample::new(MaxPool2d { regions }, vec![distinct(&image, 0.05, 1)]).batched(&[true]);
                 if gradient { sample } else { sample.without_gradient() }
             })
             .collect()
@@ -132,7 +217,7 @@ impl Operation for MaxPool2d {
 #[derive(Debug, Clone, PartialEq)]
 pub struct MaxPool2dGrad {
     /// Geometry of the pooling.
-    pub window: Window,
+    pub regions: Regions,
     /// Shape of the images.
     pub image: Shape,
 }
@@ -146,7 +231,11 @@ impl Operation for MaxPool2dGrad {
         arity(inputs, 2)?;
         floating(&inputs[..1])?;
         super::same_shape("the gradient and the places", inputs[0], inputs[1])?;
-        super::same_shape("the gradient and the result", inputs[0], &TensorType::f32(self.window.infer(&self.image)?))?;
+        super::same_shape(
+            "the gradient and the result",
+            inputs[0],
+            &TensorType::f32(self.regions.infer(&self.image)?),
+        )?;
         Ok(vec![TensorType::f32(self.image.clone())])
     }
 
@@ -163,26 +252,26 @@ impl Operation for MaxPool2dGrad {
     }
 
     fn operations(&self, inputs: &[&TensorType], _: &[TensorType], extents: &Extents) -> u64 {
-        self.window.operations(&inputs[0].shape, extents)
+        self.regions.operations(&self.image, &inputs[0].shape, extents)
     }
 
     fn samples() -> Vec<Sample> {
         windows()
             .into_iter()
-            .map(|(window, image, _)| {
+            .map(|(regions, image, _)| {
                 // Places as a real forward pass gives them.
                 let image_type = Shape::from(&image[..]);
-                let shape = window.infer(&image_type).expect("sample windows fit").resolve(&Extents::batch(1));
+                let shape = regions.infer(&image_type).expect("sample windows fit").resolve(&Extents::batch(1));
                 let x = distinct(&image, 0.05, 1).to_reference();
                 let cx = ReferenceContext {
                     inputs: &[&x],
                     shapes: &[shape.clone(), shape.clone()],
                     extents: Extents::batch(1),
                 };
-                let places = MaxPool2d { window }.reference(&cx).swap_remove(1);
+                let places = MaxPool2d { regions }.reference(&cx).swap_remove(1);
                 let places = places.data.iter().map(|&p| p as i32).collect();
                 let places = crate::host::HostTensor { shape: shape.clone(), data: crate::host::HostData::I32(places) };
-                let op = MaxPool2dGrad { window, image: image_type };
+                let op = MaxPool2dGrad { regions, image: image_type };
                 Sample::new(op, vec![uniform(&shape, -1.0, 1.0, 2), places]).without_gradient()
             })
             .collect()
@@ -193,14 +282,23 @@ impl Operation for MaxPool2dGrad {
 #[derive(Debug, Clone, PartialEq)]
 pub struct AvgPool2d {
     /// Geometry.
-    pub window: Window,
+    pub regions: Regions,
     /// Whether the border counts as zeros, as PyTorch's default does, or not at all.
     pub count_include_pad: bool,
 }
 
 impl AvgPool2d {
-    fn divisor(&self, pixels: usize) -> f64 {
-        if self.count_include_pad { (self.window.size.0 * self.window.size.1) as f64 } else { pixels as f64 }
+    fn divisor(&self, pixels: usize, with_border: usize) -> f64 {
+        if self.count_include_pad { with_border as f64 } else { pixels as f64 }
+    }
+
+    fn infer_image(&self, image: &Shape) -> Result<Shape, String> {
+        match self.regions {
+            Regions::Window(window) if window.dilation != (1, 1) => {
+                Err("the windows of a mean have no dilation".to_string())
+            }
+            regions => regions.infer(image),
+        }
     }
 }
 
@@ -212,7 +310,7 @@ impl Operation for AvgPool2d {
     fn infer(&self, inputs: &[&TensorType]) -> Result<Vec<TensorType>, String> {
         arity(inputs, 1)?;
         floating(inputs)?;
-        Ok(vec![TensorType::f32(self.window.infer(&inputs[0].shape)?)])
+        Ok(vec![TensorType::f32(self.infer_image(&inputs[0].shape)?)])
     }
 
     fn derivative(&self, cx: &Derivative<'_>) -> Result<Vec<Option<Tensor>>> {
@@ -223,21 +321,21 @@ impl Operation for AvgPool2d {
     fn reference(&self, cx: &ReferenceContext<'_>) -> Vec<Reference> {
         let x = cx.inputs[0];
         vec![Reference::from_fn(&cx.shapes[0], |o| {
-            let pixels = self.window.pixels(&x.shape, o[1], o[2]);
+            let (pixels, with_border) = self.regions.pixels(&x.shape, o[1], o[2]);
             let sum: f64 = pixels.iter().map(|&(row, column)| x.at(&[o[0], row, column, o[3]])).sum();
-            sum / self.divisor(pixels.len())
+            sum / self.divisor(pixels.len(), with_border)
         })]
     }
 
-    fn operations(&self, _: &[&TensorType], outputs: &[TensorType], extents: &Extents) -> u64 {
-        self.window.operations(&outputs[0].shape, extents)
+    fn operations(&self, inputs: &[&TensorType], outputs: &[TensorType], extents: &Extents) -> u64 {
+        self.regions.operations(&inputs[0].shape, &outputs[0].shape, extents)
     }
 
     fn samples() -> Vec<Sample> {
         let mut samples = Vec::new();
-        for (window, image, gradient) in windows() {
+        for (regions, image, gradient) in windows().into_iter().filter(|(r, ..)| !dilated(r)) {
             for count_include_pad in [true, false] {
-                let op = AvgPool2d { window, count_include_pad };
+                let op = AvgPool2d { regions, count_include_pad };
                 let sample = Sample::new(op, vec![uniform(&image, -1.0, 1.0, 1)]).batched(&[true]);
                 samples.push(if gradient { sample } else { sample.without_gradient() });
             }
@@ -263,7 +361,7 @@ impl Operation for AvgPool2dGrad {
     fn infer(&self, inputs: &[&TensorType]) -> Result<Vec<TensorType>, String> {
         arity(inputs, 1)?;
         floating(inputs)?;
-        let result = TensorType::f32(self.pool.window.infer(&self.image)?);
+        let result = TensorType::f32(self.pool.infer_image(&self.image)?);
         super::same_shape("the gradient and the result", inputs[0], &result)?;
         Ok(vec![TensorType::f32(self.image.clone())])
     }
@@ -272,26 +370,26 @@ impl Operation for AvgPool2dGrad {
         let upstream = cx.inputs[0];
         let mut out = Reference::full(&cx.shapes[0], 0.0);
         crate::host::for_each_index(&upstream.shape, |o| {
-            let pixels = self.pool.window.pixels(&out.shape, o[1], o[2]);
+            let (pixels, with_border) = self.pool.regions.pixels(&out.shape, o[1], o[2]);
             for &(row, column) in &pixels {
                 let offset = out.offset(&[o[0], row, column, o[3]]);
-                out.data[offset] += upstream.at(o) / self.pool.divisor(pixels.len());
+                out.data[offset] += upstream.at(o) / self.pool.divisor(pixels.len(), with_border);
             }
         });
         vec![out]
     }
 
     fn operations(&self, inputs: &[&TensorType], _: &[TensorType], extents: &Extents) -> u64 {
-        self.pool.window.operations(&inputs[0].shape, extents)
+        self.pool.regions.operations(&self.image, &inputs[0].shape, extents)
     }
 
     fn samples() -> Vec<Sample> {
         let mut samples = Vec::new();
-        for (window, image, _) in windows() {
+        for (regions, image, _) in windows().into_iter().filter(|(r, ..)| !dilated(r)) {
             for count_include_pad in [true, false] {
                 let image = Shape::from(&image[..]);
-                let shape = window.infer(&image).expect("sample windows fit").resolve(&Extents::batch(1));
-                let op = AvgPool2dGrad { pool: AvgPool2d { window, count_include_pad }, image };
+                let shape = regions.infer(&image).expect("sample windows fit").resolve(&Extents::batch(1));
+                let op = AvgPool2dGrad { pool: AvgPool2d { regions, count_include_pad }, image };
                 samples.push(Sample::new(op, vec![uniform(&shape, -1.0, 1.0, 2)]).without_gradient());
             }
         }
@@ -299,20 +397,45 @@ impl Operation for AvgPool2dGrad {
     }
 }
 
-/// Windows with the images to try them on, and whether these are small enough for central differences.
-fn windows() -> Vec<(Window, [usize; 4], bool)> {
-    let window =
-        |size, stride, padding| Window { size: (size, size), stride: (stride, stride), padding: (padding, padding) };
-    vec![
+fn dilated(regions: &Regions) -> bool {
+    matches!(regions, Regions::Window(window) if window.dilation != (1, 1))
+}
+
+/// Regions with the images to try them on, and whether these are small enough for central differences.
+fn windows() -> Vec<(Regions, [usize; 4], bool)> {
+    let window = |size, stride, padding| Window {
+        stride: (stride, stride),
+        padding: (padding, padding),
+        ..Window::square(size)
+    };
+    let uneven = Window { stride: (1, 2), padding: (0, 1), ..Window::of((2, 3)) };
+    let ceil = |window: Window| Window { ceil_mode: true, ..window };
+    let dilated = |window: Window, dilation| Window { dilation, ..window };
+    let mut all: Vec<(Regions, [usize; 4], bool)> = [
         (Window::square(2), [2, 4, 6, 3], true),
         (Window::square(2), [1, 5, 5, 2], true),
         (window(3, 2, 1), [2, 6, 5, 2], true),
         (window(3, 1, 1), [1, 4, 4, 2], true),
-        (Window { size: (2, 3), stride: (1, 2), padding: (0, 1) }, [1, 4, 5, 2], true),
+        (uneven, [1, 4, 5, 2], true),
+        (ceil(Window::square(2)), [1, 5, 4, 2], true),
+        (ceil(window(3, 2, 1)), [1, 6, 4, 2], true),
+        (ceil(window(2, 3, 1)), [1, 4, 5, 2], true),
+        (dilated(window(2, 1, 1), (2, 3)), [1, 5, 6, 2], true),
+        (dilated(ceil(window(3, 2, 1)), (2, 1)), [1, 8, 6, 2], true),
         (window(3, 2, 1), [3, 9, 8, 17], false),
+        (ceil(window(3, 2, 0)), [2, 10, 8, 33], false),
+        (dilated(window(3, 1, 2), (2, 2)), [2, 9, 8, 17], false),
         (Window::square(2), [2, 8, 8, 33], false),
         (Window::square(2), [0, 8, 8, 3], false),
     ]
+    .map(|(window, image, gradient)| (window.into(), image, gradient))
+    .into();
+    all.extend([
+        (Regions::Adaptive((3, 2)), [1, 5, 4, 2], true),
+        (Regions::Adaptive((1, 5)), [2, 4, 3, 2], true),
+        (Regions::Adaptive((7, 7)), [2, 10, 9, 17], false),
+    ]);
+    all
 }
 
 impl Tensor {
@@ -320,16 +443,22 @@ impl Tensor {
     ///
     /// # Errors
     /// If the window does not fit.
-    pub fn max_pool2d(&self, window: Window) -> Result<Tensor> {
-        self.tracer().apply_one(MaxPool2d { window }, &[self])
+    pub fn max_pool2d(&self, regions: impl Into<Regions>) -> Result<Tensor> {
+        self.tracer().apply_one(MaxPool2d { regions: regions.into() }, &[self])
     }
 
     /// Mean of each window of NHWC images; the border counts as zeros if `count_include_pad`.
     ///
     /// # Errors
     /// If the window does not fit.
-    pub fn avg_pool2d(&self, window: Window, count_include_pad: bool) -> Result<Tensor> {
-        self.tracer().apply_one(AvgPool2d { window, count_include_pad }, &[self])
+    pub fn avg_pool2d(&self, regions: impl Into<Regions>, count_include_pad: bool) -> Result<Tensor> {
+        let regions = regions.into();
+        // A plain mean is cut into tasks in a better way.
+        if let (Regions::Adaptive((1, 1)), [batch, _, _, channels]) = (regions, self.shape().dims()) {
+            let shape = vec![*batch, 1.into(), 1.into(), *channels];
+            return self.global_avg_pool2d()?.reshape(shape);
+        }
+        self.tracer().apply_one(AvgPool2d { regions, count_include_pad }, &[self])
     }
 
     /// Mean over height and width of NHWC images: `[batch, channels]`.

@@ -102,7 +102,7 @@ fn pooling_takes_the_largest_and_the_mean() {
     let image = || counting(&[1, 4, 4, 1]);
     assert_near(&value([image()], |_, [x]| x.max_pool2d(Window::square(2))).data, &[6.0, 8.0, 14.0, 16.0]);
     assert_near(&value([image()], |_, [x]| x.avg_pool2d(Window::square(2), true)).data, &[3.5, 5.5, 11.5, 13.5]);
-    let window = Window { size: (2, 2), stride: (3, 3), padding: (1, 1) };
+    let window = Window { stride: (3, 3), padding: (1, 1), ..Window::square(2) };
     // The windows touch the corners: one pixel each, 1, 3 + 4, 9 + 13 and 11 + 12 + 15 + 16 in all.
     assert_near(&value([image()], |_, [x]| x.avg_pool2d(window, true)).data, &[0.25, 1.75, 5.5, 13.5]);
     assert_near(&value([image()], |_, [x]| x.avg_pool2d(window, false)).data, &[1.0, 3.5, 11.0, 13.5]);

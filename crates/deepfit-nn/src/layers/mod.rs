@@ -3,25 +3,32 @@
 mod activation;
 mod batch_norm;
 mod conv;
+mod conv_transpose;
 mod dropout;
 mod embedding;
 mod flatten;
+mod group_norm;
 mod layer_norm;
 mod linear;
 mod pool;
 mod recurrent;
 mod recurrent_cell;
+mod resize;
 
 pub use activation::{Activate, Activation};
 pub use batch_norm::BatchNorm;
-pub use conv::{Conv2d, Conv2dConfig};
+pub use conv::{Conv1d, Conv1dConfig, Conv2d, Conv2dConfig};
+pub use conv_transpose::{ConvTranspose1d, ConvTranspose1dConfig, ConvTranspose2d, ConvTranspose2dConfig};
 pub use dropout::Dropout;
 pub use embedding::Embedding;
 pub use flatten::Flatten;
-pub use layer_norm::LayerNorm;
+pub use group_norm::{GroupNorm, InstanceNorm, InstanceNormConfig};
+pub use layer_norm::{LayerNorm, RmsNorm};
 pub use linear::Linear;
-pub use pool::{AvgPool2d, GlobalAvgPool2d, MaxPool2d};
 pub use recurrent::{Gru, Lstm, Nonlinearity, Recurrence, RecurrentConfig, Rnn, Sequences};
 pub use recurrent_cell::{GruCell, LstmCell, RnnCell};
 
 pub use deepfit_graph::ops::RecurrentState;
+pub use pool::{AdaptiveAvgPool1d, AdaptiveAvgPool2d, AdaptiveMaxPool1d, AdaptiveMaxPool2d, AvgPool1d};
+pub use pool::{AvgPool2d, GlobalAvgPool2d, MaxPool1d, MaxPool2d};
+pub use resize::{Pad1d, Pad2d, PixelShuffle, PixelUnshuffle, Resize, Unfold, Upsample};

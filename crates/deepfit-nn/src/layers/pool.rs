@@ -1,5 +1,5 @@
 use deepfit_graph::Tensor;
-use deepfit_graph::ops::Window;
+use deepfit_graph::ops::{Regions, Window, Window1d};
 
 use crate::error::Result;
 use crate::module::Module;
@@ -64,4 +64,58 @@ impl Module for GlobalAvgPool2d {
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
         x.tracer().in_layer(&self.path, || Ok(x.global_avg_pool2d()?))
     }
+}
+
+/// A layer without parameters that is one call.
+macro_rules! layer {
+    ($(#[$meta:meta])* $name:ident { $($(#[$field_meta:meta])* $field:ident: $ty:ty),* } $x:ident => $call:expr) => {
+        $(#[$meta])*
+        #[derive(Debug, Clone)]
+        pub struct $name {
+            path: String,
+            $($field: $ty),*
+        }
+
+        impl $name {
+            /// The layer with these settings.
+            pub fn new(scope: &Scope, $($field: $ty),*) -> Self {
+                $name { path: scope.path().to_string(), $($field),* }
+            }
+        }
+
+        impl Module for $name {
+            fn forward(&self, $x: &Tensor) -> Result<Tensor> {
+                let $name { path, $($field),* } = self;
+                $x.tracer().in_layer(path, || Ok($call?))
+            }
+        }
+    };
+}
+
+layer! {
+    /// Largest value of each window of sequences `[batch, length, channels]`, as PyTorch's `MaxPool1d` with channels last.
+    MaxPool1d { window: Window1d } x => x.max_pool1d(*window)
+}
+layer! {
+    /// Mean of each window of sequences `[batch, length, channels]`, as PyTorch's `AvgPool1d` with channels last. With
+    /// `count_include_pad`, PyTorch's default, the border counts as zeros.
+    AvgPool1d { window: Window1d, count_include_pad: bool } x => x.avg_pool1d(*window, *count_include_pad)
+}
+layer! {
+    /// Largest value of each of `output_size` stretches that cover sequences `[batch, length, channels]`, as PyTorch's
+    /// `AdaptiveMaxPool1d` with channels last.
+    AdaptiveMaxPool1d { output_size: usize } x => x.adaptive_max_pool1d(*output_size)
+}
+layer! {
+    /// Mean of each of `output_size` stretches that cover sequences `[batch, length, channels]`, as PyTorch's
+    /// `AdaptiveAvgPool1d` with channels last.
+    AdaptiveAvgPool1d { output_size: usize } x => x.adaptive_avg_pool1d(*output_size)
+}
+layer! {
+    /// Largest value of each of height times width regions that cover NHWC images, as PyTorch's `AdaptiveMaxPool2d`.
+    AdaptiveMaxPool2d { output_size: (usize, usize) } x => x.max_pool2d(Regions::Adaptive(*output_size))
+}
+layer! {
+    /// Mean of each of height times width regions that cover NHWC images, as PyTorch's `AdaptiveAvgPool2d`.
+    AdaptiveAvgPool2d { output_size: (usize, usize) } x => x.avg_pool2d(Regions::Adaptive(*output_size), false)
 }

@@ -17,21 +17,25 @@ impl Module for Function {
     }
 }
 
-fn size(config: &Value, key: &str) -> usize {
+pub fn size(config: &Value, key: &str) -> usize {
     config[key].as_u64().unwrap_or_else(|| panic!("`{key}` is no length")) as usize
 }
 
-fn pair(config: &Value, key: &str) -> (usize, usize) {
+pub fn pair(config: &Value, key: &str) -> (usize, usize) {
     let at = |i: usize| config[key][i].as_u64().unwrap_or_else(|| panic!("`{key}` is no pair")) as usize;
     (at(0), at(1))
 }
 
-fn number(config: &Value, key: &str) -> f32 {
+pub fn number(config: &Value, key: &str) -> f32 {
     config[key].as_f64().unwrap_or_else(|| panic!("`{key}` is no number")) as f32
 }
 
 fn window(config: &Value) -> Window {
-    Window { size: pair(config, "kernel_size"), stride: pair(config, "stride"), padding: pair(config, "padding") }
+    Window {
+        stride: pair(config, "stride"),
+        padding: pair(config, "padding"),
+        ..Window::of(pair(config, "kernel_size"))
+    }
 }
 
 /// The layer that a golden file describes.
@@ -93,6 +97,11 @@ fn build(scope: &Scope, config: &Value) -> Box<dyn Module> {
 
 /// Output, gradients and running statistics of one layer against PyTorch's.
 fn check(golden: &Golden) {
+    check_built(golden, build);
+}
+
+/// As [`check`], of a layer that `build` makes of the file's settings.
+pub fn check_built(golden: &Golden, build: fn(&Scope, &Value) -> Box<dyn Module>) {
     let scope = Scope::root();
     let layer = build(&scope, &golden.config);
     let declared: Vec<(String, Vec<usize>)> = scope.declarations().into_iter().map(|d| (d.name, d.shape)).collect();

@@ -12,4 +12,5 @@ mod optimisers;
 mod recurrent;
 mod schedules;
 mod settings;
+mod spatial;
 mod step;

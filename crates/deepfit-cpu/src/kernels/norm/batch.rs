@@ -51,7 +51,7 @@ pub fn batch_norm(
 
 /// Means and sums of squared deviations of the columns of a chunk of rows.
 #[inline(always)]
-fn chunk_moments_body<S: Simd>(s: S, x: &[f32], means: &mut [f32], squares: &mut [f32]) {
+pub(super) fn chunk_moments_body<S: Simd>(s: S, x: &[f32], means: &mut [f32], squares: &mut [f32]) {
     let cols = means.len();
     means.fill(0.0);
     squares.fill(0.0);
@@ -109,7 +109,15 @@ pub fn batch_norm_apply(
 }
 
 #[inline(always)]
-fn apply_body<S: Simd>(s: S, x: &[f32], mean: &[f32], inv_std: &[f32], gamma: &[f32], beta: &[f32], y: &mut [f32]) {
+pub(super) fn apply_body<S: Simd>(
+    s: S,
+    x: &[f32],
+    mean: &[f32],
+    inv_std: &[f32],
+    gamma: &[f32],
+    beta: &[f32],
+    y: &mut [f32],
+) {
     let cols = mean.len();
     for (x, y) in x.chunks_exact(cols).zip(y.chunks_exact_mut(cols)) {
         let mut i = 0;
@@ -173,7 +181,14 @@ pub fn batch_norm_backward(
 
 /// Column sums of `dy` and of `dy * z`.
 #[inline(always)]
-fn chunk_gradients_body<S: Simd>(s: S, x: &[f32], dy: &[f32], mean: &[f32], inv_std: &[f32], sums: &mut [f32]) {
+pub(super) fn chunk_gradients_body<S: Simd>(
+    s: S,
+    x: &[f32],
+    dy: &[f32],
+    mean: &[f32],
+    inv_std: &[f32],
+    sums: &mut [f32],
+) {
     let cols = mean.len();
     sums.fill(0.0);
     let (sum_dy, sum_dyz) = sums.split_at_mut(cols);

@@ -1,14 +1,16 @@
-//! Batch and layer normalisation over `[rows, cols]`.
+//! Batch, group, layer and root mean square normalisation over `[rows, cols]`.
 //!
 //! Means and variances take two passes over each chunk of rows (no difference of large sums), and chunks are
 //! combined in f64 in a fixed order. Errors against f64: results and gradients within `1e-5 * (1 + |result|)` for
 //! inputs whose spread is not below `1e-3` of their mean; parameter gradients within `1e-6 * sum |terms|`.
 
 mod batch;
+mod group;
 mod layer;
 
 pub use batch::{batch_norm, batch_norm_apply, batch_norm_backward, batch_norm_scratch};
-pub use layer::{layer_norm, layer_norm_backward, layer_norm_scratch};
+pub use group::{GroupNormShape, group_norm, group_norm_backward, group_norm_scratch};
+pub use layer::{layer_norm, layer_norm_backward, layer_norm_scratch, rms_norm, rms_norm_backward};
 
 /// The most chunks that the rows are cut into.
 const MOST_CHUNKS: usize = 128;

@@ -1,0 +1,194 @@
+use deepfit_graph::HostTensor;
+use deepfit_graph::Tensor;
+use deepfit_graph::ops::{Conv2dAttributes, Interpolation, PaddingMode};
+
+use crate::error::{Result, require};
+use crate::module::Module;
+use crate::scope::Scope;
+
+/// Border around NHWC images, as PyTorch's `ZeroPad2d`, `ConstantPad2d`, `ReflectionPad2d`, `ReplicationPad2d` and
+/// `CircularPad2d`, of which the mode says which. Negative numbers cut pixels off.
+#[derive(Debug, Clone)]
+pub struct Pad2d {
+    path: String,
+    padding: [isize; 4],
+    mode: PaddingMode,
+}
+
+impl Pad2d {
+    /// A border of columns left and right, and rows above and below: PyTorch's order.
+    pub fn new(scope: &Scope, [left, right, top, bottom]: [isize; 4], mode: PaddingMode) -> Self {
+        Pad2d { path: scope.path().to_string(), padding: [top, bottom, left, right], mode }
+    }
+}
+
+impl Module for Pad2d {
+    fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        x.tracer().in_layer(&self.path, || Ok(x.pad2d(self.padding, self.mode)?))
+    }
+}
+
+/// Border at both ends of sequences `[batch, length, channels]`, as PyTorch's `ZeroPad1d`, `ConstantPad1d`,
+/// `ReflectionPad1d`, `ReplicationPad1d` and `CircularPad1d` with channels last.
+#[derive(Debug, Clone)]
+pub struct Pad1d {
+    path: String,
+    padding: [isize; 2],
+    mode: PaddingMode,
+}
+
+impl Pad1d {
+    /// A border of positions before and after.
+    pub fn new(scope: &Scope, padding: [isize; 2], mode: PaddingMode) -> Self {
+        Pad1d { path: scope.path().to_string(), padding, mode }
+    }
+}
+
+impl Module for Pad1d {
+    fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        x.tracer().in_layer(&self.path, || Ok(x.pad(1, self.padding[0], self.padding[1], self.mode)?))
+    }
+}
+
+/// How large the result of an [`Upsample`] is.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Resize {
+    /// Height and width; of sequences the second one is the length.
+    Size(usize, usize),
+    /// So many times the height and the width, rounded down; of sequences the second one counts.
+    Scale(f64, f64),
+}
+
+/// Images `[batch, h, w, c]` or sequences `[batch, length, c]` at another resolution, as PyTorch's `Upsample` and
+/// `functional.interpolate` with channels last.
+#[derive(Debug, Clone)]
+pub struct Upsample {
+    path: String,
+    resize: Resize,
+    mode: Interpolation,
+}
+
+impl Upsample {
+    /// A layer with the given size or scale. PyTorch's default is [`Interpolation::Nearest`].
+    pub fn new(scope: &Scope, resize: Resize, mode: Interpolation) -> Self {
+        Upsample { path: scope.path().to_string(), resize, mode }
+    }
+}
+
+impl Module for Upsample {
+    fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        x.tracer().in_layer(&self.path, || {
+            let rank = x.shape().rank();
+            require(rank == 3 || rank == 4, &self.path, "input", || {
+                format!("must be [batch, height, width, channels] or [batch, length, channels], not {}", x.shape())
+            })?;
+            let mut result = x.clone();
+            // Columns first: then there are fewer rows to make them for.
+            for axis in (1..rank - 1).rev() {
+                let is_last = axis == rank - 2;
+                let (length, scale) = match self.resize {
+                    Resize::Size(height, width) => (if is_last { width } else { height }, None),
+                    Resize::Scale(vertical, horizontal) => {
+                        let scale = if is_last { horizontal } else { vertical };
+                        let length = x.shape().fixed(axis).unwrap_or(0) as f64 * scale;
+                        require(scale.is_finite() && scale > 0.0 && length < 1e9, &self.path, "scale_factor", || {
+                            format!("is {scale}, which must be positive, and must leave images of an ordinary size")
+                        })?;
+                        (length.floor() as usize, Some(scale))
+                    }
+                };
+                result = result.interpolate(axis, length, scale, self.mode)?;
+            }
+            Ok(result)
+        })
+    }
+}
+
+/// Channels become pixels, as PyTorch's `PixelShuffle`: `[batch, h, w, c*r*r]` becomes `[batch, h*r, w*r, c]`.
+#[derive(Debug, Clone)]
+pub struct PixelShuffle {
+    path: String,
+    upscale_factor: usize,
+}
+
+impl PixelShuffle {
+    /// A layer that makes `upscale_factor` squared pixels of each.
+    pub fn new(scope: &Scope, upscale_factor: usize) -> Self {
+        PixelShuffle { path: scope.path().to_string(), upscale_factor }
+    }
+}
+
+impl Module for PixelShuffle {
+    fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        x.tracer().in_layer(&self.path, || Ok(x.pixel_shuffle(self.upscale_factor)?))
+    }
+}
+
+/// Pixels become channels, as PyTorch's `PixelUnshuffle`: the inverse of [`PixelShuffle`].
+#[derive(Debug, Clone)]
+pub struct PixelUnshuffle {
+    path: String,
+    downscale_factor: usize,
+}
+
+impl PixelUnshuffle {
+    /// A layer that makes one pixel of `downscale_factor` squared.
+    pub fn new(scope: &Scope, downscale_factor: usize) -> Self {
+        PixelUnshuffle { path: scope.path().to_string(), downscale_factor }
+    }
+}
+
+impl Module for PixelUnshuffle {
+    fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        x.tracer().in_layer(&self.path, || Ok(x.pixel_unshuffle(self.downscale_factor)?))
+    }
+}
+
+/// Windows of NHWC images as rows, as PyTorch's `Unfold` with channels last: `[batch, h, w, c]` becomes
+/// `[batch, windows, c*height*width]`, each row in PyTorch's order.
+#[derive(Debug, Clone)]
+pub struct Unfold {
+    path: String,
+    kernel: (usize, usize),
+    attributes: Conv2dAttributes,
+}
+
+impl Unfold {
+    /// A layer with the given height and width of the window, dilation, padding with zeros, and stride.
+    pub fn new(
+        scope: &Scope,
+        kernel: (usize, usize),
+        dilation: (usize, usize),
+        padding: (usize, usize),
+        stride: (usize, usize),
+    ) -> Self {
+        let attributes = Conv2dAttributes { stride, padding, dilation, groups: 1 };
+        Unfold { path: scope.path().to_string(), kernel, attributes }
+    }
+}
+
+impl Module for Unfold {
+    fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        let tracer = x.tracer();
+        tracer.in_layer(&self.path, || {
+            let channels = match (x.shape().rank(), x.shape().fixed(3)) {
+                (4, Some(channels)) => channels,
+                _ => {
+                    let problem = format!("images must be [batch, height, width, channels], not {}", x.shape());
+                    return Err(x.error("unfold", problem).into());
+                }
+            };
+            // A depth-wise convolution whose filters each pick one tap.
+            let (height, width) = self.kernel;
+            let taps = height * width;
+            let one_tap = |i: usize| if i / taps % taps.max(1) == i % taps.max(1) { 1.0 } else { 0.0 };
+            let values = (0..channels * taps * taps).map(one_tap).collect();
+            let filters = tracer.constant(HostTensor::f32(&[channels * taps, 1, height, width], values));
+            let windows = x.conv2d(&filters, Conv2dAttributes { groups: channels, ..self.attributes })?;
+            let &[batch, rows, columns, values] = windows.shape().dims() else {
+                unreachable!("a convolution gives images");
+            };
+            Ok(windows.reshape(vec![batch, rows * columns, values])?)
+        })
+    }
+}
