@@ -7,12 +7,26 @@ use crate::job::{Job, Workshop};
 use crate::measure::{Measured, measure};
 use crate::metrics::Scores;
 use crate::model_folder;
+use crate::process;
 use crate::report::{Report, ReportMetrics};
 use crate::stage::Purpose;
 use crate::tensors::Owned;
 
-/// Measures and saves the final weights. What only the job knows is left empty in the report.
-pub(crate) fn finish(job: &Job, mut workshop: Workshop, best_weights: BTreeMap<String, Owned>) -> Result<Report> {
+/// Seconds that this process needed.
+pub(crate) struct Times {
+    /// From its start to the end of its first step; `None` if it made no step.
+    pub(crate) first_step: Option<f64>,
+    /// For an epoch, on average.
+    pub(crate) per_epoch: f64,
+}
+
+/// Measures and saves the final weights.
+pub(crate) fn finish(
+    job: &Job,
+    mut workshop: Workshop,
+    best_weights: BTreeMap<String, Owned>,
+    times: Times,
+) -> Result<Report> {
     let stage = &job.stages[job.progress.stage];
     let refit = stage.purpose == Purpose::Refit;
     let weights = if refit || best_weights.is_empty() { workshop.learner.weights()? } else { best_weights };
@@ -27,14 +41,15 @@ pub(crate) fn finish(job: &Job, mut workshop: Workshop, best_weights: BTreeMap<S
     let mut using = workshop.learner.into_predicting(&weights)?;
     drop(weights);
     let task = &job.recipe.task;
-    let mut notes = Vec::new();
     let mut on = |rows: &[u32], intervals: bool| -> Result<Option<Measured>> {
         if rows.is_empty() {
             return Ok(None);
         }
         let source = workshop.source.clone();
         let measured = measure(&mut using, source, rows.to_vec(), task, stage.target_scale, intervals)?;
-        notes.extend(measured.failures.iter().map(|(name, reason)| format!("not measured: {name}: {reason}")));
+        for (name, reason) in &measured.failures {
+            job.progress.notes.add(&format!("not measured: {name}: {reason}"));
+        }
         Ok(Some(measured.metrics))
     };
     let train = on(&stage.train, false)?;
@@ -56,16 +71,16 @@ pub(crate) fn finish(job: &Job, mut workshop: Workshop, best_weights: BTreeMap<S
         classes: task.classes().to_vec(),
         confusion: test.as_ref().and_then(Measured::confusion),
         residuals: test.as_ref().and_then(Measured::residuals),
-        resumed_at_step: None,
-        planned_memory_bytes: 0,
-        peak_memory_bytes: 0,
+        resumed_at_step: job.description.resumed_at_step,
+        planned_memory_bytes: job.description.planned_memory_bytes,
+        peak_memory_bytes: process::peak_bytes(),
         epochs: job.progress.epoch,
         best_epoch: epochs,
-        seconds: 0.0,
-        first_step_seconds: None,
-        seconds_per_epoch: 0.0,
-        planned_seconds_per_epoch: 0.0,
-        notes,
+        seconds: process::process_seconds(),
+        first_step_seconds: times.first_step,
+        seconds_per_epoch: times.per_epoch,
+        planned_seconds_per_epoch: job.description.seconds_per_epoch,
+        notes: job.progress.notes.all(),
         next: vec![
             format!("deepfit predict {shown} {example}"),
             format!("deepfit evaluate {shown} DATA"),

@@ -14,7 +14,7 @@ use deepfit_zoo::ModelConfig;
 use crate::error::{Result, TrainError};
 use crate::event::{Event, Observer};
 use crate::fingerprint::{FINGERPRINT, fingerprint};
-use crate::finish;
+use crate::finish::{self, Times};
 use crate::fit::{End, Fit};
 use crate::forecast::{Description, describe};
 use crate::learner::Learner;
@@ -54,7 +54,7 @@ pub struct Job {
     is_new: bool,
     /// Whether the run folder was chosen, not given.
     automatic: bool,
-    description: Description,
+    pub(crate) description: Description,
     /// What the first stage to run is trained with, made while planning.
     workshop: Option<Workshop>,
 }
@@ -434,21 +434,8 @@ impl Job {
         first_step_seconds: Option<f64>,
         seconds_per_epoch: f64,
     ) -> Result<Outcome> {
-        let mut report = finish::finish(&self, workshop, best_weights)?;
-        report.notes.drain(..).for_each(|note| {
-            self.progress.notes.add(&note);
-        });
-        let report = Report {
-            resumed_at_step: self.description.resumed_at_step,
-            planned_memory_bytes: self.description.planned_memory_bytes,
-            peak_memory_bytes: crate::process::peak_bytes(),
-            seconds: crate::process::process_seconds(),
-            first_step_seconds,
-            seconds_per_epoch,
-            planned_seconds_per_epoch: self.description.seconds_per_epoch,
-            notes: self.progress.notes.all(),
-            ..report
-        };
+        let times = Times { first_step: first_step_seconds, per_epoch: seconds_per_epoch };
+        let report = finish::finish(&self, workshop, best_weights, times)?;
         let text =
             serde_json::to_string_pretty(&report).map_err(|e| TrainError::run(self.folder.result(), e.to_string()))?;
         write_text(&self.folder.result(), &(text + "\n"))?;
