@@ -155,8 +155,9 @@ impl Blocking {
     }
 }
 
-/// The depth that no block exceeds. A's panel stays in the first-level cache while B's panels, up to twice its size, stream from the second: deeper blocks
-/// read and write C less often, which measures faster than panels of B that fit the first level.
+/// The depth that no block exceeds. A's panel stays in the first-level cache while B's panels, up to twice its size,
+/// stream from the second: deeper blocks read and write C less often, which measures faster than panels of B that fit the
+/// first level.
 fn deepest(nr: usize, caches: Caches) -> usize {
     (caches.l1 / (2 * nr)).clamp(128, KC_MAX) / 8 * 8
 }

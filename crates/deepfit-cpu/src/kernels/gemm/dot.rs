@@ -8,8 +8,8 @@ use crate::kernels::Compute;
 use crate::pool::SharedMut;
 use crate::simd::Simd;
 
-/// The most rows of A for which this is faster than packing.
-pub(super) const MAX_ROWS: usize = 8;
+/// The most rows of A for which this is faster than packing. It needs no scratch memory.
+pub(crate) const MAX_ROWS: usize = 8;
 
 /// Columns of a task.
 const COLUMNS: usize = 32;

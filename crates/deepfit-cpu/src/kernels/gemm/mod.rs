@@ -16,6 +16,7 @@ mod pack;
 mod prepacked;
 
 pub(crate) use blocking::KC_MAX;
+pub(crate) use dot::MAX_ROWS as UNPACKED_ROWS;
 pub use pack::Matrix;
 pub(crate) use pack::transpose_rows;
 pub(crate) use prepacked::Prepacked;

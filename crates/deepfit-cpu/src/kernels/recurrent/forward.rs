@@ -3,7 +3,7 @@
 use super::Sequences;
 use super::cells::{self, Cell};
 use crate::kernels::Compute;
-use crate::kernels::gemm::{Matrix, Prepacked};
+use crate::kernels::gemm::{Gemm, Matrix, Prepacked, UNPACKED_ROWS};
 use crate::pool::SharedMut;
 
 /// What a recurrence starts from.
@@ -85,7 +85,9 @@ pub fn recurrent(cx: &Compute<'_>, s: &Sequences<'_>, given: &Given<'_>, results
     }
     let bias = &*bias;
     let weight = Matrix::new(given.weight, 1, hidden);
-    let packed = Prepacked::pack(cx, &weight, hidden, width, s.task_rows(), packed);
+    // For one step of a few rows, packing the weights would cost more than multiplying by them where they are.
+    let direct = s.steps == 1 && s.batch <= UNPACKED_ROWS;
+    let packed = (!direct).then(|| Prepacked::pack(cx, &weight, hidden, width, s.task_rows(), packed));
     let (saved, has_cell) = (s.cell.saved() * hidden, s.cell == Cell::Lstm);
     let wants_gates = !results.gates.is_empty();
     let wants_cells = !results.cells.is_empty();
@@ -113,9 +115,14 @@ pub fn recurrent(cx: &Compute<'_>, s: &Sequences<'_>, given: &Given<'_>, results
         for position in 0..s.steps {
             let step = s.step_at(position);
             let busy = s.any_has(first..first + rows, step);
-            if busy {
-                packed.pack_left(&Matrix::row_major(h, hidden), rows, 0, hidden, left);
-                packed.multiply(left, rows, product, width, false);
+            let state = Matrix::row_major(h, hidden);
+            match &packed {
+                Some(packed) if busy => {
+                    packed.pack_left(&state, rows, 0, hidden, left);
+                    packed.multiply(left, rows, product, width, false);
+                }
+                Some(_) => {}
+                None => Gemm::new(rows, width, hidden).run(cx, &state, &weight, product, width, &mut []),
             }
             for row in 0..rows {
                 let place = s.place(first + row, step);

@@ -61,8 +61,17 @@ fn with_batch(mut sample: Sample, choice: Choice, whole: &[usize]) -> Sample {
 }
 
 /// Sizes as ((batch, steps), hidden): around tiles of rows and vectors of units.
-const SIZES: [((usize, usize), usize); 7] =
-    [((9, 4), 17), ((1, 6), 33), ((13, 3), 70), ((25, 2), 8), ((3, 2), 300), ((0, 3), 4), ((17, 3), 1)];
+const SIZES: [((usize, usize), usize); 9] = [
+    ((9, 4), 17),
+    ((1, 6), 33),
+    ((13, 3), 70),
+    ((25, 2), 8),
+    ((3, 2), 300),
+    ((0, 3), 4),
+    ((17, 3), 1),
+    ((5, 1), 37),
+    ((9, 1), 16),
+];
 
 pub(super) fn forward() -> Vec<Sample> {
     let all = Choice { reverse: true, time_first: false, bias: true, lengths: true, initial: true, saves: true };
