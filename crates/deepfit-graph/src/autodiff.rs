@@ -56,6 +56,11 @@ impl Derivative<'_> {
         }
     }
 
+    /// Gradient of the loss with respect to one of several outputs; `None` if the loss does not depend on it.
+    pub fn upstream_of(&self, port: usize) -> Option<&Tensor> {
+        self.upstream.get(port).and_then(Option::as_ref)
+    }
+
     /// The error for an operation without derivative on a path to something trained.
     pub fn no_derivative(&self) -> GraphError {
         GraphError::NoDerivative {
