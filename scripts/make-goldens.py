@@ -16,6 +16,7 @@ from pathlib import Path
 import torch
 
 from goldens import (
+    criteria,
     initialisation,
     layers,
     losses,
@@ -34,6 +35,7 @@ FOLDER = ROOT / "crates" / "deepfit-nn" / "tests" / "goldens"
 PARTS = (
     layers,
     losses,
+    criteria,
     optimizers,
     more_optimizers,
     schedules,

@@ -323,7 +323,7 @@ fn loss(recipe: &Recipe, tracer: &Tracer, output: &Tensor) -> deepfit_nn::Result
     }
     let weights = recipe.class_weights().map(|w| tracer.constant(HostTensor::f32(&[w.len()], w)));
     let smoothing = recipe.settings.label_smoothing.unwrap_or(0.0);
-    let settings = CrossEntropy { smoothing, weights, reduction: Reduction::Mean };
+    let settings = CrossEntropy { smoothing, weights, ..CrossEntropy::default() };
     let target = tracer.input(TARGET, rows(), DType::I32);
     if recipe.mixes() {
         let partner = tracer.input(PARTNER, rows(), DType::I32);

@@ -81,11 +81,13 @@ impl Operation for CrossEntropy {
         if cx.inputs().len() == 3 && cx.wants(2) {
             return Err(cx.no_derivative());
         }
-        let mut inputs = vec![cx.input(0), cx.input(1), cx.upstream()?];
+        let mut gradients = vec![None; cx.inputs().len()];
+        // The weights of the rows, the second output, do not depend on the logits.
+        let Some(upstream) = cx.upstream_of(0) else { return Ok(gradients) };
+        let mut inputs = vec![cx.input(0), cx.input(1), upstream];
         inputs.extend(cx.inputs().get(2));
         let gradient =
             cx.tracer().apply_one(CrossEntropyGrad { smoothing: self.smoothing, ignore: self.ignore }, &inputs)?;
-        let mut gradients = vec![None; cx.inputs().len()];
         gradients[0] = Some(gradient);
         Ok(gradients)
     }

@@ -1,6 +1,6 @@
 //! Reads golden files made with PyTorch, and compares.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use deepfit_graph::interpret::Environment;
@@ -13,6 +13,7 @@ pub struct Golden {
     pub name: String,
     pub config: Value,
     arrays: BTreeMap<String, Reference>,
+    integers: BTreeSet<String>,
 }
 
 fn folder() -> PathBuf {
@@ -40,7 +41,8 @@ impl Golden {
             };
             (name.to_string(), Reference::new(view.shape(), data))
         });
-        Golden { name: name.to_string(), config, arrays: arrays.collect() }
+        let integers = file.iter().filter(|(_, view)| view.dtype() == Dtype::I64).map(|(name, _)| name.to_string());
+        Golden { name: name.to_string(), config, arrays: arrays.collect(), integers: integers.collect() }
     }
 
     /// All cases whose names begin so, at least one.
@@ -59,6 +61,12 @@ impl Golden {
     /// An array that must be there.
     pub fn get(&self, name: &str) -> &Reference {
         self.arrays.get(name).unwrap_or_else(|| panic!("{} has no `{name}`", self.name))
+    }
+
+    /// Whether an array holds integers.
+    #[allow(dead_code, reason = "the other crates that include this file know what theirs hold")]
+    pub fn is_integer(&self, name: &str) -> bool {
+        self.integers.contains(name)
     }
 
     /// Arrays whose names begin so, without that beginning.

@@ -15,7 +15,11 @@ fn loss_of(golden: &Golden, input: &Tensor, target: &Tensor, reduction: Reductio
                 input.tracer().input("class_weight", &data.shape[..], DType::F32)
             });
             let smoothing = golden.number("label_smoothing") as f32;
-            losses::cross_entropy(input, target, &CrossEntropy { smoothing, weights, reduction })
+            losses::cross_entropy(
+                input,
+                target,
+                &CrossEntropy { smoothing, weights, reduction, ..CrossEntropy::default() },
+            )
         }
         "MSELoss" => losses::mse(input, target, reduction),
         "L1Loss" => losses::l1(input, target, reduction),
