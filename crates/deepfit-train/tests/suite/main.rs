@@ -10,4 +10,5 @@ mod non_finite;
 mod predicting;
 mod resuming;
 mod runs;
+mod session;
 mod training;
