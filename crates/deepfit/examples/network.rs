@@ -5,7 +5,7 @@ use deepfit::prelude::*;
 /// Two spirals, wound into each other: `points` of x and y, and the arm that each belongs to.
 fn spirals(points: usize) -> deepfit::train::Result<Examples> {
     let place = |i: usize| {
-        let (arm, turn) = ((i % 2) as f32 * 3.1416, (i / 2) as f32 / points as f32 * 12.0);
+        let (arm, turn) = ((i % 2) as f32 * std::f32::consts::PI, (i / 2) as f32 / points as f32 * 12.0);
         [turn * (turn + arm).cos() / 6.0, turn * (turn + arm).sin() / 6.0]
     };
     let arms = (0..points).map(|i| (i % 2) as i32).collect();
