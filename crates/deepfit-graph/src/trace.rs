@@ -79,6 +79,11 @@ impl Tracer {
         self.leaf(Input { name: name.to_string(), ty: ty.clone() }.into(), ty)
     }
 
+    /// A batch of examples that the caller gives at each run: `batch("x", &[28, 28], DType::F32)` is `[batch, 28, 28]`.
+    pub fn batch(&self, name: &str, lengths: &[usize], dtype: DType) -> Tensor {
+        self.input(name, Shape::batch_of(lengths), dtype)
+    }
+
     /// A value that lives outside of the arena from run to run: a weight, a running statistic, an optimiser's state.
     ///
     /// Asking twice for a name gives the same value.

@@ -56,6 +56,24 @@ pub enum TrainError {
         /// What may help.
         advice: String,
     },
+    /// A step of a [`Session`](crate::Session) met numbers that are not finite; it changed nothing.
+    #[error(
+        "step {step}: {what} is NaN or infinite first; a smaller learning rate, or a limit for the gradients, may help"
+    )]
+    Step {
+        /// Number of the step, from 1.
+        step: u64,
+        /// The first operation, parameter or input that is not finite, with its layer.
+        what: String,
+    },
+    /// A parameter is asked for that does not exist, or is set to what does not fit.
+    #[error("the parameter `{name}` {problem}")]
+    Parameter {
+        /// Its name.
+        name: String,
+        /// What is wrong, with both shapes.
+        problem: String,
+    },
     /// A network's predictions are not finite.
     #[error("the predictions are not finite: {what} is NaN or infinite first")]
     Predictions {

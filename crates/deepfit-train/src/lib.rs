@@ -39,5 +39,5 @@ pub use predictor::{Evaluation, Prediction, PredictionValue, Predictor};
 pub use process::{peak_bytes, process_seconds, resident_bytes};
 pub use report::{Report, ReportMetrics};
 pub use run_folder::FORMAT_VERSION;
-pub use session::Session;
+pub use session::{Examples, Fit, Session, SessionOptions, Values};
 pub use settings::{Settings, parse_duration};

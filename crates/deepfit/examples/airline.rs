@@ -24,25 +24,20 @@ pub fn run() -> Outcome<(f64, f64)> {
     let scope = Scope::root();
     let gru = Gru::new(&scope.child("gru"), 1, 16, RecurrentConfig { batch_first: true, ..Default::default() })?;
     let head = Linear::new(&scope.child("head"), 16, 1);
-    let network = |tracer: &Tracer| {
-        let windows = tracer.input("windows", Shape::batch_of(&[WINDOW, 1]), DType::F32);
-        let last = gru.run(&windows, &Sequences::default())?.hidden;
-        head.forward(&last.reshape(Shape::batch_of(&[16]))?)
-    };
-    let mut session = Session::new(&scope, 1, 1)?;
-    let learn = session.compile_training(&Training::new(Optimizer::adamw()), Extents::batch(training), |tracer| {
-        let next = tracer.input("next", Shape::batch_of(&[1]), DType::F32);
-        Ok(Traced { loss: losses::mse(&network(tracer)?, &next, losses::Reduction::Mean)?, outputs: vec![] })
-    })?;
-    let forecast = session.compile(Extents::batch(test), |tracer| Ok(vec![("forecast".into(), network(tracer)?)]))?;
-
+    let mut session = Session::new(
+        &scope,
+        SessionOptions { seed: 1, ..SessionOptions::new(Optimizer::adamw()) }.batch(training).learning_rate(0.01),
+        move |tracer| {
+            let last = gru.run(&tracer.batch("windows", &[WINDOW, 1], DType::F32), &Sequences::default())?.hidden;
+            head.forward(&last.reshape(Shape::batch_of(&[16]))?)
+        },
+        |tracer, output| losses::mse(output, &tracer.batch("next", &[1], DType::F32), losses::Reduction::Mean),
+    )?;
     let (past, future) = windows.split_at(training * WINDOW);
     for _ in 0..400 {
-        let batch = [("windows", View::F32(past)), ("next", View::F32(&next[..training]))];
-        session.step(learn, Extents::batch(training), 0.01, &batch)?;
+        session.step(&[("windows", View::F32(past)), ("next", View::F32(&next[..training]))])?;
     }
-    session.run(forecast, Extents::batch(test), &[("windows", View::F32(future))])?;
-    let growth = session.output(forecast, "forecast")?;
+    let growth = session.predict(&[("windows", View::F32(future))])?.values;
     let error = |growth: &dyn Fn(usize) -> f32| {
         let months = passengers[passengers.len() - test - 1..].windows(2).enumerate();
         let squares = months.map(|(i, pair)| f64::from(pair[0] * (growth(i) / 10.0).exp() - pair[1]).powi(2));

@@ -27,29 +27,25 @@ pub fn run() -> Outcome<(f64, f64)> {
     let scope = Scope::root();
     let lstm = Lstm::new(&scope.child("lstm"), 1, 32, RecurrentConfig::default())?;
     let network = Network(lstm, Linear::new(&scope.child("head"), 32, 1));
-    let mut session = Session::new(&scope, 1, 1)?;
     let series = |tracer: &Tracer, name| {
         tracer.input(name, vec![Symbol::Sequence.into(), Symbol::Batch.into(), 1.into()], DType::F32)
     };
-    let extents = |sequence| Extents { batch: 1, sequence };
-    let learn = session.compile_training(&Training::new(Optimizer::adamw()), extents(training), |tracer| {
-        let forecast = network.forward(&series(tracer, "now"))?;
-        let loss = losses::mse(&forecast, &series(tracer, "next"), losses::Reduction::Mean)?;
-        Ok(Traced { loss, outputs: vec![] })
-    })?;
-    let forecast = session
-        .compile(extents(all), |tracer| Ok(vec![("forecast".to_string(), network.forward(&series(tracer, "now"))?)]))?;
-
-    let years = [("now", View::F32(&now[..training])), ("next", View::F32(&next[..training]))];
+    let options = SessionOptions { sequence: all, seed: 1, ..SessionOptions::new(Optimizer::adamw()) };
+    let mut session = Session::new(
+        &scope,
+        options.batch(1).learning_rate(0.005),
+        move |tracer| network.forward(&series(tracer, "now")),
+        move |tracer, forecast| losses::mse(forecast, &series(tracer, "next"), losses::Reduction::Mean),
+    )?;
     for _ in 0..150 {
-        session.step(learn, extents(training), 0.005, &years)?;
+        session.step(&[("now", View::F32(&now[..training])), ("next", View::F32(&next[..training]))])?;
     }
-    session.run(forecast, extents(all), &[("now", View::F32(now))])?;
+    let forecast = session.predict(&[("now", View::F32(now))])?;
     let error = |found: &[f32]| {
         let squares = found[training..].iter().zip(&next[training..]).map(|(a, b)| f64::from(a - b).powi(2));
         100.0 * (squares.sum::<f64>() / (all - training) as f64).sqrt()
     };
-    Ok((error(session.output(forecast, "forecast")?), error(now)))
+    Ok((error(&forecast.values), error(now)))
 }
 
 #[allow(dead_code, reason = "the tests call `run`")]

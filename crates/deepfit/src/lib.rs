@@ -27,15 +27,22 @@ pub use deepfit_nn as nn;
 pub use deepfit_train as train;
 pub use deepfit_zoo as zoo;
 
-/// What a program that trains or uses a network needs.
+/// What a program that defines, trains or uses a network needs.
+///
+/// Layers, losses and optimisers are in their modules: `layers::Linear`, `losses::mse`, `optim::Sgd`.
 pub mod prelude {
-    pub use deepfit_cpu::{ProgramId, View};
+    pub use deepfit_cpu::View;
     pub use deepfit_data::{Dataset, OpenOptions, Split, SplitOptions, Task, TaskKind};
-    pub use deepfit_graph::{DType, Extents, Graph, Shape, Symbol, Tensor, Tracer};
-    pub use deepfit_nn::step::{Traced, Training};
-    pub use deepfit_nn::{Activation, Module, Optimizer, Schedule, Scope, layers, losses};
+    pub use deepfit_graph::{DType, Graph, HostTensor, Mode, Shape, Symbol, Tensor, Tracer};
+    pub use deepfit_nn::schedule::{Plateau, RateCurve, RateSearch, ReduceOnPlateau, Schedule};
+    pub use deepfit_nn::step::{Group, Training};
+    pub use deepfit_nn::{
+        Activation, Clip, Init, Module, MovingAverage, Optimizer, Parameter, Role, Scope, Sequential, layers, losses,
+        optim,
+    };
     pub use deepfit_train::{
-        Event, Flow, Job, Observer, Outcome, Prediction, Predictor, Report, Session, Settings, Silent, prepare, resume,
+        Event, Examples, Fit, Flow, Job, Observer, Outcome, Prediction, Predictor, Report, Session, SessionOptions,
+        Settings, Silent, Values, prepare, resume,
     };
 }
 

@@ -1,7 +1,9 @@
 //! Learning-rate schedules: pure functions of the step, and one that follows a metric.
 
+mod finder;
 mod plateau;
 
+pub use finder::{RateCurve, RateSearch};
 pub use plateau::{Better, Plateau, ReduceOnPlateau};
 
 use std::f64::consts::PI;

@@ -1,4 +1,4 @@
-use deepfit_nn::schedule::{Better, Plateau, ReduceOnPlateau, Schedule};
+use deepfit_nn::schedule::{Better, Plateau, RateCurve, RateSearch, ReduceOnPlateau, Schedule};
 
 use crate::golden::Golden;
 
@@ -102,5 +102,37 @@ fn impossible_schedules_are_named() {
         let schedule: Schedule = serde_json::from_str(text).expect("valid JSON");
         let message = schedule.validate().expect_err(setting).to_string();
         assert!(message.contains(&format!("`{setting}`")), "{setting}: {message}");
+    }
+}
+
+#[test]
+fn the_suggested_rate_is_where_the_loss_falls_fastest() {
+    let search = RateSearch::default();
+    let observe = |loss: &dyn Fn(f64) -> f64| {
+        let mut curve = RateCurve::default();
+        loop {
+            let rate = search.rate(curve.rates.len() as u64);
+            if !search.observe(&mut curve, loss(rate)) {
+                return curve;
+            }
+        }
+    };
+    // Falls around 1e-3, and rises beyond 0.3.
+    let noise = |rate: f64| 0.02 * (rate.ln() * 1e4).sin();
+    let curve = observe(&|rate| 1.0 - (rate.log10() + 3.0).tanh() + (rate / 0.3).powi(2) + noise(rate));
+    let suggestion = curve.suggestion().expect("the loss falls");
+    assert!((5e-4..2e-2).contains(&suggestion), "{suggestion}");
+    assert!(curve.rates.len() < 100, "it ends where the loss explodes");
+    assert_eq!(observe(&|rate| 1.0 + rate).suggestion(), None);
+    assert_eq!(RateCurve::default().suggestion(), None);
+    assert_eq!(observe(&|rate| if rate > 1e-5 { f64::NAN } else { 1.0 }).rates.len(), 25);
+    for (search, setting) in [
+        (RateSearch { first: 0.0, ..search }, "first"),
+        (RateSearch { last: 1e-9, ..search }, "last"),
+        (RateSearch { steps: 1, ..search }, "steps"),
+        (RateSearch { smoothing: 1.0, ..search }, "smoothing"),
+        (RateSearch { divergence: 1.0, ..search }, "divergence"),
+    ] {
+        assert!(search.validate().expect_err(setting).to_string().contains(setting));
     }
 }
