@@ -1,6 +1,5 @@
 //! The engine: every operation through the generic suite, and whole programs.
 
-mod allocations;
 mod errors;
 mod operations;
 mod programs;

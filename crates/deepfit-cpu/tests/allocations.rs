@@ -1,12 +1,19 @@
 //! Running a program allocates nothing, on any thread.
+//!
+//! The count is of the whole process, and the usual test harness has a thread of its own that allocates while tests run; so
+//! this test is a program by itself.
 
 use std::alloc::{GlobalAlloc, Layout, System};
-use std::process::Command;
+use std::process::ExitCode;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use deepfit_graph::Extents;
 
-use crate::small_network::{Rows, evaluating, training_engine};
+#[allow(dead_code, reason = "the other test program uses all of it")]
+#[path = "suite/small_network.rs"]
+mod small_network;
+
+use small_network::{Rows, evaluating, training_engine};
 
 /// The system's allocator, counting.
 struct Counting;
@@ -45,21 +52,25 @@ static ALLOCATOR: Counting = Counting;
 /// Large enough that kernels share their work among seven threads.
 const BATCH: usize = 200;
 
-/// Set in the process that counts.
-const COUNTING: &str = "DEEPFIT_COUNT_ALLOCATIONS";
+/// The name under which this test can be chosen, as with the usual harness.
+const NAME: &str = "running_allocates_nothing";
 
-/// The count is of the whole process, and other tests allocate; so this test runs itself in a process of its own.
-#[test]
-fn running_allocates_nothing() {
-    if std::env::var_os(COUNTING).is_none() {
-        let program = std::env::current_exe().unwrap();
-        let arguments = ["allocations::running_allocates_nothing", "--exact", "--test-threads=1"];
-        let output = Command::new(program).args(arguments).env(COUNTING, "1").output().unwrap();
-        let told = String::from_utf8_lossy(&output.stdout);
-        assert!(output.status.success(), "{told}\n{}", String::from_utf8_lossy(&output.stderr));
-        assert!(told.contains("1 passed"), "the counting process ran no test: {told}");
-        return;
+fn main() -> ExitCode {
+    let chosen: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
+    if std::env::args().any(|argument| argument == "--list") {
+        println!("{NAME}: test");
+        return ExitCode::SUCCESS;
     }
+    if !chosen.is_empty() && !chosen.iter().any(|name| NAME.contains(&name[..])) {
+        return ExitCode::SUCCESS;
+    }
+    // A failed assertion ends the process with its message.
+    running_allocates_nothing();
+    println!("test {NAME} ... ok");
+    ExitCode::SUCCESS
+}
+
+fn running_allocates_nothing() {
     let before = ALLOCATIONS.load(Ordering::SeqCst);
     drop(std::hint::black_box(Box::new(1)));
     assert!(ALLOCATIONS.load(Ordering::SeqCst) > before, "the counter counts nothing");
