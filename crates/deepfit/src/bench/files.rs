@@ -20,6 +20,12 @@ pub enum Values {
     I32(Vec<i32>),
 }
 
+/// Shape and values of each weight by name.
+pub type Weights = BTreeMap<String, (Vec<usize>, Vec<f32>)>;
+
+/// Name, shape and values of a gradient.
+pub type Gradient<'a> = (&'a str, &'a [usize], &'a [f32]);
+
 /// Inputs of a network by name.
 pub type Batch = BTreeMap<String, Values>;
 
@@ -79,7 +85,7 @@ fn values(tensor: &TensorView<'_>) -> Result<Values> {
 ///
 /// # Errors
 /// If the file cannot be read or holds something else.
-pub fn read_weights(path: &Path) -> Result<BTreeMap<String, (Vec<usize>, Vec<f32>)>> {
+pub fn read_weights(path: &Path) -> Result<Weights> {
     // What PyTorch counts beside its running statistics has no part in the computation.
     let counted = |name: &str| name.ends_with("num_batches_tracked");
     let mut weights = BTreeMap::new();
@@ -116,10 +122,7 @@ pub fn read_batch(path: &Path, wanted: &[(String, Vec<usize>, DType)]) -> Result
 ///
 /// # Errors
 /// If the file cannot be written.
-pub fn write_gradients<'a>(
-    path: &Path,
-    gradients: impl Iterator<Item = (&'a str, &'a [usize], &'a [f32])>,
-) -> Result<()> {
+pub fn write_gradients<'a>(path: &Path, gradients: impl Iterator<Item = Gradient<'a>>) -> Result<()> {
     let bytes: Vec<(&str, &[usize], Vec<u8>)> = gradients
         .map(|(name, shape, values)| (name, shape, values.iter().flat_map(|v| v.to_le_bytes()).collect()))
         .collect();

@@ -1,6 +1,5 @@
 //! A workload, compiled: its losses, its gradients, its time.
 
-use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -9,7 +8,7 @@ use deepfit_graph::{DType, Extents, Graph, Op};
 use deepfit_nn::step::{self, StepKind, Traced, Training, evaluation_graph, step_graph};
 use deepfit_nn::{Declaration, Role, Scope};
 
-use super::files::{Batch, Values};
+use super::files::{Batch, Gradient, Values, Weights};
 use super::workload::Workload;
 
 /// Steps before the clock starts.
@@ -129,7 +128,7 @@ impl Bench {
     ///
     /// # Errors
     /// If one is missing, unknown, or has another shape.
-    pub fn set_weights(&mut self, mut weights: BTreeMap<String, (Vec<usize>, Vec<f32>)>) -> Result<()> {
+    pub fn set_weights(&mut self, mut weights: Weights) -> Result<()> {
         for declaration in &self.declarations {
             let name = &declaration.name;
             let (shape, values) = weights.remove(name).with_context(|| format!("the weights have no `{name}`"))?;
@@ -165,7 +164,7 @@ impl Bench {
     ///
     /// # Errors
     /// If the workload does not train or was not made for it.
-    pub fn gradients(&self) -> Result<Vec<(&str, &[usize], &[f32])>> {
+    pub fn gradients(&self) -> Result<Vec<Gradient<'_>>> {
         let trained = self.declarations.iter().filter(|d| d.role.is_trained());
         trained
             .map(|d| {
