@@ -178,7 +178,11 @@ impl Session {
         }
     }
 
-    /// Trains on one batch and returns its loss, as it was before the step. A step that fails changes no parameter.
+    /// Trains on one batch and returns its loss, as it was before the step.
+    ///
+    /// A step whose loss is not finite changes nothing. Where the loss is finite and a gradient is not, its parameter stays
+    /// as it is, and others may have moved; with [`Clip::Norm`](deepfit_nn::Clip::Norm), which looks at all gradients
+    /// first, nothing changes there either.
     ///
     /// # Errors
     /// If an input is missing or does not fit, or a number is not finite.

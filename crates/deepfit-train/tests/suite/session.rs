@@ -8,7 +8,7 @@ use deepfit_nn::losses::{self, Reduction};
 use deepfit_nn::optim::lbfgs::{Lbfgs, Memory};
 use deepfit_nn::optim::{Adam, Lamb, Sgd};
 use deepfit_nn::schedule::RateSearch;
-use deepfit_nn::{Activation, Init, Module, MovingAverage, Optimizer, Role, Scope, Sequential};
+use deepfit_nn::{Activation, Clip, Init, Module, MovingAverage, Optimizer, Role, Scope, Sequential};
 use deepfit_train::{Examples, Fit, Flow, Session, SessionOptions, TrainError, Values};
 
 const INPUTS: usize = 6;
@@ -135,7 +135,8 @@ fn a_memory_limit_changes_no_bit() {
     }
     let message =
         session(SessionOptions { memory_limit: Some(1000), ..options() }, 12).expect_err("too little").to_string();
-    assert!(message.contains("limit is 1000") && message.contains(&free.3.to_string()), "{message}");
+    let needed = format!("{:.3} MB", free.3 as f64 / 1e6);
+    assert!(message.contains("40 examples") && message.contains("0.001 MB") && message.contains(&needed), "{message}");
 }
 
 #[test]
@@ -437,4 +438,32 @@ fn batches_may_be_smaller_and_sequences_shorter_than_planned() {
     let four = [0.0f32; 4];
     let wide = session.loss(&[("x", View::F32(&[0.0; 28])), ("y", View::F32(&four))]).expect_err("longer").to_string();
     assert!(wide.contains("sequence: 7") && wide.contains("sequence: 6"), "{wide}");
+}
+
+#[test]
+fn a_gradient_that_is_not_finite_moves_no_parameter_of_its_own() {
+    let build = |clip| {
+        let scope = Scope::root();
+        let (a, b) = (
+            scope.parameter("a", &[3], Init::Ones, Role::Weight),
+            scope.parameter("b", &[3], Init::Zeros, Role::Weight),
+        );
+        let mut options = SessionOptions::new(Optimizer::RmsProp(Default::default()));
+        options.training.clip = clip;
+        // The root of 0 is 0, and its slope infinite.
+        let forward = move |t: &Tracer| {
+            let x = t.batch("x", &[3], DType::F32);
+            Ok(x.mul(&a.on(t)?)?.add(&b.on(t)?.sqrt()?)?)
+        };
+        Session::new(&scope, options, forward, |_, y| Ok(y.mean()?)).expect("builds")
+    };
+    for (clip, moves) in [(None, true), (Some(Clip::Norm(1.0)), false)] {
+        let mut session = build(clip);
+        let x = [1.0f32; 6];
+        let message = session.step(&[("x", View::F32(&x))]).expect_err("infinite").to_string();
+        assert!(message.contains("step 1") && message.contains("infinite"), "{message}");
+        assert_eq!(session.parameter("b"), Some(&[0.0; 3][..]), "{clip:?}");
+        assert_eq!(session.parameter("a") != Some(&[1.0; 3][..]), moves, "{clip:?}");
+        assert_eq!(session.updates(), 0);
+    }
 }
