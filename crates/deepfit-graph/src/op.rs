@@ -92,7 +92,7 @@ macro_rules! for_each_operation {
             Gather, ScatterAdd, Scatter, OneHot, Arange,
             TopK, CumSum, Flip,
             Ctc, CtcGrad,
-            Dropout,
+            Dropout, RandomUniform,
             Assign, Guard, Sgd, Adam, SgdRows, AdamRows,
             Custom,
         }

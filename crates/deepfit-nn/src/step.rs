@@ -34,12 +34,15 @@ pub struct Training {
     pub moving_average: Option<MovingAverage>,
     /// Names of parameters that stay as they are: they get no gradient nodes.
     pub frozen: BTreeSet<String>,
+    /// Names of tables of which a step updates only the rows that its batch has used: their gradients are never made as
+    /// large as the tables. See [`Optimizer::update_rows`].
+    pub rows_only: BTreeSet<String>,
 }
 
 impl Training {
     /// Training of everything by the given optimiser alone.
     pub fn new(optimizer: Optimizer) -> Self {
-        Training { optimizer, clip: None, moving_average: None, frozen: BTreeSet::new() }
+        Training { optimizer, clip: None, moving_average: None, frozen: BTreeSet::new(), rows_only: BTreeSet::new() }
     }
 
     /// The parameters that gradients train, in the order of their declarations.
@@ -59,6 +62,16 @@ impl Training {
         for name in &self.frozen {
             let known = declarations.iter().any(|d| &d.name == name);
             require(known, "training", "frozen", || format!("names `{name}`, which is no parameter of the network"))?;
+        }
+        for name in &self.rows_only {
+            let known = declarations.iter().any(|d| &d.name == name);
+            require(known, "training", "rows_only", || {
+                format!("names `{name}`, which is no parameter of the network")
+            })?;
+            self.optimizer.validate_rows_only()?;
+            require(self.clip.is_none(), "training", "rows_only", || {
+                "cannot be combined with a limit of the gradients, which needs whole ones".to_string()
+            })?;
         }
         require(!self.trained(declarations).is_empty(), "training", "frozen", || {
             "leaves no parameter to train".to_string()
@@ -103,6 +116,9 @@ pub fn step_graph(
     forward: impl FnOnce(&Tracer) -> Result<Traced>,
 ) -> Result<Graph> {
     training.validate(declarations)?;
+    require(training.rows_only.is_empty() || kind == StepKind::Plain, "training", "rows_only", || {
+        "cannot be combined with gradients accumulated over several micro-batches, which are whole ones".to_string()
+    })?;
     let tracer = Tracer::new(Mode::Train);
     let Traced { loss, outputs } = forward(&tracer)?;
     tracer.output(LOSS, &loss);
@@ -127,7 +143,11 @@ pub fn step_graph(
         let (rate, step) = (scalar(LEARNING_RATE), scalar(STEP));
         for (parameter, gradient) in parameters.iter().zip(&grads) {
             tracer.in_layer(&parameter.name, || {
-                let new = training.optimizer.update(parameter, gradient, &rate, &step)?;
+                let new = if training.rows_only.contains(&parameter.name) {
+                    training.optimizer.update_rows(parameter, &gradient.row_gradient()?, &rate, &step)?
+                } else {
+                    training.optimizer.update(parameter, gradient, &rate, &step)?
+                };
                 training.moving_average.iter().try_for_each(|a| a.update(parameter, &new, &step).map(|_| ()))
             })?;
         }

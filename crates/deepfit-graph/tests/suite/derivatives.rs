@@ -8,7 +8,7 @@ use super::setup::{Case, assert_close, interpret, samples};
 
 /// Operations without samples for the derivative, by design: leaves, lengths and some others have no floating-point input; effects
 /// are no part of a loss; the derivatives of coarse operations have none themselves.
-const WITHOUT_DERIVATIVE: [&str; 24] = [
+const WITHOUT_DERIVATIVE: [&str; 25] = [
     "Input",
     "Parameter",
     "Constant",
@@ -30,6 +30,7 @@ const WITHOUT_DERIVATIVE: [&str; 24] = [
     "SegmentMaxGrad",
     "OneHot",
     "Arange",
+    "RandomUniform",
     "CtcGrad",
     "SgdRows",
     "AdamRows",

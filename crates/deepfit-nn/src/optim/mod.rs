@@ -2,6 +2,7 @@
 
 mod clip;
 mod moving_average;
+mod rows;
 
 use deepfit_graph::{Tensor, ops};
 use serde::{Deserialize, Serialize};

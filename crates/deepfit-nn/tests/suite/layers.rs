@@ -17,7 +17,7 @@ impl Module for Function {
     }
 }
 
-fn size(config: &Value, key: &str) -> usize {
+pub fn size(config: &Value, key: &str) -> usize {
     config[key].as_u64().unwrap_or_else(|| panic!("`{key}` is no length")) as usize
 }
 
@@ -26,7 +26,7 @@ fn pair(config: &Value, key: &str) -> (usize, usize) {
     (at(0), at(1))
 }
 
-fn number(config: &Value, key: &str) -> f32 {
+pub fn number(config: &Value, key: &str) -> f32 {
     config[key].as_f64().unwrap_or_else(|| panic!("`{key}` is no number")) as f32
 }
 
@@ -85,6 +85,13 @@ fn build(scope: &Scope, config: &Value) -> Box<dyn Module> {
         "Hardswish" => Box::new(Activation::Hardswish),
         "Hardsigmoid" => Box::new(Activation::Hardsigmoid),
         "Mish" => Box::new(Activation::Mish),
+        "LogSigmoid" => Box::new(Activation::LogSigmoid),
+        "Softsign" => Box::new(Activation::Softsign),
+        "Softshrink" => Box::new(Activation::Softshrink),
+        "Hardshrink" => Box::new(Activation::Hardshrink),
+        "Tanhshrink" => Box::new(Activation::Tanhshrink),
+        "Hardtanh" => Box::new(Activation::Hardtanh),
+        "CELU" => Box::new(Activation::Celu),
         "Softmax" => Box::new(Function(Tensor::softmax)),
         "LogSoftmax" => Box::new(Function(Tensor::log_softmax)),
         other => panic!("no layer for {other}"),
@@ -93,6 +100,11 @@ fn build(scope: &Scope, config: &Value) -> Box<dyn Module> {
 
 /// Output, gradients and running statistics of one layer against PyTorch's.
 fn check(golden: &Golden) {
+    check_built(golden, build);
+}
+
+/// As [`check`], of a layer that `build` makes of the file's settings.
+pub fn check_built(golden: &Golden, build: fn(&Scope, &Value) -> Box<dyn Module>) {
     let scope = Scope::root();
     let layer = build(&scope, &golden.config);
     let declared: Vec<(String, Vec<usize>)> = scope.declarations().into_iter().map(|d| (d.name, d.shape)).collect();

@@ -10,3 +10,4 @@ mod optimisers;
 mod schedules;
 mod settings;
 mod step;
+mod tables;
