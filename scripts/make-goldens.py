@@ -15,11 +15,11 @@ from pathlib import Path
 
 import torch
 
-from goldens import criteria, initialisation, layers, losses, networks, optimizers, schedules, tables
+from goldens import criteria, indexing, initialisation, layers, losses, networks, optimizers, schedules, tables
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "crates" / "deepfit-nn" / "tests" / "goldens"
-PARTS = (layers, losses, optimizers, schedules, initialisation, networks, criteria, tables)
+PARTS = (layers, losses, optimizers, schedules, initialisation, networks, criteria, tables, indexing)
 
 
 def check(folder: Path) -> list[str]:

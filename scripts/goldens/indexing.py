@@ -9,7 +9,7 @@ from .case import Case
 Tensors = dict[str, torch.Tensor]
 
 
-def operation(name: str, compute: Callable[[Tensors], torch.Tensor], case: Case, **inputs: torch.Tensor) -> Case:
+def operation(compute: Callable[[Tensors], torch.Tensor], case: Case, **inputs: torch.Tensor) -> Case:
     """The result and the gradients of floating-point inputs."""
     leaves = {}
     for key, value in inputs.items():
@@ -26,6 +26,11 @@ def operation(name: str, compute: Callable[[Tensors], torch.Tensor], case: Case,
     return case
 
 
+def joined(parts: tuple[torch.Tensor, ...]) -> torch.Tensor:
+    """The parts in a row again, each with a factor of its own."""
+    return torch.cat([part * (i + 1) for i, part in enumerate(parts)], 1)
+
+
 def cases() -> Iterator[Case]:
     # name: computation, shape of x, and (shape, below) of indices
     single = {
@@ -40,8 +45,8 @@ def cases() -> Iterator[Case]:
         "roll-back": (lambda t: t["x"].roll(-6, 1), (2, 5, 3), None),
         "tile": (lambda t: t["x"].tile(2, 1, 3), (2, 3, 2), None),
         "repeat-interleave": (lambda t: t["x"].repeat_interleave(3, 1), (2, 3, 2), None),
-        "split": (lambda t: torch.cat([p * (i + 1) for i, p in enumerate(t["x"].split([1, 3, 2], 1))], 1), (2, 6), None),
-        "chunk": (lambda t: torch.cat([p * (i + 1) for i, p in enumerate(t["x"].chunk(4, 1))], 1), (2, 7), None),
+        "split": (lambda t: joined(t["x"].split([1, 3, 2], 1)), (2, 6), None),
+        "chunk": (lambda t: joined(t["x"].chunk(4, 1)), (2, 7), None),
         "topk-values": (lambda t: t["x"].topk(3).values, (4, 7), None),
         "smallest-values": (lambda t: t["x"].topk(3, largest=False).values, (4, 7), None),
         "sort-values": (lambda t: t["x"].sort().values, (4, 7), None),
@@ -53,7 +58,7 @@ def cases() -> Iterator[Case]:
         inputs = {"x": case.normal(*shape)}
         if index:
             inputs["index"] = case.integers(*index[0], below=index[1])
-        yield operation(name, compute, case, **inputs)
+        yield operation(compute, case, **inputs)
     double = {
         "scatter-add": (lambda t: t["x"].scatter_add(1, t["index"], t["y"]), (3, 4, 2), (3, 6, 2)),
         "stack": (lambda t: torch.stack([t["x"], t["y"]], 1), (3, 4), (3, 4)),
@@ -63,12 +68,11 @@ def cases() -> Iterator[Case]:
         inputs = {"x": case.normal(*first), "y": case.normal(*second)}
         if name == "scatter-add":
             inputs["index"] = case.integers(*second, below=first[1])
-        yield operation(name, compute, case, **inputs)
+        yield operation(compute, case, **inputs)
     # Of several values for one place PyTorch leaves open which stays: here no place is named twice.
     case = Case("operation-scatter", "operation", operation="scatter")
     places = torch.tensor([[3, 0], [1, 2], [0, 3]])
     yield operation(
-        "scatter",
         lambda t: t["x"].scatter(1, t["index"], t["y"]),
         case,
         x=case.normal(3, 4),
@@ -77,7 +81,6 @@ def cases() -> Iterator[Case]:
     )
     case = Case("operation-masked-fill", "operation", operation="masked-fill")
     yield operation(
-        "masked-fill",
         lambda t: t["x"].masked_fill(t["mask"] > 0, -2.5),
         case,
         x=case.normal(3, 5),

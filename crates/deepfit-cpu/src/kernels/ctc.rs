@@ -103,7 +103,7 @@ impl Example<'_> {
     }
 
     fn class(&self, s: usize) -> usize {
-        if s % 2 == 0 { self.blank } else { self.labels[s / 2] as usize }
+        if s.is_multiple_of(2) { self.blank } else { self.labels[s / 2] as usize }
     }
 
     fn score(&self, t: usize, s: usize) -> f64 {

@@ -3,5 +3,6 @@
 mod allocations;
 mod errors;
 mod operations;
+mod out_of_range;
 mod programs;
 mod small_network;

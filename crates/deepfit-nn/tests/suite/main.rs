@@ -3,6 +3,7 @@
 mod activations;
 mod criteria;
 mod golden;
+mod indexing;
 mod initialisation;
 mod layers;
 mod losses;

@@ -137,7 +137,7 @@ fn random_slopes_lie_between_their_limits_and_change_from_step_to_step() {
 fn gates_multiply_the_first_half_by_a_function_of_the_second() {
     let scope = Scope::root();
     for (gate, expected) in [
-        (Glu::swiglu(&scope), [3.0 * 2.0 / (1.0 + (-2f64).exp()), 5.0 * -1.0 / (1.0 + 1f64.exp())]),
+        (Glu::swiglu(&scope), [3.0 * 2.0 / (1.0 + (-2f64).exp()), -5.0 / (1.0 + 1f64.exp())]),
         (Glu::reglu(&scope), [6.0, 0.0]),
         (Glu::geglu(&scope), [3.0 * 1.954_499_736_103_642, 5.0 * -0.158_655_253_931_457]),
         (Glu::bilinear(&scope), [6.0, -5.0]),
