@@ -17,6 +17,7 @@ import torch
 
 from goldens import (
     criteria,
+    indexing,
     initialisation,
     layers,
     losses,
@@ -28,6 +29,7 @@ from goldens import (
     recurrent,
     schedules,
     spatial,
+    tables,
 )
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -45,6 +47,8 @@ PARTS = (
     networks,
     recurrent,
     spatial,
+    tables,
+    indexing,
 )
 
 

@@ -106,7 +106,7 @@ macro_rules! for_each_operation {
             Gather, ScatterAdd, Scatter, OneHot, Arange,
             TopK, CumSum, Flip,
             Ctc, CtcGrad,
-            Dropout,
+            Dropout, RandomUniform,
             Recurrent, RecurrentGrad,
             Assign, Guard, Sgd, Adam, Update, SgdRows, AdamRows,
             StopGradient,

@@ -2,6 +2,7 @@
 
 mod errors;
 mod operations;
+mod out_of_range;
 mod programs;
 mod recurrent;
 mod small_network;

@@ -33,6 +33,7 @@ const WITHOUT_DERIVATIVE: &[&str] = &[
     "SegmentMaxGrad",
     "OneHot",
     "Arange",
+    "RandomUniform",
     "CtcGrad",
     "SgdRows",
     "AdamRows",

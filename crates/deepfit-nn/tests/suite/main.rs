@@ -3,6 +3,7 @@
 mod activations;
 mod criteria;
 mod golden;
+mod indexing;
 mod initialisation;
 mod layers;
 mod losses;
@@ -15,3 +16,4 @@ mod schedules;
 mod settings;
 mod spatial;
 mod step;
+mod tables;
