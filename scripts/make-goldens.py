@@ -15,11 +15,11 @@ from pathlib import Path
 
 import torch
 
-from goldens import initialisation, layers, losses, networks, optimizers, schedules
+from goldens import attention, initialisation, layers, losses, networks, optimizers, schedules
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "crates" / "deepfit-nn" / "tests" / "goldens"
-PARTS = (layers, losses, optimizers, schedules, initialisation, networks)
+PARTS = (layers, losses, optimizers, schedules, initialisation, networks, attention)
 
 
 def check(folder: Path) -> list[str]:

@@ -3,6 +3,7 @@
 //! Each operation is a struct whose `impl Operation` holds its rule, derivative, reference and samples; the methods of
 //! [`crate::Tensor`] that apply it stand in the same file.
 
+mod attention;
 mod conv;
 mod custom;
 mod dropout;
@@ -14,11 +15,13 @@ mod loss;
 mod matmul;
 mod norm;
 mod pool;
+mod positions;
 mod reduce;
 mod shape;
 mod softmax;
 mod update;
 
+pub use attention::{Attention, AttentionGrad, AttentionInputs, AttentionOptions};
 pub use conv::{Conv2d, Conv2dAttributes, Conv2dInputGrad, Conv2dWeightGrad};
 pub use custom::{Custom, CustomOperation};
 pub use dropout::Dropout;
@@ -31,6 +34,7 @@ pub use loss::{CrossEntropy, CrossEntropyGrad};
 pub use matmul::MatMul;
 pub use norm::{BatchNorm, BatchNormGrad, LayerNorm, LayerNormGrad};
 pub use pool::{AvgPool2d, AvgPool2dGrad, MaxPool2d, MaxPool2dGrad, Window};
+pub use positions::{Positions, RelativeBuckets};
 pub use reduce::{Reduce, ReduceKind};
 pub use shape::{AxisLength, BroadcastTo, Concat, Pad, Permute, Reshape, Slice};
 pub use softmax::{Softmax, SoftmaxGrad};
