@@ -62,10 +62,15 @@ fn main() {
         });
         let peak = (threads * rounds * 12 * isa.lanes() * 2) as f64 / seconds / 1e9;
         println!("{isa}, {threads} threads: multiply-add peak {peak:.1} GFLOP/s");
-        let sections: [(&str, fn(&Compute, f64)); 3] =
-            [("products", products), ("convolutions", convolutions), ("attention", attentions)];
-        for (_, run) in sections.iter().filter(|(name, _)| section.as_ref().is_none_or(|s| s == name)) {
-            run(&cx, peak);
+        let wanted = |name: &str| section.as_ref().is_none_or(|section| section == name);
+        if wanted("products") {
+            products(&cx, peak);
+        }
+        if wanted("convolutions") {
+            convolutions(&cx, peak);
+        }
+        if wanted("attention") {
+            attentions(&cx, peak);
         }
     }
 }

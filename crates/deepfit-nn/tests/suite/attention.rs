@@ -7,7 +7,7 @@ use deepfit_graph::{
 };
 use deepfit_nn::layers::*;
 use deepfit_nn::step::evaluation_graph;
-use deepfit_nn::{Module, Result, Scope};
+use deepfit_nn::{Init, Module, Result, Scope};
 
 use crate::golden::Golden;
 
@@ -300,6 +300,53 @@ fn relative_positions_are_a_learned_bias_of_the_attention() {
         assert!((numeric - analytic.data[i]).abs() < 1e-7, "bucket {i}: {} instead of {numeric}", analytic.data[i]);
     }
     assert!(analytic.data.iter().any(|v| v.abs() > 1e-4));
+}
+
+#[test]
+fn grouped_heads_share_the_projections_of_key_and_value() {
+    // One key head of width 4 for both query heads: as if its rows stood twice in the projection.
+    let random = |name: &str, n: usize| Init::Normal { std: 0.5 }.values(4, name, &[n]).into_iter().map(f64::from);
+    let (weight, bias): (Vec<f64>, Vec<f64>) = (random("weight", 16 * 8).collect(), random("bias", 16).collect());
+    let repeated = |values: &[f64], width: usize| {
+        let part = |rows: std::ops::Range<usize>| values[rows.start * width..rows.end * width].to_vec();
+        [part(0..8), part(8..12), part(8..12), part(12..16), part(12..16)].concat()
+    };
+    let result = |kv_heads: usize, weight: Vec<f64>, bias: Vec<f64>| {
+        let config = MultiheadAttentionConfig { kv_heads, ..MultiheadAttentionConfig::new(8, 2) };
+        let layer = MultiheadAttention::new(&Scope::root(), config).unwrap();
+        let tracer = Tracer::new(Mode::Evaluate);
+        let x = tracer.input("x", [2, 5, 8], DType::F32);
+        let y = layer.attend(&x, &x, &x, &AttentionMask::causal()).unwrap();
+        let mut parameters = Environment::from([
+            ("in_proj_weight".to_string(), Reference::new(&[bias.len(), 8], weight)),
+            ("in_proj_bias".to_string(), Reference::new(&[bias.len()], bias)),
+            ("out_proj.weight".to_string(), Reference::new(&[8, 8], random("out", 64).collect())),
+            ("out_proj.bias".to_string(), Reference::full(&[8], 0.0)),
+        ]);
+        let inputs = Environment::from([("x".to_string(), Reference::new(&[2, 5, 8], random("x", 80).collect()))]);
+        let values = interpret::run(&tracer.graph(), Extents::batch(1), &inputs, &mut parameters).unwrap();
+        values.get(y.value()).clone()
+    };
+    let full = result(2, repeated(&weight, 8), repeated(&bias, 1));
+    crate::golden::close("grouped", &result(1, weight, bias), &full, 1e-12);
+}
+
+#[test]
+fn matrices_start_as_in_pytorch() {
+    let init = |scope: &Scope, name: &str| scope.declarations().into_iter().find(|d| d.name == name).unwrap().init;
+    let xavier = Init::XavierUniform { gain: 1.0 };
+    let scope = Scope::root();
+    Transformer::new(&scope, &TransformerConfig::new(8, 2), 1, 1).unwrap();
+    for declaration in scope.declarations().iter().filter(|d| d.shape.len() == 2) {
+        assert_eq!(declaration.init, xavier, "{}", declaration.name);
+    }
+    assert_eq!(init(&scope, "decoder.layers.0.linear1.bias"), Init::default_bias(8));
+    let scope = Scope::root();
+    TransformerEncoderLayer::new(&scope, &TransformerConfig::new(8, 2)).unwrap();
+    assert_eq!(init(&scope, "self_attn.in_proj_weight"), xavier);
+    assert_eq!(init(&scope, "self_attn.out_proj.weight"), Init::default_weight());
+    assert_eq!(init(&scope, "self_attn.out_proj.bias"), Init::Zeros);
+    assert_eq!(init(&scope, "linear2.weight"), Init::default_weight());
 }
 
 #[test]
