@@ -16,6 +16,7 @@ from pathlib import Path
 import torch
 
 from goldens import (
+    attention,
     criteria,
     indexing,
     initialisation,
@@ -49,6 +50,7 @@ PARTS = (
     spatial,
     tables,
     indexing,
+    attention,
 )
 
 

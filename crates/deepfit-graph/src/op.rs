@@ -92,7 +92,7 @@ macro_rules! for_each_operation {
         $callback! {
             Input, Parameter, Constant,
             Unary, Binary, Select, Convert, Fused,
-            Reshape, Permute, BroadcastTo, Concat, Slice, Pad, AxisLength,
+            Reshape, Permute, BroadcastTo, Concat, Slice, Pad, AxisLength, Positions, RelativeBuckets,
             Reduce,
             MatMul,
             Conv2d, Conv2dInputGrad, Conv2dWeightGrad,
@@ -101,6 +101,7 @@ macro_rules! for_each_operation {
             BatchNorm, BatchNormGrad, LayerNorm, LayerNormGrad,
             GroupNorm, GroupNormGrad, RmsNorm, RmsNormGrad,
             Softmax, SoftmaxGrad,
+            Attention, AttentionGrad,
             CrossEntropy, CrossEntropyGrad,
             Embedding, EmbeddingGrad, BagNumbers, SegmentMax, SegmentMaxGrad,
             Gather, ScatterAdd, Scatter, OneHot, Arange,

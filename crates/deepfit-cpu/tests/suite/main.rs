@@ -1,5 +1,6 @@
 //! The engine: every operation through the generic suite, and whole programs.
 
+mod attention;
 mod errors;
 mod operations;
 mod out_of_range;

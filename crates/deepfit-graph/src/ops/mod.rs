@@ -4,6 +4,7 @@
 //! [`crate::Tensor`] that apply it stand in the same file.
 
 mod arrange;
+mod attention;
 mod border;
 mod conv;
 mod conv_transpose;
@@ -22,6 +23,7 @@ mod matmul;
 mod norm;
 mod order;
 mod pool;
+mod positions;
 mod random;
 mod recurrent;
 mod reduce;
@@ -36,6 +38,7 @@ mod softmax;
 mod stop_gradient;
 mod update;
 
+pub use attention::{Attention, AttentionGrad, AttentionInputs, AttentionOptions};
 pub use border::PaddingMode;
 pub use conv::{Conv2d, Conv2dAttributes, Conv2dInputGrad, Conv2dWeightGrad};
 pub use conv_transpose::ConvTranspose2dAttributes;
@@ -55,6 +58,7 @@ pub use matmul::MatMul;
 pub use norm::{BatchNorm, BatchNormGrad, LayerNorm, LayerNormGrad};
 pub use order::{CumSum, Flip, TopK};
 pub use pool::{AvgPool2d, AvgPool2dGrad, MaxPool2d, MaxPool2dGrad, Regions, Window};
+pub use positions::{Positions, RelativeBuckets};
 pub use random::RandomUniform;
 pub use recurrent::{Recurrent, RecurrentAttributes, RecurrentGrad, RecurrentKind, RecurrentOutputs, RecurrentState};
 pub use reduce::{Reduce, ReduceKind};

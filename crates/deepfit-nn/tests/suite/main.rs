@@ -1,6 +1,7 @@
 //! Layers, losses, optimisers and schedules against PyTorch, and the graph of a training step, all in f64.
 
 mod activations;
+mod attention;
 mod criteria;
 mod golden;
 mod indexing;
