@@ -92,7 +92,7 @@ macro_rules! for_each_operation {
         $callback! {
             Input, Parameter, Constant,
             Unary, Binary, Select, Convert, Fused,
-            Reshape, Permute, BroadcastTo, Concat, Slice, Pad, AxisLength, Positions, RelativeBuckets,
+            Reshape, Permute, BroadcastTo, Concat, Slice, Pad, AxisLength, RelativeBuckets,
             Reduce,
             MatMul,
             Conv2d, Conv2dInputGrad, Conv2dWeightGrad,

@@ -1,6 +1,6 @@
 //! Kernels of attention.
 
-use deepfit_graph::ops::{Attention, AttentionGrad, Positions, RelativeBuckets};
+use deepfit_graph::ops::{Attention, AttentionGrad, RelativeBuckets};
 
 use super::is_kernel;
 use crate::executor::{Call, Fault, Kernel, Shapes};
@@ -8,7 +8,7 @@ use crate::kernels::Compute;
 use crate::kernels::attention::*;
 use crate::pool::SharedMut;
 
-is_kernel!(Attention, AttentionGrad, Positions, RelativeBuckets);
+is_kernel!(Attention, AttentionGrad, RelativeBuckets);
 
 /// Sizes of an attention in one run.
 struct Sizes {
@@ -127,13 +127,6 @@ impl Kernel for AttentionGrad {
         let upstream =
             Upstream { result: call.input(given), log_sums: call.input(given + 1), up: call.input(given + 2) };
         attention_backward(call.compute(), &problem(&self.attention, call), upstream, targets, bias, call.scratch());
-        Ok(())
-    }
-}
-
-impl Kernel for Positions {
-    fn run(&self, call: &Call<'_>) -> Result<(), Fault> {
-        call.output_i32(0).iter_mut().enumerate().for_each(|(i, position)| *position = i as i32);
         Ok(())
     }
 }

@@ -14,7 +14,6 @@ const WITHOUT_DERIVATIVE: &[&str] = &[
     "Constant",
     "Convert",
     "AxisLength",
-    "Positions",
     "RelativeBuckets",
     "Assign",
     "Guard",

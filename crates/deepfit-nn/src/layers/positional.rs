@@ -16,7 +16,7 @@ fn rows_for(table: &Tensor, length: Dim) -> Result<Tensor> {
         let problem = format!("the sequence has {length} positions, but the table {most}");
         return Err(table.error("positions", problem).into());
     }
-    Ok(table.embedding(&table.tracer().positions(length)?)?)
+    Ok(table.embedding(&table.tracer().arange(length)?)?)
 }
 
 /// The length of a sequence `[batch, length, ...]`.
@@ -222,8 +222,8 @@ pub fn alibi_bias(tracer: &Tracer, heads: usize, queries: Dim, keys: Dim) -> Res
     require(heads > 0, "alibi", "heads", || "is 0, but must be at least 1".to_string())?;
     let slopes = alibi_slopes(heads);
     let slopes = tracer.constant(HostTensor::f32(&[heads, 1, 1], slopes.iter().map(|s| -s).collect()));
-    let rows = tracer.positions(queries)?.to_f32()?.reshape(vec![queries, Dim::fixed(1)])?;
-    let distance = tracer.positions(keys)?.to_f32()?.sub(&rows)?.abs()?;
+    let rows = tracer.arange(queries)?.to_f32()?.reshape(vec![queries, Dim::fixed(1)])?;
+    let distance = tracer.arange(keys)?.to_f32()?.sub(&rows)?.abs()?;
     Ok(slopes.mul(&distance)?)
 }
 

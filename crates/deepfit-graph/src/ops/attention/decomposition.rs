@@ -48,13 +48,13 @@ fn hidden(op: &Attention, inputs: &[Tensor], scores: &Shape) -> Result<Option<Te
         parts.push(tracer.scalar(f32::MIN).greater(&inputs[bias])?);
     }
     if op.causal {
-        let rows = tracer.positions(queries)?.to_f32()?.reshape(vec![queries, Dim::fixed(1)])?;
-        parts.push(tracer.positions(keys)?.to_f32()?.greater(&rows)?);
+        let rows = tracer.arange(queries)?.to_f32()?.reshape(vec![queries, Dim::fixed(1)])?;
+        parts.push(tracer.arange(keys)?.to_f32()?.greater(&rows)?);
     }
     if let Some(lengths) = places.lengths {
         let last = inputs[lengths].to_f32()?.add_scalar(-0.5)?;
         let last = last.reshape(vec![batch, Dim::fixed(1), Dim::fixed(1), Dim::fixed(1)])?;
-        parts.push(tracer.positions(keys)?.to_f32()?.greater(&last)?);
+        parts.push(tracer.arange(keys)?.to_f32()?.greater(&last)?);
     }
     let mut parts = parts.into_iter();
     let Some(first) = parts.next() else { return Ok(None) };

@@ -1,42 +1,11 @@
-//! Positions along an axis, for encodings of position and for masks.
+//! Buckets of relative positions, for encodings of position.
 
 use super::arity;
 use crate::error::Result;
 use crate::host::Reference;
 use crate::op::{Operation, ReferenceContext};
 use crate::sample::Sample;
-use crate::shape::{DType, Dim, Extents, Shape, TensorType};
-use crate::trace::{Tensor, Tracer};
-
-/// `0, 1, 2, ...` as i32 `[dim]`, a length that may be known only when the plan runs.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Positions {
-    /// How many.
-    pub dim: Dim,
-}
-
-impl Operation for Positions {
-    fn name(&self) -> String {
-        format!("positions({})", self.dim)
-    }
-
-    fn infer(&self, inputs: &[&TensorType]) -> Result<Vec<TensorType>, String> {
-        arity(inputs, 0)?;
-        Ok(vec![TensorType { shape: Shape::new(&[self.dim]), dtype: DType::I32 }])
-    }
-
-    fn reference(&self, cx: &ReferenceContext<'_>) -> Vec<Reference> {
-        vec![Reference::from_fn(&cx.shapes[0], |index| index[0] as f64)]
-    }
-
-    fn operations(&self, _: &[&TensorType], _: &[TensorType], _: &Extents) -> u64 {
-        0
-    }
-
-    fn samples() -> Vec<Sample> {
-        [0, 1, 7, 70].map(|n| Sample::new(Positions { dim: Dim::fixed(n) }, Vec::new()).without_gradient()).to_vec()
-    }
-}
+use crate::shape::{DType, Dim, Shape, TensorType};
 
 /// The bucket of each distance of a key from a query, i32 `[queries, keys]`, as T5 sorts them (Raffel et al., *Exploring the
 /// Limits of Transfer Learning with a Unified Text-to-Text Transformer*, 2020).
@@ -114,15 +83,5 @@ impl Operation for RelativeBuckets {
             sample(300, 70, 32, 128, false),
             sample(0, 3, 4, 9, true),
         ]
-    }
-}
-
-impl Tracer {
-    /// `0, 1, 2, ...` as i32 `[dim]`.
-    ///
-    /// # Errors
-    /// Never, at present.
-    pub fn positions(&self, dim: Dim) -> Result<Tensor> {
-        self.apply_one(Positions { dim }, &[])
     }
 }
