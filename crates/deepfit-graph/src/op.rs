@@ -93,7 +93,7 @@ macro_rules! for_each_operation {
             TopK, CumSum, Flip,
             Ctc, CtcGrad,
             Dropout, RandomUniform,
-            Assign, Guard, Sgd, Adam, SgdRows, AdamRows,
+            Assign, Guard, Sgd, Adam, SgdRows, AdamRows, CoalescedGrad,
             Custom,
         }
     };

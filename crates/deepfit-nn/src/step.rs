@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use deepfit_graph::ops::RowGradient;
 use deepfit_graph::{DType, Graph, Mode, Op, Shape, Tensor, Tracer, Value, gradients};
 
 use crate::error::{Result, require};
@@ -69,9 +70,6 @@ impl Training {
                 format!("names `{name}`, which is no parameter of the network")
             })?;
             self.optimizer.validate_rows_only()?;
-            require(self.clip.is_none(), "training", "rows_only", || {
-                "cannot be combined with a limit of the gradients, which needs whole ones".to_string()
-            })?;
         }
         require(!self.trained(declarations).is_empty(), "training", "frozen", || {
             "leaves no parameter to train".to_string()
@@ -139,14 +137,21 @@ pub fn step_graph(
         }
     };
     if kind != StepKind::Accumulate {
+        let mut rows = row_gradients(training, &parameters, &grads)?;
+        for (gradient, rows) in grads.iter_mut().zip(&rows) {
+            // Row by row from here on: what is left of the whole gradient has no reader.
+            *gradient = rows.as_ref().map_or(gradient.clone(), |r| r.rows.clone());
+        }
         grads = tracer.in_layer("clip", || clipped(&tracer, training.clip, grads))?;
+        for (rows, gradient) in rows.iter_mut().zip(&grads) {
+            rows.iter_mut().for_each(|r| r.rows = gradient.clone());
+        }
         let (rate, step) = (scalar(LEARNING_RATE), scalar(STEP));
-        for (parameter, gradient) in parameters.iter().zip(&grads) {
+        for ((parameter, gradient), rows) in parameters.iter().zip(&grads).zip(&rows) {
             tracer.in_layer(&parameter.name, || {
-                let new = if training.rows_only.contains(&parameter.name) {
-                    training.optimizer.update_rows(parameter, &gradient.row_gradient()?, &rate, &step)?
-                } else {
-                    training.optimizer.update(parameter, gradient, &rate, &step)?
+                let new = match rows {
+                    Some(rows) => training.optimizer.update_rows(parameter, rows, &rate, &step)?,
+                    None => training.optimizer.update(parameter, gradient, &rate, &step)?,
                 };
                 training.moving_average.iter().try_for_each(|a| a.update(parameter, &new, &step).map(|_| ()))
             })?;
@@ -176,6 +181,21 @@ fn accumulate(parameter: &Parameter, gradient: &Tensor, keep: &Tensor, kind: Ste
         let total = keep.select(&sum, &tracer.scalar(0.0))?.add(gradient)?;
         Ok(if kind == StepKind::Accumulate { sum.assign(&total)? } else { total })
     })
+}
+
+/// The gradients of those tables of which single rows are updated, as rows.
+fn row_gradients(training: &Training, parameters: &[Parameter], grads: &[Tensor]) -> Result<Vec<Option<RowGradient>>> {
+    let of = |(parameter, gradient): (&Parameter, &Tensor)| {
+        if !training.rows_only.contains(&parameter.name) {
+            return Ok(None);
+        }
+        gradient.tracer().in_layer(&parameter.name, || {
+            let rows = gradient.row_gradient()?;
+            // Limits are those of sums; an update adds rows up by itself.
+            Ok(Some(if training.clip.is_some() { rows.coalesced()? } else { rows }))
+        })
+    };
+    parameters.iter().zip(grads).map(of).collect()
 }
 
 fn clipped(tracer: &Tracer, clip: Option<Clip>, gradients: Vec<Tensor>) -> Result<Vec<Tensor>> {

@@ -43,7 +43,7 @@ pub use order::{CumSum, Flip, TopK};
 pub use pool::{AvgPool2d, AvgPool2dGrad, MaxPool2d, MaxPool2dGrad, Window};
 pub use random::RandomUniform;
 pub use reduce::{Reduce, ReduceKind};
-pub use rows::{AdamRows, RowGradient, SgdRows};
+pub use rows::{AdamRows, CoalescedGrad, RowGradient, SgdRows};
 pub use segment::{BagMode, BagNumbers, Bags, SegmentMax, SegmentMaxGrad};
 pub use shape::{AxisLength, BroadcastTo, Concat, Pad, Permute, Reshape, Slice};
 pub use softmax::{Softmax, SoftmaxGrad};

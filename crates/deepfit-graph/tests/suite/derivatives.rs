@@ -8,7 +8,7 @@ use super::setup::{Case, assert_close, interpret, samples};
 
 /// Operations without samples for the derivative, by design: leaves, lengths and some others have no floating-point input; effects
 /// are no part of a loss; the derivatives of coarse operations have none themselves.
-const WITHOUT_DERIVATIVE: [&str; 25] = [
+const WITHOUT_DERIVATIVE: [&str; 26] = [
     "Input",
     "Parameter",
     "Constant",
@@ -34,6 +34,7 @@ const WITHOUT_DERIVATIVE: [&str; 25] = [
     "CtcGrad",
     "SgdRows",
     "AdamRows",
+    "CoalescedGrad",
 ];
 
 /// Floating-point inputs with respect to which an operation refuses to be differentiated.
