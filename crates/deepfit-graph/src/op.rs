@@ -109,7 +109,7 @@ macro_rules! for_each_operation {
             Ctc, CtcGrad,
             Dropout, RandomUniform,
             Recurrent, RecurrentGrad,
-            Assign, Guard, Sgd, Adam, Update, SgdRows, AdamRows,
+            Assign, Guard, Sgd, Adam, Update, SgdRows, AdamRows, CoalescedGrad,
             StopGradient,
             Custom,
         }

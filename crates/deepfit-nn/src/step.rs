@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use deepfit_graph::ops::RowGradient;
 use deepfit_graph::{DType, Graph, Mode, Op, Shape, Tensor, Tracer, Value, gradients};
 
 use crate::error::{Result, require};
@@ -87,15 +88,22 @@ impl Training {
         declarations.iter().filter(trained).map(Declaration::parameter).collect()
     }
 
-    /// Adds the update of one parameter to the graph and returns its new value.
-    fn update(&self, parameter: &Parameter, gradient: &Tensor, rate: &Tensor, step: &Tensor) -> Result<Tensor> {
+    /// Adds the update of one parameter, or of the rows that have a gradient, to the graph and returns its new value.
+    fn update(
+        &self,
+        parameter: &Parameter,
+        gradient: &Tensor,
+        rows: Option<&RowGradient>,
+        rate: &Tensor,
+        step: &Tensor,
+    ) -> Result<Tensor> {
         let group = self.groups.iter().find(|g| g.fits(&parameter.name));
         let rate = &match group {
             Some(group) => rate.mul_scalar(group.rate_factor as f32)?,
             None => rate.clone(),
         };
-        if self.rows_only.contains(&parameter.name) {
-            return self.optimizer.update_rows(parameter, &gradient.row_gradient()?, rate, step);
+        if let Some(rows) = rows {
+            return self.optimizer.update_rows(parameter, rows, rate, step);
         }
         match group.and_then(|group| group.weight_decay) {
             None => self.optimizer.update(parameter, gradient, rate, step),
@@ -135,9 +143,6 @@ impl Training {
                 format!("names `{name}`, which is no parameter of the network")
             })?;
             self.optimizer.validate_rows_only()?;
-            require(self.clip.is_none(), "training", "rows_only", || {
-                "cannot be combined with a limit of the gradients, which needs whole ones".to_string()
-            })?;
         }
         require(!self.trained(declarations).is_empty(), "training", "frozen", || {
             "leaves no parameter to train".to_string()
@@ -205,11 +210,19 @@ pub fn step_graph(
         }
     };
     if kind != StepKind::Accumulate {
+        let mut rows = row_gradients(training, &parameters, &grads)?;
+        for (gradient, rows) in grads.iter_mut().zip(&rows) {
+            // Row by row from here on: what is left of the whole gradient has no reader.
+            *gradient = rows.as_ref().map_or(gradient.clone(), |r| r.rows.clone());
+        }
         grads = tracer.in_layer("clip", || clipped(&tracer, training.clip, grads))?;
+        for (rows, gradient) in rows.iter_mut().zip(&grads) {
+            rows.iter_mut().for_each(|r| r.rows = gradient.clone());
+        }
         let (rate, step) = (scalar(LEARNING_RATE), scalar(STEP));
-        for (parameter, gradient) in parameters.iter().zip(&grads) {
+        for ((parameter, gradient), rows) in parameters.iter().zip(&grads).zip(&rows) {
             tracer.in_layer(&parameter.name, || {
-                let new = training.update(parameter, gradient, &rate, &step)?;
+                let new = training.update(parameter, gradient, rows.as_ref(), &rate, &step)?;
                 training.moving_average.iter().try_for_each(|a| a.update(parameter, &new, &step).map(|_| ()))
             })?;
         }
@@ -240,6 +253,21 @@ fn accumulate(parameter: &Parameter, gradient: &Tensor, keep: &Tensor, kind: Ste
         let total = keep.select(&sum, &tracer.scalar(0.0))?.add(gradient)?;
         Ok(if kind == StepKind::Accumulate { sum.assign(&total)? } else { total })
     })
+}
+
+/// The gradients of those tables of which single rows are updated, as rows.
+fn row_gradients(training: &Training, parameters: &[Parameter], grads: &[Tensor]) -> Result<Vec<Option<RowGradient>>> {
+    let of = |(parameter, gradient): (&Parameter, &Tensor)| {
+        if !training.rows_only.contains(&parameter.name) {
+            return Ok(None);
+        }
+        gradient.tracer().in_layer(&parameter.name, || {
+            let rows = gradient.row_gradient()?;
+            // Limits are those of sums; an update adds rows up by itself.
+            Ok(Some(if training.clip.is_some() { rows.coalesced()? } else { rows }))
+        })
+    };
+    parameters.iter().zip(grads).map(of).collect()
 }
 
 fn clipped(tracer: &Tracer, clip: Option<Clip>, gradients: Vec<Tensor>) -> Result<Vec<Tensor>> {

@@ -64,7 +64,7 @@ pub use reduce::{Reduce, ReduceKind};
 pub use relative_buckets::RelativeBuckets;
 pub use resample::{Resample, Taps};
 pub use rms_norm::{RmsNorm, RmsNormGrad};
-pub use rows::{AdamRows, RowGradient, SgdRows};
+pub use rows::{AdamRows, CoalescedGrad, RowGradient, SgdRows};
 pub use rule::{Rule, Update};
 pub use segment::{BagMode, BagNumbers, Bags, SegmentMax, SegmentMaxGrad};
 pub use sequence::{Conv1dAttributes, Window1d};

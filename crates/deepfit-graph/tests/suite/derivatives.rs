@@ -39,6 +39,7 @@ const WITHOUT_DERIVATIVE: &[&str] = &[
     "CtcGrad",
     "SgdRows",
     "AdamRows",
+    "CoalescedGrad",
 ];
 
 /// Floating-point inputs with respect to which an operation refuses to be differentiated.

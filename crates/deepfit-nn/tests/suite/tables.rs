@@ -217,6 +217,7 @@ fn a_gradient_of_single_rows_is_never_made_as_large_as_the_table() {
     };
     assert!(makes_table(&Training::new(Optimizer::adamw())));
     assert!(!makes_table(&rows_only(Optimizer::adamw())));
+    assert!(!makes_table(&Training { clip: Some(Clip::Norm(1.0)), ..rows_only(Optimizer::adamw()) }));
 }
 
 #[test]
@@ -243,12 +244,35 @@ fn a_table_that_is_looked_up_in_twice_gets_both_gradients() {
 }
 
 #[test]
+fn limits_of_gradients_of_single_rows_are_those_of_whole_ones() {
+    let sgd = Optimizer::Sgd(Sgd::default());
+    for clip in [Clip::Norm(0.5), Clip::Value(0.25)] {
+        let after = |training: Training| {
+            let training = Training { clip: Some(clip), ..training };
+            let graph = table_step(&training, StepKind::Plain).expect("it fits");
+            let given = Environment::from([
+                // Row 2 three times: its parts add up before they are limited.
+                ("numbers".to_string(), Reference::new(&[5], vec![2.0, 8.0, 2.0, 0.0, 2.0])),
+                (
+                    "upstream".to_string(),
+                    Reference::from_fn(&[5, 4], |i| (i[0] as f64 - 1.0) * 0.3 + i[1] as f64 * 0.1),
+                ),
+                ("learning_rate".to_string(), Reference::full(&[], 1.0)),
+                ("step".to_string(), Reference::full(&[], 1.0)),
+            ]);
+            let mut parameters = Environment::from([("weight".to_string(), Reference::full(&[9, 4], 0.0))]);
+            run(&graph, 5, &given, &mut parameters);
+            parameters["weight"].clone()
+        };
+        close(&format!("{clip:?}"), &after(rows_only(sgd)), &after(Training::new(sgd)), 1e-12);
+    }
+}
+
+#[test]
 fn what_does_not_go_with_single_rows_is_refused() {
     let momentum = Optimizer::Sgd(Sgd { momentum: 0.9, ..Sgd::default() });
     let told = |training: Training, kind| table_step(&training, kind).expect_err("refused").to_string();
     assert!(told(rows_only(momentum), StepKind::Plain).contains("momentum"));
-    let clipped = Training { clip: Some(Clip::Norm(1.0)), ..rows_only(Optimizer::adamw()) };
-    assert!(told(clipped, StepKind::Plain).contains("limit of the gradients"));
     assert!(told(rows_only(Optimizer::adamw()), StepKind::Accumulate).contains("micro-batches"));
     let unknown = Training { rows_only: ["other".to_string()].into(), ..Training::new(Optimizer::adamw()) };
     assert!(told(unknown, StepKind::Plain).contains("`other`"));
