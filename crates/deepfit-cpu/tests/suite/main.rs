@@ -1,6 +1,7 @@
 //! The engine: every operation through the generic suite, and whole programs.
 
 mod attention;
+mod custom;
 mod errors;
 mod operations;
 mod out_of_range;
