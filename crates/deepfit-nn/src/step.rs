@@ -36,6 +36,9 @@ pub struct Training {
     pub frozen: BTreeSet<String>,
     /// Settings of their own for some parameters: the first group whose pattern fits a name counts.
     pub groups: Vec<Group>,
+    /// Names of tables of which a step updates only the rows that its batch has used: their gradients are never made as
+    /// large as the tables. See [`Optimizer::update_rows`].
+    pub rows_only: BTreeSet<String>,
 }
 
 /// Settings of the parameters whose names fit a pattern, as PyTorch's parameter groups.
@@ -74,7 +77,8 @@ impl Group {
 impl Training {
     /// Training of everything by the given optimiser alone.
     pub fn new(optimizer: Optimizer) -> Self {
-        Training { optimizer, clip: None, moving_average: None, frozen: BTreeSet::new(), groups: Vec::new() }
+        let (frozen, rows_only) = (BTreeSet::new(), BTreeSet::new());
+        Training { optimizer, clip: None, moving_average: None, frozen, groups: Vec::new(), rows_only }
     }
 
     /// The parameters that gradients train, in the order of their declarations.
@@ -85,15 +89,19 @@ impl Training {
 
     /// Adds the update of one parameter to the graph and returns its new value.
     fn update(&self, parameter: &Parameter, gradient: &Tensor, rate: &Tensor, step: &Tensor) -> Result<Tensor> {
-        let Some(group) = self.groups.iter().find(|g| g.fits(&parameter.name)) else {
-            return self.optimizer.update(parameter, gradient, rate, step);
+        let group = self.groups.iter().find(|g| g.fits(&parameter.name));
+        let rate = &match group {
+            Some(group) => rate.mul_scalar(group.rate_factor as f32)?,
+            None => rate.clone(),
         };
-        let rate = rate.mul_scalar(group.rate_factor as f32)?;
-        match group.weight_decay {
-            None => self.optimizer.update(parameter, gradient, &rate, step),
+        if self.rows_only.contains(&parameter.name) {
+            return self.optimizer.update_rows(parameter, &gradient.row_gradient()?, rate, step);
+        }
+        match group.and_then(|group| group.weight_decay) {
+            None => self.optimizer.update(parameter, gradient, rate, step),
             Some(share) => {
                 let parameter = Parameter { role: Role::Weight, ..parameter.clone() };
-                self.optimizer.with_weight_decay(share).update(&parameter, gradient, &rate, step)
+                self.optimizer.with_weight_decay(share).update(&parameter, gradient, rate, step)
             }
         }
     }
@@ -120,6 +128,16 @@ impl Training {
                 format!("gives `{pattern}` the rate factor {rate_factor}, which must not be negative")
             })?;
             weight_decay.map_or(Ok(()), |share| self.optimizer.with_weight_decay(share).validate())?;
+        }
+        for name in &self.rows_only {
+            let known = declarations.iter().any(|d| &d.name == name);
+            require(known, "training", "rows_only", || {
+                format!("names `{name}`, which is no parameter of the network")
+            })?;
+            self.optimizer.validate_rows_only()?;
+            require(self.clip.is_none(), "training", "rows_only", || {
+                "cannot be combined with a limit of the gradients, which needs whole ones".to_string()
+            })?;
         }
         require(!self.trained(declarations).is_empty(), "training", "frozen", || {
             "leaves no parameter to train".to_string()
@@ -164,6 +182,9 @@ pub fn step_graph(
     forward: impl FnOnce(&Tracer) -> Result<Traced>,
 ) -> Result<Graph> {
     training.validate(declarations)?;
+    require(training.rows_only.is_empty() || kind == StepKind::Plain, "training", "rows_only", || {
+        "cannot be combined with gradients accumulated over several micro-batches, which are whole ones".to_string()
+    })?;
     let tracer = Tracer::new(Mode::Train);
     let Traced { loss, outputs } = forward(&tracer)?;
     tracer.output(LOSS, &loss);

@@ -1,7 +1,9 @@
 //! The engine: every operation through the generic suite, and whole programs.
 
+mod attention;
 mod errors;
 mod operations;
+mod out_of_range;
 mod programs;
 mod recurrent;
 mod small_network;
