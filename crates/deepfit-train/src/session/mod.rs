@@ -92,6 +92,8 @@ pub struct Session {
     /// Compiled when first asked for.
     evaluating: Option<ProgramId>,
     differentiating: Option<ProgramId>,
+    /// The program whose results are still there.
+    last: Option<ProgramId>,
     updates: u64,
     /// Sequence steps of a batch whose inputs do not tell.
     sequence: usize,
@@ -155,6 +157,7 @@ impl Session {
             predicting,
             evaluating: None,
             differentiating: None,
+            last: None,
             updates: 0,
             sequence,
         };
@@ -224,6 +227,15 @@ impl Session {
         Ok(Values { shape, values: self.engine.output(self.predicting, OUTPUT)?.to_vec() })
     }
 
+    /// Another result of the latest step, loss or prediction, that the network or the loss named by [`Tracer::output`] or
+    /// asked for by [`Tracer::watch`]: the state of a recurrent layer that the next window of a text begins with, say.
+    /// `None` if that run, which must not have failed, gave nothing of this name.
+    pub fn output(&self, name: &str) -> Option<Values> {
+        let program = self.last?;
+        let shape = self.engine.output_shape(program, name)?;
+        Some(Values { shape, values: self.engine.output(program, name).ok()?.to_vec() })
+    }
+
     /// The gradient of one batch's loss for each trained parameter, by name, as a step from here would see it before
     /// clipping. Nothing changes.
     ///
@@ -287,13 +299,17 @@ impl Session {
         views.push((RANDOM_KEY, View::I32(&key)));
         views.push((step::LEARNING_RATE, View::F32(&rate)));
         views.push((step::STEP, View::F32(&number)));
+        self.last = None;
         match self.engine.run(program, extents, &views) {
             Err(deepfit_cpu::Error::NonFinite { .. }) => {
                 let culprit = self.engine.find_non_finite(program, extents, &views);
                 let what = culprit.map_or_else(|| "a gradient".to_string(), |culprit| culprit.to_string());
                 Err(TrainError::Step { step: self.updates, what })
             }
-            result => Ok(result?),
+            result => {
+                self.last = result.is_ok().then_some(program);
+                Ok(result?)
+            }
         }
     }
 

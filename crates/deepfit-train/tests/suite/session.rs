@@ -160,6 +160,34 @@ fn gradients_are_those_of_the_next_step_and_change_nothing() {
 }
 
 #[test]
+fn results_beside_the_output_are_those_of_the_latest_run() {
+    let scope = Scope::root();
+    let fc = Linear::new(&scope.child("fc"), INPUTS, 2);
+    let network = move |t: &Tracer| {
+        let y = fc.forward(&t.batch("x", &[INPUTS], DType::F32))?;
+        t.output("twice", &y.mul_scalar(2.0)?);
+        Ok(y)
+    };
+    let mut session = Session::new(&scope, options(), network, |t, y| {
+        losses::mse(y, &t.batch("y", &[2], DType::F32), Reduction::Mean)
+    })
+    .unwrap();
+    assert_eq!(session.output("twice"), None);
+    let (x, y) = (vec![0.5; 3 * INPUTS], vec![1.0; 3 * 2]);
+    let batch = [("x", View::F32(&x)), ("y", View::F32(&y))];
+    let before = session.predict(&batch[..1]).unwrap();
+    let doubled = Values { shape: vec![3, 2], values: before.values.iter().map(|v| 2.0 * v).collect() };
+    assert_eq!(session.output("twice"), Some(doubled.clone()));
+    session.step(&batch).unwrap();
+    assert_eq!(session.output("twice"), Some(doubled.clone()));
+    session.loss(&batch).unwrap();
+    assert_ne!(session.output("twice"), Some(doubled));
+    assert_eq!(session.output("thrice"), None);
+    session.step(&batch[..1]).unwrap_err();
+    assert_eq!(session.output("twice"), None);
+}
+
+#[test]
 fn a_checkpoint_goes_on_with_the_same_bits() {
     for optimizer in [Optimizer::Adam(Adam::default()), Optimizer::Lamb(Lamb::default())] {
         let options = || SessionOptions { threads: 1, seed: 5, ..SessionOptions::new(optimizer) };

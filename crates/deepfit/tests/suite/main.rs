@@ -9,6 +9,7 @@ mod help;
 mod inspecting;
 mod predicting;
 mod program;
+mod real_input;
 mod resuming;
 mod series;
 mod settings;
