@@ -338,8 +338,13 @@ impl Session {
     }
 
     fn declaration(&self, name: &str) -> Option<&Declaration> {
-        let name = self.aliases.get(name).map_or(name, |target| target);
+        let name = self.declared_name(name);
         self.declarations.iter().find(|d| d.name == name)
+    }
+
+    /// The name under which a tied parameter is declared; any other name as it is.
+    fn declared_name(&self, name: &str) -> String {
+        self.aliases.get(name).map_or(name, |target| target).to_string()
     }
 
     fn copy_of(&self, wanted: impl Fn(&Declaration) -> bool) -> Vec<(String, Vec<f32>)> {

@@ -7,6 +7,7 @@ mod evaluating;
 mod examples;
 mod help;
 mod inspecting;
+mod interop;
 mod predicting;
 mod program;
 mod resuming;
