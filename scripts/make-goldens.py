@@ -16,7 +16,9 @@ from pathlib import Path
 import torch
 
 from goldens import (
+    attention,
     criteria,
+    indexing,
     initialisation,
     layers,
     losses,
@@ -28,6 +30,7 @@ from goldens import (
     recurrent,
     schedules,
     spatial,
+    tables,
 )
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -45,6 +48,9 @@ PARTS = (
     networks,
     recurrent,
     spatial,
+    tables,
+    indexing,
+    attention,
 )
 
 

@@ -1,13 +1,14 @@
-//! Speed of the matrix product and of the convolution next to the processor's measured peak.
+//! Speed of matrix product, convolution and attention next to the processor's measured peak.
 //!
-//! `cargo run --release -p deepfit-cpu --example kernel_bench [threads]`
+//! `cargo run --release -p deepfit-cpu --example kernel_bench [threads] [products|convolutions|attention]`
 
 use std::time::Instant;
 
+use deepfit_cpu::kernels::attention::*;
 use deepfit_cpu::kernels::conv::*;
 use deepfit_cpu::kernels::gemm::{Gemm, Matrix};
 use deepfit_cpu::kernels::{Caches, Compute};
-use deepfit_cpu::pool::ThreadPool;
+use deepfit_cpu::pool::{SharedMut, ThreadPool};
 use deepfit_cpu::simd::Isa;
 
 /// The shortest of several runs, in seconds.
@@ -27,13 +28,22 @@ fn best(mut run: impl FnMut()) -> f64 {
 
 fn main() {
     let threads = std::env::args().nth(1).and_then(|n| n.parse().ok()).unwrap_or(1);
+    let section = std::env::args().nth(2);
     let pool = ThreadPool::new(threads);
     for &isa in Isa::available() {
         let cx = Compute { pool: &pool, isa, caches: Caches::detect() };
         let peak = deepfit_cpu::peak(isa, &pool) / 1e9;
         println!("{isa}, {threads} threads: multiply-add peak {peak:.1} GFLOP/s");
-        products(&cx, peak);
-        convolutions(&cx, peak);
+        let wanted = |name: &str| section.as_ref().is_none_or(|section| section == name);
+        if wanted("products") {
+            products(&cx, peak);
+        }
+        if wanted("convolutions") {
+            convolutions(&cx, peak);
+        }
+        if wanted("attention") {
+            attentions(&cx, peak);
+        }
     }
 }
 
@@ -112,6 +122,63 @@ fn convolutions(cx: &Compute, peak: f64) {
             100.0 * forward / peak,
             100.0 * input / peak,
             100.0 * weight / peak
+        );
+    }
+}
+
+fn attentions(cx: &Compute, peak: f64) {
+    for (batch, length, heads, d, causal) in
+        [(16, 128, 12, 32, false), (8, 256, 8, 32, true), (8, 256, 8, 64, false), (1, 2048, 8, 64, true)]
+    {
+        let all = 3 * heads;
+        let x: Vec<f32> = (0..batch * length * all * d).map(|i| (i * 37 % 101) as f32 / 101.0 - 0.5).collect();
+        let whole = Layout::contiguous(length, all, d);
+        let from = |head: usize| Layout { start: head * d, ..whole };
+        let problem = Problem {
+            batch,
+            queries: length,
+            keys: length,
+            heads,
+            kv_heads: heads,
+            d,
+            e: d,
+            scale: 1.0 / (d as f32).sqrt(),
+            causal,
+            query: (&x, whole),
+            key: (&x, from(heads)),
+            value: (&x, from(2 * heads)),
+            bias: None,
+            masks: [None; MAX_MASKS],
+            lengths: None,
+            dropout: None,
+        };
+        let mut result = vec![0.0; batch * length * heads * d];
+        let mut log_sums = vec![0.0; batch * heads * length];
+        let mut scratch = vec![0.0; attention_scratch(cx.pool.threads(), d)];
+        let forward = 1e3 * best(|| attention(cx, &problem, &mut result, &mut log_sums, &mut scratch));
+        let up: Vec<f32> = (0..result.len()).map(|i| (i * 53 % 103) as f32 / 103.0 - 0.5).collect();
+        let mut gradient = vec![0.0; x.len()];
+        let mut scratch = vec![0.0; attention_backward_scratch(cx.pool.threads(), d, d)];
+        let backward = 1e3
+            * best(|| {
+                let target = SharedMut::new(&mut gradient);
+                let targets =
+                    Targets { query: (target, whole), key: (target, from(heads)), value: (target, from(2 * heads)) };
+                let upstream = Upstream { result: &result, log_sums: &log_sums, up: &up };
+                attention_backward(cx, &problem, upstream, targets, None, &mut scratch);
+            });
+        let seen = if causal { length * (length + 1) / 2 } else { length * length };
+        // Two products forward, five backward.
+        let work = |products: usize| (2 * products * batch * heads * seen * d) as f64 / 1e6;
+        let share = |products: usize, ms: f64| 100.0 * work(products) / ms / peak;
+        println!(
+            "  attention {batch:>2} x {length:>4}, {heads:>2} heads of {d}{}: forward {forward:.2} ms, backward \
+                 {backward:.2} ms, both {:.2} ms ({:.0}, {:.0}, {:.0} % of peak)",
+            if causal { ", causal" } else { "" },
+            forward + backward,
+            share(2, forward),
+            share(5, backward),
+            share(7, forward + backward)
         );
     }
 }

@@ -40,16 +40,21 @@ pub enum Error {
     Memory { bytes: usize },
     /// A program does not fit into the memory it is given, even if the backward pass computes again what it can.
     #[error(
-        "the step needs {needed} bytes of memory at {planned}, {smallest} if the backward pass computes again what it needs, \
-         but the limit is {limit}: choose a smaller batch or a smaller network, or raise the limit"
+        "a step of {batch} examples needs {} of memory, or {} if the backward pass computes again what it needs, but the \
+         limit is {}: choose a smaller batch or a smaller network, or raise the limit",
+        megabytes(*needed), megabytes(*smallest), megabytes(*limit)
     )]
-    MemoryLimit { needed: usize, smallest: usize, limit: usize, planned: String },
+    MemoryLimit { needed: usize, smallest: usize, limit: usize, batch: usize },
     /// A value that must be finite is not: a loss that is guarded, or the gradient that an update is given.
     #[error("`{operation}`{} met a value that is NaN or infinite", at_layer(layer))]
     NonFinite { operation: String, layer: String },
     /// A row number or a length is out of range.
     #[error("`{operation}`{}: {source}", at_layer(layer))]
     Index { operation: String, layer: String, source: Box<Error> },
+}
+
+fn megabytes(bytes: usize) -> String {
+    format!("{:.3} MB", bytes as f64 / 1e6)
 }
 
 fn at_layer(layer: &str) -> String {

@@ -1,11 +1,13 @@
 //! The suite that tests any operation on its samples: the kernel against the f64 reference, on every instruction set and
-//! several numbers of threads, as a batch smaller than planned, in place, and with NaN and infinity.
+//! several numbers of threads, as a batch smaller than planned, in place, and with NaN and infinity; and its derivative
+//! against central differences.
 //!
 //! The project runs it on all operations; whoever defines one of their own calls [`check`] with samples of it.
 
 use deepfit_graph::interpret::{self, Environment};
 use deepfit_graph::{
-    DType, Extents, Graph, HostData, HostTensor, Mode, Op, Reference, Shape, Symbol, Tensor, Tracer, sample::Sample,
+    DType, Extents, Graph, HostData, HostTensor, Mode, Op, Reference, Shape, Symbol, Tensor, Tracer, differences,
+    sample::Sample,
 };
 
 use crate::executor::{Engine, View};
@@ -23,6 +25,7 @@ pub fn check(sample: &Sample) -> Result<(), String> {
         let shapes: Vec<&[usize]> = sample.inputs.iter().map(|i| &i.shape[..]).collect();
         format!("{} on {shapes:?}, {what}: {problem}", sample.op.name())
     };
+    differences::check(sample)?;
     for (what, setup) in setups(sample) {
         check_setup(sample, &setup, &sample.inputs).map_err(|problem| describe(what, problem))?;
     }

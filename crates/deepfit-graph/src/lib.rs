@@ -6,6 +6,7 @@
 #![warn(missing_docs)]
 
 mod autodiff;
+pub mod differences;
 mod error;
 mod graph;
 mod hazard;

@@ -35,6 +35,13 @@ pub enum Init {
         /// Standard deviation.
         std: f32,
     },
+    /// Normal with mean 0, but one row of zeros: a table with a padding row.
+    NormalButRow {
+        /// Standard deviation.
+        std: f32,
+        /// The row of zeros; none if it does not exist.
+        row: usize,
+    },
     /// Normal with mean 0, drawn again while further than two standard deviations away.
     TruncatedNormal {
         /// Standard deviation before the cut.
@@ -170,7 +177,10 @@ impl Init {
         match *self {
             Init::Zeros | Init::Ones | Init::Constant(_) => Ok(()),
             Init::Uniform { bound } => size("bound", bound),
-            Init::Normal { std } | Init::TruncatedNormal { std } | Init::NormalAround { std, .. } => size("std", std),
+            Init::Normal { std }
+            | Init::NormalButRow { std, .. }
+            | Init::TruncatedNormal { std }
+            | Init::NormalAround { std, .. } => size("std", std),
             Init::KaimingUniform { gain, .. }
             | Init::KaimingNormal { gain, .. }
             | Init::XavierUniform { gain }
@@ -222,6 +232,12 @@ impl Init {
             Init::Constant(value) => vec![value; n],
             Init::Uniform { bound } => uniform(stream, bound),
             Init::Normal { std } => normal(stream, std),
+            Init::NormalButRow { std, row } => {
+                let mut values: Vec<f32> = normal(stream, std);
+                let width = shape.iter().skip(1).product();
+                values.iter_mut().skip(row.saturating_mul(width)).take(width).for_each(|v| *v = 0.0);
+                values
+            }
             Init::TruncatedNormal { std } => (0..n).map(|_| std * within_two(&mut stream)).collect(),
             Init::KaimingUniform { fan, gain } => uniform(stream, root3 * gain / of(fan).sqrt()),
             Init::KaimingNormal { fan, gain } => normal(stream, gain / of(fan).sqrt()),

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use deepfit_graph::ops::RowGradient;
 use deepfit_graph::{DType, Graph, Mode, Op, Shape, Tensor, Tracer, Value, gradients};
 
 use crate::error::{Result, require};
@@ -36,6 +37,9 @@ pub struct Training {
     pub frozen: BTreeSet<String>,
     /// Settings of their own for some parameters: the first group whose pattern fits a name counts.
     pub groups: Vec<Group>,
+    /// Names of tables of which a step updates only the rows that its batch has used: their gradients are never made as
+    /// large as the tables. See [`Optimizer::update_rows`].
+    pub rows_only: BTreeSet<String>,
 }
 
 /// Settings of the parameters whose names fit a pattern, as PyTorch's parameter groups.
@@ -74,7 +78,8 @@ impl Group {
 impl Training {
     /// Training of everything by the given optimiser alone.
     pub fn new(optimizer: Optimizer) -> Self {
-        Training { optimizer, clip: None, moving_average: None, frozen: BTreeSet::new(), groups: Vec::new() }
+        let (frozen, rows_only) = (BTreeSet::new(), BTreeSet::new());
+        Training { optimizer, clip: None, moving_average: None, frozen, groups: Vec::new(), rows_only }
     }
 
     /// The parameters that gradients train, in the order of their declarations.
@@ -83,17 +88,28 @@ impl Training {
         declarations.iter().filter(trained).map(Declaration::parameter).collect()
     }
 
-    /// Adds the update of one parameter to the graph and returns its new value.
-    fn update(&self, parameter: &Parameter, gradient: &Tensor, rate: &Tensor, step: &Tensor) -> Result<Tensor> {
-        let Some(group) = self.groups.iter().find(|g| g.fits(&parameter.name)) else {
-            return self.optimizer.update(parameter, gradient, rate, step);
+    /// Adds the update of one parameter, or of the rows that have a gradient, to the graph and returns its new value.
+    fn update(
+        &self,
+        parameter: &Parameter,
+        gradient: &Tensor,
+        rows: Option<&RowGradient>,
+        rate: &Tensor,
+        step: &Tensor,
+    ) -> Result<Tensor> {
+        let group = self.groups.iter().find(|g| g.fits(&parameter.name));
+        let rate = &match group {
+            Some(group) => rate.mul_scalar(group.rate_factor as f32)?,
+            None => rate.clone(),
         };
-        let rate = rate.mul_scalar(group.rate_factor as f32)?;
-        match group.weight_decay {
-            None => self.optimizer.update(parameter, gradient, &rate, step),
+        if let Some(rows) = rows {
+            return self.optimizer.update_rows(parameter, rows, rate, step);
+        }
+        match group.and_then(|group| group.weight_decay) {
+            None => self.optimizer.update(parameter, gradient, rate, step),
             Some(share) => {
                 let parameter = Parameter { role: Role::Weight, ..parameter.clone() };
-                self.optimizer.with_weight_decay(share).update(&parameter, gradient, &rate, step)
+                self.optimizer.with_weight_decay(share).update(&parameter, gradient, rate, step)
             }
         }
     }
@@ -120,6 +136,13 @@ impl Training {
                 format!("gives `{pattern}` the rate factor {rate_factor}, which must not be negative")
             })?;
             weight_decay.map_or(Ok(()), |share| self.optimizer.with_weight_decay(share).validate())?;
+        }
+        for name in &self.rows_only {
+            let known = declarations.iter().any(|d| &d.name == name);
+            require(known, "training", "rows_only", || {
+                format!("names `{name}`, which is no parameter of the network")
+            })?;
+            self.optimizer.validate_rows_only()?;
         }
         require(!self.trained(declarations).is_empty(), "training", "frozen", || {
             "leaves no parameter to train".to_string()
@@ -164,6 +187,9 @@ pub fn step_graph(
     forward: impl FnOnce(&Tracer) -> Result<Traced>,
 ) -> Result<Graph> {
     training.validate(declarations)?;
+    require(training.rows_only.is_empty() || kind == StepKind::Plain, "training", "rows_only", || {
+        "cannot be combined with gradients accumulated over several micro-batches, which are whole ones".to_string()
+    })?;
     let tracer = Tracer::new(Mode::Train);
     let Traced { loss, outputs } = forward(&tracer)?;
     tracer.output(LOSS, &loss);
@@ -184,11 +210,19 @@ pub fn step_graph(
         }
     };
     if kind != StepKind::Accumulate {
+        let mut rows = row_gradients(training, &parameters, &grads)?;
+        for (gradient, rows) in grads.iter_mut().zip(&rows) {
+            // Row by row from here on: what is left of the whole gradient has no reader.
+            *gradient = rows.as_ref().map_or(gradient.clone(), |r| r.rows.clone());
+        }
         grads = tracer.in_layer("clip", || clipped(&tracer, training.clip, grads))?;
+        for (rows, gradient) in rows.iter_mut().zip(&grads) {
+            rows.iter_mut().for_each(|r| r.rows = gradient.clone());
+        }
         let (rate, step) = (scalar(LEARNING_RATE), scalar(STEP));
-        for (parameter, gradient) in parameters.iter().zip(&grads) {
+        for ((parameter, gradient), rows) in parameters.iter().zip(&grads).zip(&rows) {
             tracer.in_layer(&parameter.name, || {
-                let new = training.update(parameter, gradient, &rate, &step)?;
+                let new = training.update(parameter, gradient, rows.as_ref(), &rate, &step)?;
                 training.moving_average.iter().try_for_each(|a| a.update(parameter, &new, &step).map(|_| ()))
             })?;
         }
@@ -219,6 +253,21 @@ fn accumulate(parameter: &Parameter, gradient: &Tensor, keep: &Tensor, kind: Ste
         let total = keep.select(&sum, &tracer.scalar(0.0))?.add(gradient)?;
         Ok(if kind == StepKind::Accumulate { sum.assign(&total)? } else { total })
     })
+}
+
+/// The gradients of those tables of which single rows are updated, as rows.
+fn row_gradients(training: &Training, parameters: &[Parameter], grads: &[Tensor]) -> Result<Vec<Option<RowGradient>>> {
+    let of = |(parameter, gradient): (&Parameter, &Tensor)| {
+        if !training.rows_only.contains(&parameter.name) {
+            return Ok(None);
+        }
+        gradient.tracer().in_layer(&parameter.name, || {
+            let rows = gradient.row_gradient()?;
+            // Limits are those of sums; an update adds rows up by itself.
+            Ok(Some(if training.clip.is_some() { rows.coalesced()? } else { rows }))
+        })
+    };
+    parameters.iter().zip(grads).map(of).collect()
 }
 
 fn clipped(tracer: &Tracer, clip: Option<Clip>, gradients: Vec<Tensor>) -> Result<Vec<Tensor>> {

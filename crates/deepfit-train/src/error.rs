@@ -58,7 +58,7 @@ pub enum TrainError {
         /// What may help.
         advice: String,
     },
-    /// A step of a [`Session`](crate::Session) met numbers that are not finite; it changed nothing.
+    /// A step of a [`Session`](crate::Session) met numbers that are not finite.
     #[error(
         "step {step}: {what} is NaN or infinite first; a smaller learning rate, or a limit for the gradients, may help"
     )]

@@ -2,45 +2,45 @@
 
 use deepfit::prelude::*;
 
-/// Two spirals, wound into each other: `points` of x and y, and the arm that each belongs to.
-fn spirals(points: usize) -> deepfit::train::Result<Examples> {
-    let place = |i: usize| {
-        let (arm, turn) = ((i % 2) as f32 * std::f32::consts::PI, (i / 2) as f32 / points as f32 * 12.0);
-        [turn * (turn + arm).cos() / 6.0, turn * (turn + arm).sin() / 6.0]
-    };
-    let arms = (0..points).map(|i| (i % 2) as i32).collect();
-    Examples::new(points).f32("x", (0..points).flat_map(place).collect())?.i32("arm", arms)
+struct Circle {
+    hidden: layers::Linear,
+    output: layers::Linear,
+}
+
+impl Module for Circle {
+    fn forward(&self, x: &Tensor) -> deepfit::nn::Result<Tensor> {
+        self.output.forward(&self.hidden.forward(x)?.tanh()?)
+    }
 }
 
 fn session(seed: u64) -> deepfit::train::Result<Session> {
     let scope = Scope::root();
-    let tanh = |at: usize| layers::Activate::new(&scope.child(at), Activation::Tanh);
-    let network = Sequential::new()
-        .with(layers::Linear::new(&scope.child(0), 2, 32))
-        .with(tanh(1))
-        .with(layers::Linear::new(&scope.child(2), 32, 32))
-        .with(tanh(3))
-        .with(layers::Linear::new(&scope.child(4), 32, 2));
-    let options = SessionOptions { seed, ..SessionOptions::new(Optimizer::adamw()).learning_rate(0.02) };
-    let forward = move |t: &Tracer| network.forward(&t.batch("x", &[2], DType::F32));
+    let linear = |name, inputs, outputs| layers::Linear::new(&scope.child(name), inputs, outputs);
+    let network = Circle { hidden: linear("hidden", 2, 32), output: linear("output", 32, 2) };
+    let options = SessionOptions { seed, ..SessionOptions::new(Optimizer::adamw()).learning_rate(0.03) };
+    let forward = move |t: &Tracer| network.forward(&t.batch("point", &[2], DType::F32));
     Session::new(&scope, options, forward, |t, logits| {
-        losses::cross_entropy(logits, &t.batch("arm", &[], DType::I32), &losses::CrossEntropy::default())
+        losses::cross_entropy(logits, &t.batch("inside", &[], DType::I32), &Default::default())
     })
 }
 
 pub fn main() -> deepfit::train::Result<()> {
-    let (examples, mut trained) = (spirals(256)?, session(1)?);
-    let fit = Fit { epochs: 150, schedule: Schedule::one_cycle() };
+    // The points of a grid, and whether each lies in a circle.
+    let points: Vec<f32> = (0..400).flat_map(|i| [i % 20, i / 20].map(|x| x as f32 / 10.0 - 1.0)).collect();
+    let inside = points.chunks(2).map(|p| i32::from(p[0].hypot(p[1]) < 0.7)).collect();
+    let examples = Examples::new(400).f32("point", points)?.i32("inside", inside)?;
+    let mut trained = session(1)?;
+    let fit = Fit { epochs: 100, schedule: Schedule::one_cycle() };
     let losses = trained.fit(&examples, &fit, |_, _| Flow::Continue)?;
-    println!("loss {:.3} in the first epoch, {:.4} in the last", losses[0], losses[149]);
-    assert!(losses[149] < 0.05);
+    println!("loss {:.3} in the first epoch, {:.4} in the last", losses[0], losses[99]);
+    assert!(losses[99] < 0.1);
 
-    let file = std::env::temp_dir().join(format!("spirals-{}.safetensors", std::process::id()));
+    let file = std::env::temp_dir().join(format!("circle-{}.safetensors", std::process::id()));
     trained.save(&file)?;
     let mut loaded = session(2)?;
     loaded.load(&file)?;
-    let few = examples.rows(&[0, 1, 2, 3]);
-    assert_eq!(loaded.predict(&few.views())?, trained.predict(&few.views())?);
     std::fs::remove_file(&file).ok();
+    let few = examples.rows(&[0, 1, 2]);
+    assert_eq!(loaded.predict(&few.views())?, trained.predict(&few.views())?);
     Ok(())
 }

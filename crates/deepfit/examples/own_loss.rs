@@ -1,23 +1,10 @@
-//! A loss and a layer of one's own: quantiles of a noisy line, from operations that know their derivatives.
+//! A loss of one's own: quantiles of a noisy line, from operations that know their derivatives.
 
 use deepfit::prelude::*;
 
-/// A line for each of several quantiles.
-struct Lines {
-    slope: Parameter,
-    offset: Parameter,
-}
-
-impl Module for Lines {
-    fn forward(&self, x: &Tensor) -> deepfit::nn::Result<Tensor> {
-        let t = x.tracer();
-        t.in_layer("lines", || Ok(x.mul(&self.slope.on(t)?)?.add(&self.offset.on(t)?)?))
-    }
-}
-
 /// The pinball loss (Koenker and Bassett, 1978), smallest where a share `q` of the targets lies below.
-fn pinball(output: &Tensor, target: &Tensor, q: &[f32]) -> deepfit::nn::Result<Tensor> {
-    let q = output.tracer().constant(HostTensor::f32(&[q.len()], q.to_vec()));
+fn pinball(output: &Tensor, target: &Tensor, q: [f32; 3]) -> deepfit::nn::Result<Tensor> {
+    let q = output.tracer().constant(HostTensor::f32(&[3], q.to_vec()));
     let missing = target.sub(output)?;
     Ok(missing.mul(&q)?.maximum(&missing.mul(&q.add_scalar(-1.0)?)?)?.mean()?)
 }
@@ -29,16 +16,16 @@ pub fn main() -> deepfit::train::Result<()> {
     let examples = Examples::new(800).f32("x", x)?.f32("y", y)?;
 
     let scope = Scope::root();
-    let parameter = |name| scope.parameter(name, &[3], Init::Zeros, Role::Weight);
-    let lines = Lines { slope: parameter("slope"), offset: parameter("offset") };
-    let options = SessionOptions::new(Optimizer::RmsProp(Default::default())).batch(100);
-    let forward = move |t: &Tracer| lines.forward(&t.batch("x", &[1], DType::F32));
-    let loss = |t: &Tracer, output: &Tensor| pinball(output, &t.batch("y", &[1], DType::F32), &[0.1, 0.5, 0.9]);
-    let mut session = Session::new(&scope, options, forward, loss)?;
-
+    let lines = layers::Linear::new(&scope.child("lines"), 1, 3);
+    let mut session = Session::new(
+        &scope,
+        SessionOptions::new(Optimizer::RmsProp(Default::default())).batch(100),
+        move |t| lines.forward(&t.batch("x", &[1], DType::F32)),
+        |t, output| pinball(output, &t.batch("y", &[1], DType::F32), [0.1, 0.5, 0.9]),
+    )?;
     let schedule = Schedule::Polynomial { total_iters: 800, power: 1.0 };
     session.fit(&examples, &Fit { epochs: 100, schedule }, |_, _| Flow::Continue)?;
-    let offsets = session.parameter("offset").unwrap_or_default();
+    let offsets = session.parameter("lines.bias").unwrap_or_default();
     println!("a tenth, half and nine tenths of the noise lie below {offsets:.2?}");
     assert!(offsets.iter().zip([0.1, 0.5, 0.9]).all(|(found, q)| (found - q).abs() < 0.05));
     Ok(())

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use deepfit::graph::ops::Custom;
 use deepfit::graph::sample::{Sample, uniform};
-use deepfit::graph::{CustomOperation, Derivative, Reference, ReferenceContext, TensorType};
+use deepfit::graph::{CustomOperation, Derivative, Reference, ReferenceContext};
 use deepfit::prelude::*;
 
 /// `x / (1 + |x|)`, a sigmoid without exponential.
@@ -14,10 +14,6 @@ struct Softsign;
 impl CustomOperation for Softsign {
     fn name(&self) -> String {
         "softsign".to_string()
-    }
-
-    fn infer(&self, inputs: &[&TensorType]) -> Result<Vec<TensorType>, String> {
-        inputs.first().map(|&x| vec![x.clone()]).ok_or_else(|| "takes one input".to_string())
     }
 
     fn derivative(&self, cx: &Derivative<'_>) -> deepfit::graph::Result<Vec<Option<Tensor>>> {

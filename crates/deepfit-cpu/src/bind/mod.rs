@@ -1,5 +1,6 @@
 //! Which kernel runs which operation: a file for each family of operations, as in `deepfit_graph::ops`.
 
+mod attention;
 mod conv;
 mod ctc;
 mod custom;

@@ -1,6 +1,6 @@
 //! Kernels of the updates of single rows.
 
-use deepfit_graph::ops::{AdamRows, SgdRows};
+use deepfit_graph::ops::{AdamRows, CoalescedGrad, SgdRows};
 
 use super::is_kernel;
 use crate::executor::{Call, Fault, Kernel, Shapes};
@@ -8,15 +8,17 @@ use crate::kernels::Compute;
 use crate::kernels::rows::{self, RowGradients};
 use crate::kernels::scratch::as_u32;
 
-is_kernel!(SgdRows, AdamRows);
+is_kernel!(SgdRows, AdamRows, CoalescedGrad);
 
-fn gradients<'a>(call: &Call<'a>, padding: Option<usize>) -> RowGradients<'a> {
-    RowGradients { numbers: call.input_i32(1), rows: call.input(2), width: call.shapes().input(2)[1], padding }
+/// The row numbers are input `first`, their rows the next.
+fn gradients<'a>(call: &Call<'a>, first: usize, padding: Option<usize>) -> RowGradients<'a> {
+    let (numbers, rows) = (call.input_i32(first), call.input(first + 1));
+    RowGradients { numbers, rows, width: call.shapes().input(first + 1)[1], padding }
 }
 
 /// The scratch memory has room for the largest batch.
-fn order<'a>(call: &Call<'a>) -> &'a mut [u32] {
-    &mut as_u32(call.scratch())[..call.shapes().input(1)[0]]
+fn order<'a>(call: &Call<'a>, count: usize) -> &'a mut [u32] {
+    &mut as_u32(call.scratch())[..count]
 }
 
 fn result(done: Result<bool, crate::error::Error>) -> Result<(), Fault> {
@@ -33,8 +35,8 @@ impl Kernel for SgdRows {
     }
 
     fn run(&self, call: &Call<'_>) -> Result<(), Fault> {
-        let (gradients, rate) = (gradients(call, self.padding), call.input(3)[0]);
-        result(rows::sgd_rows(call.compute(), gradients, rate, call.output(0), order(call)))
+        let (gradients, rate) = (gradients(call, 1, self.padding), call.input(3)[0]);
+        result(rows::sgd_rows(call.compute(), gradients, rate, call.output(0), order(call, gradients.numbers.len())))
     }
 }
 
@@ -50,8 +52,29 @@ impl Kernel for AdamRows {
             beta2: self.betas.1,
             eps: self.epsilon,
         };
-        let (gradients, step) = (gradients(call, self.padding), call.input(6)[0] as i32);
+        let (gradients, step) = (gradients(call, 1, self.padding), call.input(6)[0] as i32);
         let (table, first, second) = (call.output(0), call.output(1), call.output(2));
-        result(rows::adam_rows(call.compute(), gradients, &settings, step, table, first, second, order(call)))
+        result(rows::adam_rows(
+            call.compute(),
+            gradients,
+            &settings,
+            step,
+            table,
+            first,
+            second,
+            order(call, gradients.numbers.len()),
+        ))
+    }
+}
+
+impl Kernel for CoalescedGrad {
+    fn scratch(&self, _: &Compute<'_>, shapes: &Shapes) -> usize {
+        RowGradients::scratch(shapes.input(0)[0])
+    }
+
+    fn run(&self, call: &Call<'_>) -> Result<(), Fault> {
+        let gradients = gradients(call, 0, self.padding);
+        let order = order(call, gradients.numbers.len());
+        rows::coalesce(call.compute(), gradients, call.output(0), order).map_err(Fault::Index)
     }
 }

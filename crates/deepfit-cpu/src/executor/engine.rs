@@ -211,7 +211,7 @@ impl Engine {
             smallest = smallest.min(found);
             segments += (segments / 2).max(1);
         }
-        Err(Error::MemoryLimit { needed, smallest, limit, planned: format!("{maximum:?}") })
+        Err(Error::MemoryLimit { needed, smallest, limit, batch: maximum.batch })
     }
 
     /// Plans a graph without optimising it.

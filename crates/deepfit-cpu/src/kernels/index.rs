@@ -3,6 +3,8 @@
 //! Tensors are `[outer, length, inner]`, the axis in the middle. All but the sums are exact; sums of [`scatter_add`] are
 //! added in the order of the indices, those of [`cumsum`] in f64.
 
+use std::cmp::Ordering;
+
 use super::Compute;
 use super::context::rows_per_task;
 use super::embedding::check;
@@ -36,20 +38,33 @@ pub fn gather(cx: &Compute, x: &[f32], around: Around, indices: &[i32], y: &mut 
     }
     let count = y.len() / (outer * inner);
     let step = rows_per_task(inner);
-    cx.pool.for_each_chunk(y, step * inner, |task, y| {
-        for (r, y) in y.chunks_exact_mut(inner).enumerate() {
-            let row = task * step + r;
+    cx.pool.for_each_chunk(y, step * inner, |task, mut y| {
+        let mut row = task * step;
+        // All rows of one outer index at a time.
+        while !y.is_empty() {
+            let rows = (count - row % count).min(y.len() / inner);
+            let (part, rest) = y.split_at_mut(rows * inner);
             let x = &x[row / count * length * inner..][..length * inner];
-            for (i, (y, &index)) in y.iter_mut().zip(&indices[row * inner..]).enumerate() {
-                *y = x[index as usize * inner + i];
+            let indices = &indices[row * inner..][..rows * inner];
+            if inner == 1 {
+                for (y, &index) in part.iter_mut().zip(indices) {
+                    *y = x[index as usize];
+                }
+            } else {
+                for (y, indices) in part.chunks_exact_mut(inner).zip(indices.chunks_exact(inner)) {
+                    for (i, (y, &index)) in y.iter_mut().zip(indices).enumerate() {
+                        *y = x[index as usize * inner + i];
+                    }
+                }
             }
+            (y, row) = (rest, row + rows);
         }
     });
     Ok(())
 }
 
-/// Calls `f(row of values, row of y, values, y)` for each element of `indices` `[outer, count, inner]`, those of one
-/// place of `y` in the order of the indices; first calls `begin` on each part of a row of `y`.
+/// Calls `put(place in y, value)` for each element of `indices` `[outer, count, inner]`, those of one place in the order of
+/// the indices; first calls `begin` on the parts of `y`.
 fn scattered(
     cx: &Compute,
     indices: &[i32],
@@ -69,6 +84,19 @@ fn scattered(
     let y = SharedMut::new(y);
     cx.pool.run(outer * blocks, &|task, _| {
         let (o, first) = (task / blocks, task % blocks * COLUMNS);
+        if blocks == 1 {
+            // SAFETY: a task has an outer index of its own.
+            let y = unsafe { y.slice(o * length * inner, length * inner) };
+            begin(y);
+            let elements = o * count * inner..(o + 1) * count * inner;
+            let (indices, values) = (&indices[elements.clone()], &values[elements]);
+            for (indices, values) in indices.chunks_exact(inner).zip(values.chunks_exact(inner)) {
+                for (i, (&index, &value)) in indices.iter().zip(values).enumerate() {
+                    put(&mut y[index as usize * inner + i], value);
+                }
+            }
+            return;
+        }
         let width = COLUMNS.min(inner - first);
         // SAFETY: a task has columns and an outer index of its own, and takes one row's part at a time.
         let part = |row: usize| unsafe { y.slice((o * length + row) * inner + first, width) };
@@ -172,11 +200,17 @@ struct Best<'a> {
 impl Best<'_> {
     /// Whether an element comes before another in the result.
     fn before(&self, a: (f32, i32), b: (f32, i32)) -> bool {
-        let (high, low) = if self.largest { (a.0, b.0) } else { (b.0, a.0) };
-        if high > low || (high.is_nan() && !low.is_nan()) {
-            return true;
-        }
-        !(low > high || (low.is_nan() && !high.is_nan())) && a.1 < b.1
+        let ordering = if self.largest { order(b.0, a.0) } else { order(a.0, b.0) };
+        ordering.then(a.1.cmp(&b.1)) == Ordering::Less
+    }
+
+    /// The whole row in order.
+    fn all(self, x: &[f32]) {
+        self.positions.iter_mut().enumerate().for_each(|(i, position)| *position = i as i32);
+        let value = |position: i32| x[position as usize];
+        let sign = |ordering: Ordering| if self.largest { ordering.reverse() } else { ordering };
+        self.positions.sort_unstable_by(|&a, &b| sign(order(value(a), value(b))).then(a.cmp(&b)));
+        self.values.iter_mut().zip(self.positions).for_each(|(v, &mut position)| *v = value(position));
     }
 
     fn at(&self, i: usize) -> (f32, i32) {
@@ -207,6 +241,9 @@ impl Best<'_> {
 
     fn of(mut self, x: &[f32]) {
         let k = self.values.len();
+        if k == x.len() {
+            return self.all(x);
+        }
         for i in 0..k {
             (self.values[i], self.positions[i]) = (x[i], i as i32);
         }
@@ -226,6 +263,11 @@ impl Best<'_> {
     }
 }
 
+/// Order of two numbers, where NaN is larger than every other.
+fn order(a: f32, b: f32) -> Ordering {
+    a.partial_cmp(&b).unwrap_or_else(|| a.is_nan().cmp(&b.is_nan()))
+}
+
 /// Columns whose sums are kept at once.
 const SUMS: usize = 16;
 
@@ -240,6 +282,22 @@ pub fn cumsum(cx: &Compute, x: &[f32], y: &mut [f32], around: Around, reverse: b
     cx.pool.run(lanes.div_ceil(together), &|task, _| {
         for lane in task * together..lanes.min((task + 1) * together) {
             let (o, first) = (lane / blocks, lane % blocks * SUMS);
+            if inner == 1 {
+                // SAFETY: a lane has an outer index of its own.
+                let (x, y) = (&x[o * length..][..length], unsafe { y.slice(o * length, length) });
+                let mut sum = 0.0f64;
+                let mut add = |(y, x): (&mut f32, &f32)| {
+                    sum += f64::from(*x);
+                    *y = sum as f32;
+                };
+                let pairs = y.iter_mut().zip(x);
+                if reverse {
+                    pairs.rev().for_each(&mut add)
+                } else {
+                    pairs.for_each(&mut add)
+                }
+                continue;
+            }
             let width = SUMS.min(inner - first);
             let mut sums = [0.0f64; SUMS];
             for step in 0..length {

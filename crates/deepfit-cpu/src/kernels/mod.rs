@@ -1,6 +1,7 @@
 //! Kernels on plain slices, knowing nothing of graphs. Nothing here allocates: a kernel that needs working memory
 //! takes it as `scratch` and has a function that says how many `f32` it needs.
 
+pub mod attention;
 mod context;
 pub mod conv;
 pub mod copy;

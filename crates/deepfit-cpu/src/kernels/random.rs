@@ -85,6 +85,24 @@ crate::simd_kernel! {
     fn dropout_part(key: u64, stream: u64, first: u64, p: f32, x: &[f32], y: &mut [f32]) = dropout_body;
 }
 
+/// What [`dropout`] multiplies elements `first..first + out.len()` by, on one thread.
+#[inline(always)]
+pub(crate) fn dropout_factors(key: u64, stream: u64, first: u64, p: f32, out: &mut [f32]) {
+    let scale = if p < 1.0 { 1.0 / (1.0 - p) } else { 0.0 };
+    let threshold = (p.clamp(0.0, 1.0) as f64 * 4_294_967_296.0) as u64;
+    // Numbers are drawn from a multiple of four on.
+    let mut skip = (first % 4) as usize;
+    let (mut block, mut at) = (first - skip as u64, 0);
+    while at < out.len() {
+        let random = draw(key, stream, block);
+        let count = (random.len() - skip).min(out.len() - at);
+        for i in 0..count {
+            out[at + i] = if random[skip + i] as u64 >= threshold { scale } else { 0.0 };
+        }
+        (at, block, skip) = (at + count, block + random.len() as u64, 0);
+    }
+}
+
 /// Uniform numbers in [0, 1), multiples of `2^-24`: element `i` is a function of (`key`, `stream`, `i`) alone.
 pub fn uniform(cx: &Compute, key: u64, stream: u64, y: &mut [f32]) {
     cx.pool.for_each_chunk(y, ELEMENTS_PER_TASK, |task, y| {

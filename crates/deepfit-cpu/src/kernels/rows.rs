@@ -36,20 +36,17 @@ impl RowGradients<'_> {
     }
 
     /// Checks numbers and rows, sorts the positions into `order`, and calls `update(row of the table, positions)` for each
-    /// row that has a gradient. Returns false, with nothing called, if a gradient is infinite or NaN.
+    /// row that has a gradient.
     fn for_each_row(
         &self,
         cx: &Compute,
         table_rows: usize,
         order: &mut [u32],
         update: &(dyn Fn(usize, &[u32]) + Sync),
-    ) -> Result<bool, Error> {
+    ) -> Result<(), Error> {
         let Self { numbers, rows, width, padding } = *self;
         assert!(rows.len() == numbers.len() * width && order.len() == numbers.len());
         check(numbers, table_rows)?;
-        if !all_finite(cx, rows) {
-            return Ok(false);
-        }
         order.iter_mut().enumerate().for_each(|(i, position)| *position = i as u32);
         order.sort_unstable_by_key(|&position| (numbers[position as usize], position));
         let order = &*order;
@@ -71,8 +68,28 @@ impl RowGradients<'_> {
                 i += same;
             }
         });
-        Ok(true)
+        Ok(())
     }
+}
+
+/// Gradient rows with those of equal number added up, where the number stands first; zeros where it stands again, and
+/// for the padding row. `order` is scratch memory, one for each gradient row.
+///
+/// # Errors
+/// [`Error::IndexOutOfRange`] for a negative row number, before anything is written.
+pub fn coalesce(cx: &Compute, gradients: RowGradients, y: &mut [f32], order: &mut [u32]) -> Result<(), Error> {
+    let width = gradients.width;
+    assert_eq!(y.len(), gradients.rows.len());
+    y.fill(0.0);
+    if width == 0 {
+        return Ok(());
+    }
+    let y = SharedMut::new(y);
+    gradients.for_each_row(cx, usize::MAX, order, &|_, positions| {
+        // SAFETY: each position belongs to one row of the table, and only its first is written.
+        let sum = unsafe { y.slice(positions[0] as usize * width, width) };
+        sum_of(&gradients, positions, 0, sum);
+    })
 }
 
 /// The sum of a part of the rows at `positions`, in their order.
@@ -103,13 +120,17 @@ pub fn sgd_rows(
     if width == 0 {
         return Ok(true);
     }
+    if !all_finite(cx, gradients.rows) {
+        return Ok(false);
+    }
     let rows = table.len() / width;
     let table = SharedMut::new(table);
     gradients.for_each_row(cx, rows, order, &|row, positions| {
         // SAFETY: each row of the table is updated once.
         let table = unsafe { table.slice(row * width, width) };
         sgd_row(cx.isa, &gradients, positions, learning_rate, table);
-    })
+    })?;
+    Ok(true)
 }
 
 #[inline(always)]
@@ -167,6 +188,9 @@ pub fn adam_rows(
     if width == 0 {
         return Ok(true);
     }
+    if !all_finite(cx, gradients.rows) {
+        return Ok(false);
+    }
     let rows = table.len() / width;
     assert!(first.len() == table.len() && second.len() == table.len(), "adam_rows: operands of different lengths");
     let correction = |beta: f64| 1.0 - beta.powi(step.max(1));
@@ -185,7 +209,8 @@ pub fn adam_rows(
         // SAFETY: each row of the table is updated once.
         let (p, m, v) = unsafe { (table.slice(at, width), first.slice(at, width), second.slice(at, width)) };
         adam_row(cx.isa, &gradients, positions, rates, p, m, v);
-    })
+    })?;
+    Ok(true)
 }
 
 #[inline(always)]

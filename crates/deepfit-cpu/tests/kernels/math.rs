@@ -1,5 +1,5 @@
 use deepfit_cpu::math;
-use deepfit_cpu::simd::Isa;
+use deepfit_cpu::simd::{Isa, Simd};
 
 /// Distance in units of the last place of the exact result.
 fn ulps(got: f32, want: f64) -> f64 {
@@ -111,6 +111,49 @@ fn slices_of_every_length_are_filled_and_not_overrun() {
             math::exp_slice(isa, &x, &mut y[..n]);
             assert!(y[..n].iter().all(|v| (v - std::f32::consts::E).abs() < 1e-6));
             assert_eq!(y[n..], [7.0; 3]);
+        }
+    }
+}
+
+#[inline(always)]
+fn powf_body<S: Simd>(s: S, c: f32, x: &[f32], y: &mut [f32]) {
+    let mut i = 0;
+    while i < x.len() {
+        let v = math::powf(s, s.load_at(x, i), c);
+        s.store_at(y, i, v);
+        i += S::LANES;
+    }
+}
+deepfit_cpu::simd_kernel! {
+    fn powf(c: f32, x: &[f32], y: &mut [f32]) = powf_body;
+}
+
+#[test]
+fn powers_are_within_their_bounds_and_know_the_special_arguments() {
+    let mut x: Vec<f32> = (0..2000).map(|i| 10f32.powf(i as f32 / 250.0 - 4.0)).collect();
+    x.extend([0.0, -0.0, 1.0, -1.0, -2.0, -0.3, f32::INFINITY, f32::NEG_INFINITY, f32::NAN, 1e-40]);
+    let mut y = vec![0.0; x.len()];
+    for c in [0.0, 1.0, 2.0, 3.0, 7.0, 16.0, -1.0, -2.0, -5.0, 17.0, 20.0, -17.0, 0.5, 0.3, 1.5, -0.7, -2.5, 11.3] {
+        for &isa in Isa::available() {
+            powf(isa, c, &x, &mut y);
+            for (&x, &y) in x.iter().zip(&y) {
+                let undefined = x < 0.0 && c.fract() != 0.0;
+                let want = if undefined { f64::NAN } else { f64::from(x).powf(f64::from(c)) };
+                if want.is_nan() || want == 0.0 || want.is_infinite() {
+                    assert!(f64::from(y) == want || (y.is_nan() && want.is_nan()), "{x:e}^{c} on {isa} is {y:e}");
+                    continue;
+                }
+                // Beyond what is an ordinary number, the result is at least on the right side.
+                if want.abs() > 1e38 || want.abs() < 2e-38 {
+                    let right = f64::from(y) * want >= 0.0 && (want.abs() > 1.0) == (y.abs() > 1.0);
+                    assert!(right, "{x:e}^{c} on {isa} is {y:e}");
+                    continue;
+                }
+                let multiplied = c.fract() == 0.0 && c.abs() <= 16.0;
+                let limit = if multiplied { 16.0 } else { 2.0 + 4.0 * (c * x.abs().ln()).abs() };
+                let error = ulps(y, want);
+                assert!(error <= f64::from(limit), "{x:e}^{c} on {isa} is {y:e}, should be {want:e}: {error} ulp");
+            }
         }
     }
 }

@@ -1,7 +1,10 @@
 //! The engine: every operation through the generic suite, and whole programs.
 
+mod attention;
+mod custom;
 mod errors;
 mod operations;
+mod out_of_range;
 mod programs;
 mod recurrent;
 mod small_network;

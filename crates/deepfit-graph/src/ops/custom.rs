@@ -15,8 +15,12 @@ use crate::trace::Tensor;
 pub trait CustomOperation: fmt::Debug + Send + Sync {
     /// Name shown by `inspect` and in error messages.
     fn name(&self) -> String;
-    /// Types of the outputs, or in words what does not fit.
-    fn infer(&self, inputs: &[&TensorType]) -> Result<Vec<TensorType>, String>;
+    /// Types of the outputs, or in words what does not fit: by default, one input, and one output of its type.
+    fn infer(&self, inputs: &[&TensorType]) -> Result<Vec<TensorType>, String> {
+        super::arity(inputs, 1)?;
+        super::floating(inputs)?;
+        Ok(vec![inputs[0].clone()])
+    }
     /// Gradients of the inputs, built from graph nodes.
     fn derivative(&self, cx: &Derivative<'_>) -> Result<Vec<Option<Tensor>>> {
         Err(cx.no_derivative())
@@ -84,12 +88,6 @@ struct Charbonnier {
 impl CustomOperation for Charbonnier {
     fn name(&self) -> String {
         "charbonnier".to_string()
-    }
-
-    fn infer(&self, inputs: &[&TensorType]) -> Result<Vec<TensorType>, String> {
-        super::arity(inputs, 1)?;
-        super::floating(inputs)?;
-        Ok(vec![inputs[0].clone()])
     }
 
     fn derivative(&self, cx: &Derivative<'_>) -> Result<Vec<Option<Tensor>>> {

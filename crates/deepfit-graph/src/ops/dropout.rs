@@ -32,6 +32,14 @@ impl Dropout {
     pub fn scale(&self) -> f32 {
         if self.probability < 1.0 { 1.0 / (1.0 - self.probability) } else { 0.0 }
     }
+
+    /// What element `i` is multiplied by under a random key.
+    pub(super) fn factor(&self, key: &Reference, i: usize) -> f64 {
+        let word = |i: usize| key.data[i] as i32 as u32;
+        let counter = [(i / 4) as u32, ((i / 4) >> 32) as u32, self.stream, word(2)];
+        let words = philox4x32(counter, [word(0), word(1) ^ word(3)]);
+        if u64::from(words[i % 4]) < self.threshold() { 0.0 } else { f64::from(self.scale()) }
+    }
 }
 
 impl Operation for Dropout {
@@ -56,14 +64,7 @@ impl Operation for Dropout {
     }
 
     fn reference(&self, cx: &ReferenceContext<'_>) -> Vec<Reference> {
-        let word = |i: usize| cx.inputs[1].data[i] as i32 as u32;
-        let data = cx.inputs[0].data.iter().enumerate().map(|(i, &x)| {
-            let words = philox4x32(
-                [(i / 4) as u32, ((i / 4) >> 32) as u32, self.stream, word(2)],
-                [word(0), word(1) ^ word(3)],
-            );
-            x * if u64::from(words[i % 4]) < self.threshold() { 0.0 } else { f64::from(self.scale()) }
-        });
+        let data = cx.inputs[0].data.iter().enumerate().map(|(i, &x)| x * self.factor(cx.inputs[1], i));
         vec![Reference::new(&cx.shapes[0], data.collect())]
     }
 

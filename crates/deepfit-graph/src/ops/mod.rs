@@ -4,6 +4,7 @@
 //! [`crate::Tensor`] that apply it stand in the same file.
 
 mod arrange;
+mod attention;
 mod border;
 mod conv;
 mod conv_transpose;
@@ -22,8 +23,10 @@ mod matmul;
 mod norm;
 mod order;
 mod pool;
+mod random;
 mod recurrent;
 mod reduce;
+mod relative_buckets;
 mod resample;
 mod rms_norm;
 mod rows;
@@ -35,6 +38,7 @@ mod softmax;
 mod stop_gradient;
 mod update;
 
+pub use attention::{Attention, AttentionGrad, AttentionInputs, AttentionOptions};
 pub use border::PaddingMode;
 pub use conv::{Conv2d, Conv2dAttributes, Conv2dInputGrad, Conv2dWeightGrad};
 pub use conv_transpose::ConvTranspose2dAttributes;
@@ -54,11 +58,13 @@ pub use matmul::MatMul;
 pub use norm::{BatchNorm, BatchNormGrad, LayerNorm, LayerNormGrad};
 pub use order::{CumSum, Flip, TopK};
 pub use pool::{AvgPool2d, AvgPool2dGrad, MaxPool2d, MaxPool2dGrad, Regions, Window};
+pub use random::RandomUniform;
 pub use recurrent::{Recurrent, RecurrentAttributes, RecurrentGrad, RecurrentKind, RecurrentOutputs, RecurrentState};
 pub use reduce::{Reduce, ReduceKind};
+pub use relative_buckets::RelativeBuckets;
 pub use resample::{Resample, Taps};
 pub use rms_norm::{RmsNorm, RmsNormGrad};
-pub use rows::{AdamRows, RowGradient, SgdRows};
+pub use rows::{AdamRows, CoalescedGrad, RowGradient, SgdRows};
 pub use rule::{Rule, Update};
 pub use segment::{BagMode, BagNumbers, Bags, SegmentMax, SegmentMaxGrad};
 pub use sequence::{Conv1dAttributes, Window1d};

@@ -185,6 +185,63 @@ impl Operation for AdamRows {
     }
 }
 
+/// Gradient rows with those of equal number added up: the sum, in their order, stands where the number stands first, and
+/// zeros where it stands again. So norms and limits are those of the whole gradient.
+///
+/// Inputs: row numbers i32 `[count]`, gradient rows f32 `[count, width]`; output of the same shape.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CoalescedGrad {
+    /// Row whose gradient is zero.
+    pub padding: Option<usize>,
+}
+
+impl Operation for CoalescedGrad {
+    fn name(&self) -> String {
+        "coalesced_grad".to_string()
+    }
+
+    fn infer(&self, inputs: &[&TensorType]) -> Result<Vec<TensorType>, String> {
+        arity(inputs, 2)?;
+        floating(&inputs[1..])?;
+        let (numbers, rows) = (inputs[0], inputs[1]);
+        let fits = numbers.dtype == DType::I32
+            && numbers.shape.rank() == 1
+            && rows.shape.rank() == 2
+            && rows.shape.dims()[0] == numbers.shape.dims()[0];
+        if !fits {
+            return Err(format!("needs row numbers i32 [count] and rows [count, width], not {numbers} and {rows}"));
+        }
+        Ok(vec![rows.clone()])
+    }
+
+    fn reference(&self, cx: &ReferenceContext<'_>) -> Vec<Reference> {
+        let (numbers, rows) = (cx.inputs[0], cx.inputs[1]);
+        let width = rows.shape[1];
+        let mut out = Reference::full(&rows.shape, 0.0);
+        for (row, sum) in added(numbers, rows, usize::MAX, self.padding) {
+            if let Some(first) = numbers.data.iter().position(|&n| n == row as f64) {
+                out.data[first * width..][..width].copy_from_slice(&sum);
+            }
+        }
+        vec![out]
+    }
+
+    fn operations(&self, inputs: &[&TensorType], _: &[TensorType], extents: &Extents) -> u64 {
+        inputs[1].shape.count(extents) as u64
+    }
+
+    fn samples() -> Vec<Sample> {
+        sizes()
+            .into_iter()
+            .map(|(rows, width, count)| {
+                let inputs = vec![integers(&[count], rows as i32, 2), uniform(&[count, width], -1.0, 1.0, 3)];
+                let op = CoalescedGrad { padding: (width == 3).then_some(1) };
+                Sample::new(op, inputs).without_gradient().tolerance(4e-6).batched(&[true, true])
+            })
+            .collect()
+    }
+}
+
 /// A gradient of a table as rows and their numbers; rows of equal number belong together.
 #[derive(Debug, Clone)]
 pub struct RowGradient {
@@ -194,6 +251,20 @@ pub struct RowGradient {
     pub rows: Tensor,
     /// Row whose gradient is zero.
     pub padding: Option<usize>,
+}
+
+impl crate::watch::LayerResult for RowGradient {}
+
+impl RowGradient {
+    /// The same with the rows of equal number added up: see [`CoalescedGrad`].
+    ///
+    /// # Errors
+    /// Never, at present.
+    pub fn coalesced(&self) -> crate::error::Result<RowGradient> {
+        let op = CoalescedGrad { padding: self.padding };
+        let rows = self.rows.tracer().apply_one(op, &[&self.numbers, &self.rows])?;
+        Ok(RowGradient { rows, ..self.clone() })
+    }
 }
 
 impl Tensor {

@@ -1,9 +1,10 @@
 use std::fmt;
 
 use deepfit_graph::Tensor;
+use deepfit_graph::ops::UnaryKind;
 use serde::{Deserialize, Serialize};
 
-use crate::error::Result;
+use crate::error::{Result, require};
 use crate::module::Module;
 use crate::scope::Scope;
 
@@ -42,11 +43,25 @@ pub enum Activation {
     Hardsigmoid,
     /// `x tanh(softplus(x))` (Misra, 2020).
     Mish,
+    /// `ln(sigmoid(x))`
+    LogSigmoid,
+    /// `x / (1 + |x|)`
+    Softsign,
+    /// `x` moved towards 0 by 0.5, but 0 within 0.5 of it.
+    Softshrink,
+    /// `x`, but 0 within 0.5 of it.
+    Hardshrink,
+    /// `x - tanh(x)`
+    Tanhshrink,
+    /// `min(max(x, -1), 1)`
+    Hardtanh,
+    /// `x`, but `exp(x) - 1` below 0: [`Activation::Elu`], from which it differs with another scale (Barron, 2017).
+    Celu,
 }
 
 impl Activation {
     /// All of them.
-    pub const ALL: [Activation; 14] = [
+    pub const ALL: [Activation; 21] = [
         Activation::Relu,
         Activation::Relu6,
         Activation::LeakyRelu,
@@ -61,6 +76,13 @@ impl Activation {
         Activation::Hardswish,
         Activation::Hardsigmoid,
         Activation::Mish,
+        Activation::LogSigmoid,
+        Activation::Softsign,
+        Activation::Softshrink,
+        Activation::Hardshrink,
+        Activation::Tanhshrink,
+        Activation::Hardtanh,
+        Activation::Celu,
     ];
 
     /// The name in settings, such as `gelu_tanh`.
@@ -80,6 +102,13 @@ impl Activation {
             Activation::Hardswish => "hardswish",
             Activation::Hardsigmoid => "hardsigmoid",
             Activation::Mish => "mish",
+            Activation::LogSigmoid => "log_sigmoid",
+            Activation::Softsign => "softsign",
+            Activation::Softshrink => "softshrink",
+            Activation::Hardshrink => "hardshrink",
+            Activation::Tanhshrink => "tanhshrink",
+            Activation::Hardtanh => "hardtanh",
+            Activation::Celu => "celu",
         }
     }
 }
@@ -95,11 +124,7 @@ impl Module for Activation {
         Ok(match self {
             Activation::Relu => x.relu()?,
             Activation::Relu6 => x.clamp(0.0, 6.0)?,
-            Activation::LeakyRelu => {
-                // Not a maximum, whose gradient at 0 would lie between the two slopes.
-                const SLOPE: f32 = 0.01;
-                x.mul_scalar(SLOPE)?.add(&x.relu()?.mul_scalar(1.0 - SLOPE)?)?
-            }
+            Activation::LeakyRelu => leaky(x, 0.01)?,
             Activation::Elu => elu(x, 1.0)?,
             Activation::Selu => {
                 // The fixed point for mean 0 and variance 1.
@@ -125,6 +150,13 @@ impl Module for Activation {
             Activation::Hardswish => x.mul(&hardsigmoid(x)?)?,
             Activation::Hardsigmoid => hardsigmoid(x)?,
             Activation::Mish => x.mul(&x.softplus()?.tanh()?)?,
+            Activation::LogSigmoid => x.neg()?.softplus()?.neg()?,
+            Activation::Softsign => x.div(&x.abs()?.add_scalar(1.0)?)?,
+            Activation::Softshrink => softshrink(x, 0.5)?,
+            Activation::Hardshrink => hardshrink(x, 0.5)?,
+            Activation::Tanhshrink => x.sub(&x.tanh()?)?,
+            Activation::Hardtanh => x.clamp(-1.0, 1.0)?,
+            Activation::Celu => celu(x, 1.0)?,
         })
     }
 }
@@ -149,6 +181,97 @@ impl Module for Activate {
     }
 }
 
+/// An activation function with settings of its own, by PyTorch's names.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum AdjustedActivation {
+    /// `x`, but `negative_slope * x` below 0.
+    LeakyRelu {
+        /// Slope below 0.
+        negative_slope: f32,
+    },
+    /// `x`, but `alpha * (exp(x) - 1)` below 0.
+    Elu {
+        /// Minus the limit far below 0.
+        alpha: f32,
+    },
+    /// `x`, but `alpha * (exp(x / alpha) - 1)` below 0, whose slope at 0 is 1 (Barron, 2017).
+    Celu {
+        /// Minus the limit far below 0; not 0.
+        alpha: f32,
+    },
+    /// `min(max(x, min_val), max_val)`
+    Hardtanh {
+        /// Least value.
+        min_val: f32,
+        /// Largest value.
+        max_val: f32,
+    },
+    /// `x` moved towards 0 by `lambda`, but 0 within `lambda` of it.
+    Softshrink {
+        /// Width of what becomes 0; not negative.
+        lambda: f32,
+    },
+    /// `x`, but 0 within `lambda` of it.
+    Hardshrink {
+        /// Width of what becomes 0; not negative.
+        lambda: f32,
+    },
+    /// `x` above the threshold, else `value`.
+    Threshold {
+        /// The threshold.
+        threshold: f32,
+        /// What stands for everything that is not above it.
+        value: f32,
+    },
+    /// `ln(1 + exp(beta * x)) / beta`
+    Softplus {
+        /// How sharply it bends at 0; not 0.
+        beta: f32,
+    },
+}
+
+impl AdjustedActivation {
+    fn validate(&self) -> Result<()> {
+        match *self {
+            AdjustedActivation::Celu { alpha } => {
+                require(alpha != 0.0, "celu", "alpha", || "is 0, by which it would divide".to_string())
+            }
+            AdjustedActivation::Hardtanh { min_val, max_val } => {
+                require(min_val < max_val, "hardtanh", "min_val", || {
+                    format!("is {min_val}, but must be below max_val, {max_val}")
+                })
+            }
+            AdjustedActivation::Softshrink { lambda } | AdjustedActivation::Hardshrink { lambda } => {
+                require(lambda >= 0.0, "shrink", "lambda", || format!("is {lambda}, but must not be negative"))
+            }
+            AdjustedActivation::Softplus { beta } => {
+                require(beta != 0.0, "softplus", "beta", || "is 0, by which it would divide".to_string())
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Module for AdjustedActivation {
+    fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        self.validate()?;
+        match *self {
+            AdjustedActivation::LeakyRelu { negative_slope } => leaky(x, negative_slope),
+            AdjustedActivation::Elu { alpha } => elu(x, alpha),
+            AdjustedActivation::Celu { alpha } => celu(x, alpha),
+            AdjustedActivation::Hardtanh { min_val, max_val } => Ok(x.clamp(min_val, max_val)?),
+            AdjustedActivation::Softshrink { lambda } => softshrink(x, lambda),
+            AdjustedActivation::Hardshrink { lambda } => hardshrink(x, lambda),
+            AdjustedActivation::Threshold { threshold, value } => {
+                let limit = x.tracer().scalar(threshold);
+                // Asked for what is not above, so that NaN stays.
+                Ok(x.masked_fill(&limit.greater(x)?.add(&x.equal(&limit)?)?, value)?)
+            }
+            AdjustedActivation::Softplus { beta } => Ok(x.mul_scalar(beta)?.softplus()?.mul_scalar(1.0 / beta)?),
+        }
+    }
+}
+
 /// `x` above 0, else `alpha * (exp(x) - 1)`, whose slope `alpha` is that at 0.
 fn elu(x: &Tensor, alpha: f32) -> Result<Tensor> {
     // The exponential is also computed where it is not selected, and must not overflow there. Its limit lies above 0,
@@ -156,6 +279,25 @@ fn elu(x: &Tensor, alpha: f32) -> Result<Tensor> {
     let negative = x.clamp(f32::NEG_INFINITY, 1.0)?.exp()?.add_scalar(-1.0)?.mul_scalar(alpha)?;
     let positive = x.greater(&x.tracer().scalar(0.0))?;
     Ok(positive.select(x, &negative)?)
+}
+
+/// `x`, but `slope * x` below 0. Not a maximum, whose gradient at 0 would lie between the two slopes.
+fn leaky(x: &Tensor, slope: f32) -> Result<Tensor> {
+    Ok(x.mul_scalar(slope)?.add(&x.relu()?.mul_scalar(1.0 - slope)?)?)
+}
+
+fn celu(x: &Tensor, alpha: f32) -> Result<Tensor> {
+    Ok(elu(&x.mul_scalar(1.0 / alpha)?, 1.0)?.mul_scalar(alpha)?)
+}
+
+fn softshrink(x: &Tensor, lambda: f32) -> Result<Tensor> {
+    Ok(x.sub(&x.clamp(-lambda, lambda)?)?)
+}
+
+fn hardshrink(x: &Tensor, lambda: f32) -> Result<Tensor> {
+    // The limits belong to what becomes 0, and those of `Inside` do not.
+    let limit = lambda.next_up();
+    Ok(x.masked_fill(&x.unary(UnaryKind::Inside(-limit, limit))?, 0.0)?)
 }
 
 fn hardsigmoid(x: &Tensor) -> Result<Tensor> {

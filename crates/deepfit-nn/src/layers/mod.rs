@@ -1,26 +1,36 @@
 //! Layers, a file each.
 
 mod activation;
+mod attention;
 mod batch_norm;
 mod conv;
 mod conv_transpose;
 mod dropout;
 mod embedding;
+mod embedding_bag;
 mod flatten;
+mod gate;
 mod group_norm;
 mod layer_norm;
 mod linear;
 mod pool;
+mod rectifier;
 mod recurrent;
 mod recurrent_cell;
 mod resize;
+mod softmax;
 
-pub use activation::{Activate, Activation};
+pub use activation::{Activate, Activation, AdjustedActivation};
+mod positional;
+mod transformer;
+
+pub use attention::{AttentionMask, MultiheadAttention, MultiheadAttentionConfig};
 pub use batch_norm::BatchNorm;
 pub use conv::{Conv1d, Conv1dConfig, Conv2d, Conv2dConfig};
 pub use conv_transpose::{ConvTranspose1d, ConvTranspose1dConfig, ConvTranspose2d, ConvTranspose2dConfig};
 pub use dropout::Dropout;
 pub use embedding::Embedding;
+pub use embedding_bag::EmbeddingBag;
 pub use flatten::Flatten;
 pub use group_norm::{GroupNorm, InstanceNorm, InstanceNormConfig};
 pub use layer_norm::{LayerNorm, RmsNorm};
@@ -29,6 +39,16 @@ pub use recurrent::{Gru, Lstm, Nonlinearity, Recurrence, RecurrentConfig, Rnn, S
 pub use recurrent_cell::{GruCell, LstmCell, RnnCell};
 
 pub use deepfit_graph::ops::RecurrentState;
+pub use gate::Glu;
 pub use pool::{AdaptiveAvgPool1d, AdaptiveAvgPool2d, AdaptiveMaxPool1d, AdaptiveMaxPool2d, AvgPool1d};
 pub use pool::{AvgPool2d, GlobalAvgPool2d, MaxPool1d, MaxPool2d};
+pub use positional::{
+    LearnedPositions, RelativePositionBias, RotaryPairs, RotaryPositions, SinusoidalPositions, alibi_bias,
+};
+pub use rectifier::{Prelu, Rrelu};
 pub use resize::{Pad1d, Pad2d, PixelShuffle, PixelUnshuffle, Resize, Unfold, Upsample};
+pub use softmax::Softmax;
+pub use transformer::{
+    Transformer, TransformerConfig, TransformerDecoder, TransformerDecoderLayer, TransformerEncoder,
+    TransformerEncoderLayer, TransformerMasks,
+};

@@ -3,6 +3,7 @@
 mod clip;
 pub mod lbfgs;
 mod moving_average;
+mod rows;
 mod settings;
 
 use deepfit_graph::ops::{ReduceKind, Rule, Update};

@@ -24,7 +24,10 @@ fn values_and_gradients_of_huge_inputs_are_those_of_the_limit() {
             Activation::Elu => ((1e200, 1.0), (-1.0, 0.0)),
             Activation::Selu => ((1.050_700_987e200, 1.050_700_987), (-1.758_099_34, 0.0)),
             Activation::Sigmoid | Activation::Hardsigmoid => ((1.0, 0.0), (0.0, 0.0)),
-            Activation::Tanh => ((1.0, 0.0), (-1.0, 0.0)),
+            Activation::Tanh | Activation::Softsign | Activation::Hardtanh => ((1.0, 0.0), (-1.0, 0.0)),
+            Activation::Celu => ((1e200, 1.0), (-1.0, 0.0)),
+            Activation::LogSigmoid => ((0.0, 0.0), (-1e200, 1.0)),
+            Activation::Softshrink | Activation::Hardshrink | Activation::Tanhshrink => ((1e200, 1.0), (-1e200, 1.0)),
             _ => ((1e200, 1.0), (0.0, 0.0)),
         };
         for (i, (value, slope)) in [high, low].into_iter().enumerate() {

@@ -1,8 +1,10 @@
 //! Layers, losses, optimisers and schedules against PyTorch, and the graph of a training step, all in f64.
 
 mod activations;
+mod attention;
 mod criteria;
 mod golden;
+mod indexing;
 mod initialisation;
 mod layers;
 mod losses;
@@ -15,3 +17,4 @@ mod schedules;
 mod settings;
 mod spatial;
 mod step;
+mod tables;

@@ -10,7 +10,7 @@ use std::fmt;
 use deepfit_cpu::{Engine, ProgramId, View};
 use deepfit_graph::{Extents, Graph, Mode, RANDOM_KEY, Tensor, Tracer, gradients};
 use deepfit_nn::step::{self, StepKind, Traced, Training};
-use deepfit_nn::{Declaration, NnError, Optimizer, Parameter, Role, Scope};
+use deepfit_nn::{Declaration, NnError, Optimizer, Parameter, Role, Scope, optim};
 
 use crate::error::{Result, TrainError};
 
@@ -93,6 +93,8 @@ pub struct Session {
     evaluating: Option<ProgramId>,
     differentiating: Option<ProgramId>,
     updates: u64,
+    /// Sequence steps of a batch whose inputs do not tell.
+    sequence: usize,
 }
 
 impl fmt::Debug for Session {
@@ -141,6 +143,7 @@ impl Session {
         }
         let stepping = compile(&mut engine, &graph, &options)?;
         let predicting = engine.compile(&used, extents_of(&options))?;
+        let sequence = options.sequence;
         let mut session = Session {
             engine,
             declarations,
@@ -153,6 +156,7 @@ impl Session {
             evaluating: None,
             differentiating: None,
             updates: 0,
+            sequence,
         };
         session.check_parameters()?;
         Ok(session)
@@ -161,7 +165,7 @@ impl Session {
     /// A parameter that a closure asked the tracer for, and not a scope, would be zeros and never saved.
     fn check_parameters(&mut self) -> Result<()> {
         let own = |name: &str| {
-            let prefixes = [deepfit_nn::optim::STATE, deepfit_nn::optim::AVERAGE];
+            let prefixes = [optim::STATE, optim::AVERAGE];
             prefixes.iter().any(|p| name.strip_prefix(p).is_some_and(|rest| rest.starts_with('.')))
         };
         let undeclared = self.engine.parameters().find(|(name, ..)| !own(name) && self.declaration(name).is_none());
@@ -174,7 +178,11 @@ impl Session {
         }
     }
 
-    /// Trains on one batch and returns its loss, as it was before the step. A step that fails changes no parameter.
+    /// Trains on one batch and returns its loss, as it was before the step.
+    ///
+    /// A step whose loss is not finite changes nothing. Where the loss is finite and a gradient is not, its parameter stays
+    /// as it is, and others may have moved; with [`Clip::Norm`](deepfit_nn::Clip::Norm), which looks at all gradients
+    /// first, nothing changes there either.
     ///
     /// # Errors
     /// If an input is missing or does not fit, or a number is not finite.
@@ -294,7 +302,7 @@ impl Session {
         let mut found: [Option<usize>; 2] = [None, None];
         let known = |found: [Option<usize>; 2]| Extents {
             batch: found[0].unwrap_or(self.options.batch),
-            sequence: found[1].unwrap_or(self.options.sequence),
+            sequence: found[1].unwrap_or(self.sequence),
         };
         // The batch from inputs that have no sequence axis, then the sequence from the others.
         for axis in [0, 1] {
@@ -305,7 +313,15 @@ impl Session {
                 if !grows[axis] || (axis == 0 && grows[1]) || found[axis].is_some() {
                     continue;
                 }
-                let one = if axis == 0 { length(1, 1) } else { length(known(found).batch, 1) };
+                // Where no input is without a sequence axis, the steps are what they were set to.
+                if axis == 1 && found[0].is_none() && grows[0] {
+                    found[1] = Some(self.sequence);
+                }
+                let (axis, one) = match found {
+                    [Some(batch), _] => (axis, length(batch, 1)),
+                    [None, Some(sequence)] => (0, length(1, sequence)),
+                    [None, None] => (axis, length(1, 1)),
+                };
                 let len = view_length(view);
                 if one == 0 || !len.is_multiple_of(one) {
                     let problem = format!("has {len} values, which do not make a whole number of rows of {}", ty.shape);
@@ -317,6 +333,31 @@ impl Session {
         Ok(known(found))
     }
 
+    /// Runs `body` with the moving average of the weights in place of the weights, if the training keeps one: to predict,
+    /// to measure, to save. A step in there would train the average.
+    ///
+    /// # Errors
+    /// If there has been no step yet: then there is no average.
+    pub fn with_average<T>(&mut self, body: impl FnOnce(&mut Session) -> T) -> Result<T> {
+        if self.options.training.moving_average.is_none() {
+            return Ok(body(self));
+        }
+        if self.updates == 0 {
+            return Err(TrainError::setting("moving_average", "is empty before the first step"));
+        }
+        self.swap_average()?;
+        let result = body(self);
+        self.swap_average()?;
+        Ok(result)
+    }
+
+    fn swap_average(&mut self) -> Result<()> {
+        for parameter in self.trained() {
+            self.engine.swap_parameters(&parameter.name, &format!("{}.{}", optim::AVERAGE, parameter.name))?;
+        }
+        Ok(())
+    }
+
     /// The learning rate of the next steps.
     pub fn learning_rate(&self) -> f64 {
         self.options.learning_rate
@@ -325,6 +366,12 @@ impl Session {
     /// Sets the learning rate of the next steps.
     pub fn set_learning_rate(&mut self, rate: f64) {
         self.options.learning_rate = rate;
+    }
+
+    /// Sets the number of sequence steps of the next batches, for networks none of whose inputs is without a sequence
+    /// axis: rows and steps could not be told apart. At first it is the planned maximum.
+    pub fn set_sequence(&mut self, steps: usize) {
+        self.sequence = steps;
     }
 
     /// Number of steps so far.

@@ -1,13 +1,14 @@
 use std::path::PathBuf;
 
 use deepfit_cpu::View;
-use deepfit_graph::{DType, Tracer};
+use deepfit_graph::ops::ReduceKind;
+use deepfit_graph::{DType, Shape, Symbol, Tracer};
 use deepfit_nn::layers::{Activate, BatchNorm, Dropout, Embedding, Linear};
 use deepfit_nn::losses::{self, Reduction};
 use deepfit_nn::optim::lbfgs::{Lbfgs, Memory};
 use deepfit_nn::optim::{Adam, Lamb, Sgd};
 use deepfit_nn::schedule::RateSearch;
-use deepfit_nn::{Activation, Init, Module, Optimizer, Role, Scope, Sequential};
+use deepfit_nn::{Activation, Clip, Init, Module, MovingAverage, Optimizer, Role, Scope, Sequential};
 use deepfit_train::{Examples, Fit, Flow, Session, SessionOptions, TrainError, Values};
 
 const INPUTS: usize = 6;
@@ -134,7 +135,8 @@ fn a_memory_limit_changes_no_bit() {
     }
     let message =
         session(SessionOptions { memory_limit: Some(1000), ..options() }, 12).expect_err("too little").to_string();
-    assert!(message.contains("limit is 1000") && message.contains(&free.3.to_string()), "{message}");
+    let needed = format!("{:.3} MB", free.3 as f64 / 1e6);
+    assert!(message.contains("40 examples") && message.contains("0.001 MB") && message.contains(&needed), "{message}");
 }
 
 #[test]
@@ -387,4 +389,81 @@ fn examples_that_do_not_fit_are_refused() {
     let twice = Examples::new(1).u8("x", vec![1, 2]).and_then(|e| e.i32("x", vec![1]));
     assert!(twice.expect_err("twice").to_string().contains("twice"));
     assert_eq!(examples(5).rows(&[4, 9, 0]).len(), 2);
+}
+
+#[test]
+fn the_average_of_the_weights_predicts_and_is_saved() {
+    let mut options = options();
+    options.training.moving_average = Some(MovingAverage { decay: 0.5, warmup: false });
+    let (data, mut session) = (examples(20), session(options, 1).expect("builds"));
+    assert!(session.with_average(|_| ()).is_err(), "none before the first step");
+    session.step(&data.views()).expect("fits");
+    let first = session.state_dict();
+    session.step(&data.views()).expect("fits");
+    let second = session.state_dict();
+    let average = session.with_average(|session| session.state_dict()).expect("is there");
+    assert_eq!(session.state_dict(), second);
+    for (name, values) in &average {
+        let running = name.contains("running");
+        for ((a, b), found) in first[name].values.iter().zip(&second[name].values).zip(&values.values) {
+            let expected = if running { *b } else { (a + b) / 2.0 };
+            assert!((expected - found).abs() < 1e-6, "{name}: {found} instead of {expected}");
+        }
+    }
+}
+
+#[test]
+fn batches_may_be_smaller_and_sequences_shorter_than_planned() {
+    let scope = Scope::root();
+    let factor = scope.parameter("factor", &[1], Init::Ones, Role::Weight);
+    let options = SessionOptions { batch: 4, sequence: 6, ..options() };
+    let steps = Shape::new(&[Symbol::Batch, Symbol::Sequence]);
+    let forward = move |t: &Tracer| Ok(t.input("x", steps.clone(), DType::F32).mul(&factor.on(t)?)?);
+    let loss = |t: &Tracer, y: &deepfit_graph::Tensor| {
+        let means = y.reduce(ReduceKind::Mean, &[1], false)?;
+        losses::mse(&means, &t.batch("y", &[], DType::F32), Reduction::Mean)
+    };
+    let mut session = Session::new(&scope, options, forward, loss).expect("builds");
+    let (x, y) = ([1.0f32, 2.0, 3.0, 4.0, 5.0, 6.0], [2.0f32, 5.0]);
+    let batch = [("x", View::F32(&x)), ("y", View::F32(&y))];
+    // Two rows of three steps, whose means are the targets.
+    assert_eq!(session.loss(&batch).expect("fits"), 0.0);
+    // Without a target, nothing tells rows from steps: one full row.
+    assert_eq!(session.predict(&batch[..1]).expect("fits").shape, [1, 6]);
+    session.set_sequence(2);
+    assert_eq!(session.predict(&batch[..1]).expect("fits").shape, [3, 2]);
+    assert_eq!(session.loss(&batch).expect("fits"), 0.0);
+    let message = session.loss(&[("x", View::F32(&x[..5])), ("y", View::F32(&y))]).expect_err("uneven").to_string();
+    assert!(message.contains("`x`") && message.contains("[batch, sequence]"), "{message}");
+    let four = [0.0f32; 4];
+    let wide = session.loss(&[("x", View::F32(&[0.0; 28])), ("y", View::F32(&four))]).expect_err("longer").to_string();
+    assert!(wide.contains("sequence: 7") && wide.contains("sequence: 6"), "{wide}");
+}
+
+#[test]
+fn a_gradient_that_is_not_finite_moves_no_parameter_of_its_own() {
+    let build = |clip| {
+        let scope = Scope::root();
+        let (a, b) = (
+            scope.parameter("a", &[3], Init::Ones, Role::Weight),
+            scope.parameter("b", &[3], Init::Zeros, Role::Weight),
+        );
+        let mut options = SessionOptions::new(Optimizer::RmsProp(Default::default()));
+        options.training.clip = clip;
+        // The root of 0 is 0, and its slope infinite.
+        let forward = move |t: &Tracer| {
+            let x = t.batch("x", &[3], DType::F32);
+            Ok(x.mul(&a.on(t)?)?.add(&b.on(t)?.sqrt()?)?)
+        };
+        Session::new(&scope, options, forward, |_, y| Ok(y.mean()?)).expect("builds")
+    };
+    for (clip, moves) in [(None, true), (Some(Clip::Norm(1.0)), false)] {
+        let mut session = build(clip);
+        let x = [1.0f32; 6];
+        let message = session.step(&[("x", View::F32(&x))]).expect_err("infinite").to_string();
+        assert!(message.contains("step 1") && message.contains("infinite"), "{message}");
+        assert_eq!(session.parameter("b"), Some(&[0.0; 3][..]), "{clip:?}");
+        assert_eq!(session.parameter("a") != Some(&[1.0; 3][..]), moves, "{clip:?}");
+        assert_eq!(session.updates(), 0);
+    }
 }

@@ -1,6 +1,7 @@
 //! Whole networks: against PyTorch in f64 and on the CPU, and what settings they refuse.
 
 mod backend;
+mod extremes;
 mod goldens;
 mod settings;
 mod shapes;

@@ -1,11 +1,12 @@
 //! The networks of the workloads that are no architecture of the zoo, made of public layers.
 
-use deepfit_graph::ops::{ReduceKind, Window};
+use deepfit_graph::ops::{AttentionOptions, ReduceKind, Window};
 use deepfit_graph::{DType, HostData, HostTensor, Tensor};
 use deepfit_nn::layers::{
-    Activate, Activation, Conv2d, Conv2dConfig, Embedding, Flatten, LayerNorm, Linear, Lstm, MaxPool2d, RecurrentConfig,
+    Activate, Activation, AttentionMask, Conv2d, Conv2dConfig, Embedding, Flatten, LayerNorm, LearnedPositions, Linear,
+    Lstm, MaxPool2d, RecurrentConfig, TransformerConfig, TransformerEncoderLayer,
 };
-use deepfit_nn::{Init, Module, Parameter, Result, Role, Scope, Sequential};
+use deepfit_nn::{Module, Result, Scope, Sequential};
 use deepfit_zoo::{IMAGE, ImageConfig, InputSlot, Network};
 
 /// Name of the input that holds sequences of numbers.
@@ -87,12 +88,6 @@ impl Network for SequenceClassifier {
     }
 }
 
-/// Position numbers `[length]`, the same for each row.
-fn positions(like: &Tensor, length: usize) -> Tensor {
-    let numbers = HostTensor { shape: vec![length], data: HostData::I32((0..length as i32).collect()) };
-    like.tracer().constant(numbers)
-}
-
 /// A BERT encoder of MiniLM's size; the mean over all tokens is classified.
 pub struct Encoder {
     words: Embedding,
@@ -160,7 +155,15 @@ impl EncoderLayer {
 impl Module for EncoderLayer {
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
         let (query, key, value) = (self.query.forward(x)?, self.key.forward(x)?, self.value.forward(x)?);
-        let mixed = attend(&query, &key, &value, Encoder::HEADS, false)?;
+        let mixed = x.tracer().in_layer("attention", || -> Result<Tensor> {
+            let &[batch, length, width] = x.shape().dims() else {
+                return Err(x.error("attention", format!("needs [batch, length, width], not {}", x.shape())).into());
+            };
+            let each = Encoder::WIDTH / Encoder::HEADS;
+            let heads = |x: &Tensor| x.reshape(vec![batch, length, Encoder::HEADS.into(), each.into()]);
+            let mixed = heads(&query)?.attention(&heads(&key)?, &heads(&value)?, &AttentionOptions::default())?;
+            Ok(mixed.reshape(vec![batch, length, width])?)
+        })?;
         let x = self.attention_norm.forward(&x.add(&self.attended.forward(&mixed)?)?)?;
         let hidden = Activation::Gelu.forward(&self.intermediate.forward(&x)?)?;
         self.norm.forward(&x.add(&self.output.forward(&hidden)?)?)
@@ -180,7 +183,7 @@ impl Network for Encoder {
         let tokens = &inputs[0];
         let tracer = tokens.tracer();
         let one_kind = tracer.constant(HostTensor { shape: vec![1], data: HostData::I32(vec![0]) });
-        let x = self.words.forward(tokens)?.add(&self.positions.forward(&positions(tokens, Self::LENGTH))?)?;
+        let x = self.words.forward(tokens)?.add(&self.positions.forward(&tracer.arange(Self::LENGTH)?)?)?;
         let mut x = self.norm.forward(&x.add(&self.kinds.forward(&one_kind)?)?)?;
         for layer in &self.layers {
             x = layer.forward(&x)?;
@@ -193,26 +196,10 @@ impl Network for Encoder {
 /// A decoder that predicts the next byte at each position, normalised before each part.
 pub struct Decoder {
     tokens: Embedding,
-    positions: Embedding,
-    layers: Vec<DecoderLayer>,
+    positions: LearnedPositions,
+    layers: Vec<TransformerEncoderLayer>,
     norm: LayerNorm,
     head: Linear,
-}
-
-struct DecoderLayer {
-    norm1: LayerNorm,
-    attention: SelfAttention,
-    norm2: LayerNorm,
-    linear1: Linear,
-    linear2: Linear,
-}
-
-/// Causal self-attention with the names of PyTorch's `MultiheadAttention`: one projection gives query, key and value.
-struct SelfAttention {
-    path: String,
-    weight: Parameter,
-    bias: Parameter,
-    out_proj: Linear,
 }
 
 impl Decoder {
@@ -224,55 +211,22 @@ impl Decoder {
     const HEADS: usize = 8;
     const FEED_FORWARD: usize = 1024;
 
-    pub fn new(scope: &Scope) -> Self {
-        let layer = |i: usize| DecoderLayer::new(&scope.child("layers").child(i));
-        Decoder {
+    pub fn new(scope: &Scope) -> Result<Self> {
+        let config = TransformerConfig {
+            dim_feedforward: Self::FEED_FORWARD,
+            dropout: 0.0,
+            activation: Activation::Gelu,
+            norm_first: true,
+            ..TransformerConfig::new(Self::WIDTH, Self::HEADS)
+        };
+        let layer = |i: usize| TransformerEncoderLayer::new(&scope.child("layers").child(i), &config);
+        Ok(Decoder {
             tokens: Embedding::new(&scope.child("token_embedding"), Self::VOCABULARY, Self::WIDTH),
-            positions: Embedding::new(&scope.child("position_embedding"), Self::LENGTH, Self::WIDTH),
-            layers: (0..4).map(layer).collect(),
+            positions: LearnedPositions::new(&scope.child("position_embedding"), Self::LENGTH, Self::WIDTH),
+            layers: (0..4).map(layer).collect::<Result<_>>()?,
             norm: LayerNorm::new(&scope.child("norm"), Self::WIDTH),
             head: Linear::new(&scope.child("head"), Self::WIDTH, Self::VOCABULARY),
-        }
-    }
-}
-
-impl DecoderLayer {
-    fn new(scope: &Scope) -> Self {
-        let (width, hidden) = (Decoder::WIDTH, Decoder::FEED_FORWARD);
-        let own = scope.child("self_attn");
-        let attention = SelfAttention {
-            path: own.path().to_string(),
-            weight: own.parameter("in_proj_weight", &[3 * width, width], Init::default_weight(), Role::Weight),
-            bias: own.parameter("in_proj_bias", &[3 * width], Init::Zeros, Role::NoDecay),
-            out_proj: Linear::new(&own.child("out_proj"), width, width),
-        };
-        DecoderLayer {
-            norm1: LayerNorm::new(&scope.child("norm1"), width),
-            attention,
-            norm2: LayerNorm::new(&scope.child("norm2"), width),
-            linear1: Linear::new(&scope.child("linear1"), width, hidden),
-            linear2: Linear::new(&scope.child("linear2"), hidden, width),
-        }
-    }
-}
-
-impl Module for SelfAttention {
-    fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        let tracer = x.tracer();
-        let mixed = tracer.in_layer(&self.path, || {
-            let projected = x.matmul_with(&self.weight.on(tracer)?, false, true)?.add(&self.bias.on(tracer)?)?;
-            let part = |i: usize| projected.slice(2, i * Decoder::WIDTH, Decoder::WIDTH);
-            attend(&part(0)?, &part(1)?, &part(2)?, Decoder::HEADS, true)
-        })?;
-        self.out_proj.forward(&mixed)
-    }
-}
-
-impl Module for DecoderLayer {
-    fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        let x = x.add(&self.attention.forward(&self.norm1.forward(x)?)?)?;
-        let hidden = Activation::Gelu.forward(&self.linear1.forward(&self.norm2.forward(&x)?)?)?;
-        Ok(x.add(&self.linear2.forward(&hidden)?)?)
+        })
     }
 }
 
@@ -287,38 +241,10 @@ impl Network for Decoder {
 
     fn forward(&self, inputs: &[Tensor]) -> Result<Tensor> {
         let tokens = &inputs[0];
-        let mut x = self.tokens.forward(tokens)?.add(&self.positions.forward(&positions(tokens, Self::LENGTH))?)?;
+        let mut x = self.positions.forward(&self.tokens.forward(tokens)?)?;
         for layer in &self.layers {
-            x = layer.forward(&x)?;
+            x = layer.encode(&x, &AttentionMask::causal())?;
         }
         self.head.forward(&self.norm.forward(&x)?)
     }
-}
-
-/// Attention of each head over `[batch, length, heads * width]`: to all tokens, or to those up to the own one.
-fn attend(query: &Tensor, key: &Tensor, value: &Tensor, heads: usize, causal: bool) -> Result<Tensor> {
-    let tracer = query.tracer();
-    tracer.in_layer("attention", || {
-        let &[batch, length, all] = query.shape().dims() else {
-            return Err(query
-                .error("attention", format!("needs [batch, length, width], not {}", query.shape()))
-                .into());
-        };
-        let (Some(steps), Some(all)) = (length.as_fixed(), all.as_fixed()) else {
-            return Err(query
-                .error("attention", format!("needs a fixed length and width, not {}", query.shape()))
-                .into());
-        };
-        let width = all / heads;
-        let split = |x: &Tensor| x.reshape(vec![batch, length, heads.into(), width.into()])?.permute(&[0, 2, 1, 3]);
-        let scores = split(query)?.matmul_with(&split(key)?, false, true)?.mul_scalar(1.0 / (width as f32).sqrt())?;
-        let scores = if causal {
-            let hidden = |i: usize| if i % steps > i / steps { f32::NEG_INFINITY } else { 0.0 };
-            scores.add(&tracer.constant(HostTensor::f32(&[steps, steps], (0..steps * steps).map(hidden).collect())))?
-        } else {
-            scores
-        };
-        let mixed = scores.softmax()?.matmul(&split(value)?)?;
-        Ok(mixed.permute(&[0, 2, 1, 3])?.reshape(vec![batch, length, all.into()])?)
-    })
 }

@@ -124,7 +124,7 @@ pub const WORKLOADS: [Workload; 11] = [
         batch: 8,
         classes: networks::Decoder::VOCABULARY,
         optimizer: adamw(),
-        network: |scope| Ok(Box::new(networks::Decoder::new(scope))),
+        network: |scope| Ok(Box::new(networks::Decoder::new(scope)?)),
     },
 ];
 

@@ -1,0 +1,137 @@
+//! Scaled dot-product attention, block by block (Dao, Fu, Ermon, Rudra and Ré, *FlashAttention*, NeurIPS 2022).
+//!
+//! Scores exist only as a block of some queries against some keys, in the cache. The forward pass keeps each row's largest
+//! score and sum of exponentials and rescales what it has summed when a larger score appears; the backward pass makes the
+//! weights again from the logarithm of that sum. A row's result does not depend on how queries are shared among tasks,
+//! and sums over queries or keys run in ascending order, so the bits do not depend on the number of threads.
+//!
+//! Error of a result: about `1e-6` of the largest value that the query sees, more by the rounding of scores,
+//! `d * 2^-24 * |scale| * |q| |k|`.
+
+mod backward;
+mod forward;
+mod product;
+mod rows;
+
+pub use backward::{BiasTarget, Targets, Upstream, attention_backward, attention_backward_scratch};
+pub use forward::{attention, attention_scratch};
+
+use super::gemm::transpose_rows;
+
+/// Queries of a block.
+const ROWS: usize = 64;
+/// Keys of a block: with the rows, a block of scores fits the first-level cache.
+const KEYS: usize = 128;
+
+/// Where the rows of a head lie: row `t` of head `h` of example `b` begins at `start + b * batch + t * row + h * head`.
+#[derive(Debug, Clone, Copy)]
+pub struct Layout {
+    pub start: usize,
+    pub batch: usize,
+    pub row: usize,
+    pub head: usize,
+}
+
+impl Layout {
+    /// `[batch, length, heads, width]`.
+    pub fn contiguous(length: usize, heads: usize, width: usize) -> Layout {
+        Layout { start: 0, batch: length * heads * width, row: heads * width, head: width }
+    }
+
+    fn at(&self, b: usize, t: usize, h: usize) -> usize {
+        self.start + b * self.batch + t * self.row + h * self.head
+    }
+}
+
+/// An array that broadcasts to the scores `[batch, heads, queries, keys]`: strides are 0 where it is repeated.
+#[derive(Clone, Copy)]
+pub struct Broadcast<'a, T> {
+    pub data: &'a [T],
+    pub strides: [usize; 4],
+}
+
+impl<T> Broadcast<'_, T> {
+    #[inline(always)]
+    fn at(&self, index: [usize; 4]) -> usize {
+        (0..4).fold(0, |at, axis| at + index[axis] * self.strides[axis])
+    }
+}
+
+/// Dropout of the weights: see [`random::dropout`](super::random::dropout).
+#[derive(Clone, Copy)]
+pub struct WeightDropout {
+    pub key: u64,
+    pub stream: u64,
+    pub probability: f32,
+}
+
+/// Most boolean masks.
+pub const MAX_MASKS: usize = 4;
+
+/// An attention: sizes, options and inputs.
+#[derive(Clone, Copy)]
+pub struct Problem<'a> {
+    pub batch: usize,
+    pub queries: usize,
+    pub keys: usize,
+    pub heads: usize,
+    /// Divides `heads`; head `h` reads key head `h / (heads / kv_heads)`.
+    pub kv_heads: usize,
+    /// Width of query and key.
+    pub d: usize,
+    /// Width of value and result.
+    pub e: usize,
+    pub scale: f32,
+    pub causal: bool,
+    pub query: (&'a [f32], Layout),
+    pub key: (&'a [f32], Layout),
+    pub value: (&'a [f32], Layout),
+    pub bias: Option<Broadcast<'a, f32>>,
+    /// Keys are hidden where one is not 0.
+    pub masks: [Option<Broadcast<'a, u8>>; MAX_MASKS],
+    /// Number of keys of each example.
+    pub lengths: Option<&'a [i32]>,
+    pub dropout: Option<WeightDropout>,
+}
+
+impl Problem<'_> {
+    fn has_addend(&self) -> bool {
+        self.bias.is_some() || self.masks[0].is_some()
+    }
+
+    /// Keys of an example that are not behind its number of keys.
+    fn keys_of(&self, b: usize) -> usize {
+        self.lengths.map_or(self.keys, |lengths| usize::try_from(lengths[b]).unwrap_or(0).min(self.keys))
+    }
+
+    fn group(&self) -> usize {
+        self.heads / self.kv_heads
+    }
+
+    /// Panics unless every row that the layouts name exists.
+    fn check(&self) {
+        let holds = |len: usize, layout: &Layout, length: usize, heads: usize, width: usize| {
+            self.batch * length * heads == 0 || layout.at(self.batch - 1, length - 1, heads - 1) + width <= len
+        };
+        assert!(self.kv_heads > 0 && self.heads.is_multiple_of(self.kv_heads), "attention: heads do not form groups");
+        assert!(holds(self.query.0.len(), &self.query.1, self.queries, self.heads, self.d), "attention: short query");
+        assert!(holds(self.key.0.len(), &self.key.1, self.keys, self.kv_heads, self.d), "attention: short key");
+        assert!(holds(self.value.0.len(), &self.value.1, self.keys, self.kv_heads, self.e), "attention: short value");
+    }
+}
+
+/// `dst[c * KEYS + j] = src[at + j * stride + c]` for `rows` rows of `width`, and zeros for `j` up to a multiple of 16.
+fn transpose(src: &[f32], at: usize, stride: usize, rows: usize, width: usize, dst: &mut [f32]) {
+    if width == 0 {
+        return;
+    }
+    let full = rows.next_multiple_of(16);
+    if full > rows {
+        dst.chunks_exact_mut(KEYS).take(width).for_each(|row| row[rows..full].fill(0.0));
+    }
+    for j in (0..rows).step_by(4) {
+        let lanes = (rows - j).min(4);
+        let four = std::array::from_fn(|lane| &src[at + (j + lane.min(lanes - 1)) * stride..][..width]);
+        transpose_rows(four, lanes, KEYS, &mut dst[j..]);
+    }
+}

@@ -1,0 +1,255 @@
+//! What happens to each row of a block of scores: scale, bias, masks, exponentials, dropout.
+
+use super::Problem;
+use crate::kernels::random;
+use crate::math;
+use crate::simd::Simd;
+
+/// Where a block of scores lies: queries `query..query + rows` of head `h` of example `b`, keys `key..key + keys`.
+#[derive(Clone, Copy)]
+pub(super) struct Place {
+    pub b: usize,
+    pub h: usize,
+    pub query: usize,
+    pub rows: usize,
+    pub key: usize,
+    pub keys: usize,
+    /// Distance of rows of the block.
+    pub stride: usize,
+}
+
+impl Place {
+    /// How many of the block's keys row `i` sees, before masks.
+    #[inline(always)]
+    fn seen(&self, problem: &Problem, i: usize) -> usize {
+        let behind = if problem.causal { self.query + i + 1 } else { usize::MAX };
+        behind.saturating_sub(self.key).min(self.keys)
+    }
+}
+
+/// What is added to the scores of row `i`: the bias, or minus infinity where a mask hides the key.
+#[inline(always)]
+fn addend(problem: &Problem, place: &Place, i: usize, out: &mut [f32]) {
+    let index = [place.b, place.h, place.query + i, place.key];
+    match &problem.bias {
+        Some(bias) if bias.strides[3] == 0 => out.fill(bias.data[bias.at(index)]),
+        Some(bias) => out.copy_from_slice(&bias.data[bias.at(index)..][..out.len()]),
+        None => out.fill(0.0),
+    }
+    for mask in problem.masks.iter().flatten() {
+        if mask.strides[3] == 0 {
+            if mask.data[mask.at(index)] != 0 {
+                out.fill(f32::NEG_INFINITY);
+            }
+        } else {
+            for (out, &hidden) in out.iter_mut().zip(&mask.data[mask.at(index)..]) {
+                *out = if hidden != 0 { f32::NEG_INFINITY } else { *out };
+            }
+        }
+    }
+}
+
+/// Whether row `i` needs an addend of its own, or has that of the first row.
+#[inline(always)]
+fn addend_changes(problem: &Problem) -> bool {
+    problem.bias.is_some_and(|b| b.strides[2] != 0) || problem.masks.iter().flatten().any(|m| m.strides[2] != 0)
+}
+
+/// Writes what dropout multiplies the weights of row `i` by.
+#[inline(always)]
+fn dropout_factors(problem: &Problem, place: &Place, i: usize, out: &mut [f32]) {
+    let Some(dropout) = &problem.dropout else { return };
+    let row = (place.b * problem.heads + place.h) * problem.queries + place.query + i;
+    let first = (row * problem.keys + place.key) as u64;
+    random::dropout_factors(dropout.key, dropout.stream, first, dropout.probability, out);
+}
+
+/// Running state of the softmax of the rows of a block, and their results.
+pub(super) struct Softmax<'a> {
+    /// Largest score of each row so far.
+    pub largest: &'a mut [f32],
+    /// Sum of `e^(score - largest)` of each row so far.
+    pub sum: &'a mut [f32],
+    /// Two rows of working memory, each of a block's keys.
+    pub addend: &'a mut [f32],
+    pub factors: &'a mut [f32],
+    /// First row of the results, `result_stride` apart and `width` wide: scaled when a larger score is found.
+    pub result: *mut f32,
+    pub result_stride: usize,
+    pub width: usize,
+}
+
+/// Turns scores into `e^(score - largest)`, dropped out, in place; updates the state.
+#[inline(always)]
+fn softmax_body<S: Simd>(s: S, problem: &Problem, place: Place, scores: &mut [f32], state: Softmax) {
+    let with_addend = problem.has_addend();
+    let changes = addend_changes(problem);
+    if with_addend && !changes {
+        addend(problem, &place, 0, &mut state.addend[..place.keys]);
+    }
+    for i in 0..place.rows {
+        let seen = place.seen(problem, i);
+        let row = &mut scores[i * place.stride..][..place.keys];
+        row[seen..].fill(0.0);
+        let row = &mut row[..seen];
+        if with_addend && changes {
+            addend(problem, &place, i, &mut state.addend[..seen]);
+        }
+        let scale = s.splat(problem.scale);
+        let mut largest = s.splat(f32::NEG_INFINITY);
+        let mut at = 0;
+        while at < seen {
+            let mut x = s.mul(s.load_at(row, at), scale);
+            if with_addend {
+                x = s.add(x, s.load_at(&state.addend[..seen], at));
+            }
+            s.store_at(row, at, x);
+            largest = s.max(s.select(s.first(seen - at), x, s.splat(f32::NEG_INFINITY)), largest);
+            at += S::LANES;
+        }
+        let old = state.largest[i];
+        let mut new = s.reduce_max(largest);
+        if new == f32::NEG_INFINITY && row.iter().any(|x| x.is_nan()) {
+            // `max` passed over the NaN, and beside it there is nothing.
+            new = f32::NAN;
+        }
+        let new = if old.is_nan() || old > new { old } else { new };
+        if new == f32::NEG_INFINITY {
+            row.fill(0.0);
+            continue;
+        }
+        if new != old {
+            let factor = if old == f32::NEG_INFINITY { 0.0 } else { (old - new).exp() };
+            state.sum[i] *= factor;
+            // SAFETY: the row of the results exists and is this thread's.
+            let result =
+                unsafe { std::slice::from_raw_parts_mut(state.result.add(i * state.result_stride), state.width) };
+            if old != f32::NEG_INFINITY {
+                scale_row(s, result, factor);
+            }
+            state.largest[i] = new;
+        }
+        let (shift, mut sum, mut at) = (s.splat(new), s.zero(), 0);
+        while at < seen {
+            let e = math::exp(s, s.sub(s.load_at_or(row, at, f32::NEG_INFINITY), shift));
+            s.store_at(row, at, e);
+            sum = s.add(sum, e);
+            at += S::LANES;
+        }
+        state.sum[i] += s.sum(sum);
+        if problem.dropout.is_some() {
+            dropout_factors(problem, &place, i, &mut state.factors[..seen]);
+            multiply(s, row, &state.factors[..seen]);
+        }
+    }
+}
+
+crate::simd_kernel! {
+    pub(super) fn softmax(problem: &Problem, place: Place, scores: &mut [f32], state: Softmax) = softmax_body;
+}
+
+#[inline(always)]
+fn scale_row<S: Simd>(s: S, row: &mut [f32], factor: f32) {
+    let mut at = 0;
+    while at < row.len() {
+        let x = s.mul(s.load_at(row, at), s.splat(factor));
+        s.store_at(row, at, x);
+        at += S::LANES;
+    }
+}
+
+#[inline(always)]
+fn multiply<S: Simd>(s: S, row: &mut [f32], by: &[f32]) {
+    let mut at = 0;
+    while at < row.len() {
+        let x = s.mul(s.load_at(row, at), s.load_at(by, at));
+        s.store_at(row, at, x);
+        at += S::LANES;
+    }
+}
+
+/// Multiplies a row by a number.
+#[inline(always)]
+fn scaled_body<S: Simd>(s: S, row: &mut [f32], factor: f32) {
+    scale_row(s, row, factor);
+}
+crate::simd_kernel! {
+    pub(super) fn scaled(row: &mut [f32], factor: f32) = scaled_body;
+}
+
+/// What the gradient of a block of scores needs beside them.
+pub(super) struct Gradients<'a> {
+    /// Logarithm of the sum of exponentials of each row.
+    pub log_sum: &'a [f32],
+    /// First row of the result and of its gradient, `result_stride` apart and `width` wide.
+    pub result: &'a [f32],
+    pub up: &'a [f32],
+    pub result_stride: usize,
+    pub width: usize,
+    /// What the gradients of the scores are multiplied by.
+    pub scale: f32,
+    /// Two rows of working memory, each of a block's keys.
+    pub addend: &'a mut [f32],
+    pub factors: &'a mut [f32],
+}
+
+/// Turns scores into weights after dropout, and gradients of weights into gradients of scores, both in place.
+#[inline(always)]
+fn gradients_body<S: Simd>(s: S, problem: &Problem, place: Place, scores: &mut [f32], of: &mut [f32], g: Gradients) {
+    let with_addend = problem.has_addend();
+    let changes = addend_changes(problem);
+    if with_addend && !changes {
+        addend(problem, &place, 0, &mut g.addend[..place.keys]);
+    }
+    for i in 0..place.rows {
+        let log_sum = g.log_sum[i];
+        // A query that sees nothing has no gradient.
+        let seen = if log_sum == f32::NEG_INFINITY { 0 } else { place.seen(problem, i) };
+        let row = &mut scores[i * place.stride..][..place.keys];
+        let of = &mut of[i * place.stride..][..place.keys];
+        row[seen..].fill(0.0);
+        of[seen..].fill(0.0);
+        if seen == 0 {
+            continue;
+        }
+        let (row, of) = (&mut row[..seen], &mut of[..seen]);
+        if with_addend && changes {
+            addend(problem, &place, i, &mut g.addend[..seen]);
+        }
+        if problem.dropout.is_some() {
+            dropout_factors(problem, &place, i, &mut g.factors[..seen]);
+        }
+        let (result, up) = (&g.result[i * g.result_stride..][..g.width], &g.up[i * g.result_stride..][..g.width]);
+        let (mut inner, mut at) = (s.zero(), 0);
+        while at < g.width {
+            inner = s.mul_add(s.load_at(result, at), s.load_at(up, at), inner);
+            at += S::LANES;
+        }
+        let inner = s.splat(s.sum(inner));
+        let (scale, out_scale, shift) = (s.splat(problem.scale), s.splat(g.scale), s.splat(log_sum));
+        let mut at = 0;
+        while at < seen {
+            let mut x = s.mul(s.load_at(row, at), scale);
+            if with_addend {
+                x = s.add(x, s.load_at(&g.addend[..seen], at));
+            }
+            let mut weight = math::exp(s, s.sub(x, shift));
+            let mut of_weight = s.load_at(of, at);
+            if problem.dropout.is_some() {
+                let kept = s.load_at(&g.factors[..seen], at);
+                of_weight = s.mul(of_weight, kept);
+                s.store_at(of, at, s.mul(s.mul(weight, s.sub(of_weight, inner)), out_scale));
+                weight = s.mul(weight, kept);
+            } else {
+                s.store_at(of, at, s.mul(s.mul(weight, s.sub(of_weight, inner)), out_scale));
+            }
+            s.store_at(row, at, weight);
+            at += S::LANES;
+        }
+    }
+}
+
+crate::simd_kernel! {
+    pub(super) fn gradients(problem: &Problem, place: Place, scores: &mut [f32], of: &mut [f32], g: Gradients)
+        = gradients_body;
+}
