@@ -323,6 +323,10 @@ impl Session {
                     [None, None] => (axis, length(1, 1)),
                 };
                 let len = view_length(view);
+                if len == 0 {
+                    let problem = format!("has no values: a batch of {} without examples teaches nothing", ty.shape);
+                    return Err(deepfit_cpu::Error::Input { name: name.clone(), problem }.into());
+                }
                 if one == 0 || !len.is_multiple_of(one) {
                     let problem = format!("has {len} values, which do not make a whole number of rows of {}", ty.shape);
                     return Err(deepfit_cpu::Error::Input { name: name.clone(), problem }.into());

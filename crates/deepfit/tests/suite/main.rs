@@ -8,6 +8,7 @@ mod examples;
 mod help;
 mod inspecting;
 mod interop;
+mod library_errors;
 mod predicting;
 mod program;
 mod resuming;
