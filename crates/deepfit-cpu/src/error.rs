@@ -14,6 +14,11 @@ pub enum Error {
         "index {index} at position {position} lies outside of a table of {rows} rows: indices must be in 0..{rows}"
     )]
     IndexOutOfRange { index: i32, position: usize, rows: usize },
+    /// A class number is that of no class, and not the one that is ignored.
+    #[error(
+        "the class number {class} of row {row} is none of {classes} classes: they are counted from 0, in 0..{classes}"
+    )]
+    ClassOutOfRange { class: i32, row: usize, classes: usize },
     /// A sequence has a length that is not among its steps.
     #[error("the length {length} of row {row} is not in 1..={steps}: leave empty sequences out of the batch")]
     SequenceLength { length: i32, row: usize, steps: usize },

@@ -53,10 +53,17 @@ pub enum GraphError {
         problem: String,
     },
     /// Values of two different graphs were combined.
-    #[error("{operation}: its inputs belong to different graphs; trace the whole network in one graph")]
+    #[error(
+        "{layer}{operation}: its inputs {shapes} belong to different graphs; a value lives in the graph that it was traced in: \
+         trace the whole network in one graph, and keep layers, not values, from one to the next"
+    )]
     ForeignValue {
         /// Name of the operation.
         operation: String,
+        /// Path of the layer that asked for it, followed by `: `; empty outside of layers.
+        layer: String,
+        /// The shapes of the inputs.
+        shapes: String,
     },
     /// The graph grows beyond what can be planned in a reasonable time.
     #[error(

@@ -127,7 +127,8 @@ impl Tracer {
     pub fn apply(&self, op: impl Into<Op>, inputs: &[&Tensor]) -> Result<Vec<Tensor>> {
         let op = op.into();
         if inputs.iter().any(|t| !Rc::ptr_eq(&t.tracer.0, &self.0)) {
-            return Err(GraphError::ForeignValue { operation: op.name() });
+            let shapes = inputs.iter().map(|t| t.shape().to_string()).collect::<Vec<_>>().join(" and ");
+            return Err(GraphError::ForeignValue { operation: op.name(), layer: self.layer_prefix(), shapes });
         }
         let nodes = self.0.borrow().graph.nodes().len();
         if nodes >= MOST_NODES {

@@ -1,8 +1,10 @@
 //! What can go wrong in a run.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use thiserror::Error;
+
+use crate::weights::Misfit;
 
 /// What kind of failure it is, for exit codes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,6 +75,14 @@ pub enum TrainError {
         name: String,
         /// What is wrong, with both shapes.
         problem: String,
+    },
+    /// The weights given for a network are those of another.
+    #[error("{}{misfit}", file.as_ref().map_or(String::new(), |path| format!("'{}': ", path.display())))]
+    Misfit {
+        /// The file that they are from, if they are from one.
+        file: Option<PathBuf>,
+        /// All that differs.
+        misfit: Misfit,
     },
     /// A network's predictions are not finite.
     #[error("the predictions are not finite: {what} is NaN or infinite first")]
@@ -160,6 +170,7 @@ impl TrainError {
                 | deepfit_cpu::Error::UnknownIsa { .. }
                 | deepfit_cpu::Error::UnsupportedIsa { .. },
             )
+            | TrainError::Misfit { .. }
             | TrainError::Run { .. } => ErrorKind::Input,
             TrainError::Io { action, source, .. } => match (*action, source.kind()) {
                 (_, std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::ReadOnlyFilesystem) => ErrorKind::Input,
@@ -168,6 +179,14 @@ impl TrainError {
                 _ => ErrorKind::Other,
             },
             _ => ErrorKind::Other,
+        }
+    }
+
+    /// The same error, with the file that the weights are from.
+    pub(crate) fn in_file(self, path: &Path) -> Self {
+        match self {
+            TrainError::Misfit { misfit, .. } => TrainError::Misfit { file: Some(path.to_path_buf()), misfit },
+            other => other,
         }
     }
 

@@ -1,11 +1,12 @@
 //! What is inside of a run, a model, or data that could be trained on.
 
-use std::collections::BTreeMap;
+mod layers;
+
 use std::path::Path;
 
+use deepfit_graph::Extents;
 use deepfit_graph::passes::optimise_with_report;
 use deepfit_graph::plan::Plan;
-use deepfit_graph::{Extents, Graph, Op};
 use deepfit_nn::Declaration;
 use deepfit_nn::step::StepKind;
 use deepfit_zoo::Network;
@@ -47,6 +48,8 @@ pub struct LayerRow {
     pub operations: u64,
     /// Bytes of its output for one example.
     pub bytes: u64,
+    /// Bytes of its results that a training step on a whole batch keeps until the backward pass has used them.
+    pub kept: u64,
 }
 
 /// A pass of the optimiser: work before and after it.
@@ -132,8 +135,7 @@ fn assemble(
     let prediction = evaluation(network, recipe.task.is_classification())?;
     let step = training_graph(recipe, network, declarations, &recipe.training(), StepKind::Plain)?;
     let maximum = Extents::batch(batch);
-    let mut passes = Vec::new();
-    let mut memory = Vec::new();
+    let (mut passes, mut memory, mut layers) = (Vec::new(), Vec::new(), Vec::new());
     for (name, graph) in [("training step", &step), ("prediction", &prediction)] {
         let (optimised, reports) = optimise_with_report(graph, &maximum);
         let plan = Plan::new(optimised, maximum, |_, _| 0);
@@ -142,6 +144,7 @@ fn assemble(
             plan.arena_bytes as u64,
         ));
         if name == "training step" {
+            layers = layers::rows(network, &prediction, &plan.graph, declarations, batch)?;
             let bytes: usize = plan.parameters.iter().map(|(_, ty)| ty.bytes(&maximum)).sum();
             memory.push(("parameters, optimiser, averages".to_string(), bytes as u64));
         }
@@ -158,47 +161,11 @@ fn assemble(
     Ok(Inspection {
         title,
         data,
-        layers: layers(&prediction, declarations),
+        layers,
         parameters: declarations.iter().filter(|d| d.role.is_trained()).map(Declaration::elements).sum(),
         operations: prediction.cost(&Extents::batch(1)).operations,
         batch,
         memory,
         passes,
     })
-}
-
-/// One row for each layer, from the graph as traced.
-fn layers(graph: &Graph, declarations: &[Declaration]) -> Vec<LayerRow> {
-    let one = Extents::batch(1);
-    let mut own: BTreeMap<&str, usize> = BTreeMap::new();
-    for declaration in declarations.iter().filter(|d| d.role.is_trained()) {
-        let layer = declaration.name.rsplit_once('.').map_or("", |(layer, _)| layer);
-        *own.entry(layer).or_default() += declaration.elements();
-    }
-    let mut rows: Vec<LayerRow> = Vec::new();
-    for node in graph.nodes() {
-        if matches!(node.op, Op::Parameter(_) | Op::Constant(_)) {
-            continue;
-        }
-        let operations = graph.node_operations(node, &one);
-        let Some(output) = node.outputs.first() else { continue };
-        let input = matches!(node.op, Op::Input(_));
-        let layer = if input { node.op.name() } else { node.layer.clone() };
-        let operation = if input { "input".to_string() } else { node.op.name() };
-        let (output, bytes) = (output.to_string(), output.bytes(&one) as u64);
-        match rows.last_mut().filter(|row| row.layer == layer && !layer.is_empty()) {
-            Some(row) => {
-                if !row.operation.split(", ").any(|name| name == operation) {
-                    row.operation = format!("{}, {operation}", row.operation);
-                }
-                (row.output, row.bytes) = (output, bytes);
-                row.operations += operations;
-            }
-            None => {
-                let parameters = own.remove(&layer[..]).unwrap_or(0);
-                rows.push(LayerRow { layer, operation, output, parameters, operations, bytes });
-            }
-        }
-    }
-    rows
 }

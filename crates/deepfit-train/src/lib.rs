@@ -29,6 +29,7 @@ mod session;
 mod settings;
 mod stage;
 mod tensors;
+mod weights;
 
 pub use error::{ErrorKind, Result, TrainError};
 pub use event::{Event, Flow, Observer, Silent};
@@ -41,3 +42,4 @@ pub use report::{Report, ReportMetrics};
 pub use run_folder::FORMAT_VERSION;
 pub use session::{Examples, Fit, Session, SessionOptions, Values};
 pub use settings::{Settings, parse_duration};
+pub use weights::Misfit;

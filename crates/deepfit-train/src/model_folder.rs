@@ -14,6 +14,7 @@ use crate::learner::Predicting;
 use crate::progress::check_version;
 use crate::run_folder::{Durability, FORMAT_VERSION, read_text, write_text};
 use crate::tensors::{self, Borrowed, Owned};
+use crate::weights::{self, Misfit};
 
 const KEY: &str = "deepfit_model";
 
@@ -96,28 +97,34 @@ pub fn describe(folder: &Path) -> Result<(ModelDescription, Preprocessor)> {
     Ok((description, preprocessor))
 }
 
+/// Weights that were written here, which are checked to be whole, or by another program, such as PyTorch.
+fn read_weights(path: &Path) -> Result<BTreeMap<String, Owned>> {
+    let (weights, metadata) = weights::read(path)?;
+    if tensors::is_signed(&metadata) {
+        return Ok(tensors::read(path, KEY)?.0);
+    }
+    Ok(weights)
+}
+
 /// Reads a model.
+///
+/// The weights may be those of the equivalent PyTorch module, saved under its names in f32, f64, f16 or bf16, with or
+/// without its counters of batches.
+///
+/// # Errors
+/// If a file is missing or damaged, or the weights are not those of the network, naming all that differ.
 pub fn load(folder: &Path) -> Result<Model> {
     let (description, preprocessor) = describe(folder)?;
     let path = folder.join("model.safetensors");
-    let (weights, _) = tensors::read(&path, KEY)?;
+    let weights = read_weights(&path)?;
     let scope = Scope::root();
     let network = deepfit_zoo::build(&description.model, &scope).map_err(|e| {
         TrainError::run(folder.join("config.json"), format!("describes a network that cannot be built: {e}"))
     })?;
     let declarations = scope.declarations();
-    for declaration in &declarations {
-        match weights.get(&declaration.name) {
-            Some(tensor) if tensor.shape == declaration.shape => {}
-            Some(tensor) => {
-                let (name, found, wanted) = (&declaration.name, &tensor.shape, &declaration.shape);
-                return Err(TrainError::run(
-                    &path,
-                    format!("is damaged: `{name}` has shape {found:?}, not {wanted:?}"),
-                ));
-            }
-            None => return Err(TrainError::run(&path, format!("is damaged: `{}` is missing", declaration.name))),
-        }
+    let shapes = weights.iter().map(|(name, tensor)| (&name[..], &tensor.shape[..]));
+    if let Some(misfit) = Misfit::find(&declarations, shapes, str::to_string) {
+        return Err(TrainError::Misfit { file: Some(path), misfit });
     }
     let slots: Vec<String> = preprocessor.slots().into_iter().map(|slot| slot.name).collect();
     let inputs: Vec<String> = network.inputs().into_iter().map(|slot| slot.name).collect();

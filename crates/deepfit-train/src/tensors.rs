@@ -88,6 +88,11 @@ pub fn write(
     })
 }
 
+/// Whether metadata speaks of a checksum: a file that was written here, perhaps damaged, and not by another program.
+pub fn is_signed(metadata: &HashMap<String, String>) -> bool {
+    metadata.values().any(|text| text.contains(CHECKSUM))
+}
+
 /// Reads what [`write`] wrote, and checks that it is whole.
 ///
 /// # Errors

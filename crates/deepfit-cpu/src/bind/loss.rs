@@ -3,6 +3,7 @@
 use deepfit_graph::ops::{CrossEntropy, CrossEntropyGrad};
 
 use super::is_kernel;
+use crate::error::Error;
 use crate::executor::{Call, Fault, Kernel};
 use crate::kernels::softmax::{self, ClassWeighting};
 
@@ -14,6 +15,10 @@ impl Kernel for CrossEntropy {
         let weights = (call.input_count() > 2).then(|| call.input(2));
         let how = ClassWeighting { weights, smoothing: self.smoothing, ignore: Some(self.ignore) };
         let (logits, targets) = (call.input(0), call.input_i32(1));
+        let known = |class: i32| class == self.ignore || usize::try_from(class).is_ok_and(|class| class < shape[1]);
+        if let Some((row, &class)) = targets.iter().enumerate().find(|(_, class)| !known(**class)) {
+            return Err(Fault::Index(Error::ClassOutOfRange { class, row, classes: shape[1] }));
+        }
         softmax::cross_entropy(call.compute(), logits, targets, how, call.output(0), shape[0], shape[1]);
         softmax::row_weights(targets, how, call.output(1), shape[1]);
         Ok(())

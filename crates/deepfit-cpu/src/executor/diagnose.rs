@@ -36,8 +36,18 @@ impl fmt::Display for Culprit {
         match self {
             Culprit::Input { name, position } => write!(f, "value {position} of the input `{name}`"),
             Culprit::Parameter { name } => write!(f, "the parameter `{name}`"),
-            Culprit::Operation { operation, layer } if layer.is_empty() => write!(f, "the operation `{operation}`"),
-            Culprit::Operation { operation, layer } => write!(f, "the operation `{operation}` of layer `{layer}`"),
+            Culprit::Operation { operation, layer } => {
+                write!(f, "the operation `{operation}`")?;
+                if !layer.is_empty() {
+                    write!(f, " of layer `{layer}`")?;
+                }
+                match &operation[..] {
+                    "ctc" => f.write_str(
+                        " (infinite where labels need more frames than an example has: see `zero_infinity`)",
+                    ),
+                    _ => Ok(()),
+                }
+            }
         }
     }
 }

@@ -15,7 +15,8 @@ use crate::trace::Tensor;
 /// Inputs: logits `[rows, classes]`, class numbers i32 `[rows]`, and optionally a weight for each class `[classes]`.
 /// Outputs, both `[rows]`: the losses, and the weight of each row in a weighted mean, which is that of its class. With
 /// smoothing `s`, the true class gets `1 - s + s / classes` of the probability and each other `s / classes`.
-/// The class number to be ignored gives 0 in both, every other one out of range NaN.
+/// The class number to be ignored gives 0 in both, every other one out of range NaN; on the engine it stops the run with
+/// an error.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CrossEntropy {
     /// Label smoothing, 0 to 1.

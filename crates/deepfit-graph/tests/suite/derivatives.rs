@@ -2,9 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use deepfit_graph::{
-    Extents, HostTensor, Mode, Op, Reference, Result, Tensor, Tracer, differences, gradients,
-};
+use deepfit_graph::{Extents, HostTensor, Mode, Op, Reference, Result, Tensor, Tracer, differences, gradients};
 
 use super::setup::{Case, assert_close, interpret, samples};
 

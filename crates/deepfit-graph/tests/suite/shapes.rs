@@ -131,7 +131,9 @@ fn a_batch_is_not_a_number() {
 fn values_of_another_graph_are_refused() {
     let (here, there) = (Tracer::new(Mode::Train), Tracer::new(Mode::Train));
     let (a, b) = (here.input("a", [2], DType::F32), there.input("b", [2], DType::F32));
-    assert_eq!(a.add(&b).unwrap_err(), GraphError::ForeignValue { operation: "add".to_string() });
+    let error = here.in_layer("head", || a.add(&b)).unwrap_err();
+    assert!(matches!(error, GraphError::ForeignValue { .. }), "{error}");
+    assert_says(&error.to_string(), &["head: add", "[2] and [2]", "different graphs"]);
 }
 
 #[test]

@@ -53,7 +53,8 @@ fn as_rows(loss: &str, scores: &Tensor, targets: &Tensor) -> GraphResult<(Tensor
 /// are the second axis: here they are the last, as in `[batch, sequence, classes]`.
 ///
 /// # Errors
-/// If the shapes do not fit or the smoothing is not between 0 and 1.
+/// If the shapes do not fit or the smoothing is not between 0 and 1. A class number out of range stops the run with an
+/// error.
 pub fn cross_entropy(logits: &Tensor, targets: &Tensor, settings: &CrossEntropy) -> Result<Tensor> {
     logits.tracer().in_layer(LAYER, || {
         let (logits, numbers) = as_rows("cross_entropy", logits, targets)?;

@@ -1,15 +1,13 @@
 //! Parameters by name, and safetensors files.
 
 use std::collections::{BTreeMap, HashMap};
-use std::fs;
 use std::path::Path;
-
-use safetensors::tensor::{Dtype, SafeTensors};
 
 use super::{Session, Values};
 use crate::error::{Result, TrainError};
 use crate::run_folder::{Durability, write_atomically};
-use crate::tensors::Borrowed;
+use crate::tensors::{Borrowed, Owned};
+use crate::weights::{self, Misfit};
 
 const UPDATES: &str = "updates";
 
@@ -57,29 +55,25 @@ impl Session {
     /// Sets all parameters and running statistics. A tied parameter may be given under either name or both.
     ///
     /// # Errors
-    /// If one is missing, unknown, has another shape, or is given twice with different values. Then nothing is changed.
+    /// If one is missing, unknown, has another shape, or is given twice with different values; all that do not fit are
+    /// told at once. Then nothing is changed.
     pub fn load_state_dict(&mut self, state: &BTreeMap<String, Values>) -> Result<()> {
+        let shapes = state.iter().map(|(name, values)| (&name[..], &values.shape[..]));
+        if let Some(misfit) = Misfit::find(&self.declarations, shapes, |name| self.declared_name(name)) {
+            return Err(TrainError::Misfit { file: None, misfit });
+        }
         let mut found: BTreeMap<String, (&str, &Values)> = BTreeMap::new();
         for (name, values) in state {
             let wrong = |problem| TrainError::Parameter { name: name.clone(), problem };
-            let Some(declaration) = self.declaration(name) else {
-                return Err(wrong("is not part of this network".to_string()));
-            };
-            if values.shape != declaration.shape || values.values.len() != declaration.elements() {
-                return Err(wrong(format!(
-                    "has the shape {:?} there, but {:?} in this network",
-                    values.shape, declaration.shape
-                )));
+            if values.values.len() != values.shape.iter().product::<usize>() {
+                let number = values.values.len();
+                return Err(wrong(format!("has {number} values, which do not fill its shape {:?}", values.shape)));
             }
-            if let Some((other, before)) = found.insert(declaration.name.clone(), (name, values))
+            if let Some((other, before)) = found.insert(self.declared_name(name), (name, values))
                 && before != values
             {
                 return Err(wrong(format!("is tied to `{other}`, which has other values there")));
             }
-        }
-        if let Some(missing) = self.declarations.iter().find(|d| !found.contains_key(&d.name[..])) {
-            let problem = "is missing there".to_string();
-            return Err(TrainError::Parameter { name: missing.name.clone(), problem });
         }
         for (name, (_, values)) in found {
             self.engine.set_parameter(&name, &values.shape, &values.values)?;
@@ -104,7 +98,7 @@ impl Session {
     /// If the file cannot be read, or as [`Session::load_state_dict`].
     pub fn load(&mut self, path: impl AsRef<Path>) -> Result<()> {
         let (state, _) = read(path.as_ref())?;
-        self.load_state_dict(&state)
+        self.load_state_dict(&state).map_err(|error| error.in_file(path.as_ref()))
     }
 
     /// Writes everything that training changes, from which [`Session::resume`] goes on with the same bits.
@@ -158,42 +152,9 @@ impl Session {
     }
 }
 
-/// The tensors of a safetensors file as f32, and its metadata.
+/// The tensors of a safetensors file, and its metadata.
 fn read(path: &Path) -> Result<(BTreeMap<String, Values>, HashMap<String, String>)> {
-    let bytes = fs::read(path).map_err(|source| TrainError::Io { action: "read", path: path.to_path_buf(), source })?;
-    let damaged = |problem: String| TrainError::run(path, format!("is no readable safetensors file: {problem}"));
-    let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|e| damaged(e.to_string()))?;
-    let file = SafeTensors::deserialize(&bytes).map_err(|e| damaged(e.to_string()))?;
-    let mut tensors = BTreeMap::new();
-    for (name, view) in file.iter() {
-        if name.ends_with("num_batches_tracked") {
-            continue;
-        }
-        let data = view.data();
-        let pairs = || data.chunks_exact(2).map(|b| u16::from_le_bytes([b[0], b[1]]));
-        let values = match view.dtype() {
-            Dtype::F32 => data.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect(),
-            Dtype::F64 => {
-                let wide = |b: &[u8]| f64::from_le_bytes([b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7]]) as f32;
-                data.chunks_exact(8).map(wide).collect()
-            }
-            Dtype::BF16 => pairs().map(|bits| f32::from_bits(u32::from(bits) << 16)).collect(),
-            Dtype::F16 => pairs().map(half).collect(),
-            other => return Err(damaged(format!("`{name}` is of type {other:?}, not floating point"))),
-        };
-        tensors.insert(name.to_string(), Values { shape: view.shape().to_vec(), values });
-    }
-    Ok((tensors, header.metadata().clone().unwrap_or_default()))
-}
-
-/// The value of a half-precision number (IEEE 754 binary16).
-fn half(bits: u16) -> f32 {
-    let sign = if bits >> 15 == 1 { -1.0 } else { 1.0 };
-    let (exponent, fraction) = (i32::from(bits >> 10 & 31), f32::from(bits & 1023));
-    match exponent {
-        0 => sign * fraction * 2f32.powi(-24),
-        31 if fraction == 0.0 => sign * f32::INFINITY,
-        31 => f32::NAN,
-        _ => sign * (1.0 + fraction / 1024.0) * 2f32.powi(exponent - 15),
-    }
+    let (tensors, metadata) = weights::read(path)?;
+    let values = |Owned { shape, values }: Owned| Values { shape, values };
+    Ok((tensors.into_iter().map(|(name, tensor)| (name, values(tensor))).collect(), metadata))
 }

@@ -339,6 +339,10 @@ impl Session {
                     [None, None] => (axis, length(1, 1)),
                 };
                 let len = view_length(view);
+                if len == 0 {
+                    let problem = format!("has no values: a batch of {} without examples teaches nothing", ty.shape);
+                    return Err(deepfit_cpu::Error::Input { name: name.clone(), problem }.into());
+                }
                 if one == 0 || !len.is_multiple_of(one) {
                     let problem = format!("has {len} values, which do not make a whole number of rows of {}", ty.shape);
                     return Err(deepfit_cpu::Error::Input { name: name.clone(), problem }.into());
@@ -401,8 +405,13 @@ impl Session {
     }
 
     fn declaration(&self, name: &str) -> Option<&Declaration> {
-        let name = self.aliases.get(name).map_or(name, |target| target);
+        let name = self.declared_name(name);
         self.declarations.iter().find(|d| d.name == name)
+    }
+
+    /// The name under which a tied parameter is declared; any other name as it is.
+    fn declared_name(&self, name: &str) -> String {
+        self.aliases.get(name).map_or(name, |target| target).to_string()
     }
 
     fn copy_of(&self, wanted: impl Fn(&Declaration) -> bool) -> Vec<(String, Vec<f32>)> {

@@ -88,6 +88,28 @@ fn a_larger_batch_needs_more_memory() {
 }
 
 #[test]
+fn layers_are_told_as_they_are_trained() {
+    let of = |model: &str, batch| {
+        let options =
+            InspectOptions { model: Some(model.to_string()), batch: Some(batch), ..InspectOptions::default() };
+        inspect(&example("digits.zip"), &options).unwrap()
+    };
+    for (model, norm) in [("cnn", "bn1"), ("resnet18", "layer1.0.bn1"), ("mobilenet_v2", "features.0.1")] {
+        let (small, large) = (of(model, 16), of(model, 32));
+        let layer = |name: &str| small.layers.iter().find(|l| l.layer == name).unwrap();
+        assert_eq!(layer(norm).operation, "batch_norm");
+        assert!(layer("normalise").operations > 0 && small.layers.iter().all(|l| l.layer != "random_key"));
+        // What is kept is in the arena, is most of it, and grows with the batch.
+        let kept = |i: &Inspection| i.layers.iter().map(|l| l.kept).sum::<u64>();
+        let arena = small.memory.iter().find(|(name, _)| name.starts_with("arena of a training step")).unwrap().1;
+        assert!(kept(&small) <= arena && kept(&small) > arena / 4, "{model}: {} of {arena}", kept(&small));
+        assert!(kept(&large) > kept(&small) * 3 / 2, "{model}: {} and {}", kept(&small), kept(&large));
+        assert!(layer("loss").kept > 0);
+    }
+    assert!(of("cnn", 16).layers.iter().any(|l| l.operation == "dropout" && l.kept > 0));
+}
+
+#[test]
 fn what_cannot_be_inspected_is_explained() {
     let folder = Folder::new();
     let told = |path: PathBuf, options| inspect(&path, &options).unwrap_err().to_string();

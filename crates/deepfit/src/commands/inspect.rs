@@ -60,7 +60,7 @@ pub fn run(arguments: &Arguments) -> Result<Exit> {
     if arguments.json {
         output::json(&inspection)?;
     } else {
-        output::out(&output::inspection::text(&inspection, Style::stdout()))?;
+        output::out(&output::inspection::text(&inspection, output::width(), Style::stdout()))?;
     }
     Ok(Exit::Done)
 }

@@ -1,18 +1,23 @@
 //! Layers, memory and passes of a network.
 
+mod tree;
+
 use deepfit_train::Inspection;
 
 use super::style::Style;
 use super::table::Table;
 use super::words;
 
-/// The whole inspection.
-pub fn text(inspection: &Inspection, style: Style) -> String {
+/// The whole inspection in lines of at most `width` characters, where names allow.
+pub fn text(inspection: &Inspection, width: usize, style: Style) -> String {
     let mut text = format!("{}\n", style.bold(&words::printable(&inspection.title)));
     for line in &inspection.data {
-        text.push_str(&format!("  {}\n", words::printable(line)));
+        let items: Vec<String> = line.split(", ").map(words::printable).collect();
+        for part in words::wrapped(&items, width.saturating_sub(2)) {
+            text.push_str(&format!("  {part}\n"));
+        }
     }
-    text.push_str(&layers(inspection, style));
+    text.push_str(&format!("\n{}\n{}", style.bold("Network"), tree::drawing(inspection, width, style)));
     if !inspection.memory.is_empty() {
         text.push_str(&memory(inspection, style));
     }
@@ -20,29 +25,6 @@ pub fn text(inspection: &Inspection, style: Style) -> String {
         text.push_str(&passes(inspection, style));
     }
     text
-}
-
-fn layers(inspection: &Inspection, style: Style) -> String {
-    let mut table = Table::new(3, &["layer", "operation", "output", "parameters", "operations an example", "bytes"]);
-    for layer in &inspection.layers {
-        table.row(vec![
-            layer.layer.clone(),
-            layer.operation.clone(),
-            layer.output.clone(),
-            words::count(layer.parameters as u64),
-            words::operations(layer.operations),
-            words::bytes(layer.bytes),
-        ]);
-    }
-    table.row(vec![
-        "all".to_string(),
-        String::new(),
-        String::new(),
-        words::count(inspection.parameters as u64),
-        words::operations(inspection.operations),
-        words::bytes(inspection.layers.iter().map(|layer| layer.bytes).sum()),
-    ]);
-    format!("\n{}\n{}", style.bold("Layers"), table.render(style))
 }
 
 fn memory(inspection: &Inspection, style: Style) -> String {

@@ -35,6 +35,11 @@ pub fn stdout_error(error: io::Error) -> anyhow::Error {
     anyhow::Error::new(error).context("cannot write to standard output")
 }
 
+/// Characters of a line of the terminal that shows standard output; no limit where none does.
+pub fn width() -> usize {
+    terminal_size::terminal_size_of(io::stdout()).map_or(usize::MAX, |(width, _)| usize::from(width.0))
+}
+
 /// Writes to standard output.
 pub fn out(text: &str) -> anyhow::Result<()> {
     let mut stdout = io::stdout().lock();

@@ -7,6 +7,8 @@ mod evaluating;
 mod examples;
 mod help;
 mod inspecting;
+mod interop;
+mod library_errors;
 mod predicting;
 mod program;
 mod real_input;

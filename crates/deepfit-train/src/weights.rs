@@ -1,0 +1,142 @@
+//! Weights by name from safetensors files of any program, and whether they fit a network.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fmt;
+use std::fs;
+use std::path::Path;
+
+use deepfit_nn::Declaration;
+use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+
+use crate::error::{Result, TrainError};
+use crate::tensors::Owned;
+
+/// PyTorch's batch normalisation counts its batches under this name; nothing depends on the count.
+const COUNTER: &str = "num_batches_tracked";
+/// As many names of a kind are told; of more, their number.
+const TOLD: usize = 6;
+
+/// How the tensors of a file differ from the parameters and running statistics of a network.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Misfit {
+    /// Those of another shape: name, shape there, shape in the network.
+    pub shapes: Vec<(String, Vec<usize>, Vec<usize>)>,
+    /// Those that only the network has, with its shapes.
+    pub missing: Vec<(String, Vec<usize>)>,
+    /// Those that only the file has, with its shapes.
+    pub left_over: Vec<(String, Vec<usize>)>,
+}
+
+impl Misfit {
+    /// Compares what is given with what a network declares; `known_as` gives the declared name of a tied one.
+    pub(crate) fn find<'a>(
+        declarations: &[Declaration],
+        given: impl Iterator<Item = (&'a str, &'a [usize])>,
+        known_as: impl Fn(&str) -> String,
+    ) -> Option<Misfit> {
+        let declared: HashMap<&str, &Declaration> = declarations.iter().map(|d| (&d.name[..], d)).collect();
+        let (mut misfit, mut found) = (Misfit::default(), BTreeSet::new());
+        for (name, shape) in given {
+            match declared.get(&known_as(name)[..]) {
+                None => misfit.left_over.push((name.to_string(), shape.to_vec())),
+                Some(declaration) => {
+                    found.insert(&declaration.name[..]);
+                    if declaration.shape != shape {
+                        misfit.shapes.push((name.to_string(), shape.to_vec(), declaration.shape.clone()));
+                    }
+                }
+            }
+        }
+        let missing = declarations.iter().filter(|d| !found.contains(&d.name[..]));
+        misfit.missing = missing.map(|d| (d.name.clone(), d.shape.clone())).collect();
+        (misfit != Misfit::default()).then_some(misfit)
+    }
+
+    /// What all names there begin with, if they fit without it: programs that wrap a network add such a beginning.
+    fn prefix(&self) -> Option<&str> {
+        let (first, _) = self.left_over.first()?;
+        let missing: BTreeSet<&str> = self.missing.iter().map(|(name, _)| &name[..]).collect();
+        let ends = first.match_indices('.').map(|(i, _)| &first[..=i]);
+        let fits = |prefix: &&str| {
+            self.left_over.iter().all(|(name, _)| name.strip_prefix(prefix).is_some_and(|rest| missing.contains(rest)))
+        };
+        ends.into_iter().find(fits)
+    }
+}
+
+impl fmt::Display for Misfit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shapes =
+            self.shapes.iter().map(|(name, there, here)| format!("`{name}` is {there:?} there, but {here:?} here"));
+        let missing = self.missing.iter().map(|(name, shape)| format!("`{name}` {shape:?} is missing there"));
+        let left_over =
+            self.left_over.iter().map(|(name, shape)| format!("`{name}` {shape:?} is not part of this network"));
+        let mut told: Vec<String> = Vec::new();
+        let mut tell = |all: &mut dyn Iterator<Item = String>, number: usize, more: &str| {
+            told.extend(all.take(TOLD));
+            if number > TOLD {
+                told.push(format!("and {} more {more}", number - TOLD));
+            }
+        };
+        tell(&mut shapes.into_iter(), self.shapes.len(), "have other shapes");
+        tell(&mut missing.into_iter(), self.missing.len(), "are missing there");
+        tell(&mut left_over.into_iter(), self.left_over.len(), "are not part of this network");
+        write!(f, "the weights are not those of this network: {}", told.join("; "))?;
+        match self.prefix() {
+            Some(prefix) => write!(f, "; without the beginning `{prefix}` the names there would be found"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The tensors of a safetensors file as f32, and its metadata. Those of f64, f16 and bf16 are converted; PyTorch's
+/// counters of batches are left out.
+///
+/// # Errors
+/// If the file cannot be read, or a tensor is not floating point.
+pub fn read(path: &Path) -> Result<(BTreeMap<String, Owned>, HashMap<String, String>)> {
+    let bytes = fs::read(path).map_err(|source| TrainError::Io { action: "read", path: path.to_path_buf(), source })?;
+    let damaged =
+        |problem: String| TrainError::run(path, format!("is damaged: it is no readable safetensors file: {problem}"));
+    let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|e| damaged(e.to_string()))?;
+    let file = SafeTensors::deserialize(&bytes).map_err(|e| damaged(e.to_string()))?;
+    let mut tensors = BTreeMap::new();
+    for (name, view) in file.iter() {
+        if name.rsplit('.').next() == Some(COUNTER) {
+            continue;
+        }
+        let values = values(&view).ok_or_else(|| {
+            let found = view.dtype();
+            TrainError::run(path, format!("`{name}` is of type {found:?}; weights must be F32, F64, F16 or BF16"))
+        })?;
+        tensors.insert(name.to_string(), Owned { shape: view.shape().to_vec(), values });
+    }
+    Ok((tensors, header.metadata().clone().unwrap_or_default()))
+}
+
+fn values(view: &TensorView<'_>) -> Option<Vec<f32>> {
+    let data = view.data();
+    let pairs = || data.chunks_exact(2).map(|b| u16::from_le_bytes([b[0], b[1]]));
+    Some(match view.dtype() {
+        Dtype::F32 => data.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect(),
+        Dtype::F64 => {
+            let wide = |b: &[u8]| f64::from_le_bytes([b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7]]) as f32;
+            data.chunks_exact(8).map(wide).collect()
+        }
+        Dtype::BF16 => pairs().map(|bits| f32::from_bits(u32::from(bits) << 16)).collect(),
+        Dtype::F16 => pairs().map(half).collect(),
+        _ => return None,
+    })
+}
+
+/// The value of a half-precision number (IEEE 754 binary16).
+fn half(bits: u16) -> f32 {
+    let sign = if bits >> 15 == 1 { -1.0 } else { 1.0 };
+    let (exponent, fraction) = (i32::from(bits >> 10 & 31), f32::from(bits & 1023));
+    match exponent {
+        0 => sign * fraction * 2f32.powi(-24),
+        31 if fraction == 0.0 => sign * f32::INFINITY,
+        31 => f32::NAN,
+        _ => sign * (1.0 + fraction / 1024.0) * 2f32.powi(exponent - 15),
+    }
+}
