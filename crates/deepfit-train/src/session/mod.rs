@@ -329,9 +329,14 @@ impl Session {
                 if !grows[axis] || (axis == 0 && grows[1]) || found[axis].is_some() {
                     continue;
                 }
-                // Where no input is without a sequence axis, the steps are what they were set to.
+                // Where no input is without a sequence axis, the steps are what they were set to; but where there can be
+                // one example only, they are what is given.
                 if axis == 1 && found[0].is_none() && grows[0] {
-                    found[1] = Some(self.sequence);
+                    if self.options.batch == 1 {
+                        found[0] = Some(1);
+                    } else {
+                        found[1] = Some(self.sequence);
+                    }
                 }
                 let (axis, one) = match found {
                     [Some(batch), _] => (axis, length(batch, 1)),
