@@ -129,7 +129,7 @@ pub enum Error {
     /// An image could not be read.
     #[error("image '{name}': {reason}")]
     Image {
-        /// Path of the image, relative to the data.
+        /// Path of the image: the folder or archive as it was given, and the path in it.
         name: String,
         /// Why it could not be read.
         reason: String,
@@ -275,6 +275,18 @@ pub enum Error {
         setting: &'static str,
         /// What is wrong and what to do.
         problem: String,
+    },
+    /// What was given to be predicted cannot be predicted by this model.
+    #[error("{problem}")]
+    Inputs {
+        /// What was given, and what to give.
+        problem: String,
+    },
+    /// A data loading thread could not be started.
+    #[error("cannot start a data loading thread: {source}; end other programs, or raise the limit of processes")]
+    Thread {
+        /// The reason the operating system gives.
+        source: std::io::Error,
     },
     /// The data cannot be split as asked.
     #[error("cannot split the data: {problem}")]

@@ -269,9 +269,7 @@ impl Loader {
             });
             match spawned {
                 Ok(handle) => loader.workers.push(handle),
-                Err(problem) => {
-                    return Err(Error::Setting { setting: "workers", problem: format!("cannot start one: {problem}") });
-                }
+                Err(source) => return Err(Error::Thread { source }),
             }
         }
         Ok(loader)
@@ -287,12 +285,13 @@ impl Loader {
         self.shared.course.end.saturating_sub(self.shared.lock().wanted)
     }
 
-    /// Rows that could not be read so far, by row.
+    /// Rows that could not be read so far, by row; those of batches that [`next`](Self::next) passed over included.
     pub fn failures(&self) -> impl Iterator<Item = &Failure> {
         self.failures.values()
     }
 
-    /// The next batch, or `None` after the last. Batches of which no row could be read are passed over.
+    /// The next batch, or `None` after the last. Batches of which no row could be read are passed over;
+    /// [`failures`](Self::failures) names their rows.
     ///
     /// With workers, at most `queue` batches may be on loan at a time beside this one.
     ///

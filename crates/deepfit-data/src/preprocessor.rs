@@ -112,8 +112,12 @@ impl Preprocessor {
             Preprocessor::Image(image) => image.open_inputs(inputs, threads),
             Preprocessor::Table(table) => {
                 let [path] = inputs else {
-                    let problem = format!("{} tables were given; give one at a time", inputs.len());
-                    return Err(Error::Setting { setting: "inputs", problem });
+                    let problem = format!(
+                        "{} inputs were given, but the model was trained on a table and reads one table at a time; run \
+                         the command once for each",
+                        inputs.len()
+                    );
+                    return Err(Error::Inputs { problem });
                 };
                 table.open_inputs(path)
             }
@@ -127,9 +131,9 @@ impl Preprocessor {
     pub fn read_inputs(&self, reader: impl Read, name: &str) -> Result<Opened> {
         match self {
             Preprocessor::Table(table) => table.read_inputs(reader, name),
-            Preprocessor::Image(_) => {
-                let problem = "this model takes images; give their files or a folder".to_string();
-                Err(Error::Setting { setting: "inputs", problem })
+            Preprocessor::Image(image) => {
+                let what = "give image files, folders or .zip archives of them";
+                Err(image.refuse(Path::new(name), "is read as a table", what))
             }
         }
     }

@@ -194,9 +194,9 @@ pub(crate) fn split(data: &Rows<'_>, options: &SplitOptions) -> Result<Split> {
     let free: Vec<u32> = (0..data.strata.len() as u32).filter(|&row| !held(row)).collect();
     let before = free.len();
     let free: Vec<u32> = free.into_iter().filter(|&row| !elsewhere.contains(&data.groups[row as usize])).collect();
-    if free.len() < before {
-        let count = before - free.len();
-        notes.push(format!("{count} training rows left out: their inputs are also in the validation or test data"));
+    let repeated = before - free.len();
+    if repeated > 0 {
+        notes.push(format!("{repeated} training rows left out: their inputs are also in the validation or test data"));
     }
     // The two held-out parts must not share inputs either; the test keeps them.
     let in_test: std::collections::HashSet<u32> = given_test.iter().map(|&row| data.groups[row as usize]).collect();
@@ -230,6 +230,13 @@ pub(crate) fn split(data: &Rows<'_>, options: &SplitOptions) -> Result<Split> {
         ("validation", &validation, options.validation > 0.0 || has_validation),
         ("test", &test, options.test > 0.0 || has_test),
     ] {
+        if wanted && part.is_empty() && pool.rows.is_empty() && repeated > 0 {
+            let problem = format!(
+                "no rows are left for the training part: the inputs of all {repeated} also occur in the validation or \
+                 test data, and identical inputs are kept there only; give validation and test data of other rows"
+            );
+            return Err(Error::Split { problem });
+        }
         if wanted && part.is_empty() {
             let problem = format!(
                 "no rows are left for the {name} part; there are {} rows with {} different inputs, and identical \

@@ -91,13 +91,8 @@ pub fn measure(
     // Values in original units; reused from batch to batch.
     let (mut values, mut truths) = (Vec::new(), Vec::new());
     let mut count = 0;
-    let mut failures = Vec::new();
     while let Some(batch) = loader.next()? {
-        failures.extend(batch.failures.iter().map(|f| (f.name.clone(), f.reason.clone())));
         count += batch.len;
-        if batch.len == 0 {
-            continue;
-        }
         let predictions = using.predict(&batch)?;
         if !predictions.iter().all(|p| p.is_finite()) {
             let what = using.find_non_finite(&batch).unwrap_or_else(|| "a prediction".to_string());
@@ -121,5 +116,7 @@ pub fn measure(
             }
         }
     }
+    // The loader's own list: batches of which no row could be read never arrive here.
+    let failures = loader.failures().map(|f| (f.name.clone(), f.reason.clone())).collect();
     Ok(Measurement { metrics, rows: count, failures })
 }

@@ -75,7 +75,8 @@ pub fn find(path: &Path) -> Result<PathBuf> {
     } else if path.join("settings.toml").is_file() {
         "has no model yet: its training has not ended; continue it with `deepfit train --resume`"
     } else {
-        "is neither a run folder nor a model folder"
+        "is neither a run folder nor a model folder; give the run folder that `deepfit train` printed (it holds \
+         'settings.toml' and, after training, 'model')"
     };
     Err(TrainError::run(path, problem))
 }

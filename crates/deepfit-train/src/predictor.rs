@@ -119,10 +119,12 @@ impl Predictor {
         })
     }
 
-    /// Predicts files and folders, in order, and gives each prediction to `each`. Returns the inputs that failed.
+    /// Predicts files and folders, in order, and gives each prediction to `each`. Returns the inputs that failed, by their
+    /// paths, with the reason.
     ///
     /// # Errors
-    /// If nothing can be predicted, or `each` fails.
+    /// If there is nothing but one input and it cannot be opened, if the inputs are not what the model was trained on,
+    /// or `each` fails.
     pub fn predict_paths(
         &mut self,
         inputs: &[PathBuf],
@@ -155,12 +157,11 @@ impl Predictor {
         let names = self.preprocessor.task().classes().to_vec();
         let mut failed = opened.failed;
         self.notes.extend(opened.notes);
+        if opened.rows.is_empty() {
+            return Ok(failed);
+        }
         let mut loader = Loader::new(opened.source, opened.rows, LoaderOptions::evaluate(self.using.batch, 1))?;
         while let Some(batch) = loader.next()? {
-            failed.extend(batch.failures.iter().map(|f| (f.name.clone(), f.reason.clone())));
-            if batch.len == 0 {
-                continue;
-            }
             let outputs = self.using.outputs;
             let values = self.using.predict(&batch)?;
             for (row, values) in batch.rows.iter().zip(values.chunks_exact(outputs)) {
@@ -182,6 +183,8 @@ impl Predictor {
                 })?;
             }
         }
+        // The loader's own list: batches of which no row could be read never arrive here.
+        failed.extend(loader.failures().map(|f| (f.name.clone(), f.reason.clone())));
         Ok(failed)
     }
 }

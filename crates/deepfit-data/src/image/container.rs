@@ -31,6 +31,8 @@ pub(crate) struct Entry {
     pub(crate) size: u64,
     /// Number of the entry in its archive.
     index: u32,
+    /// Whether it is a symbolic link of an archive, which is never followed: it could lead anywhere.
+    pub(crate) link: bool,
 }
 
 /// Files that belong together.
@@ -72,7 +74,7 @@ impl Container {
         for path in paths {
             let metadata = std::fs::metadata(path).map_err(|source| Error::io(path, source))?;
             let name = path.to_string_lossy().into_owned();
-            entries.push(Entry { name, size: metadata.len(), index: 0 });
+            entries.push(Entry { name, size: metadata.len(), index: 0, link: false });
         }
         Ok((Container::Folder(PathBuf::new()), entries))
     }
@@ -84,14 +86,22 @@ impl Container {
         }
     }
 
+    /// Path of a file as a person finds it again: the folder or archive as it was given, and the path in it.
+    pub(crate) fn full_name(&self, entry: &Entry) -> String {
+        self.path().join(&entry.name).to_string_lossy().into_owned()
+    }
+
     /// Reads at most the first `limit` bytes of a file into `buffer`, replacing what is there.
     ///
     /// # Errors
     /// [`Error::Image`] if this one file cannot be read; [`Error::Archive`] if it lies about its size.
     pub(crate) fn read(&self, entry: &Entry, limit: u64, buffer: &mut Vec<u8>) -> Result<()> {
         buffer.clear();
+        let unreadable = |source: io::Error| Error::Image { name: self.full_name(entry), reason: source.to_string() };
+        if entry.link {
+            return Err(unreadable(io::Error::other("a symbolic link in an archive, which is not followed")));
+        }
         buffer.reserve_exact(entry.size.min(limit) as usize + 1);
-        let unreadable = |source: io::Error| Error::Image { name: entry.name.clone(), reason: source.to_string() };
         match self {
             Container::Folder(root) => {
                 let file = File::open(root.join(&entry.name)).map_err(unreadable)?;
@@ -159,7 +169,7 @@ fn list_folder(root: &Path) -> Result<Vec<Entry>> {
             return Err(Error::Io { path: found.path().to_path_buf(), source });
         };
         let size = found.metadata().map_err(|e| Error::io(found.path(), e.into()))?.len();
-        entries.push(Entry { name: parts.join("/"), size, index: 0 });
+        entries.push(Entry { name: parts.join("/"), size, index: 0, link: false });
     }
     Ok(entries)
 }
@@ -180,7 +190,11 @@ fn list_archive(path: &Path) -> Result<(Container, Vec<Entry>)> {
         if name.starts_with('/') || drive || name.split('/').any(|part| part == "..") || name.contains('\0') {
             return Err(refuse("its path leads outside of the archive"));
         }
-        if file.is_dir() || name.ends_with('/') || file.is_symlink() {
+        if file.is_dir() || name.ends_with('/') {
+            continue;
+        }
+        if file.is_symlink() {
+            entries.push(Entry { name, size: 0, index: index as u32, link: true });
             continue;
         }
         if file.encrypted() {
@@ -201,7 +215,7 @@ fn list_archive(path: &Path) -> Result<(Container, Vec<Entry>)> {
         if stored > length {
             return Err(refuse("the entries overlap: together they are larger than the archive (a zip bomb)"));
         }
-        entries.push(Entry { name, size, index: index as u32 });
+        entries.push(Entry { name, size, index: index as u32, link: false });
     }
     Ok((Container::Archive { path: path.to_path_buf(), archive }, entries))
 }

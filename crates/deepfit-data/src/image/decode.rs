@@ -3,7 +3,9 @@
 use std::io::Cursor;
 
 use image::metadata::Orientation;
-use image::{ColorType, DynamicImage, ImageDecoder, ImageFormat, ImageReader};
+use image::{ColorType, DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader};
+
+use super::tiff;
 
 /// Images of more pixels are refused: a small file can declare gigabytes.
 const MAX_PIXELS: u64 = 100_000_000;
@@ -43,10 +45,21 @@ fn broken(problem: impl ToString) -> Refusal {
     Refusal::Broken(problem.to_string())
 }
 
+/// Why a decoder gave up, in words that say what to do where it merely does not know the kind.
+fn undecodable(problem: ImageError, bytes: &[u8], format: ImageFormat) -> Refusal {
+    match problem {
+        ImageError::IoError(e) if e.kind() == std::io::ErrorKind::UnexpectedEof => broken("the file is truncated"),
+        ImageError::Unsupported(_) if format == ImageFormat::Tiff => {
+            broken(format!("a TIFF image {} is not supported; convert it to PNG", tiff::kind(bytes)))
+        }
+        other => broken(other),
+    }
+}
+
 fn decoder(bytes: &[u8]) -> Result<(impl ImageDecoder + '_, ImageFormat), Refusal> {
     let reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format().map_err(broken)?;
     let Some(format) = reader.format() else { return Err(Refusal::NotAnImage) };
-    let decoder = reader.into_decoder().map_err(broken)?;
+    let decoder = reader.into_decoder().map_err(|problem| undecodable(problem, bytes, format))?;
     let (width, height) = decoder.dimensions();
     if width == 0 || height == 0 {
         return Err(broken("it has no pixels"));
@@ -89,12 +102,7 @@ pub(crate) fn decode(bytes: &[u8], channels: usize) -> Result<Pixels, Refusal> {
         return Err(broken("the file is truncated"));
     }
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
-    let mut image = DynamicImage::from_decoder(decoder).map_err(|problem| match problem {
-        image::ImageError::IoError(e) if e.kind() == std::io::ErrorKind::UnexpectedEof => {
-            broken("the file is truncated")
-        }
-        other => broken(other),
-    })?;
+    let mut image = DynamicImage::from_decoder(decoder).map_err(|problem| undecodable(problem, bytes, format))?;
     image.apply_orientation(orientation);
     let (width, height) = (image.width() as usize, image.height() as usize);
     let data = match (image.color().has_alpha(), channels) {

@@ -10,6 +10,7 @@ mod preprocessor;
 mod resample;
 mod scan;
 mod source;
+mod tiff;
 mod transform;
 
 pub use augment::{Augment, Border};

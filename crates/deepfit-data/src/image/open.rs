@@ -107,7 +107,7 @@ pub(crate) fn open(path: &Path, options: &OpenOptions, summary: &mut Summary) ->
                 reader.read_all(&files, shape, false)?.unwrap_or_default()
             }
         };
-        remove_broken(path, &mut files, &mut decoded, shape, summary)?;
+        remove_broken(&containers, &mut files, &mut decoded, shape, summary)?;
         cache = Some(decoded.pixels);
     }
     let groups = match &cache {
@@ -170,7 +170,7 @@ fn infer_size(files: &[ImageFile]) -> (usize, usize) {
 }
 
 fn remove_broken(
-    path: &Path,
+    containers: &[Container],
     files: &mut Vec<ImageFile>,
     decoded: &mut Decoded,
     shape: Shape,
@@ -192,13 +192,15 @@ fn remove_broken(
         }
         index += 1;
         let keep = broken.is_none();
-        summary.skipped.extend(broken.map(|reason| (file.entry.name.clone(), reason)));
+        summary
+            .skipped
+            .extend(broken.map(|reason| (containers[usize::from(file.container)].full_name(&file.entry), reason)));
         keep
     });
     pixels.truncate(kept * bytes);
     pixels.shrink_to_fit();
     summary.skipped.sort();
-    check_unreadable(path, total, &summary.skipped)
+    check_unreadable(containers[0].path(), total, &summary.skipped)
 }
 
 /// All images at their final size.

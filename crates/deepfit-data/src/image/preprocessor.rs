@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::container::Container;
+use super::container::{Container, Entry};
 use super::layout::{ImageFile, arrange};
 use super::scan::scan;
 use super::source::{self, ImageSource};
@@ -51,7 +51,7 @@ impl ImagePreprocessor {
     }
 
     /// An error about a file that holds no images.
-    fn refuse(&self, path: &Path, problem: &str, what: &'static str) -> Error {
+    pub(crate) fn refuse(&self, path: &Path, problem: &str, what: &'static str) -> Error {
         const NAMED: usize = 8;
         let all = match &self.task {
             Task::Classification { classes } => classes.as_slice(),
@@ -79,73 +79,96 @@ impl ImagePreprocessor {
         if found.images.is_empty() && found.broken.is_empty() {
             return Err(Error::Layout { path: path.to_path_buf(), problem: "no images were found".into() });
         }
+        if let (true, Some((first, reason))) = (found.images.is_empty(), found.broken.first()) {
+            let (count, first, reason) = (found.broken.len(), first.clone(), reason.clone());
+            return Err(Error::Unreadable { path: path.to_path_buf(), count, total: count, first, reason });
+        }
         let classes = match &self.task {
             Task::Classification { classes } => classes.as_slice(),
             Task::Regression => &[],
         };
         let layout = arrange(path, found.images, Some(classes))?;
         let parts: Vec<Option<Part>> = layout.files.iter().map(|file| file.part).collect();
-        let names = layout.files.iter().map(|file| file.entry.name.clone()).collect();
+        let names = layout.files.iter().map(|file| container.full_name(&file.entry)).collect();
         let source = ImageSource::new(Arc::new(vec![container]), Arc::new(layout.files), self.shape(), None, true);
         Ok(Opened::new(Arc::new(source), names, found.broken, &parts))
     }
 
     /// Opens images without labels: files, folders with everything below them, zip archives.
     ///
-    /// Files that turn out unreadable are listed in [`Opened::failed`], or in a batch's failures if only
-    /// decoding shows it.
+    /// Inputs that turn out unreadable, missing ones among them, are listed in [`Opened::failed`], or in a batch's
+    /// failures if only decoding shows it. If that is all of several inputs, no rows are left.
     ///
     /// # Errors
-    /// If a path does not exist, or nothing readable is left.
+    /// If there is nothing but one unreadable input, or an archive is dangerous.
     pub fn open_inputs(&self, inputs: &[PathBuf], threads: usize) -> Result<Opened> {
         let (mut files, mut names, mut failed) = (Vec::new(), Vec::new(), Vec::new());
-        let mut other = None;
+        // The error of the last input that failed as a whole, for when it was the only one.
+        let mut whole = None;
         // Files named one by one share the first container.
         let mut containers = vec![Container::Folder(PathBuf::new())];
         for input in inputs {
-            let metadata = std::fs::metadata(input).map_err(|source| Error::io(input, source))?;
-            let archive = !metadata.is_dir() && begins_as_zip(input)?;
-            let many = metadata.is_dir() || archive;
-            let (container, entries) = if many {
-                let (container, entries, _) = Container::open(input)?;
-                (container, entries)
-            } else {
-                Container::files(std::slice::from_ref(input))?
+            let given = || input.to_string_lossy().into_owned();
+            let (many, container, entries) = match list(input) {
+                Ok(listed) => listed,
+                Err(error) => {
+                    let Some(reason) = reason(&error) else { return Err(error) };
+                    failed.push((given(), reason));
+                    whole = Some(error);
+                    continue;
+                }
             };
             let Ok(index) = u16::try_from(if many { containers.len() } else { 0 }) else {
-                let problem = "more than 65,535 folders; give one folder that holds them".to_string();
-                return Err(Error::Setting { setting: "inputs", problem });
+                let problem = "more than 65,535 folders were given; give one folder that holds them".to_string();
+                return Err(Error::Inputs { problem });
             };
-            let full =
-                |name: &str| if many { input.join(name).to_string_lossy().into_owned() } else { name.to_string() };
-            let count = entries.len();
             let found = scan(&container, entries, threads)?;
-            if !many && count > 0 && found.images.is_empty() && found.broken.is_empty() {
-                other.get_or_insert(input);
-                failed.push((input.to_string_lossy().into_owned(), "the content is not an image".to_string()));
+            if found.images.is_empty() && found.broken.is_empty() {
+                let what = "give image files, folders or .zip archives of them";
+                let (reason, problem) = if many {
+                    ("no images were found in it", "holds no images")
+                } else {
+                    ("the content is not an image", "is not an image")
+                };
+                failed.push((given(), reason.to_string()));
+                whole = Some(self.refuse(input, problem, what));
             }
-            failed.extend(found.broken.into_iter().map(|(name, reason)| (full(&name), reason)));
+            failed.extend(found.broken);
             for (entry, header) in found.images {
-                names.push(full(&entry.name));
+                names.push(container.full_name(&entry));
                 files.push(ImageFile { entry, header, class: 0, part: None, container: index });
             }
             if many {
                 containers.push(container);
             }
         }
-        if files.is_empty() {
-            let path = inputs.first().cloned().unwrap_or_default();
-            if let Some(other) = other {
-                let what = "give image files, folders or .zip archives of them";
-                return Err(self.refuse(other, "is not an image", what));
-            }
-            return match failed.into_iter().next() {
-                Some((name, reason)) => Err(Error::Image { name, reason }),
-                None => Err(Error::Layout { path, problem: "no images were found".into() }),
-            };
+        if let ([(name, reason)], true) = (failed.as_slice(), files.is_empty()) {
+            let image = || Error::Image { name: name.clone(), reason: reason.clone() };
+            return Err(whole.unwrap_or_else(image));
         }
         let source = ImageSource::new(Arc::new(containers), Arc::new(files), self.shape(), None, false);
         Ok(Opened::new(Arc::new(source), names, failed, &[]))
+    }
+}
+
+/// The files of one input, and whether it is a folder or archive.
+fn list(input: &Path) -> Result<(bool, Container, Vec<Entry>)> {
+    let metadata = std::fs::metadata(input).map_err(|source| Error::io(input, source))?;
+    if metadata.is_dir() || begins_as_zip(input)? {
+        let (container, entries, _) = Container::open(input)?;
+        return Ok((true, container, entries));
+    }
+    let (container, entries) = Container::files(&[input.to_path_buf()])?;
+    Ok((false, container, entries))
+}
+
+/// Why an input could not be opened, without its path; `None` for what must end everything.
+fn reason(error: &Error) -> Option<String> {
+    match error {
+        Error::NotFound { .. } => Some("does not exist; check the path".to_string()),
+        Error::Io { source, .. } => Some(source.to_string()),
+        Error::NotAnArchive { problem, .. } => Some(format!("cannot be read as a zip archive: {problem}")),
+        _ => None,
     }
 }
 

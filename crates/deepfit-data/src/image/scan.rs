@@ -11,9 +11,9 @@ const HEAD: u64 = 64 << 10;
 /// What was found.
 pub(crate) struct Scan {
     pub(crate) images: Vec<(Entry, Header)>,
-    /// Images that cannot be read, with the reason.
+    /// Images that cannot be read, by their full path, with the reason.
     pub(crate) broken: Vec<(String, String)>,
-    /// Files that are something else, such as a licence.
+    /// Files that are something else, such as a licence, or a link of an archive to something else.
     pub(crate) others: usize,
 }
 
@@ -45,14 +45,16 @@ pub(crate) fn scan(container: &Container, entries: Vec<Entry>, threads: usize) -
     let found = parallel::map(entries.len(), threads, Vec::new, |buffer, i| look(container, &entries[i], buffer));
     let mut scan = Scan { images: Vec::with_capacity(entries.len()), broken: Vec::new(), others: 0 };
     for (entry, result) in entries.into_iter().zip(found) {
+        let stranger = !looks_like_an_image(&entry.name);
         match result? {
             Ok(header) => scan.images.push((entry, header)),
-            Err(Refusal::NotAnImage) if !looks_like_an_image(&entry.name) => scan.others += 1,
+            Err(Refusal::NotAnImage) if stranger => scan.others += 1,
+            Err(Refusal::Broken(_)) if stranger && entry.link => scan.others += 1,
             Err(Refusal::NotAnImage) => {
                 let reason = if entry.size == 0 { "the file is empty" } else { "the content is not an image" };
-                scan.broken.push((entry.name, reason.to_string()));
+                scan.broken.push((container.full_name(&entry), reason.to_string()));
             }
-            Err(Refusal::Broken(reason)) => scan.broken.push((entry.name, reason)),
+            Err(Refusal::Broken(reason)) => scan.broken.push((container.full_name(&entry), reason)),
         }
     }
     Ok(scan)

@@ -57,7 +57,7 @@ pub(crate) fn load(container: &Container, file: &ImageFile, channels: usize, byt
             Refusal::NotAnImage => "the content is not an image".to_string(),
             Refusal::Broken(reason) => reason,
         };
-        Error::Image { name: file.entry.name.clone(), reason }
+        Error::Image { name: container.full_name(&file.entry), reason }
     })
 }
 
@@ -109,7 +109,10 @@ impl ImageSource {
     /// As [`sample`](Self::sample), remembering what cannot be read. `Ok(false)` says that it cannot.
     fn try_sample(&self, row: u32, pass: Pass<'_>, work: &mut Work, out: &mut Batch, position: usize) -> Result<bool> {
         let lock = || self.failed.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        let name = || self.files[row as usize].entry.name.clone();
+        let name = || {
+            let file = &self.files[row as usize];
+            self.containers[usize::from(file.container)].full_name(&file.entry)
+        };
         let known = lock().get(&row).cloned();
         let result = match known {
             Some(reason) => Err(Error::Image { name: name(), reason }),

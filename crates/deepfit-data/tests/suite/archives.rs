@@ -94,5 +94,32 @@ fn a_damaged_archive_is_named_and_a_damaged_entry_skipped() {
     let record = directory_record(&bytes, "0/broken.png");
     bytes[record + 16] ^= 0xFF;
     let data = open_bytes(&bytes).unwrap();
-    assert_eq!((data.len(), data.summary().skipped[0].0.as_str()), (30, "0/broken.png"));
+    let skipped = &data.summary().skipped;
+    assert!(data.len() == 30 && skipped.len() == 1, "{skipped:?}");
+    assert!(skipped[0].0.ends_with("data.zip/0/broken.png"), "{skipped:?}");
+}
+
+#[test]
+fn links_are_not_followed_and_counted() {
+    let mut writer = ::zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    let options = ::zip::write::SimpleFileOptions::default();
+    for i in 0..30u8 {
+        writer.start_file(format!("{}/{i:02}.png", i % 2), options).unwrap();
+        std::io::Write::write_all(&mut writer, &png(&grey(8, 8, i, 0))).unwrap();
+    }
+    writer.add_symlink("0/link.png", "../../../etc/passwd", options).unwrap();
+    writer.add_symlink("2", "0", options).unwrap();
+    let bytes = writer.finish().unwrap().into_inner();
+    let data = open_bytes(&bytes).unwrap();
+    let summary = data.summary();
+    assert_eq!((data.len(), summary.skipped.len(), summary.ignored), (30, 1, 1));
+    let (name, reason) = &summary.skipped[0];
+    assert!(name.ends_with("data.zip/0/link.png") && reason.contains("a symbolic link"), "{name}: {reason}");
+
+    // A model told to predict the archive names the link too.
+    let preprocessor = data.prepare(&[0]).unwrap().preprocessor;
+    let folder = Folder::new();
+    let opened = preprocessor.open_inputs(&[folder.write("new.zip", &bytes)], 1).unwrap();
+    assert_eq!((opened.names.len(), opened.failed.len()), (30, 1));
+    assert!(opened.failed[0].0.ends_with("new.zip/0/link.png"), "{:?}", opened.failed);
 }

@@ -123,7 +123,35 @@ fn image_files_and_folders_are_read_with_an_error_for_each_bad_one() {
 fn inputs_of_the_wrong_kind_are_refused() {
     let (_, preprocessor) = trained();
     assert!(message(preprocessor.open_inputs(&["/no/such.csv".into()], 1)).contains("does not exist"));
-    assert!(message(preprocessor.open_inputs(&["a".into(), "b".into()], 1)).contains("one at a time"));
+    assert!(message(preprocessor.open_inputs(&["a".into(), "b".into()], 1)).contains("one table at a time"));
     let images = Folder::with_classes(&["a", "b"], 6).open().unwrap().prepare(&[0]).unwrap().preprocessor;
-    assert!(message(images.read_inputs("a,b".as_bytes(), "-")).contains("takes images"));
+    let text = message(images.read_inputs("a,b".as_bytes(), "standard input"));
+    assert!(
+        text.starts_with("'standard input' is read as a table; the model was trained on images of the classes a, b")
+    );
+    let empty = Folder::new();
+    let text = message(images.open_inputs(&[empty.path().to_path_buf()], 1));
+    assert!(text.contains("holds no images") && !text.contains("sub-folder"), "{text}");
+    assert!(message(images.open_inputs(&["/no/such.png".into()], 1)).contains("does not exist"));
+}
+
+#[test]
+fn an_input_that_is_missing_or_empty_does_not_keep_others_from_being_read() {
+    let folder = Folder::with_classes(&["a", "b"], 6);
+    let preprocessor = folder.open().unwrap().prepare(&[0]).unwrap().preprocessor;
+    let good = folder.path().join("a/001.png");
+    let missing = folder.path().join("missing.png");
+    let torn = folder.write("torn.zip", "PK\x03\x04 and no more");
+    let empty = Folder::new();
+    let inputs = [missing, good.clone(), torn, empty.path().to_path_buf()];
+    let opened = preprocessor.open_inputs(&inputs, 1).unwrap();
+    assert_eq!(opened.names, [good.to_string_lossy()]);
+    let failed: Vec<&str> = opened.failed.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(failed, [&inputs[0], &inputs[2], &inputs[3]].map(|path| path.to_str().unwrap()));
+    for (place, words) in ["does not exist", "cannot be read as a zip archive", "no images"].iter().enumerate() {
+        assert!(opened.failed[place].1.contains(words), "{:?}", opened.failed);
+    }
+    // Several inputs of which none is readable: each has its reason, and no row is left.
+    let opened = preprocessor.open_inputs(&[inputs[0].clone(), inputs[2].clone()], 1).unwrap();
+    assert_eq!((opened.rows.len(), opened.failed.len()), (0, 2));
 }

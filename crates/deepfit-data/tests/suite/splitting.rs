@@ -171,3 +171,14 @@ fn fractions_out_of_range_and_inputs_all_alike_are_refused() {
     let text = message(table(text).unwrap().split(&SplitOptions::default()));
     assert!(text.contains("2 different inputs"), "{text}");
 }
+
+#[test]
+fn the_same_data_for_training_and_validation_is_refused_with_the_reason() {
+    let folder = Folder::new();
+    let path = folder.write("data.csv", flowers(30));
+    let options = OpenOptions { validation: Some(path.clone()), ..OpenOptions::default() };
+    let data = open(&path, &options).unwrap();
+    let text = message(data.split(&SplitOptions::seeded(1)));
+    assert!(text.contains("the inputs of all 30 also occur in the validation or test data"), "{text}");
+    assert!(text.contains("kept there only; give validation and test data of other rows"), "{text}");
+}

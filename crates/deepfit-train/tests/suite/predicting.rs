@@ -154,6 +154,28 @@ fn images_are_predicted_in_the_order_given_and_failures_are_told() {
 }
 
 #[test]
+fn an_image_alone_in_its_batch_that_cannot_be_decoded_is_told() {
+    let folder = Folder::new();
+    let data = stripes(&folder, 32);
+    let run = folder.path("run");
+    train(settings(&data, &[("epochs", "1"), ("batch", "16")]), &run);
+    // 64 rows fill the one batch before it; its header is whole.
+    let whole = fs::read(data.join("down/003.bmp")).unwrap();
+    let torn = folder.write("images/down/torn.bmp", &whole[..whole.len() - 20]);
+    let mut predictor = Predictor::open(&run, 1).unwrap();
+    let evaluation = predictor.evaluate(&data).unwrap();
+    let names: Vec<&str> = evaluation.skipped.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!((evaluation.rows, names), (64, vec![torn.to_str().unwrap()]));
+    let mut count = 0;
+    let failed = predictor.predict_paths(&[data], &mut |_| {
+        count += 1;
+        Ok(())
+    });
+    let failed = failed.unwrap();
+    assert_eq!((count, failed.len(), failed[0].0.as_str()), (64, 1, torn.to_str().unwrap()));
+}
+
+#[test]
 fn what_is_no_model_is_refused() {
     let folder = Folder::new();
     assert!(message(Predictor::open(&folder.path("absent"), 1)).contains("does not exist"));

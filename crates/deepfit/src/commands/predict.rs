@@ -54,6 +54,11 @@ pub fn run(arguments: &Arguments) -> Result<Exit> {
     if from_stdin > 1 {
         return Err(Usage("standard input, '-', is given more than once".to_string()).into());
     }
+    if from_stdin == 1 && !paths.is_empty() {
+        let problem =
+            "standard input, '-', is a table, and rows are predicted from one table at a time; give '-' alone";
+        return Err(Usage(problem.to_string()).into());
+    }
     let format = match arguments.format {
         FormatName::Table => Format::Table,
         FormatName::Csv => Format::Csv,
@@ -64,7 +69,6 @@ pub fn run(arguments: &Arguments) -> Result<Exit> {
     let mut writer = Writer::new(format, std::io::BufWriter::new(std::io::stdout().lock()), Style::stdout());
     // The predictor's callback speaks its own errors; those of writing are kept here and end the prediction.
     let mut unwritten: Option<std::io::Error> = None;
-    let mut failed = Vec::new();
     let mut predicted = 0_u64;
     let mut each = |prediction: Prediction| {
         predicted += 1;
@@ -74,14 +78,11 @@ pub fn run(arguments: &Arguments) -> Result<Exit> {
             TrainError::Io { action: "write", path: PathBuf::from("standard output"), source: told }
         })
     };
-    let mut outcome = Ok(());
-    if !paths.is_empty() {
-        outcome = predictor.predict_paths(&paths, &mut each).map(|more| failed.extend(more));
-    }
-    if outcome.is_ok() && from_stdin == 1 {
-        let read = predictor.predict_reader(std::io::stdin().lock(), "standard input", &mut each);
-        outcome = read.map(|more| failed.extend(more));
-    }
+    let outcome = if from_stdin == 1 {
+        predictor.predict_reader(std::io::stdin().lock(), "standard input", &mut each)
+    } else {
+        predictor.predict_paths(&paths, &mut each)
+    };
     if let Some(error) = unwritten {
         return Err(output::stdout_error(error));
     }
@@ -91,7 +92,7 @@ pub fn run(arguments: &Arguments) -> Result<Exit> {
     for note in predictor.take_notes() {
         output::say(&words::printable(&note));
     }
-    outcome?;
+    let failed = outcome?;
     for (name, reason) in &failed {
         output::say(&words::printable(&format!("{name}: {reason}")));
     }

@@ -77,6 +77,40 @@ fn pictures_in_folders_and_archives_are_predicted_and_bad_ones_reported() {
 }
 
 #[test]
+fn every_picture_that_cannot_be_read_is_named_by_its_path() {
+    let place = Place::new();
+    place.trained(&example("digits.zip"), "run", &["--epochs", "1"]);
+    let png = &digits(&["0"], 1)[0].1;
+    // Its header is whole: only decoding finds the damage.
+    let cut = &png[..60];
+    for name in ["cut.png", "folder/one.png", "folder/deeper/two.png"] {
+        place.write(name, cut);
+    }
+    place.write("words.png", "these are words");
+    place.write("good.png", png);
+    for (inputs, named, predicted) in [
+        (&["cut.png"][..], &["cut.png: "][..], 0),
+        (&["folder"], &["folder/one.png: ", "folder/deeper/two.png: "], 0),
+        (&["words.png", "nowhere.png", "cut.png"], &["words.png: ", "nowhere.png: does not exist", "cut.png: "], 0),
+        (&["words.png", "nowhere.png"], &["words.png: ", "nowhere.png: does not exist"], 0),
+        (&["good.png", "nowhere.png"], &["nowhere.png: does not exist"], 1),
+    ] {
+        let ran = place.run(&[&["predict", "run", "--json"], inputs].concat());
+        assert_eq!((ran.code, ran.json().as_array().unwrap().len()), (Some(2), predicted), "{ran:#?}");
+        let count = format!(
+            "{} could not be read, {predicted} predicted",
+            ["", "1 input", "2 inputs", "3 inputs"][named.len()]
+        );
+        for line in named.iter().copied().chain([count.as_str()]) {
+            assert!(ran.err.lines().any(|l| l.starts_with(line) || l.ends_with(line)), "`{line}`: {ran:#?}");
+        }
+    }
+    place.write("empty/notes.txt", "");
+    place.run(&["predict", "run", "empty"]).is_refusal(&["'empty' holds no images", "give image files"]);
+    place.feed(&["predict", "run", "-"], b"a,b\n").is_refusal(&["'standard input'", "trained on images"]);
+}
+
+#[test]
 fn wrong_columns_and_inputs_are_refused() {
     let place = Place::new();
     place.trained(&example("diabetes.csv"), "run", &[]);
@@ -85,9 +119,21 @@ fn wrong_columns_and_inputs_are_refused() {
     place.feed(&["predict", "run", "-", "--json"], b"").is_refusal(&["standard input"]);
     place.run(&["predict", "run", "nowhere.csv"]).is_refusal(&["nowhere.csv"]);
     place.run(&["predict", "run", "-", "-"]).is_refusal(&["more than once"]);
+    let table = example("diabetes.csv");
+    place.run(&["predict", "run", "-", &table]).is_refusal(&["one table at a time"]);
+    place.run(&["predict", "run", &table, &table]).is_refusal(&["2 inputs", "one table at a time"]);
+    place.run(&["predict", "run", &example("digits.zip")]).is_refusal(&[
+        "digits.zip",
+        "zip archive",
+        "trained on a table",
+    ]);
     place.run(&["predict", "nowhere", "-"]).is_refusal(&["nowhere", "does not exist"]);
     place.write("empty/x", "");
-    place.run(&["predict", "empty", "-"]).is_refusal(&["empty", "neither a run folder nor a model folder"]);
+    place.run(&["predict", "empty", "-"]).is_refusal(&[
+        "empty",
+        "neither a run folder nor a model folder",
+        "deepfit train",
+    ]);
     let ragged = "age,sex,bmi,bp,s1,s2,s3,s4,s5,s6\n59,2,32.1,101,157,93.2,38,4,4.8598,87\n59,2,32.1\n";
     let ran = place.feed(&["predict", "run", "-", "--json"], ragged.as_bytes());
     assert_eq!(ran.code, Some(2), "{ran:#?}");
