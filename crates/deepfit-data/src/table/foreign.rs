@@ -9,7 +9,7 @@ pub(crate) fn foreign(head: &[u8]) -> Option<&'static str> {
         (b"II*\0", "a TIFF image, not a table"),
         (b"MM\0*", "a TIFF image, not a table"),
         (b"\xD0\xCF\x11\xE0", "an Excel workbook; save its sheet as CSV"),
-        (b"PK\x03\x04", "a zip archive or an Excel workbook; save the sheet, or unpack it, as CSV"),
+        (b"PK\x03\x04", "a zip archive or an Excel workbook; unpack the archive, or save the sheet as CSV"),
         (b"\x1F\x8B", "compressed with gzip; uncompress it"),
         (b"%PDF", "a PDF document, not a table"),
         (b"PAR1", "a Parquet file; write it as CSV"),
