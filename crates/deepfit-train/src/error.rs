@@ -128,6 +128,19 @@ pub enum TrainError {
         /// The reason the operating system gives.
         source: std::io::Error,
     },
+    /// There is no space to go on writing a run that has a checkpoint.
+    #[error(
+        "cannot write '{}': {source}; free some space, then go on with `deepfit train --resume {}`",
+        path.display(), crate::finish::shell_word(&run.to_string_lossy())
+    )]
+    NoSpace {
+        /// The file.
+        path: PathBuf,
+        /// The reason the operating system gives.
+        source: std::io::Error,
+        /// The run folder.
+        run: PathBuf,
+    },
     /// A run folder is not one, or is damaged.
     #[error("'{}': {problem}", path.display())]
     Run {
@@ -138,13 +151,19 @@ pub enum TrainError {
     },
 }
 
+/// Whether a disk, a quota or the limit of a file's size leaves no space.
+pub(crate) fn is_no_space(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+    matches!(error.kind(), StorageFull | QuotaExceeded | FileTooLarge)
+}
+
 fn remedy(action: &str, source: &std::io::Error) -> &'static str {
     match source.kind() {
         std::io::ErrorKind::PermissionDenied if action == "read" => "; give yourself the right to read it",
         std::io::ErrorKind::PermissionDenied if action == "write" => {
             "; give yourself the right to write there, or choose another folder with --out"
         }
-        std::io::ErrorKind::StorageFull => "; free some space, or choose another place with --out, then resume",
+        _ if is_no_space(source) => "; free some space, or choose another place with --out",
         std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::ReadOnlyFilesystem => {
             "; choose a folder that may be written with --out"
         }

@@ -1,6 +1,7 @@
 //! The end of a run: final weights, their metrics on all parts, the model folder.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use crate::error::Result;
 use crate::job::{Job, Workshop};
@@ -56,8 +57,6 @@ pub(crate) fn finish(
     let test = on(&job.split.test, true)?;
     let epochs = if refit { stage.epochs } else { job.progress.best.map_or(job.progress.epoch, |(epoch, _)| epoch) };
     let run = job.folder.root().to_path_buf();
-    let shown = shell_word(&run.to_string_lossy());
-    let example = if job.data.is_images() { "IMAGE..." } else { "TABLE.csv" };
     Ok(Report {
         task: task.name().to_string(),
         model: job.recipe.settings.model.clone(),
@@ -81,13 +80,20 @@ pub(crate) fn finish(
         seconds_per_epoch: times.per_epoch,
         planned_seconds_per_epoch: job.description.seconds_per_epoch,
         notes: job.progress.notes.all(),
-        next: vec![
-            format!("deepfit predict {shown} {example}"),
-            format!("deepfit evaluate {shown} DATA"),
-            format!("deepfit inspect {shown}"),
-        ],
+        next: next_commands(&run, job.data.is_images()),
         run,
     })
+}
+
+/// The commands that use what a run has trained.
+pub(crate) fn next_commands(run: &Path, images: bool) -> Vec<String> {
+    let shown = shell_word(&run.to_string_lossy());
+    let example = if images { "IMAGE..." } else { "TABLE.csv" };
+    vec![
+        format!("deepfit predict {shown} {example}"),
+        format!("deepfit evaluate {shown} DATA"),
+        format!("deepfit inspect {shown}"),
+    ]
 }
 
 /// Metrics on validation rows that were not trained on: at the chosen epoch, the mean over the selecting stages.

@@ -17,7 +17,7 @@ use crate::job;
 use crate::learner::{evaluation, training_graph};
 use crate::model_folder;
 use crate::recipe::Recipe;
-use crate::run_folder::{RunFolder, read_text};
+use crate::run_folder::RunFolder;
 use crate::settings::Settings;
 
 /// What is wanted of an inspection.
@@ -100,10 +100,9 @@ pub fn inspect(target: &Path, options: &InspectOptions) -> Result<Inspection> {
         let (network, declarations) = (&model.network, &model.declarations);
         let task = model.preprocessor.task().clone();
         let run = RunFolder::at(target);
-        let mut settings = Settings::default();
-        if let Ok(text) = read_text(&run.settings()) {
-            settings.merge_toml(&text, &run.settings())?;
-        }
+        // A model folder by itself has none.
+        let settings =
+            if run.settings().is_file() { Settings::of_run(&run.settings())?.0 } else { Settings::default() };
         let class_counts = vec![1; task.classes().len()];
         let recipe = Recipe { settings, task, class_counts };
         let title = format!("{}: a trained {}", target.display(), model.description.name);

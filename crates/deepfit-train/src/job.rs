@@ -22,7 +22,7 @@ use crate::limits;
 use crate::progress::{self, Notes, Progress, Saved};
 use crate::recipe::Recipe;
 use crate::report::Report;
-use crate::run_folder::{Durability, FORMAT_VERSION, RunFolder, read_text, write_text};
+use crate::run_folder::{Durability, FORMAT_VERSION, RunFolder, read_text, without_space, write_text};
 use crate::settings::Settings;
 use crate::stage::{Purpose, Stage, choose_epochs, stages};
 use crate::tensors::Owned;
@@ -148,16 +148,25 @@ fn require_utf8(key: &str, path: &Path) -> Result<()> {
 /// Opens a run that was interrupted, or killed.
 ///
 /// # Errors
-/// If it is no run folder, a file in it is damaged, or the data has changed.
+/// If it is no run folder, a file in it is damaged, or the data has changed or is gone.
 pub fn resume(run: &Path) -> Result<Job> {
+    resume_with(run, None)
+}
+
+/// Like [`resume`], perhaps with another number of threads, which does not change the result.
+///
+/// # Errors
+/// As [`resume`], or if the number of threads is out of range.
+pub fn resume_with(run: &Path, threads: Option<usize>) -> Result<Job> {
     let folder = RunFolder::open(run)?;
-    let mut settings = Settings::default();
-    let text = read_text(&folder.settings())?;
-    settings.merge_toml(&text, &folder.settings())?;
-    let table: toml::Table =
-        toml::from_str(&text).map_err(|e| TrainError::run(folder.settings(), format!("is damaged: {e}")))?;
+    let (mut settings, began_with) = Settings::of_run(&folder.settings())?;
+    if let Some(threads) = threads {
+        settings.threads = threads;
+        settings.validate()?;
+    }
+    require_data(&folder, &settings)?;
     let now = fingerprint(&settings.data)?;
-    if table.get(FINGERPRINT).and_then(|v| v.as_str()).is_some_and(|then| then != now) {
+    if began_with.is_some_and(|then| then != now) {
         let problem = "has changed since the run began, which cannot be resumed on other data; start a new run";
         return Err(TrainError::run(&settings.data, problem));
     }
@@ -182,8 +191,31 @@ pub fn resume(run: &Path) -> Result<Job> {
         require_same_settings(&folder, &settings, began)?;
     }
     let data = open(&settings)?;
-    let split = data.restore_split(&saved_split)?;
+    let split = data.restore_split(&saved_split).map_err(|error| match error {
+        newer @ deepfit_data::Error::NewerVersion { .. } => TrainError::run(folder.split(), newer.to_string()),
+        other => TrainError::run(folder.split(), format!("cannot be used: {other}; {}", again())),
+    })?;
     Job::plan(data, split, settings, folder, saved, false)
+}
+
+/// The data of a run must still be where its settings say.
+fn require_data(folder: &RunFolder, settings: &Settings) -> Result<()> {
+    let places = [
+        ("data", Some(&settings.data)),
+        ("validation", settings.validation.as_ref()),
+        ("test", settings.test.as_ref()),
+    ];
+    for (key, path) in places {
+        if let Some(path) = path.filter(|path| !path.exists()) {
+            let problem = format!(
+                "its setting `{key}` names '{}', which does not exist: put the data back there, or change this setting to \
+                 where it is now",
+                path.display()
+            );
+            return Err(TrainError::run(folder.settings(), problem));
+        }
+    }
+    Ok(())
 }
 
 /// Settings that a run may go on with changed: where things are, and what the result does not depend on.
@@ -301,9 +333,16 @@ impl Job {
         progress.settings = Some(description.settings_toml.clone());
         description.resumed_at_step = (!is_new).then_some(progress.total_steps);
         let finished = if folder.result().is_file() && !is_new {
-            let damaged = |e: serde_json::Error| TrainError::run(folder.result(), format!("is damaged: {e}"));
+            let damaged = |e: serde_json::Error| {
+                let again = crate::finish::shell_word(&folder.root().to_string_lossy());
+                let advice = format!("delete it, then make it again with `deepfit train --resume {again}`");
+                TrainError::run(folder.result(), format!("is damaged: {e}; {advice}"))
+            };
             let mut report: Report = serde_json::from_str(&read_text(&folder.result())?).map_err(damaged)?;
             report.resumed_at_step = Some(progress.total_steps);
+            // The folder may have been moved since.
+            report.run = folder.root().to_path_buf();
+            report.next = finish::next_commands(folder.root(), images);
             Some(report)
         } else {
             None
@@ -341,6 +380,13 @@ impl Job {
         }
         if self.is_new {
             self.claim_folder(observer)?;
+        }
+        let (folder, is_new) = (self.folder.clone(), self.is_new);
+        self.carry_out(observer).map_err(|error| without_space(error, &folder, is_new))
+    }
+
+    fn carry_out(mut self, observer: &mut dyn Observer) -> Result<Outcome> {
+        if self.is_new {
             if let Err(error) = self.write_settings() {
                 self.folder.discard();
                 return Err(error);

@@ -35,7 +35,7 @@ pub use error::{ErrorKind, Result, TrainError};
 pub use event::{Event, Flow, Observer, Silent};
 pub use forecast::Description;
 pub use inspect::{InspectOptions, Inspection, LayerRow, PassRow, inspect};
-pub use job::{Job, Outcome, prepare, resume};
+pub use job::{Job, Outcome, prepare, resume, resume_with};
 pub use predictor::{Evaluation, Prediction, PredictionValue, Predictor};
 pub use process::{peak_bytes, process_seconds, resident_bytes};
 pub use report::{Report, ReportMetrics};

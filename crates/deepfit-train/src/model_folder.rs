@@ -18,6 +18,23 @@ use crate::weights::{self, Misfit};
 
 const KEY: &str = "deepfit_model";
 
+/// What to do where a file of a model cannot be used.
+const MAKE_AGAIN: &str = "put back a whole copy, or, where it is the model of a run, delete the run's result.json and \
+                          write the model again with `deepfit train --resume RUN`";
+
+/// Adds to an error that says that a file is damaged what to do about it.
+fn with_advice(error: TrainError) -> TrainError {
+    match error {
+        TrainError::Run { path, problem } if problem.starts_with("is damaged") => {
+            TrainError::Run { path, problem: format!("{problem}; {MAKE_AGAIN}") }
+        }
+        TrainError::Io { path, source, .. } if source.kind() == std::io::ErrorKind::NotFound => {
+            TrainError::Run { path, problem: format!("is missing; {MAKE_AGAIN}") }
+        }
+        other => other,
+    }
+}
+
 /// `config.json`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ModelDescription {
@@ -82,13 +99,16 @@ pub fn find(path: &Path) -> Result<PathBuf> {
 }
 
 /// Reads the description alone.
-pub fn describe(folder: &Path) -> Result<(ModelDescription, Preprocessor)> {
+fn read_description(folder: &Path) -> Result<(ModelDescription, Preprocessor)> {
     let path = folder.join("config.json");
     let damaged = |e: serde_json::Error| TrainError::run(&path, format!("is damaged: {e}"));
     let value: serde_json::Value = serde_json::from_str(&read_text(&path)?).map_err(damaged)?;
     check_version(&path, value["version"].as_u64())?;
     let description: ModelDescription = serde_json::from_value(value).map_err(damaged)?;
-    let preprocessor = Preprocessor::from_json(&description.preprocessor.to_string())?;
+    let preprocessor = Preprocessor::from_json(&description.preprocessor.to_string()).map_err(|error| match error {
+        newer @ deepfit_data::Error::NewerVersion { .. } => TrainError::run(&path, newer.to_string()),
+        other => TrainError::run(&path, format!("is damaged: {other}")),
+    })?;
     let outputs = preprocessor.task().outputs();
     if description.model.outputs() != outputs {
         let problem =
@@ -115,7 +135,11 @@ fn read_weights(path: &Path) -> Result<BTreeMap<String, Owned>> {
 /// # Errors
 /// If a file is missing or damaged, or the weights are not those of the network, naming all that differ.
 pub fn load(folder: &Path) -> Result<Model> {
-    let (description, preprocessor) = describe(folder)?;
+    read_model(folder).map_err(with_advice)
+}
+
+fn read_model(folder: &Path) -> Result<Model> {
+    let (description, preprocessor) = read_description(folder)?;
     let path = folder.join("model.safetensors");
     let weights = read_weights(&path)?;
     let scope = Scope::root();

@@ -204,10 +204,10 @@ pub fn load(path: &Path, journal: &Path) -> Result<Saved> {
         other => other,
     })?;
     let value: serde_json::Value =
-        serde_json::from_str(&text).map_err(|e| TrainError::run(path, format!("is damaged: {e}")))?;
+        serde_json::from_str(&text).map_err(|e| TrainError::run(path, format!("is damaged: {e}; {FROM_THE_START}")))?;
     check_version(path, value["version"].as_u64())?;
-    let mut progress: Progress =
-        serde_json::from_value(value).map_err(|e| TrainError::run(path, format!("is damaged: {e}")))?;
+    let mut progress: Progress = serde_json::from_value(value)
+        .map_err(|e| TrainError::run(path, format!("is damaged: {e}; {FROM_THE_START}")))?;
     progress.epochs = read_journal(journal, progress.recorded)?;
     let (mut state, mut best) = (BTreeMap::new(), BTreeMap::new());
     for (name, tensor) in tensors {

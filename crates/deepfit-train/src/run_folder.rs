@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use crate::error::{Result, TrainError};
+use crate::error::{Result, TrainError, is_no_space};
 
 /// Version of the files in a run folder. A higher number in a file means that a newer program wrote it.
 pub const FORMAT_VERSION: u32 = 1;
@@ -118,6 +118,21 @@ impl RunFolder {
         for folder in [self.root.join("checkpoint"), self.model(), self.root.clone()] {
             let _ = fs::remove_dir(folder);
         }
+    }
+}
+
+/// Where there was no space to write: a run that has a checkpoint goes on from there once there is space; the folder of
+/// a new one that has none is removed again, since there is nothing in it to go on with.
+pub(crate) fn without_space(error: TrainError, folder: &RunFolder, is_new: bool) -> TrainError {
+    match error {
+        TrainError::Io { path, source, .. } if is_no_space(&source) => {
+            if is_new && !folder.checkpoint().exists() {
+                folder.discard();
+                return TrainError::Io { action: "write", path, source };
+            }
+            TrainError::NoSpace { path, source, run: folder.root().to_path_buf() }
+        }
+        other => other,
     }
 }
 

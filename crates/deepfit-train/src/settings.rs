@@ -1,5 +1,6 @@
 //! Every setting of a run.
 
+mod names;
 mod text;
 
 use std::path::PathBuf;

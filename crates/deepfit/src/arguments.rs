@@ -73,8 +73,8 @@ fn hint(error: &mut clap::Error) {
             text(ContextKind::InvalidSubcommand).map(|name| hint_for_command(&name))
         }
         ErrorKind::ArgumentConflict if text(ContextKind::InvalidArg).is_some_and(|arg| arg.starts_with("--resume")) => {
-            let told = "a run goes on with the data and settings that it began with; to change them, start a new run \
-                        with --config RUN/settings.toml";
+            let told = "a run goes on with the data and settings that it began with, except --threads; to change them, \
+                        start a new run with --config RUN/settings.toml";
             Some(told.to_string())
         }
         _ => None,
@@ -87,12 +87,16 @@ fn hint(error: &mut clap::Error) {
 fn hint_for_option(option: &str) -> Option<String> {
     let name = option.trim_start_matches('-').split('=').next()?;
     let key = name.replace('-', "_");
-    if Settings::KEYS.iter().any(|(known, _)| *known == key) {
-        return Some(format!("`{key}` is a setting; for `deepfit train` write it as {key}=VALUE"));
-    }
     let definition = definition();
-    let command = std::env::args().nth(1).and_then(|name| definition.find_subcommand(name).cloned())?;
-    let options: Vec<&str> = command.get_arguments().filter_map(|argument| argument.get_long()).collect();
+    let command = std::env::args().nth(1).and_then(|name| definition.find_subcommand(name).cloned());
+    let options: Vec<&str> =
+        command.iter().flat_map(clap::Command::get_arguments).filter_map(|a| a.get_long()).collect();
+    if let Some(meant) = Settings::meant_by(&key) {
+        if options.contains(&meant) {
+            return Some(format!("write it as --{meant}; `--help` lists all options"));
+        }
+        return Some(format!("`{meant}` is a setting; for `deepfit train` write it as {meant}=VALUE"));
+    }
     nearest(name, options).map(|near| format!("the nearest option is '--{near}'; `--help` lists all"))
 }
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use deepfit_graph::{DType, Extents, Graph};
+use deepfit_graph::{DType, Extents, Graph, Node, Op};
 
 use super::call::Raw;
 use super::engine::{Engine, ProgramId, View};
@@ -21,6 +21,8 @@ pub enum Culprit {
     Parameter {
         /// Its name.
         name: String,
+        /// The operation that writes it in a program of this engine, and the layer it belongs to; `None` if none does.
+        written_by: Option<(String, String)>,
     },
     /// The result of an operation whose inputs were all finite.
     Operation {
@@ -35,7 +37,11 @@ impl fmt::Display for Culprit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Culprit::Input { name, position } => write!(f, "value {position} of the input `{name}`"),
-            Culprit::Parameter { name } => write!(f, "the parameter `{name}`"),
+            Culprit::Parameter { name, written_by: None } => write!(f, "the parameter `{name}`"),
+            Culprit::Parameter { name, written_by: Some((operation, layer)) } => {
+                write!(f, "the parameter `{name}`, written in an earlier step by the operation `{operation}`")?;
+                if layer.is_empty() { Ok(()) } else { write!(f, " of layer `{layer}`,") }
+            }
             Culprit::Operation { operation, layer } => {
                 write!(f, "the operation `{operation}`")?;
                 if !layer.is_empty() {
@@ -70,7 +76,7 @@ impl Engine {
         let plan = self.plan(program).clone();
         for (name, _) in &plan.parameters {
             if self.parameter(name).is_some_and(|values| values.iter().any(|v| !v.is_finite())) {
-                return Some(Culprit::Parameter { name: name.clone() });
+                return Some(Culprit::Parameter { name: name.clone(), written_by: self.writer(name) });
             }
         }
         let nodes = plan.graph.nodes();
@@ -95,6 +101,29 @@ impl Engine {
         found.map(|index| {
             let node = &nodes[index];
             Culprit::Operation { operation: node.op.name(), layer: node.layer.clone() }
+        })
+    }
+}
+
+impl Engine {
+    /// The operation that writes a parameter in any program, with its layer. An optimiser's update stands outside of
+    /// layers, or under the parameter's own name: then it is the layer to which the parameter belongs.
+    fn writer(&self, name: &str) -> Option<(String, String)> {
+        self.graphs().find_map(|graph| {
+            let nodes = graph.nodes();
+            let writes = |node: &Node| {
+                let named = |&(input, _): &(usize, usize)| match &nodes[node.inputs[input].node].op {
+                    Op::Parameter(parameter) => parameter.name == name,
+                    _ => false,
+                };
+                node.op.updates().iter().any(named)
+            };
+            let node = nodes.iter().find(|node| writes(node))?;
+            let layer = match &node.layer[..] {
+                layer if layer.is_empty() || layer == name => name.rsplit_once('.').map_or("", |(layer, _)| layer),
+                layer => layer,
+            };
+            Some((node.op.name(), layer.to_string()))
         })
     }
 }

@@ -249,6 +249,11 @@ impl Engine {
         &self.programs[program.0].plan
     }
 
+    /// The graphs of all programs.
+    pub(super) fn graphs(&self) -> impl Iterator<Item = &Graph> {
+        self.programs.iter().map(|program| &program.plan.graph)
+    }
+
     /// Runs a program. `inputs` are found by name; those that the program does not have are ignored.
     ///
     /// # Errors

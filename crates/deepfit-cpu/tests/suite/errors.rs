@@ -124,7 +124,23 @@ fn the_first_operation_that_is_not_finite_is_found_with_its_layer() {
     let (mut engine, program) = training_engine(2, 8);
     engine.parameter_mut("norm.bias").unwrap()[1] = f32::NAN;
     let found = engine.find_non_finite(program, Extents::batch(8), &inputs);
-    assert_eq!(found, Some(Culprit::Parameter { name: "norm.bias".to_string() }));
+    match found {
+        Some(culprit @ Culprit::Parameter { .. }) => {
+            let told = culprit.to_string();
+            assert!(told.contains("`norm.bias`, written in an earlier step by the operation `"), "{told}");
+            assert!(told.contains("of layer `norm`"), "{told}");
+        }
+        other => panic!("{other:?}"),
+    }
+    // A parameter that no program writes is named alone.
+    let tracer = Tracer::new(Mode::Train);
+    let w = tracer.parameter("w", Shape::scalar()).unwrap();
+    tracer.output("square", &w.square().unwrap());
+    let mut engine = Engine::new(1).unwrap();
+    let program = engine.compile(&tracer.graph(), Extents::batch(1)).unwrap();
+    engine.parameter_mut("w").unwrap()[0] = f32::INFINITY;
+    let found = engine.find_non_finite(program, Extents::batch(1), &[]);
+    assert_eq!(found, Some(Culprit::Parameter { name: "w".to_string(), written_by: None }));
 }
 
 #[test]

@@ -2,8 +2,10 @@
 
 use super::interval::Z;
 
-/// Bins of the confidence, as in Guo et al. 2017.
-const BINS: usize = 15;
+/// Bins of equal width of the confidence, as in Guo et al. 2017, over which the expected calibration error is taken.
+pub const ECE_BINS: usize = 15;
+
+const BINS: usize = ECE_BINS;
 
 /// Examples of one bin of the confidence.
 #[derive(Debug, Clone, Copy, Default)]

@@ -18,6 +18,7 @@ mod regression;
 mod residuals;
 mod scores;
 
+pub use calibration::ECE_BINS;
 pub use classification::{ClassCounts, ClassificationMetrics, MAX_CONFUSION_CLASSES};
 pub use error::MetricError;
 pub use regression::RegressionMetrics;

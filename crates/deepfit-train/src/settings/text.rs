@@ -2,7 +2,6 @@
 
 use std::path::Path;
 
-use deepfit_data::nearest;
 use toml::Value;
 use toml::de::{DeTable, DeValue};
 
@@ -10,6 +9,7 @@ use super::Settings;
 use crate::error::{Result, TrainError};
 use crate::fingerprint::FINGERPRINT;
 use crate::progress::check_version;
+use crate::run_folder::read_text;
 
 /// Settings that are text whatever it looks like: a column may be called 2020, and a file 1.
 const TEXTS: [&str; 4] = ["data", "target", "validation", "test"];
@@ -32,7 +32,7 @@ impl Settings {
             Some((first, inner)) => (first, Some(inner)),
             None => (&key[..], None),
         };
-        check_key(first)?;
+        check_key(first, key)?;
         if key == "time" {
             self.time = Some(parse_duration(value)?);
             return self.validate();
@@ -43,7 +43,10 @@ impl Settings {
         let changed = match inner {
             None => self.with(first, parsed, value)?,
             Some(_) if first != "augment" => {
-                return Err(TrainError::setting(key, format!("`{first}` has no settings of its own")));
+                let hint = Settings::meant_by(&key[first.len() + 1..])
+                    .filter(|meant| *meant != first)
+                    .map_or(String::new(), |meant| format!("; write {meant}={value}"));
+                return Err(TrainError::setting(key, format!("`{first}` has no settings of its own{hint}")));
             }
             Some(inner) => {
                 let mut group = self.augment.clone().unwrap_or_default();
@@ -54,6 +57,28 @@ impl Settings {
         changed.validate()?;
         *self = changed;
         Ok(())
+    }
+
+    /// The settings of a run, from its `settings.toml`, and the fingerprint of its data.
+    ///
+    /// # Errors
+    /// If the file cannot be read, is damaged, or does not name the data.
+    pub(crate) fn of_run(path: &Path) -> Result<(Settings, Option<String>)> {
+        let text = read_text(path)?;
+        let mut settings = Settings::default();
+        settings.merge_toml(&text, path)?;
+        if settings.data.as_os_str().is_empty() {
+            let whole = "put back a whole copy of the file, or start a new run";
+            let problem = if text.trim().is_empty() {
+                format!("is empty, so that nobody knows the settings of this run: {whole}")
+            } else {
+                format!("does not name the data of this run: add the line data = \"PATH\", {whole}")
+            };
+            return Err(TrainError::run(path, problem));
+        }
+        let table: toml::Table =
+            toml::from_str(&text).map_err(|e| TrainError::run(path, format!("is damaged: {e}")))?;
+        Ok((settings, table.get(FINGERPRINT).and_then(Value::as_str).map(str::to_string)))
     }
 
     /// Takes over the settings of a TOML text; what it does not mention stays.
@@ -81,7 +106,7 @@ impl Settings {
         }
         let mut changed = self.clone();
         for (key, value) in given {
-            check_key(&key).map_err(at_line)?;
+            check_key(&key, &key).map_err(at_line)?;
             changed = match (&key[..], value.as_str()) {
                 ("time", Some(text)) => Settings { time: Some(parse_duration(text).map_err(at_line)?), ..changed },
                 _ => {
@@ -153,14 +178,14 @@ fn line_of(text: &str, key: &str) -> Option<usize> {
     Some(text.get(..start?)?.matches('\n').count() + 1)
 }
 
-fn check_key(key: &str) -> Result<()> {
-    let known = || Settings::KEYS.iter().map(|(k, _)| *k);
-    if known().any(|k| k == key) {
+/// Refuses what is no setting; `whole` is the name with what follows its first dot.
+fn check_key(key: &str, whole: &str) -> Result<()> {
+    if Settings::KEYS.iter().any(|(known, _)| *known == key) {
         return Ok(());
     }
-    let hint = nearest(key, known())
+    let hint = Settings::meant_by(whole)
         .map_or_else(|| "`deepfit train --help` lists all settings".to_string(), |n| format!("did you mean `{n}`?"));
-    Err(TrainError::setting(key, format!("there is no such setting; {hint}")))
+    Err(TrainError::setting(whole, format!("there is no such setting; {hint}")))
 }
 
 /// Seconds of a duration such as `90s`, `2m`, `1h` or `45` (seconds).
@@ -242,6 +267,11 @@ mod tests {
             ("augment.flip", "1", "true or false"),
             ("augment.border", "mirror", "edge or reflect"),
             ("lr.top", "1", "no settings of its own"),
+            ("model.hidden", "[3]", "`model` has no settings of its own; write hidden=[3]"),
+            ("optimizer.wd", "0.1", "write weight_decay=0.1"),
+            ("trainer.num_epochs", "3", "did you mean `epochs`?"),
+            ("learning_rate", "3", "did you mean `lr`?"),
+            ("wibble", "3", "lists all settings"),
             ("seed", "9223372036854775808", "from 0 to 9223372036854775807"),
             ("seed", "18446744073709551616", "from 0 to 9223372036854775807"),
         ] {

@@ -45,6 +45,16 @@ fn an_enormous_learning_rate_is_explained_with_operation_and_layer() {
 }
 
 #[test]
+fn statistics_that_became_infinite_are_explained_with_operation_and_layer() {
+    let folder = Folder::new();
+    for (number, (optimizer, rate)) in [("adamw", "1e10"), ("sgd", "1e8")].into_iter().enumerate() {
+        let pairs = [("lr", rate), ("optimizer", optimizer), ("folds", "1"), ("epochs", "2")];
+        let what = culprit(settings(&example("digits.zip"), &pairs), &folder.path(&number.to_string()));
+        assert!(what.contains("operation `") && what.contains("layer `"), "{what}");
+    }
+}
+
+#[test]
 fn a_loss_that_overflows_stops_the_run() {
     // The squared error of values above 2e19 is larger than the largest f32.
     let folder = Folder::new();

@@ -31,7 +31,10 @@ pub enum Command {
 
 /// Runs a sub-command.
 pub fn run(command: Command) -> anyhow::Result<Exit> {
-    let interrupt = Interrupt::install()?;
+    let interrupt = Interrupt::install(match &command {
+        Command::Train(arguments) => Some(arguments.when_interrupted()),
+        _ => None,
+    })?;
     match command {
         Command::Train(arguments) => train::run(&arguments, &interrupt),
         Command::Evaluate(arguments) => evaluate::run(&arguments),

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use clap::{Args, ValueHint};
-use deepfit_train::{Job, Outcome, Settings, prepare, process_seconds, resume};
+use deepfit_train::{Job, Outcome, Settings, prepare, process_seconds, resume_with};
 
 use crate::exit::{Exit, Usage};
 use crate::interrupt::Interrupt;
@@ -20,7 +20,7 @@ use crate::program;
 /// Values of settings stay text here: the settings themselves know what they accept, however they are given.
 #[derive(Debug, Args)]
 #[command(
-    override_usage = "deepfit train [OPTIONS] DATA [KEY=VALUE]...\n       deepfit train --resume RUN",
+    override_usage = "deepfit train [OPTIONS] DATA [KEY=VALUE]...\n       deepfit train --resume RUN [--threads N]",
     after_help = EXAMPLES,
     after_long_help = long_help()
 )]
@@ -42,7 +42,7 @@ pub struct Arguments {
     #[arg(long, value_name = "PATH", value_hint = ValueHint::AnyPath, help_heading = "Data")]
     test: Option<PathBuf>,
 
-    /// Architecture: mlp for tables, cnn, resnet18, resnet34 or resnet50 for images [default: auto, which goes by the data]
+    /// Architecture: mlp for tables, cnn, resnet18, resnet34, resnet50 or mobilenet_v2 for images [default: auto, which goes by the data]
     #[arg(long, value_name = "NAME", help_heading = "Model and training")]
     model: Option<String>,
     /// Most passes over the training rows
@@ -79,11 +79,11 @@ pub struct Arguments {
     /// Run folder to write [default: runs/NAME-N, the first that is free]
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, help_heading = "Run")]
     out: Option<PathBuf>,
-    /// Go on with a run that was interrupted; it knows its data and settings
+    /// Go on with a run that was interrupted; it knows its data and settings, of which only --threads can change
     #[arg(
         long, value_name = "RUN", value_hint = ValueHint::DirPath, help_heading = "Run",
-        conflicts_with_all = ["data", "settings", "target", "validation", "test", "model", "epochs", "time", "batch", "lr",
-                              "seed", "threads", "out", "config"]
+        conflicts_with_all = ["target", "validation", "test", "model", "epochs", "time", "batch", "lr", "seed", "out",
+                              "config"]
     )]
     resume: Option<PathBuf>,
     /// Settings from a TOML file, such as the settings.toml of another run; options and KEY=VALUE win over it
@@ -170,11 +170,42 @@ fn resume_command(run: &Path) -> String {
 }
 
 impl Arguments {
+    /// What is told of a signal that comes before training begins.
+    pub fn when_interrupted(&self) -> &'static str {
+        match &self.resume {
+            None => "interrupted before training began: nothing was written",
+            Some(_) => "interrupted before training went on: nothing was written, the run is as it was",
+        }
+    }
+
     fn job(&self) -> Result<Job> {
         match &self.resume {
-            Some(run) => Ok(resume(run)?),
+            Some(run) => Ok(resume_with(run, self.threads_to_resume()?)?),
             None => Ok(prepare(self.settings()?, self.out.clone())?),
         }
+    }
+
+    /// The one setting that may be given with `--resume`.
+    fn threads_to_resume(&self) -> Result<Option<usize>> {
+        let mut given = self.threads.as_deref();
+        for word in self.data.iter().chain(&self.settings) {
+            let pair = word.to_str().and_then(|text| text.split_once('='));
+            match pair.map(|(key, value)| (key.trim(), value.trim())) {
+                Some(("threads", value)) => given = Some(value),
+                _ => {
+                    return Err(Usage(format!(
+                        "'{}' cannot be given with --resume: a run goes on with the DATA and the settings that it began \
+                         with, except `threads`; to change them, start a new run with --config RUN/settings.toml",
+                        Path::new(word).display()
+                    ))
+                    .into());
+                }
+            }
+        }
+        let Some(value) = given else { return Ok(None) };
+        let mut settings = Settings::default();
+        settings.set("threads", value)?;
+        Ok(Some(settings.threads))
     }
 
     /// Defaults, then the file, then options, then `key=value`.

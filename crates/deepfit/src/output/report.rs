@@ -1,5 +1,6 @@
 //! Metrics, confusion and residuals, and what to do next.
 
+use deepfit_train::metrics::{ECE_BINS, Scores};
 use deepfit_train::{Evaluation, Report};
 
 use super::scores::{interval, names, residuals as residual_table, value};
@@ -28,6 +29,7 @@ pub fn training(report: &Report, style: Style) -> String {
         table.row(row);
     }
     text.push_str(&table.render(style));
+    text.push_str(&explained(&metrics.test, style));
     if let Some(matrix) = &report.confusion {
         text.push_str(&confusion(matrix, &report.classes, "test", style));
     }
@@ -66,6 +68,7 @@ pub fn evaluation(evaluation: &Evaluation, style: Style) -> String {
         table.row(vec![name.to_string(), value(&evaluation.metrics, name), interval(&evaluation.intervals, name)]);
     }
     text.push_str(&table.render(style));
+    text.push_str(&explained(&evaluation.metrics, style));
     if let Some(matrix) = &evaluation.confusion {
         text.push_str(&confusion(matrix, &evaluation.classes, "data", style));
     }
@@ -79,6 +82,15 @@ pub fn evaluation(evaluation: &Evaluation, style: Style) -> String {
         }
     }
     text
+}
+
+/// What a name among the metrics does not tell.
+fn explained(metrics: &Scores, style: Style) -> String {
+    if metrics.get("ece").is_none() {
+        return String::new();
+    }
+    let line = format!("ece: expected calibration error, over {ECE_BINS} bins of the confidence of equal width");
+    format!("  {}\n", style.dim(&line))
 }
 
 /// Rows are true classes, columns predicted ones.
@@ -147,5 +159,14 @@ mod tests {
         let large = confusion(&matrix, &classes, "test", Style::PLAIN);
         let (first, second) = (large.find("class4").unwrap(), large.find("class2").unwrap());
         assert!(first < second && !large.contains("class3") && large.contains("16 of 116"), "{large}");
+    }
+
+    #[test]
+    fn the_bins_of_the_calibration_error_are_told_where_it_is_shown() {
+        let mut scores = Scores::default();
+        scores.insert("rmse", 1.0);
+        assert_eq!(explained(&scores, Style::PLAIN), "");
+        scores.insert("ece", 0.1);
+        assert!(explained(&scores, Style::PLAIN).contains("15 bins"));
     }
 }

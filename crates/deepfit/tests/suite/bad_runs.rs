@@ -67,7 +67,17 @@ fn a_full_disk_is_told_and_leaves_no_torn_file() {
     let Some(ran) = run("40k") else { return };
     assert_eq!(ran.code, Some(1), "{ran:#?}");
     assert!(ran.err.contains("disk/run") && ran.err.contains("No space left"), "{}", ran.err);
-    assert!(!ran.out.contains("safetensors"), "a torn file was left: {}", ran.out);
+    assert!(ran.err.contains("free some space, or choose another place with --out"), "{}", ran.err);
+    assert!(!ran.out.contains("run"), "a run that trained nothing was left: {}", ran.out);
+    // A run that has a checkpoint, whose disk is full when it goes on.
+    let script = "mount -t tmpfs -o size=400k none disk; \
+                  \"$0\" train data.csv --epochs 2 hidden=[8] -q --out disk/run && rm disk/run/result.json; \
+                  cat /dev/zero > disk/filler; \"$0\" train --resume disk/run -q; code=$?; ls -AR disk; exit $code";
+    let Some(ran) = in_namespace(&place, script) else { return };
+    assert_eq!(ran.code, Some(1), "{ran:#?}");
+    let advice = "free some space, then go on with `deepfit train --resume disk/run`";
+    assert!(ran.err.contains(advice) && !ran.err.contains("--out"), "{}", ran.err);
+    assert!(ran.out.contains("state.safetensors"), "the checkpoint is gone: {}", ran.out);
 }
 
 fn damaged(path: &Path, damage: impl FnOnce(&mut Vec<u8>)) {
@@ -96,6 +106,10 @@ fn damaged_checkpoints_are_refused_by_name() {
         refused(&["state.safetensors", "damaged"]);
         fs::write(&checkpoint, &whole).unwrap();
     }
+    let split = fs::read_to_string(run.join("split.json")).unwrap();
+    assert!(split.contains("\"version\":1"), "{split}");
+    fs::write(run.join("split.json"), split.replacen("\"version\":1", "\"version\":99", 1)).unwrap();
+    refused(&["run/split.json", "version 99", "newer deepfit"]);
     damaged(&run.join("split.json"), |bytes| bytes.truncate(9));
     refused(&["split.json", "damaged"]);
     damaged(&run.join("settings.toml"), |bytes| bytes.truncate(5));
@@ -119,11 +133,55 @@ fn damaged_models_are_refused_by_name() {
     damaged(&weights, |bytes| *bytes.last_mut().unwrap() ^= 1);
     refused(&["model.safetensors", "damaged"]);
     damaged(&weights, |bytes| bytes.truncate(100));
-    refused(&["model.safetensors", "damaged"]);
+    refused(&["model.safetensors", "damaged", "put back a whole copy", "--resume"]);
     fs::remove_file(&weights).unwrap();
-    refused(&["model.safetensors"]);
+    refused(&["model.safetensors", "is missing", "put back a whole copy", "--resume"]);
     damaged(&run.join("model/config.json"), |bytes| bytes.truncate(40));
-    refused(&["config.json", "damaged"]);
+    refused(&["config.json", "damaged", "put back a whole copy", "--resume"]);
+    // What the message says helps.
+    fs::remove_file(run.join("result.json")).unwrap();
+    place.run(&["train", "--resume", "run", "-q"]).succeeded();
+    place.run(&["predict", "run", &data]).succeeded();
+}
+
+#[test]
+fn a_damaged_result_is_made_again() {
+    let place = Place::new();
+    let run = place.trained(&example("diabetes.csv"), "run", &["hidden=[8]"]);
+    damaged(&run.join("result.json"), |bytes| bytes.truncate(40));
+    let words = ["result.json", "damaged", "delete it", "deepfit train --resume run"];
+    place.run(&["train", "--resume", "run"]).is_refusal(&words);
+    fs::remove_file(run.join("result.json")).unwrap();
+    place.run(&["train", "--resume", "run", "-q"]).succeeded();
+}
+
+#[test]
+fn settings_that_do_not_name_the_data_are_refused() {
+    let place = Place::new();
+    let run = place.trained(&example("diabetes.csv"), "run", &["hidden=[8]"]);
+    let path = run.join("settings.toml");
+    let whole = fs::read_to_string(&path).unwrap();
+    let without: String = whole.lines().filter(|l| !l.starts_with("data = ")).map(|l| format!("{l}\n")).collect();
+    assert_ne!(whole, without);
+    for (text, words) in [("", "is empty"), (&without[..], "data = \"PATH\"")] {
+        fs::write(&path, text).unwrap();
+        for arguments in [&["train", "--resume", "run"][..], &["inspect", "run"]] {
+            place.run(arguments).is_refusal(&["run/settings.toml", words, "copy of the file", "new run"]);
+        }
+    }
+}
+
+#[test]
+fn data_that_is_gone_is_told_by_its_setting() {
+    let place = Place::new();
+    place.write("data.csv", table(60));
+    let run = place.trained("data.csv", "run", &[]);
+    fs::rename(place.path("data.csv"), place.path("moved.csv")).unwrap();
+    let words = ["run/settings.toml", "setting `data`", "data.csv", "does not exist", "where it is now"];
+    place.run(&["train", "--resume", "run"]).is_refusal(&words);
+    let settings = fs::read_to_string(run.join("settings.toml")).unwrap();
+    fs::write(run.join("settings.toml"), settings.replacen("data.csv", "moved.csv", 1)).unwrap();
+    place.run(&["train", "--resume", "run"]).succeeded();
 }
 
 #[test]

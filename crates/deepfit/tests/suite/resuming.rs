@@ -111,3 +111,60 @@ fn a_run_that_has_ended_can_be_resumed_and_reports_again() {
     assert_eq!(report["task"], "regression");
     assert!(model(&place, "run") == before);
 }
+
+#[test]
+fn a_run_goes_on_with_another_number_of_threads_and_ends_with_the_same_bits() {
+    let data = example("digits.zip");
+    let place = Place::new();
+    let expected = uninterrupted(&place, &data);
+    for (given, interrupted) in [(&["--threads", "1"][..], "INT"), (&["threads=3"], "TERM")] {
+        let _ = fs::remove_dir_all(place.path("run"));
+        let mut child = start(&place, &data);
+        let rest = wait_for_epoch(&mut child);
+        signal(&child, interrupted);
+        let told = rest();
+        assert_eq!(child.wait().unwrap().code(), Some(130), "{told}");
+        place.run(&[&["train", "--resume", "run", "-q"], given].concat()).succeeded();
+        assert!(model(&place, "run") == expected, "{given:?} gives another model");
+    }
+    place.run(&["train", "--resume", "run", "--threads", "0"]).is_refusal(&["`threads`", "1 to"]);
+    place.run(&["train", "--resume", "run", "threads=2", "lr=1"]).is_refusal(&["'lr=1'", "--resume", "--config"]);
+}
+
+#[test]
+fn a_run_that_was_moved_is_reported_where_it_is() {
+    let place = Place::new();
+    place.trained(&example("diabetes.csv"), "first", &[]);
+    fs::rename(place.path("first"), place.path("second")).unwrap();
+    let report = place.run(&["train", "--resume", "second", "--json"]).succeeded().json();
+    assert_eq!(report["run"], "second");
+    assert!(report["next"][0].as_str().unwrap().starts_with("deepfit predict second "), "{report}");
+    let told = place.run(&["train", "--resume", "second"]).succeeded().out;
+    assert!(told.contains("inspect second") && !told.contains("first:") && !told.contains(" first\n"), "{told}");
+}
+
+#[test]
+fn a_signal_before_training_tells_that_nothing_was_written() {
+    // A table that takes long to read, so that the signal comes before the run folder is made.
+    let place = Place::new();
+    place.write("data.csv", crate::program::table(400_000));
+    for name in ["INT", "TERM"] {
+        let child = place.start(&["train", "data.csv", "--out", "run"]);
+        // Early enough to come while the table is read, late enough for the handlers to be there.
+        while !handles_signals(child.id()) {
+            sleep(Duration::from_millis(1));
+        }
+        signal(&child, name);
+        let ran = Ran::of(child.wait_with_output().unwrap());
+        assert_eq!(ran.code, Some(130), "{ran:#?}");
+        assert!(!place.path("run").exists(), "the run began before the signal came: {ran:#?}");
+        assert!(ran.err.contains("nothing was written"), "{ran:#?}");
+    }
+}
+
+/// Whether a process waits for signals in a thread of its own, from which on it tells what it does about them.
+fn handles_signals(process: u32) -> bool {
+    let Ok(threads) = fs::read_dir(format!("/proc/{process}/task")) else { return true };
+    let name = |thread: fs::DirEntry| fs::read_to_string(thread.path().join("comm")).unwrap_or_default();
+    threads.flatten().map(name).any(|name| name.trim() == "signals")
+}

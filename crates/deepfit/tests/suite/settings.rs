@@ -52,6 +52,12 @@ fn unknown_settings_name_the_nearest() {
     place.refuses(&["data.csv", "weight_decoy=3"], &["`weight_decoy`", "`weight_decay`"]);
     place.refuses(&["data.csv", "--model", "resnet19"], &["resnet19", "`resnet18`"]);
     place.refuses(&["data.csv", "optimizer=adamv"], &["adamv", "`adamw`"]);
+    place.refuses(&["data.csv", "learning_rate=0.1"], &["`learning_rate`", "did you mean `lr`?"]);
+    place.refuses(&["data.csv", "early_stopping=3"], &["did you mean `patience`?"]);
+    place.refuses(&["data.csv", "model.hidden=[3]"], &["write hidden=[3]"]);
+    place.refuses(&["data.csv", "wibble=3"], &["`wibble`", "lists all settings"]);
+    place.refuses(&["data.csv", "--random-state", "3"], &["--seed"]);
+    place.refuses(&["data.csv", "--num-epochs", "3"], &["--epochs"]);
     place.write("fit.toml", "epochs = 3\nbacth = 8\n");
     place.refuses(&["data.csv", "--config", "fit.toml"], &["fit.toml", "`bacth`", "`batch`"]);
     place.refuses(&["data.csv", "--config", "none.toml"], &["none.toml"]);
