@@ -42,4 +42,5 @@ pub use report::{Report, ReportMetrics};
 pub use run_folder::FORMAT_VERSION;
 pub use session::{Examples, Fit, Session, SessionOptions, Values};
 pub use settings::{Settings, parse_duration};
-pub use weights::Misfit;
+pub use tensors::Owned;
+pub use weights::{Misfit, read as read_weights};

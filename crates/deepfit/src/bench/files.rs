@@ -1,56 +1,21 @@
-//! Weights, batches and gradients as safetensors files with PyTorch's names.
+//! Batches and gradients as safetensors files with PyTorch's names.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
-use deepfit_cpu::View;
-use deepfit_graph::DType;
+use deepfit_graph::{DType, HostData};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
-
-/// Values of one input.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Values {
-    /// Floating point.
-    F32(Vec<f32>),
-    /// Bytes: pixels.
-    U8(Vec<u8>),
-    /// Integers: tokens, classes.
-    I32(Vec<i32>),
-}
-
-/// Shape and values of each weight by name.
-pub type Weights = BTreeMap<String, (Vec<usize>, Vec<f32>)>;
 
 /// Name, shape and values of a gradient.
 pub type Gradient<'a> = (&'a str, &'a [usize], &'a [f32]);
 
 /// Inputs of a network by name.
-pub type Batch = BTreeMap<String, Values>;
-
-impl Values {
-    /// The values, borrowed.
-    pub fn view(&self) -> View<'_> {
-        match self {
-            Values::F32(values) => View::F32(values),
-            Values::U8(values) => View::U8(values),
-            Values::I32(values) => View::I32(values),
-        }
-    }
-
-    /// Their element type.
-    pub fn dtype(&self) -> DType {
-        match self {
-            Values::F32(_) => DType::F32,
-            Values::U8(_) => DType::U8,
-            Values::I32(_) => DType::I32,
-        }
-    }
-}
+pub type Batch = BTreeMap<String, HostData>;
 
 /// Reads the tensors of a file: shape and values by name.
-fn read(path: &Path) -> Result<Vec<(String, Vec<usize>, Values)>> {
+fn read(path: &Path) -> Result<Vec<(String, Vec<usize>, HostData)>> {
     let bytes = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
     let file =
         SafeTensors::deserialize(&bytes).with_context(|| format!("{} is no safetensors file", path.display()))?;
@@ -63,39 +28,22 @@ fn read(path: &Path) -> Result<Vec<(String, Vec<usize>, Values)>> {
         .collect()
 }
 
-fn values(tensor: &TensorView<'_>) -> Result<Values> {
+fn values(tensor: &TensorView<'_>) -> Result<HostData> {
     fn numbers<const N: usize, T>(bytes: &[u8], number: impl Fn([u8; N]) -> T) -> Vec<T> {
         bytes.as_chunks::<N>().0.iter().map(|&chunk| number(chunk)).collect()
     }
     let bytes = tensor.data();
     Ok(match tensor.dtype() {
-        Dtype::F32 => Values::F32(numbers(bytes, f32::from_le_bytes)),
-        Dtype::F64 => Values::F32(numbers(bytes, |b| f64::from_le_bytes(b) as f32)),
-        Dtype::U8 => Values::U8(bytes.to_vec()),
-        Dtype::I32 => Values::I32(numbers(bytes, i32::from_le_bytes)),
+        Dtype::F32 => HostData::F32(numbers(bytes, f32::from_le_bytes)),
+        Dtype::F64 => HostData::F32(numbers(bytes, |b| f64::from_le_bytes(b) as f32)),
+        Dtype::U8 => HostData::U8(bytes.to_vec()),
+        Dtype::I32 => HostData::I32(numbers(bytes, i32::from_le_bytes)),
         Dtype::I64 => {
             let wide = numbers(bytes, i64::from_le_bytes);
-            Values::I32(wide.into_iter().map(i32::try_from).collect::<Result<_, _>>().context("is beyond 32 bits")?)
+            HostData::I32(wide.into_iter().map(i32::try_from).collect::<Result<_, _>>().context("is beyond 32 bits")?)
         }
         other => bail!("has values of type {other:?}; floating point, u8 and integers can be read"),
     })
-}
-
-/// Reads weights by name.
-///
-/// # Errors
-/// If the file cannot be read or holds something else.
-pub fn read_weights(path: &Path) -> Result<Weights> {
-    // What PyTorch counts beside its running statistics has no part in the computation.
-    let counted = |name: &str| name.ends_with("num_batches_tracked");
-    let mut weights = BTreeMap::new();
-    for (name, shape, values) in read(path)?.into_iter().filter(|(name, ..)| !counted(name)) {
-        match values {
-            Values::F32(values) => weights.insert(name, (shape, values)),
-            _ => bail!("{}: `{name}` holds integers, not weights", path.display()),
-        };
-    }
-    Ok(weights)
 }
 
 /// Reads the inputs of one batch, checked against what is wanted: name, shape of the whole batch, element type.
@@ -103,7 +51,7 @@ pub fn read_weights(path: &Path) -> Result<Weights> {
 /// # Errors
 /// If an input is missing or has another shape or type.
 pub fn read_batch(path: &Path, wanted: &[(String, Vec<usize>, DType)]) -> Result<Batch> {
-    let mut found: BTreeMap<String, (Vec<usize>, Values)> =
+    let mut found: BTreeMap<String, (Vec<usize>, HostData)> =
         read(path)?.into_iter().map(|(name, shape, values)| (name, (shape, values))).collect();
     let mut batch = Batch::new();
     for (name, shape, dtype) in wanted {

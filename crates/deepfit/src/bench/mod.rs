@@ -5,6 +5,6 @@ mod networks;
 mod run;
 mod workload;
 
-pub use files::{Batch, read_batch, read_weights, write_gradients};
+pub use files::{Batch, read_batch, write_gradients};
 pub use run::Bench;
 pub use workload::{WORKLOADS, Workload};

@@ -1,14 +1,16 @@
 //! A workload, compiled: its losses, its gradients, its time.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use deepfit_cpu::{Engine, ProgramId, View};
-use deepfit_graph::{DType, Extents, Graph, Op};
+use deepfit_graph::{DType, Extents, Graph, HostData, Op, sample};
 use deepfit_nn::step::{self, StepKind, Traced, Training, evaluation_graph, step_graph};
 use deepfit_nn::{Declaration, Role, Scope};
+use deepfit_train::Owned;
 
-use super::files::{Batch, Gradient, Values, Weights};
+use super::files::{Batch, Gradient};
 use super::workload::Workload;
 
 /// Steps before the clock starts.
@@ -100,26 +102,15 @@ impl Bench {
 
     /// A batch of random values: pixels, tokens and classes uniform, numbers between -1 and 1.
     pub fn random_batch(&self, seed: u64) -> Batch {
-        let mut state = seed;
-        // SplitMix64 (Steele et al., 2014).
-        let mut draw = move || {
-            state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
-            let z = (state ^ (state >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-            let z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-            z ^ (z >> 31)
-        };
         let mut batch = Batch::new();
         for (name, shape, dtype) in &self.wanted {
-            let count = shape.iter().product();
             let below = if name == super::workload::TARGET { self.workload.classes } else { self.workload.tokens() };
             let values = match dtype {
-                DType::U8 => Values::U8((0..count).map(|_| draw() as u8).collect()),
-                DType::I32 => Values::I32((0..count).map(|_| (draw() % below as u64) as i32).collect()),
-                DType::F32 => {
-                    Values::F32((0..count).map(|_| (draw() >> 40) as f32 / (1u32 << 23) as f32 - 1.0).collect())
-                }
+                DType::U8 => sample::bytes(shape, seed),
+                DType::I32 => sample::integers(shape, below as i32, seed),
+                DType::F32 => sample::uniform(shape, -1.0, 1.0, seed),
             };
-            batch.insert(name.clone(), values);
+            batch.insert(name.clone(), values.data);
         }
         batch
     }
@@ -128,10 +119,11 @@ impl Bench {
     ///
     /// # Errors
     /// If one is missing, unknown, or has another shape.
-    pub fn set_weights(&mut self, mut weights: Weights) -> Result<()> {
+    pub fn set_weights(&mut self, mut weights: BTreeMap<String, Owned>) -> Result<()> {
         for declaration in &self.declarations {
             let name = &declaration.name;
-            let (shape, values) = weights.remove(name).with_context(|| format!("the weights have no `{name}`"))?;
+            let Owned { shape, values } =
+                weights.remove(name).with_context(|| format!("the weights have no `{name}`"))?;
             ensure!(shape == declaration.shape, "weight `{name}` has shape {shape:?}, not {:?}", declaration.shape);
             self.engine.set_parameter(name, &shape, &values)?;
         }
@@ -149,7 +141,7 @@ impl Bench {
         self.updates += 1;
         let rate = [self.workload.optimizer.map_or(0.0, |(_, rate)| rate) as f32];
         let update = [self.updates as f32];
-        let mut views: Vec<(&str, View<'_>)> = batch.iter().map(|(name, values)| (&name[..], values.view())).collect();
+        let mut views: Vec<(&str, View<'_>)> = batch.iter().map(|(name, values)| (&name[..], view(values))).collect();
         views.push((step::LEARNING_RATE, View::F32(&rate)));
         views.push((step::STEP, View::F32(&update)));
         self.engine.run(self.program, Extents::batch(self.workload.batch), &views)?;
@@ -198,6 +190,14 @@ impl Bench {
         }
         times.sort_by(f64::total_cmp);
         Ok(Timing { median: times[times.len() / 2], shortest: times[0], steps: times.len() })
+    }
+}
+
+fn view(values: &HostData) -> View<'_> {
+    match values {
+        HostData::F32(values) => View::F32(values),
+        HostData::U8(values) => View::U8(values),
+        HostData::I32(values) => View::I32(values),
     }
 }
 

@@ -11,7 +11,7 @@ use deepfit_cpu::simd::Isa;
 use serde::{Deserialize, Serialize};
 
 use super::{parse_threads, threads};
-use crate::bench::{Bench, WORKLOADS, Workload, read_batch, read_weights, write_gradients};
+use crate::bench::{Bench, WORKLOADS, Workload, read_batch, write_gradients};
 use crate::exit::Exit;
 use crate::output;
 
@@ -173,7 +173,7 @@ fn prepare(
 ) -> Result<(Bench, crate::bench::Batch)> {
     let mut bench = Bench::new(workload, threads(arguments.threads), gradients)?;
     if let Some(path) = &arguments.weights {
-        let weights = read_weights(path)?;
+        let (weights, _) = deepfit_train::read_weights(path)?;
         bench.set_weights(weights).with_context(|| format!("cannot use {}", path.display()))?;
     }
     let batch = match &arguments.data {
