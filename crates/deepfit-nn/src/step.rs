@@ -23,6 +23,8 @@ pub const LOSS: &str = "loss";
 pub const GRADIENT_NORM: &str = "gradient_norm";
 /// Prefix of the names of accumulated gradients: `accumulated.fc.weight`.
 pub const ACCUMULATED: &str = "accumulated";
+/// Prefix of the names of outputs that are gradients: `gradient.fc.weight`.
+pub const GRADIENT: &str = "gradient";
 
 /// How parameters are trained.
 #[derive(Debug, Clone, PartialEq)]
@@ -40,6 +42,9 @@ pub struct Training {
     /// Names of tables of which a step updates only the rows that its batch has used: their gradients are never made as
     /// large as the tables. See [`Optimizer::update_rows`].
     pub rows_only: BTreeSet<String>,
+    /// Whether a step gives its gradients, before they are limited, as outputs [`GRADIENT`]`.<name>`. Their memory is then not
+    /// used for anything else.
+    pub keep_gradients: bool,
 }
 
 /// Settings of the parameters whose names fit a pattern, as PyTorch's parameter groups.
@@ -79,7 +84,8 @@ impl Training {
     /// Training of everything by the given optimiser alone.
     pub fn new(optimizer: Optimizer) -> Self {
         let (frozen, rows_only) = (BTreeSet::new(), BTreeSet::new());
-        Training { optimizer, clip: None, moving_average: None, frozen, groups: Vec::new(), rows_only }
+        let (groups, keep_gradients) = (Vec::new(), false);
+        Training { optimizer, clip: None, moving_average: None, frozen, groups, rows_only, keep_gradients }
     }
 
     /// The parameters that gradients train, in the order of their declarations.
@@ -99,8 +105,8 @@ impl Training {
     ) -> Result<Tensor> {
         let group = self.groups.iter().find(|g| g.fits(&parameter.name));
         let rate = &match group {
-            Some(group) => rate.mul_scalar(group.rate_factor as f32)?,
-            None => rate.clone(),
+            Some(group) if group.rate_factor != 1.0 => rate.mul_scalar(group.rate_factor as f32)?,
+            _ => rate.clone(),
         };
         if let Some(rows) = rows {
             return self.optimizer.update_rows(parameter, rows, rate, step);
@@ -173,9 +179,10 @@ pub struct Traced {
 /// The graph of one training step.
 ///
 /// Inputs are those that `forward` asks for (with dropout also [`RANDOM_KEY`](deepfit_graph::RANDOM_KEY)) and those of
-/// the kind; outputs are [`LOSS`], those of `forward`, and [`GRADIENT_NORM`] where an update clips by norm. The loss,
-/// and that norm, are guarded: if one is not finite, the run stops before any parameter, running statistic or
-/// accumulated gradient is written. State that this adds (`optimizer.`, `accumulated.`, `average.`) starts at zero.
+/// the kind; outputs are [`LOSS`], those of `forward`, gradients if they are kept, and [`GRADIENT_NORM`] where an update
+/// clips by norm. The loss, and that norm, are guarded: if one is not finite, the run stops before any parameter, running
+/// statistic or accumulated gradient is written. State that this adds (`optimizer.`, `accumulated.`, `average.`) starts at
+/// zero.
 ///
 /// # Errors
 /// If `forward` fails, a setting is out of range, the loss is not a scalar, it does not depend on a parameter that is
@@ -209,6 +216,11 @@ pub fn step_graph(
             parameters.iter().zip(&fresh).map(|(p, g)| accumulate(p, g, &keep, kind)).collect::<Result<_>>()?
         }
     };
+    if training.keep_gradients {
+        for (parameter, gradient) in parameters.iter().zip(&grads) {
+            tracer.output(&gradient_name(&parameter.name), gradient);
+        }
+    }
     if kind != StepKind::Accumulate {
         let mut rows = row_gradients(training, &parameters, &grads)?;
         for (gradient, rows) in grads.iter_mut().zip(&rows) {
@@ -229,6 +241,11 @@ pub fn step_graph(
     }
     tracer.check_watches()?;
     Ok(effects_behind_guards(&tracer.graph()))
+}
+
+/// The name of the output that is the gradient of a parameter.
+pub fn gradient_name(parameter: &str) -> String {
+    format!("{GRADIENT}.{parameter}")
 }
 
 /// The graph of a network in use: what `forward` returns, by name, and what it [watches](Tracer::watch).

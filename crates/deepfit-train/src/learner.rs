@@ -6,7 +6,6 @@ use deepfit_cpu::{Engine, ProgramId, View};
 use deepfit_data::{Array, Batch, Task};
 use deepfit_graph::{DType, Extents, Graph, HostTensor, Mode, Shape, Symbol, Tensor, Tracer};
 use deepfit_nn::losses::{self, CrossEntropy, Reduction};
-use deepfit_nn::optim::AVERAGE;
 use deepfit_nn::step::{self, StepKind, Traced, Training};
 use deepfit_nn::{Declaration, Scope};
 use deepfit_zoo::{ModelConfig, Network};
@@ -14,6 +13,8 @@ use deepfit_zoo::{ModelConfig, Network};
 use crate::error::{Result, TrainError};
 use crate::process::available_bytes;
 use crate::recipe::Recipe;
+pub use crate::stepper::Place;
+use crate::stepper::{StepOptions, Stepper};
 use crate::tensors::{Borrowed, Owned};
 
 /// Output of the graph in use: probabilities `[batch, classes]`, or values `[batch, 1]`.
@@ -75,32 +76,11 @@ pub fn evaluation(network: &dyn Network, classification: bool) -> Result<Graph> 
     })?)
 }
 
-/// A network that learns.
+/// A network that learns from batches of a data set.
 pub struct Learner {
     using: Predicting,
-    declarations: Vec<Declaration>,
-    training: Training,
-    plain: Option<ProgramId>,
-    accumulating: Option<(ProgramId, ProgramId)>,
+    stepper: Stepper,
     mixes: bool,
-    seed: u64,
-}
-
-/// A micro-batch's place in an update.
-#[derive(Debug, Clone, Copy)]
-pub struct Place {
-    /// Learning rate.
-    pub rate: f64,
-    /// Number of the update, from 1.
-    pub update: u64,
-    /// Number of the micro-batch over the whole training, from 0: the counter of its random numbers.
-    pub counter: u64,
-    /// Whether it is the first and whether the last of its update.
-    pub first: bool,
-    /// Whether the update happens after it.
-    pub last: bool,
-    /// Its share of the rows of the update.
-    pub share: f64,
 }
 
 impl Learner {
@@ -116,33 +96,22 @@ impl Learner {
         let elements: usize = declarations.iter().map(Declaration::elements).sum();
         require_memory("the weights and the optimiser", (elements * copies * 4) as u64)?;
         let mut engine = Engine::new(threads)?;
-        let mut compile = |kind| -> Result<ProgramId> {
-            let graph = training_graph(recipe, &*network, &declarations, &training, kind)?;
-            Ok(engine.compile(&graph, Extents::batch(batch))?)
+        let options = StepOptions {
+            maximum: Extents::batch(batch),
+            accumulates: recipe.settings.accumulate > 1,
+            memory_limit: None,
+            seed: recipe.settings.seed,
         };
-        let (plain, accumulating) = if recipe.settings.accumulate > 1 {
-            (None, Some((compile(StepKind::Accumulate)?, compile(StepKind::AccumulateAndUpdate)?)))
-        } else {
-            (Some(compile(StepKind::Plain)?), None)
-        };
+        let stepper =
+            Stepper::new(&mut engine, declarations, training, options, |tracer| traced(recipe, &*network, tracer))?;
         let using = Predicting::new(engine, &*network, recipe.task.is_classification(), evaluation_batch(batch))?;
         require_memory("activations and gradients", using.engine.arena_bytes() as u64)?;
-        let seed = recipe.settings.seed;
-        let mut learner = Learner { using, declarations, training, plain, accumulating, mixes: recipe.mixes(), seed };
-        learner.reset()?;
-        Ok(learner)
+        Ok(Learner { using, stepper, mixes: recipe.mixes() })
     }
 
     /// First values for the weights, zeros for everything else.
     pub fn reset(&mut self) -> Result<()> {
-        let names: Vec<String> = self.using.engine.parameters().map(|(name, ..)| name.to_string()).collect();
-        for name in names {
-            self.using.engine.parameter_mut(&name).into_iter().for_each(|values| values.fill(0.0));
-        }
-        for declaration in &self.declarations {
-            self.using.engine.set_parameter(&declaration.name, &declaration.shape, &declaration.values(self.seed))?;
-        }
-        Ok(())
+        self.stepper.reset(&mut self.using.engine)
     }
 
     /// The network in use, with the weights as they are.
@@ -152,7 +121,7 @@ impl Learner {
 
     /// Number of trained values.
     pub fn parameters(&self) -> usize {
-        self.declarations.iter().filter(|d| d.role.is_trained()).map(Declaration::elements).sum()
+        self.stepper.declarations().iter().filter(|d| d.role.is_trained()).map(Declaration::elements).sum()
     }
 
     /// Bytes of the arena, and of all that outlives a step.
@@ -162,86 +131,30 @@ impl Learner {
 
     /// Trains on one batch and returns its loss.
     pub fn step(&mut self, batch: &Batch, place: Place) -> Result<f64> {
-        let program = self.program(place.last);
-        let result = self.with_inputs(batch, place, |engine, extents, views| engine.run(program, extents, views));
-        result?;
-        Ok(f64::from(self.using.engine.output(program, step::LOSS)?[0]))
+        let Learner { using: Predicting { engine, inputs, .. }, stepper, mixes } = self;
+        let step = |views: &[(&str, View<'_>)]| stepper.step(engine, Extents::batch(batch.len), views, place);
+        Ok(with_targets(inputs, batch, *mixes, step)?)
     }
 
     /// In words, what in a batch or in the network is not finite first.
     pub fn find_non_finite(&mut self, batch: &Batch, place: Place) -> Option<String> {
-        let program = self.program(place.last);
-        self.with_inputs(batch, place, |engine, extents, views| engine.find_non_finite(program, extents, views))
-            .map(|culprit| culprit.to_string())
-    }
-
-    fn program(&self, last: bool) -> ProgramId {
-        match (self.plain, self.accumulating) {
-            (Some(plain), _) => plain,
-            (None, Some((accumulate, apply))) => {
-                if last {
-                    apply
-                } else {
-                    accumulate
-                }
-            }
-            (None, None) => unreachable!("one of the two is compiled"),
-        }
-    }
-
-    fn with_inputs<T>(
-        &mut self,
-        batch: &Batch,
-        place: Place,
-        run: impl FnOnce(&mut Engine, Extents, &[(&str, View<'_>)]) -> T,
-    ) -> T {
-        let key = [self.seed as i32, (self.seed >> 32) as i32, place.counter as i32, (place.counter >> 32) as i32];
-        let scalars = [place.rate as f32, place.update as f32, place.share as f32, f32::from(u8::from(!place.first))];
-        let names = [step::LEARNING_RATE, step::STEP, step::LOSS_SCALE, step::KEEP];
-        let mut views = views(&self.using.inputs, batch);
-        views.push((TARGET, view(&batch.targets)));
-        views.push((deepfit_graph::RANDOM_KEY, View::I32(&key)));
-        for (name, scalar) in names.iter().zip(&scalars) {
-            views.push((name, View::F32(std::slice::from_ref(scalar))));
-        }
-        // A batch that was not mixed is its own partner.
-        let ones: Vec<f32>;
-        if self.mixes {
-            match &batch.mix {
-                Some(mix) => {
-                    views.push((PARTNER, View::I32(&mix.partner)));
-                    views.push((SHARE, View::F32(&mix.weight)));
-                }
-                None => {
-                    ones = vec![1.0; batch.len];
-                    views.push((PARTNER, view(&batch.targets)));
-                    views.push((SHARE, View::F32(&ones)));
-                }
-            }
-        }
-        run(&mut self.using.engine, Extents::batch(batch.len), &views)
+        let Learner { using: Predicting { engine, inputs, .. }, stepper, mixes } = self;
+        let find =
+            |views: &[(&str, View<'_>)]| stepper.find_non_finite(engine, Extents::batch(batch.len), views, place);
+        with_targets(inputs, batch, *mixes, find)
     }
 
     /// Runs `body` with the weights that count: their moving average, if there is one.
     pub fn with_averaged<T>(&mut self, body: impl FnOnce(&mut Predicting) -> Result<T>) -> Result<T> {
-        self.swap_average()?;
+        self.stepper.swap_average(&mut self.using.engine)?;
         let result = body(&mut self.using);
-        self.swap_average()?;
+        self.stepper.swap_average(&mut self.using.engine)?;
         result
-    }
-
-    fn swap_average(&mut self) -> Result<()> {
-        if self.training.moving_average.is_some() {
-            for parameter in self.training.trained(&self.declarations) {
-                self.using.engine.swap_parameters(&parameter.name, &format!("{AVERAGE}.{}", parameter.name))?;
-            }
-        }
-        Ok(())
     }
 
     /// A copy of the weights that count, and of the running statistics.
     pub fn weights(&mut self) -> Result<BTreeMap<String, Owned>> {
-        let declarations = self.declarations.clone();
+        let declarations = self.stepper.declarations().to_vec();
         self.with_averaged(|using| {
             let copy = |d: &Declaration| {
                 let values = using.engine.parameter(&d.name).unwrap_or_default().to_vec();
@@ -269,6 +182,28 @@ impl Learner {
         self.restore(weights.iter().map(|(name, tensor)| (&name[..], tensor)))?;
         Ok(self.using)
     }
+}
+
+/// Runs `body` on the inputs and the targets of a batch, by name.
+fn with_targets<T>(names: &[String], batch: &Batch, mixes: bool, body: impl FnOnce(&[(&str, View<'_>)]) -> T) -> T {
+    let mut views = views(names, batch);
+    views.push((TARGET, view(&batch.targets)));
+    // A batch that was not mixed is its own partner.
+    let ones: Vec<f32>;
+    if mixes {
+        match &batch.mix {
+            Some(mix) => {
+                views.push((PARTNER, View::I32(&mix.partner)));
+                views.push((SHARE, View::F32(&mix.weight)));
+            }
+            None => {
+                ones = vec![1.0; batch.len];
+                views.push((PARTNER, view(&batch.targets)));
+                views.push((SHARE, View::F32(&ones)));
+            }
+        }
+    }
+    body(&views)
 }
 
 /// Refuses what does not fit into the memory that is free now.
@@ -302,11 +237,13 @@ pub fn training_graph(
     training: &Training,
     kind: StepKind,
 ) -> Result<Graph> {
-    Ok(step::step_graph(declarations, training, kind, |tracer| {
-        let inputs: Vec<Tensor> = network.inputs().iter().map(|slot| slot.on(tracer)).collect();
-        let output = network.forward(&inputs)?;
-        Ok(Traced { loss: tracer.in_layer("loss", || loss(recipe, tracer, &output))?, outputs: Vec::new() })
-    })?)
+    Ok(step::step_graph(declarations, training, kind, |tracer| traced(recipe, network, tracer))?)
+}
+
+fn traced(recipe: &Recipe, network: &dyn Network, tracer: &Tracer) -> deepfit_nn::Result<Traced> {
+    let inputs: Vec<Tensor> = network.inputs().iter().map(|slot| slot.on(tracer)).collect();
+    let output = network.forward(&inputs)?;
+    Ok(Traced { loss: tracer.in_layer("loss", || loss(recipe, tracer, &output))?, outputs: Vec::new() })
 }
 
 fn loss(recipe: &Recipe, tracer: &Tracer, output: &Tensor) -> deepfit_nn::Result<Tensor> {

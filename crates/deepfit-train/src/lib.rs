@@ -28,6 +28,7 @@ mod run_folder;
 mod session;
 mod settings;
 mod stage;
+mod stepper;
 mod tensors;
 mod weights;
 

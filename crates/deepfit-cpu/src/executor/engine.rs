@@ -36,6 +36,16 @@ impl View<'_> {
     }
 }
 
+impl<'a> From<&'a HostData> for View<'a> {
+    fn from(values: &'a HostData) -> Self {
+        match values {
+            HostData::F32(values) => View::F32(values),
+            HostData::U8(values) => View::U8(values),
+            HostData::I32(values) => View::I32(values),
+        }
+    }
+}
+
 /// A program that an [`Engine`] has compiled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ProgramId(usize);

@@ -88,14 +88,7 @@ impl Examples {
 
     /// All of them as one batch, as a [`Session`] takes it.
     pub fn views(&self) -> Vec<(&str, View<'_>)> {
-        fn view(values: &HostData) -> View<'_> {
-            match values {
-                HostData::F32(v) => View::F32(v),
-                HostData::U8(v) => View::U8(v),
-                HostData::I32(v) => View::I32(v),
-            }
-        }
-        self.columns.iter().map(|(name, values)| (&name[..], view(values))).collect()
+        self.columns.iter().map(|(name, values)| (&name[..], View::from(values))).collect()
     }
 
     /// The rows in an order that depends on seed and epoch alone, cut into batches.

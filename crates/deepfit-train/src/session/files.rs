@@ -9,7 +9,7 @@ use crate::run_folder::{Durability, write_atomically};
 use crate::tensors::{Borrowed, Owned};
 use crate::weights::{self, Misfit};
 
-const UPDATES: &str = "updates";
+const STEPS: &str = "steps";
 
 impl Session {
     /// The values of a parameter or of a running statistic, by its name or by one that is tied to it.
@@ -106,7 +106,7 @@ impl Session {
     /// # Errors
     /// If the file cannot be written; an older one is then still there.
     pub fn checkpoint(&self, path: impl AsRef<Path>) -> Result<()> {
-        let metadata = HashMap::from([(UPDATES.to_string(), self.updates.to_string())]);
+        let metadata = HashMap::from([(STEPS.to_string(), self.steps.to_string())]);
         self.write(path.as_ref(), |_| true, metadata)
     }
 
@@ -117,8 +117,8 @@ impl Session {
     pub fn resume(&mut self, path: impl AsRef<Path>) -> Result<()> {
         let path = path.as_ref();
         let (state, metadata) = read(path)?;
-        let updates = metadata.get(UPDATES).and_then(|text| text.parse().ok());
-        let updates = updates.ok_or_else(|| TrainError::run(path, "is no checkpoint: `load` reads weights alone"))?;
+        let steps = metadata.get(STEPS).and_then(|text| text.parse().ok());
+        let steps = steps.ok_or_else(|| TrainError::run(path, "is no checkpoint: `load` reads weights alone"))?;
         let known: BTreeMap<&str, &[usize]> = self.engine.parameters().map(|(name, shape, _)| (name, shape)).collect();
         for (name, shape) in &known {
             if state.get(*name).is_none_or(|values| &values.shape != shape) {
@@ -132,7 +132,7 @@ impl Session {
         for (name, values) in &state {
             self.engine.set_parameter(name, &values.shape, &values.values)?;
         }
-        self.updates = updates;
+        self.steps = steps;
         Ok(())
     }
 

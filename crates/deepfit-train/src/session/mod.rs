@@ -1,18 +1,21 @@
 //! A network with everything that trains it, for programs that define both themselves.
 
 mod examples;
+mod extents;
 mod files;
+mod gradients;
 mod search;
 
 use std::collections::BTreeMap;
 use std::fmt;
 
 use deepfit_cpu::{Engine, ProgramId, View};
-use deepfit_graph::{Extents, Graph, Mode, RANDOM_KEY, Tensor, Tracer, gradients};
-use deepfit_nn::step::{self, StepKind, Traced, Training};
-use deepfit_nn::{Declaration, NnError, Optimizer, Parameter, Role, Scope, optim};
+use deepfit_graph::{Extents, Tensor, Tracer};
+use deepfit_nn::step::{self, Traced, Training};
+use deepfit_nn::{Declaration, Optimizer, Parameter, Scope, optim};
 
 use crate::error::{Result, TrainError};
+use crate::stepper::{Place, StepOptions, Stepper, with_scalars};
 
 pub use examples::{Examples, Fit};
 
@@ -29,12 +32,21 @@ pub struct SessionOptions {
     pub batch: usize,
     /// Most steps of a sequence; 1 where the network has no sequence axis.
     pub sequence: usize,
+    /// Batches whose gradients are averaged before an update.
+    pub accumulate: u64,
     /// Threads; 0 for as many as there are cores. They change no result.
     pub threads: usize,
     /// From which first values and dropout are drawn.
     pub seed: u64,
     /// Most bytes for the values of one step; the backward pass then computes again what does not fit.
     pub memory_limit: Option<usize>,
+}
+
+/// AdamW.
+impl Default for SessionOptions {
+    fn default() -> Self {
+        SessionOptions::new(Optimizer::adamw())
+    }
 }
 
 impl SessionOptions {
@@ -45,6 +57,7 @@ impl SessionOptions {
             learning_rate: optimizer.default_rate(),
             batch: 32,
             sequence: 1,
+            accumulate: 1,
             threads: 0,
             seed: 0,
             memory_limit: None,
@@ -61,6 +74,45 @@ impl SessionOptions {
     #[must_use]
     pub fn batch(self, batch: usize) -> Self {
         SessionOptions { batch, ..self }
+    }
+
+    /// With sequences of at most this many steps.
+    #[must_use]
+    pub fn sequence(self, sequence: usize) -> Self {
+        SessionOptions { sequence, ..self }
+    }
+
+    /// With another seed.
+    #[must_use]
+    pub fn seed(self, seed: u64) -> Self {
+        SessionOptions { seed, ..self }
+    }
+
+    fn validate(&self) -> Result<()> {
+        for (key, value) in
+            [("batch", self.batch as u64), ("sequence", self.sequence as u64), ("accumulate", self.accumulate)]
+        {
+            if value == 0 {
+                return Err(TrainError::setting(key, "is 0, but must be at least 1"));
+            }
+        }
+        let rate = self.learning_rate;
+        if !(rate.is_finite() && rate >= 0.0) {
+            return Err(TrainError::setting("learning_rate", format!("is {rate}, but must not be negative")));
+        }
+        Ok(())
+    }
+
+    fn engine(&self) -> Result<Engine> {
+        let threads = match self.threads {
+            0 => std::thread::available_parallelism().map_or(1, usize::from),
+            threads => threads,
+        };
+        Ok(Engine::new(threads)?)
+    }
+
+    fn maximum(&self) -> Extents {
+        Extents { batch: self.batch, sequence: self.sequence }
     }
 }
 
@@ -86,24 +138,33 @@ pub struct Session {
     aliases: BTreeMap<String, String>,
     options: SessionOptions,
     network: Network,
+    /// What trains it; a session that only predicts has none.
+    learning: Option<Learning>,
+    /// Compiled when first asked for.
+    predicting: Option<ProgramId>,
+    /// The program whose results are still there.
+    last: Option<ProgramId>,
+    /// Batches so far, of which `accumulate` make an update.
+    steps: u64,
+    /// Sequence steps of a batch whose inputs do not tell.
+    sequence: usize,
+    /// Floating-point operations on a full batch, by the textbook.
+    operations: u64,
+}
+
+struct Learning {
+    stepper: Stepper,
     loss: Loss,
-    stepping: ProgramId,
-    predicting: ProgramId,
     /// Compiled when first asked for.
     evaluating: Option<ProgramId>,
     differentiating: Option<ProgramId>,
-    /// The program whose results are still there.
-    last: Option<ProgramId>,
-    updates: u64,
-    /// Sequence steps of a batch whose inputs do not tell.
-    sequence: usize,
 }
 
 impl fmt::Debug for Session {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Session")
             .field("parameters", &self.declarations.len())
-            .field("updates", &self.updates)
+            .field("updates", &self.updates())
             .finish_non_exhaustive()
     }
 }
@@ -122,53 +183,68 @@ impl Session {
         network: impl Fn(&Tracer) -> deepfit_nn::Result<Tensor> + 'static,
         loss: impl Fn(&Tracer, &Tensor) -> deepfit_nn::Result<Tensor> + 'static,
     ) -> Result<Session> {
-        let setting = |key: &str, problem: &str| Err(TrainError::setting(key, problem));
-        if options.batch == 0 || options.sequence == 0 {
-            return setting("batch", "and `sequence` must be at least 1");
-        }
-        if !(options.learning_rate.is_finite() && options.learning_rate >= 0.0) {
-            return setting("learning_rate", "must be a number that is not negative");
-        }
-        let declarations = scope.declarations();
-        let graph = step::step_graph(&declarations, &options.training, StepKind::Plain, |tracer| {
+        options.validate()?;
+        // What is wrong in use alone is told now, too.
+        step::evaluation_graph(|tracer| Ok(vec![(OUTPUT.to_string(), network(tracer)?)]))?;
+        let mut engine = options.engine()?;
+        let step = StepOptions {
+            maximum: options.maximum(),
+            accumulates: options.accumulate > 1,
+            memory_limit: options.memory_limit,
+            seed: options.seed,
+        };
+        let stepper = Stepper::new(&mut engine, scope.declarations(), options.training.clone(), step, |tracer| {
             let output = network(tracer)?;
             Ok(Traced { loss: loss(tracer, &output)?, outputs: Vec::new() })
         })?;
-        let used = step::evaluation_graph(|tracer| Ok(vec![(OUTPUT.to_string(), network(tracer)?)]))?;
-        let threads = match options.threads {
-            0 => std::thread::available_parallelism().map_or(1, usize::from),
-            threads => threads,
-        };
-        let mut engine = Engine::new(threads)?;
-        for declaration in &declarations {
-            engine.set_parameter(&declaration.name, &declaration.shape, &declaration.values(options.seed))?;
-        }
-        let stepping = compile(&mut engine, &graph, &options)?;
-        let predicting = engine.compile(&used, extents_of(&options))?;
-        let sequence = options.sequence;
-        let mut session = Session {
-            engine,
-            declarations,
-            aliases: scope.aliases(),
-            options,
-            network: Box::new(network),
-            loss: Box::new(loss),
-            stepping,
-            predicting,
-            evaluating: None,
-            differentiating: None,
-            last: None,
-            updates: 0,
-            sequence,
-        };
+        let mut session = Session::with(engine, scope, options, Box::new(network));
+        session.operations = stepper.operations();
+        session.learning = Some(Learning { stepper, loss: Box::new(loss), evaluating: None, differentiating: None });
         session.check_parameters()?;
         Ok(session)
     }
 
+    /// Compiles a network for use alone: it has no loss, and no memory for what training needs.
+    ///
+    /// # Errors
+    /// As [`Session::new`].
+    pub fn inference(
+        scope: &Scope,
+        options: SessionOptions,
+        network: impl Fn(&Tracer) -> deepfit_nn::Result<Tensor> + 'static,
+    ) -> Result<Session> {
+        options.validate()?;
+        let mut engine = options.engine()?;
+        for declaration in scope.declarations() {
+            declaration.validate()?;
+            engine.set_parameter(&declaration.name, &declaration.shape, &declaration.values(options.seed))?;
+        }
+        let mut session = Session::with(engine, scope, options, Box::new(network));
+        session.predicting()?;
+        session.check_parameters()?;
+        Ok(session)
+    }
+
+    fn with(engine: Engine, scope: &Scope, options: SessionOptions, network: Network) -> Session {
+        Session {
+            engine,
+            declarations: scope.declarations(),
+            aliases: scope.aliases(),
+            sequence: options.sequence,
+            options,
+            network,
+            learning: None,
+            predicting: None,
+            last: None,
+            steps: 0,
+            operations: 0,
+        }
+    }
+
     /// A parameter that a closure asked the tracer for, and not a scope, would be zeros and never saved.
-    fn check_parameters(&mut self) -> Result<()> {
+    fn check_parameters(&self) -> Result<()> {
         let own = |name: &str| {
-            let prefixes = [optim::STATE, optim::AVERAGE];
+            let prefixes = [optim::STATE, optim::AVERAGE, step::ACCUMULATED];
             prefixes.iter().any(|p| name.strip_prefix(p).is_some_and(|rest| rest.starts_with('.')))
         };
         let undeclared = self.engine.parameters().find(|(name, ..)| !own(name) && self.declaration(name).is_none());
@@ -181,6 +257,12 @@ impl Session {
         }
     }
 
+    fn learning(&self) -> Result<&Learning> {
+        self.learning.as_ref().ok_or_else(|| {
+            TrainError::setting("session", "was made by `Session::inference`, which cannot train: use `Session::new`")
+        })
+    }
+
     /// Trains on one batch and returns its loss, as it was before the step.
     ///
     /// A step whose loss is not finite changes nothing. Where the loss is finite and a gradient is not, its parameter stays
@@ -190,12 +272,19 @@ impl Session {
     /// # Errors
     /// If an input is missing or does not fit, or a number is not finite.
     pub fn step(&mut self, batch: &[(&str, View<'_>)]) -> Result<f64> {
-        self.updates += 1;
-        let loss = self.run(self.stepping, batch).and_then(|()| self.scalar(self.stepping, step::LOSS));
-        if loss.is_err() {
-            self.updates -= 1;
-        }
-        loss
+        let count = self.options.accumulate;
+        let place = Place {
+            rate: self.options.learning_rate,
+            update: self.steps / count + 1,
+            counter: self.steps + 1,
+            first: self.steps.is_multiple_of(count),
+            last: (self.steps + 1).is_multiple_of(count),
+            share: 1.0 / count as f64,
+        };
+        let program = self.learning()?.stepper.program(place.last);
+        let loss = self.run_at(program, batch, place).and_then(|()| self.scalar(program, step::LOSS))?;
+        self.steps += 1;
+        Ok(loss)
     }
 
     /// The loss of one batch with the network in use: without dropout, with running statistics.
@@ -203,14 +292,16 @@ impl Session {
     /// # Errors
     /// As [`Session::step`].
     pub fn loss(&mut self, batch: &[(&str, View<'_>)]) -> Result<f64> {
-        let program = match self.evaluating {
+        let learning = self.learning()?;
+        let program = match learning.evaluating {
             Some(program) => program,
             None => {
                 let graph = step::evaluation_graph(|tracer| {
                     let output = (self.network)(tracer)?;
-                    Ok(vec![(step::LOSS.to_string(), (self.loss)(tracer, &output)?)])
+                    Ok(vec![(step::LOSS.to_string(), (learning.loss)(tracer, &output)?)])
                 })?;
-                *self.evaluating.insert(self.engine.compile(&graph, extents_of(&self.options))?)
+                let program = self.engine.compile(&graph, self.options.maximum())?;
+                self.learning.as_mut().map_or(program, |learning| *learning.evaluating.insert(program))
             }
         };
         self.run(program, batch)?;
@@ -222,9 +313,21 @@ impl Session {
     /// # Errors
     /// If an input is missing or does not fit.
     pub fn predict(&mut self, batch: &[(&str, View<'_>)]) -> Result<Values> {
-        self.run(self.predicting, batch)?;
-        let shape = self.engine.output_shape(self.predicting, OUTPUT).unwrap_or_default();
-        Ok(Values { shape, values: self.engine.output(self.predicting, OUTPUT)?.to_vec() })
+        let program = self.predicting()?;
+        self.run(program, batch)?;
+        let shape = self.engine.output_shape(program, OUTPUT).unwrap_or_default();
+        Ok(Values { shape, values: self.engine.output(program, OUTPUT)?.to_vec() })
+    }
+
+    fn predicting(&mut self) -> Result<ProgramId> {
+        if let Some(program) = self.predicting {
+            return Ok(program);
+        }
+        let graph = step::evaluation_graph(|tracer| Ok(vec![(OUTPUT.to_string(), (self.network)(tracer)?)]))?;
+        if self.learning.is_none() {
+            self.operations = graph.cost(&self.options.maximum()).operations;
+        }
+        Ok(*self.predicting.insert(self.engine.compile(&graph, self.options.maximum())?))
     }
 
     /// Another result of the latest step, loss or prediction, that the network or the loss named by [`Tracer::output`] or
@@ -236,54 +339,8 @@ impl Session {
         Some(Values { shape, values: self.engine.output(program, name).ok()?.to_vec() })
     }
 
-    /// The gradient of one batch's loss for each trained parameter, by name, as a step from here would see it before
-    /// clipping. Nothing changes.
-    ///
-    /// # Errors
-    /// As [`Session::step`].
-    pub fn gradients(&mut self, batch: &[(&str, View<'_>)]) -> Result<BTreeMap<String, Values>> {
-        Ok(self.loss_and_gradients(batch)?.1)
-    }
-
-    fn loss_and_gradients(&mut self, batch: &[(&str, View<'_>)]) -> Result<(f64, BTreeMap<String, Values>)> {
-        let program = match self.differentiating {
-            Some(program) => program,
-            None => {
-                let graph = self.gradient_graph()?;
-                *self.differentiating.insert(compile(&mut self.engine, &graph, &self.options)?)
-            }
-        };
-        let statistics = self.copy_of(|d| d.role == Role::Buffer);
-        self.updates += 1;
-        let run = self.run(program, batch);
-        self.updates -= 1;
-        self.put_back(&statistics);
-        run?;
-        let mut found = BTreeMap::new();
-        for parameter in self.trained() {
-            let values = self.engine.output(program, &gradient_name(&parameter.name))?.to_vec();
-            found.insert(parameter.name, Values { shape: parameter.shape, values });
-        }
-        Ok((self.scalar(program, step::LOSS)?, found))
-    }
-
-    fn gradient_graph(&self) -> Result<Graph> {
-        let tracer = Tracer::new(Mode::Train);
-        let output = (self.network)(&tracer)?;
-        let loss = (self.loss)(&tracer, &output)?;
-        tracer.output(step::LOSS, &loss);
-        tracer.guard(&loss).map_err(NnError::from)?;
-        let parameters = self.trained();
-        let values = parameters.iter().map(|p| p.on(&tracer)).collect::<deepfit_nn::Result<Vec<_>>>()?;
-        let found = gradients(&loss, &values).map_err(NnError::from)?;
-        for (parameter, gradient) in parameters.iter().zip(&found) {
-            tracer.output(&gradient_name(&parameter.name), gradient);
-        }
-        Ok(tracer.graph())
-    }
-
     fn trained(&self) -> Vec<Parameter> {
-        self.options.training.trained(&self.declarations)
+        self.learning.as_ref().map_or(Vec::new(), |learning| learning.stepper.trained())
     }
 
     fn scalar(&self, program: ProgramId, name: &str) -> Result<f64> {
@@ -291,71 +348,23 @@ impl Session {
     }
 
     fn run(&mut self, program: ProgramId, batch: &[(&str, View<'_>)]) -> Result<()> {
-        let extents = self.extents(program, batch)?;
-        let (seed, step) = (self.options.seed, self.updates);
-        let key = [seed as i32, (seed >> 32) as i32, step as i32, (step >> 32) as i32];
-        let (rate, number) = ([self.options.learning_rate as f32], [step as f32]);
-        let mut views = batch.to_vec();
-        views.push((RANDOM_KEY, View::I32(&key)));
-        views.push((step::LEARNING_RATE, View::F32(&rate)));
-        views.push((step::STEP, View::F32(&number)));
-        self.last = None;
-        match self.engine.run(program, extents, &views) {
-            Err(deepfit_cpu::Error::NonFinite { .. }) => {
-                let culprit = self.engine.find_non_finite(program, extents, &views);
-                let what = culprit.map_or_else(|| "a gradient".to_string(), |culprit| culprit.to_string());
-                Err(TrainError::Step { step: self.updates, what })
-            }
-            result => {
-                self.last = result.is_ok().then_some(program);
-                Ok(result?)
-            }
-        }
+        self.run_at(program, batch, Place::alone(self.options.learning_rate, self.steps))
     }
 
-    /// The number of examples, and of steps of a sequence, that make the given lengths.
-    fn extents(&self, program: ProgramId, batch: &[(&str, View<'_>)]) -> Result<Extents> {
-        let mut found: [Option<usize>; 2] = [None, None];
-        let known = |found: [Option<usize>; 2]| Extents {
-            batch: found[0].unwrap_or(self.options.batch),
-            sequence: found[1].unwrap_or(self.sequence),
-        };
-        // The batch from inputs that have no sequence axis, then the sequence from the others.
-        for axis in [0, 1] {
-            for (name, ty) in &self.engine.plan(program).inputs {
-                let Some((_, view)) = batch.iter().find(|(given, _)| given == name) else { continue };
-                let length = |batch, sequence| ty.shape.count(&Extents { batch, sequence });
-                let grows = [length(2, 1) != length(1, 1), length(1, 2) != length(1, 1)];
-                if !grows[axis] || (axis == 0 && grows[1]) || found[axis].is_some() {
-                    continue;
-                }
-                // Where no input is without a sequence axis, the steps are what they were set to; but where there can be
-                // one example only, they are what is given.
-                if axis == 1 && found[0].is_none() && grows[0] {
-                    if self.options.batch == 1 {
-                        found[0] = Some(1);
-                    } else {
-                        found[1] = Some(self.sequence);
-                    }
-                }
-                let (axis, one) = match found {
-                    [Some(batch), _] => (axis, length(batch, 1)),
-                    [None, Some(sequence)] => (0, length(1, sequence)),
-                    [None, None] => (axis, length(1, 1)),
-                };
-                let len = view_length(view);
-                if len == 0 {
-                    let problem = format!("has no values: a batch of {} without examples teaches nothing", ty.shape);
-                    return Err(deepfit_cpu::Error::Input { name: name.clone(), problem }.into());
-                }
-                if one == 0 || !len.is_multiple_of(one) {
-                    let problem = format!("has {len} values, which do not make a whole number of rows of {}", ty.shape);
-                    return Err(deepfit_cpu::Error::Input { name: name.clone(), problem }.into());
-                }
-                found[axis] = Some(len / one);
+    fn run_at(&mut self, program: ProgramId, batch: &[(&str, View<'_>)], place: Place) -> Result<()> {
+        let extents = self.extents(program, batch)?;
+        self.last = None;
+        let (seed, engine) = (self.options.seed, &mut self.engine);
+        with_scalars(seed, batch, place, |views| match engine.run(program, extents, views) {
+            Err(deepfit_cpu::Error::NonFinite { .. }) => {
+                let culprit = engine.find_non_finite(program, extents, views);
+                let what = culprit.map_or_else(|| "a gradient".to_string(), |culprit| culprit.to_string());
+                Err(TrainError::Step { step: place.counter, what })
             }
-        }
-        Ok(known(found))
+            result => Ok(result?),
+        })?;
+        self.last = Some(program);
+        Ok(())
     }
 
     /// Runs `body` with the moving average of the weights in place of the weights, if the training keeps one: to predict,
@@ -364,10 +373,10 @@ impl Session {
     /// # Errors
     /// If there has been no step yet: then there is no average.
     pub fn with_average<T>(&mut self, body: impl FnOnce(&mut Session) -> T) -> Result<T> {
-        if self.options.training.moving_average.is_none() {
+        if self.options.training.moving_average.is_none() || self.learning.is_none() {
             return Ok(body(self));
         }
-        if self.updates == 0 {
+        if self.updates() == 0 {
             return Err(TrainError::setting("moving_average", "is empty before the first step"));
         }
         self.swap_average()?;
@@ -377,10 +386,10 @@ impl Session {
     }
 
     fn swap_average(&mut self) -> Result<()> {
-        for parameter in self.trained() {
-            self.engine.swap_parameters(&parameter.name, &format!("{}.{}", optim::AVERAGE, parameter.name))?;
+        match &self.learning {
+            Some(learning) => learning.stepper.swap_average(&mut self.engine),
+            None => Ok(()),
         }
-        Ok(())
     }
 
     /// The learning rate of the next steps.
@@ -399,14 +408,22 @@ impl Session {
         self.sequence = steps;
     }
 
-    /// Number of steps so far.
+    /// Number of updates so far.
     pub fn updates(&self) -> u64 {
-        self.updates
+        self.steps / self.options.accumulate
     }
 
-    /// Bytes for the values of a step, and of all that outlives it.
+    /// Bytes for the values of a step, or of a prediction if the session does not train, and of all that outlives it.
     pub fn planned_bytes(&self) -> (usize, usize) {
-        (self.engine.plan(self.stepping).arena_bytes, self.engine.parameter_bytes())
+        let program = self.learning.as_ref().map(|learning| learning.stepper.program(true)).or(self.predicting);
+        let arena = program.map_or(0, |program| self.engine.plan(program).arena_bytes);
+        (arena, self.engine.parameter_bytes())
+    }
+
+    /// Floating-point operations of a step on a full batch, or of a prediction if the session does not train: as a textbook
+    /// counts them, before any optimisation.
+    pub fn operations(&self) -> u64 {
+        self.operations
     }
 
     fn declaration(&self, name: &str) -> Option<&Declaration> {
@@ -430,29 +447,5 @@ impl Session {
                 place.copy_from_slice(values);
             }
         }
-    }
-}
-
-fn extents_of(options: &SessionOptions) -> Extents {
-    Extents { batch: options.batch, sequence: options.sequence }
-}
-
-fn compile(engine: &mut Engine, graph: &Graph, options: &SessionOptions) -> Result<ProgramId> {
-    let maximum = extents_of(options);
-    Ok(match options.memory_limit {
-        Some(limit) => engine.compile_within(graph, step::LOSS, maximum, limit)?,
-        None => engine.compile(graph, maximum)?,
-    })
-}
-
-fn gradient_name(parameter: &str) -> String {
-    format!("gradient.{parameter}")
-}
-
-fn view_length(view: &View<'_>) -> usize {
-    match view {
-        View::F32(values) => values.len(),
-        View::U8(values) => values.len(),
-        View::I32(values) => values.len(),
     }
 }

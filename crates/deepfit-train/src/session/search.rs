@@ -22,10 +22,10 @@ impl Session {
         }
         let state: Vec<(String, Vec<f32>)> =
             self.engine.parameters().map(|(name, _, values)| (name.to_string(), values.to_vec())).collect();
-        let (updates, rate) = (self.updates, self.learning_rate());
+        let (steps, rate) = (self.steps, self.learning_rate());
         let curve = self.try_rates(examples, search);
         self.put_back(&state);
-        self.updates = updates;
+        self.steps = steps;
         self.set_learning_rate(rate);
         curve
     }

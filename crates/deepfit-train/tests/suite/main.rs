@@ -12,4 +12,5 @@ mod predicting;
 mod resuming;
 mod runs;
 mod session;
+mod session_ways;
 mod training;

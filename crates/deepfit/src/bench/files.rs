@@ -6,10 +6,8 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
 use deepfit_graph::{DType, HostData};
+use deepfit_train::Values;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
-
-/// Name, shape and values of a gradient.
-pub type Gradient<'a> = (&'a str, &'a [usize], &'a [f32]);
 
 /// Inputs of a network by name.
 pub type Batch = BTreeMap<String, HostData>;
@@ -70,9 +68,10 @@ pub fn read_batch(path: &Path, wanted: &[(String, Vec<usize>, DType)]) -> Result
 ///
 /// # Errors
 /// If the file cannot be written.
-pub fn write_gradients<'a>(path: &Path, gradients: impl Iterator<Item = Gradient<'a>>) -> Result<()> {
+pub fn write_gradients(path: &Path, gradients: &[(&str, Values)]) -> Result<()> {
     let bytes: Vec<(&str, &[usize], Vec<u8>)> = gradients
-        .map(|(name, shape, values)| (name, shape, values.iter().flat_map(|v| v.to_le_bytes()).collect()))
+        .iter()
+        .map(|(name, g)| (*name, &g.shape[..], g.values.iter().flat_map(|v| v.to_le_bytes()).collect()))
         .collect();
     let views = bytes
         .iter()

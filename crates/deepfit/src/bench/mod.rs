@@ -6,5 +6,5 @@ mod run;
 mod workload;
 
 pub use files::{Batch, read_batch, write_gradients};
-pub use run::Bench;
+pub use run::{Bench, views};
 pub use workload::{WORKLOADS, Workload};

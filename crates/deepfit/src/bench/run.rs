@@ -1,34 +1,30 @@
-//! A workload, compiled: its losses, its gradients, its time.
+//! A workload in a session: its losses, its gradients, its time.
 
-use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail, ensure};
-use deepfit_cpu::{Engine, ProgramId, View};
-use deepfit_graph::{DType, Extents, Graph, HostData, Op, sample};
-use deepfit_nn::step::{self, StepKind, Traced, Training, evaluation_graph, step_graph};
-use deepfit_nn::{Declaration, Role, Scope};
-use deepfit_train::Owned;
+use anyhow::{Context, Result};
+use deepfit_cpu::View;
+use deepfit_graph::{DType, sample};
+use deepfit_nn::optim::Optimizer;
+use deepfit_nn::step::{Group, gradient_name};
+use deepfit_nn::{Role, Scope};
+use deepfit_train::{Session, SessionOptions, Values};
 
-use super::files::{Batch, Gradient};
+use super::files::Batch;
 use super::workload::Workload;
 
 /// Steps before the clock starts.
 const WARM_UP: usize = 3;
-/// Prefix of the outputs that hold gradients.
-const GRADIENT: &str = "gradient.";
-/// Output of a network in use.
-const LOGITS: &str = "logits";
 
 /// A workload that is ready to run.
 pub struct Bench {
     workload: &'static Workload,
-    engine: Engine,
-    program: ProgramId,
-    declarations: Vec<Declaration>,
+    session: Session,
+    parameters: Vec<String>,
     wanted: Vec<(String, Vec<usize>, DType)>,
-    operations: u64,
-    updates: u32,
+    /// What a network in use made of the last batch.
+    logits: Option<Values>,
 }
 
 /// What was measured.
@@ -50,39 +46,29 @@ impl Bench {
     pub fn new(workload: &'static Workload, threads: usize, gradients: bool) -> Result<Bench> {
         let scope = Scope::root();
         let network = workload.build(&scope)?;
-        // The optimisers of the workloads know one group of parameters: all decay.
-        let mut declarations = scope.declarations();
-        declarations.iter_mut().filter(|d| d.role.is_trained()).for_each(|d| d.role = Role::Weight);
+        let declarations = scope.declarations();
+        let trained = declarations.iter().filter(|d| d.role != Role::Buffer);
+        let parameters = trained.map(|d| d.name.clone()).collect();
         let mut slots = network.inputs();
-        let graph = match &workload.optimizer {
-            Some((optimizer, _)) => {
-                slots.push(workload.target());
-                let training = Training::new(*optimizer);
-                let mut graph = step_graph(&declarations, &training, StepKind::Plain, |tracer| {
-                    let inputs: Vec<_> = network.inputs().iter().map(|slot| slot.on(tracer)).collect();
-                    let logits = network.forward(&inputs)?;
-                    Ok(Traced { loss: workload.loss(tracer, &logits)?, outputs: Vec::new() })
-                })?;
-                if gradients {
-                    name_gradients(&mut graph);
-                }
-                graph
-            }
-            None => evaluation_graph(|tracer| {
-                let inputs: Vec<_> = network.inputs().iter().map(|slot| slot.on(tracer)).collect();
-                Ok(vec![(LOGITS.to_string(), network.forward(&inputs)?)])
-            })?,
+        let forward = move |tracer: &deepfit_graph::Tracer| {
+            let inputs: Vec<_> = network.inputs().iter().map(|slot| slot.on(tracer)).collect();
+            network.forward(&inputs)
         };
-        let extents = Extents::batch(workload.batch);
-        let operations = graph.cost(&extents).operations;
-        let mut engine = Engine::new(threads)?;
-        let program = engine.compile(&graph, extents)?;
-        for declaration in &declarations {
-            engine.set_parameter(&declaration.name, &declaration.shape, &declaration.values(0))?;
-        }
+        let (optimizer, rate) = workload.optimizer.unwrap_or((Optimizer::adamw(), 0.0));
+        let mut options = SessionOptions::new(optimizer).learning_rate(rate).batch(workload.batch);
+        options.threads = threads;
+        options.training.keep_gradients = gradients;
+        // The optimisers of the workloads know one group of parameters: all decay.
+        options.training.groups = vec![Group { weight_decay: Some(optimizer.weight_decay()), ..Group::new("*", 1.0) }];
+        let session = if workload.optimizer.is_some() {
+            slots.push(workload.target());
+            Session::new(&scope, options, forward, |tracer, logits| workload.loss(tracer, logits))?
+        } else {
+            Session::inference(&scope, options, forward)?
+        };
         let whole = |shape: &[usize]| [&[workload.batch], shape].concat();
         let wanted = slots.into_iter().map(|slot| (slot.name, whole(&slot.shape), slot.dtype)).collect();
-        Ok(Bench { workload, engine, program, declarations, wanted, operations, updates: 0 })
+        Ok(Bench { workload, session, parameters, wanted, logits: None })
     }
 
     /// Name, shape and type of each input of a whole batch.
@@ -92,12 +78,13 @@ impl Bench {
 
     /// Floating-point operations of a step by the textbook, before any optimisation.
     pub fn operations(&self) -> u64 {
-        self.operations
+        self.session.operations()
     }
 
     /// Bytes of the arena, the parameters and the optimiser's state.
     pub fn planned_bytes(&self) -> usize {
-        self.engine.arena_bytes() + self.engine.parameter_bytes()
+        let (arena, parameters) = self.session.planned_bytes();
+        arena + parameters
     }
 
     /// A batch of random values: pixels, tokens and classes uniform, numbers between -1 and 1.
@@ -115,69 +102,46 @@ impl Bench {
         batch
     }
 
-    /// Replaces all weights.
+    /// Replaces all weights by those of a safetensors file.
     ///
     /// # Errors
-    /// If one is missing, unknown, or has another shape.
-    pub fn set_weights(&mut self, mut weights: BTreeMap<String, Owned>) -> Result<()> {
-        for declaration in &self.declarations {
-            let name = &declaration.name;
-            let Owned { shape, values } =
-                weights.remove(name).with_context(|| format!("the weights have no `{name}`"))?;
-            ensure!(shape == declaration.shape, "weight `{name}` has shape {shape:?}, not {:?}", declaration.shape);
-            self.engine.set_parameter(name, &shape, &values)?;
-        }
-        if let Some(name) = weights.keys().next() {
-            bail!("{} has no parameter `{name}`", self.workload.name);
-        }
-        Ok(())
+    /// If it cannot be read, or a weight is missing, unknown, or has another shape.
+    pub fn load(&mut self, path: &Path) -> Result<()> {
+        Ok(self.session.load(path)?)
     }
 
-    /// One step; gives the loss, or the mean of the logits of a network in use.
+    /// One step; gives the loss, or the first logit of a network in use.
     ///
     /// # Errors
     /// If a value stops being finite or a token is out of range.
-    pub fn step(&mut self, batch: &Batch) -> Result<f64> {
-        self.updates += 1;
-        let rate = [self.workload.optimizer.map_or(0.0, |(_, rate)| rate) as f32];
-        let update = [self.updates as f32];
-        let mut views: Vec<(&str, View<'_>)> = batch.iter().map(|(name, values)| (&name[..], view(values))).collect();
-        views.push((step::LEARNING_RATE, View::F32(&rate)));
-        views.push((step::STEP, View::F32(&update)));
-        self.engine.run(self.program, Extents::batch(self.workload.batch), &views)?;
+    pub fn step(&mut self, batch: &[(&str, View<'_>)]) -> Result<f64> {
         if self.workload.optimizer.is_some() {
-            return Ok(f64::from(self.engine.output(self.program, step::LOSS)?[0]));
+            return Ok(self.session.step(batch)?);
         }
-        let logits = self.engine.output(self.program, LOGITS)?;
-        Ok(logits.iter().map(|&v| f64::from(v)).sum::<f64>() / logits.len() as f64)
+        let logits = self.logits.insert(self.session.predict(batch)?);
+        Ok(logits.values.first().map_or(f64::NAN, |&v| f64::from(v)))
     }
 
     /// Gradients of the last step by the names of their parameters.
     ///
     /// # Errors
     /// If the workload does not train or was not made for it.
-    pub fn gradients(&self) -> Result<Vec<Gradient<'_>>> {
-        let trained = self.declarations.iter().filter(|d| d.role.is_trained());
-        trained
-            .map(|d| {
-                Ok((&d.name[..], &d.shape[..], self.engine.output(self.program, &format!("{GRADIENT}{}", d.name))?))
-            })
-            .collect()
+    pub fn gradients(&self) -> Result<Vec<(&str, Values)>> {
+        let of = |name: &String| self.session.output(&gradient_name(name));
+        let gradients = self.parameters.iter().map(|name| of(name).map(|gradient| (&name[..], gradient)));
+        gradients.collect::<Option<_>>().context("the gradients of this workload are not kept")
     }
 
     /// Logits of the last step of a network in use.
-    ///
-    /// # Errors
-    /// If the workload trains.
-    pub fn logits(&self) -> Result<&[f32]> {
-        Ok(self.engine.output(self.program, LOGITS)?)
+    pub fn logits(&self) -> &[f32] {
+        self.logits.as_ref().map_or(&[], |logits| &logits.values)
     }
 
     /// Steps for at least the given time, after a few that are not counted.
     ///
     /// # Errors
     /// As [`Bench::step`].
-    pub fn time(&mut self, batch: &Batch, at_least: Duration) -> Result<Timing> {
+    pub fn time(&mut self, batch: &[(&str, View<'_>)], at_least: Duration) -> Result<Timing> {
         for _ in 0..WARM_UP {
             self.step(batch)?;
         }
@@ -193,25 +157,7 @@ impl Bench {
     }
 }
 
-fn view(values: &HostData) -> View<'_> {
-    match values {
-        HostData::F32(values) => View::F32(values),
-        HostData::U8(values) => View::U8(values),
-        HostData::I32(values) => View::I32(values),
-    }
-}
-
-/// Makes the gradient that each update reads an output of the graph.
-fn name_gradients(graph: &mut Graph) {
-    let mut found = Vec::new();
-    for node in graph.nodes() {
-        if let (Op::Sgd(_) | Op::Adam(_), [parameter, gradient, ..]) = (&node.op, &node.inputs[..])
-            && let Op::Parameter(parameter) = &graph.nodes()[parameter.node].op
-        {
-            found.push((format!("{GRADIENT}{}", parameter.name), *gradient));
-        }
-    }
-    for (name, value) in found {
-        graph.push_output(&name, value);
-    }
+/// A batch as a step takes it.
+pub fn views(batch: &Batch) -> Vec<(&str, View<'_>)> {
+    batch.iter().map(|(name, values)| (&name[..], View::from(values))).collect()
 }

@@ -11,7 +11,7 @@ use deepfit_cpu::simd::Isa;
 use serde::{Deserialize, Serialize};
 
 use super::{parse_threads, threads};
-use crate::bench::{Bench, WORKLOADS, Workload, read_batch, write_gradients};
+use crate::bench::{Batch, Bench, WORKLOADS, Workload, read_batch, views, write_gradients};
 use crate::exit::Exit;
 use crate::output;
 
@@ -145,6 +145,7 @@ fn measure(workload: &'static Workload, arguments: &Arguments) -> Result<Row> {
     let threads = threads(arguments.threads);
     let base = deepfit_train::resident_bytes() as usize;
     let (mut bench, batch) = prepare(workload, arguments, false)?;
+    let batch = views(&batch);
     bench.step(&batch)?;
     let first = deepfit_train::process_seconds();
     let planned = base + bench.planned_bytes();
@@ -166,15 +167,10 @@ fn measure(workload: &'static Workload, arguments: &Arguments) -> Result<Row> {
     })
 }
 
-fn prepare(
-    workload: &'static Workload,
-    arguments: &Arguments,
-    gradients: bool,
-) -> Result<(Bench, crate::bench::Batch)> {
+fn prepare(workload: &'static Workload, arguments: &Arguments, gradients: bool) -> Result<(Bench, Batch)> {
     let mut bench = Bench::new(workload, threads(arguments.threads), gradients)?;
     if let Some(path) = &arguments.weights {
-        let (weights, _) = deepfit_train::read_weights(path)?;
-        bench.set_weights(weights).with_context(|| format!("cannot use {}", path.display()))?;
+        bench.load(path)?;
     }
     let batch = match &arguments.data {
         Some(path) => read_batch(path, bench.inputs())?,
@@ -195,18 +191,19 @@ fn in_a_process(workload: &'static Workload, arguments: &Arguments) -> Result<Ro
 /// Losses and gradients, for comparison with another implementation from the same weights.
 fn check(workload: &'static Workload, arguments: &Arguments) -> Result<()> {
     let (mut bench, batch) = prepare(workload, arguments, arguments.gradients.is_some())?;
+    let batch = views(&batch);
     if workload.optimizer.is_none() {
         ensure!(arguments.gradients.is_none(), "{} does not train: it has no gradients", workload.name);
         bench.step(&batch)?;
         return output::out(
-            &(serde_json::json!({ "workload": workload.name, "logits": bench.logits()? }).to_string() + "\n"),
+            &(serde_json::json!({ "workload": workload.name, "logits": bench.logits() }).to_string() + "\n"),
         );
     }
     let mut losses = Vec::new();
     for step in 0..arguments.losses.unwrap_or(1).max(1) {
         losses.push(bench.step(&batch)?);
         if let (0, Some(path)) = (step, &arguments.gradients) {
-            write_gradients(path, bench.gradients()?.into_iter())?;
+            write_gradients(path, &bench.gradients()?)?;
         }
     }
     output::out(&(serde_json::json!({ "workload": workload.name, "losses": losses }).to_string() + "\n"))
