@@ -150,7 +150,7 @@ impl Fit<'_> {
         let all = self.stage.train.len() as u64;
         let group_rows: u64 = (start..last).map(|s| full.min(all - s * full)).sum();
         Place {
-            rate: self.rate(progress.update, steps),
+            rate: self.rate(progress.update, steps, progress.plateau.rate),
             update: progress.update + 1,
             counter: progress.counter,
             first: progress.step == start,
@@ -159,11 +159,30 @@ impl Fit<'_> {
         }
     }
 
-    fn rate(&self, update: u64, steps: u64) -> f64 {
+    fn rate(&self, update: u64, steps: u64, plateau: f64) -> f64 {
         let per_epoch = steps.div_ceil(self.recipe.settings.accumulate);
         let schedule: Schedule = self.recipe.schedule(per_epoch);
         let total = per_epoch * u64::from(self.stage.schedule_epochs);
-        self.recipe.settings.lr.unwrap_or(1e-3) * schedule.rate(update, total)
+        self.recipe.settings.lr.unwrap_or(1e-3) * schedule.rate(update, total) * plateau
+    }
+
+    /// Lowers the rate where the metric, or without validation the training loss, no longer improves.
+    fn observe_plateau(&self, progress: &mut Progress, metric: f64, observer: &mut dyn Observer) {
+        let Some(schedule) = self.recipe.rates().plateau() else { return };
+        // A refit has no validation: it follows the rates of the stages that had one.
+        if let Some(rates) = &self.stage.rates {
+            progress.plateau.rate = rates.get(progress.epoch as usize).or(rates.last()).copied().unwrap_or(1.0);
+            return;
+        }
+        let before = progress.plateau.rate;
+        let now = schedule.observe(&mut progress.plateau, metric);
+        if now < before {
+            let rate = self.recipe.settings.lr.unwrap_or(1e-3) * now;
+            observer.event(&Event::Note(&format!(
+                "epoch {}: no improvement for more than {} epochs; the learning rate is {rate:.1e} from here on",
+                progress.epoch, schedule.patience
+            )));
+        }
     }
 
     /// Validates, keeps the best weights, and decides whether to go on.
@@ -182,7 +201,9 @@ impl Fit<'_> {
                 *self.best_weights = self.learner.weights()?;
             }
         }
-        let learning_rate = self.rate(progress.update.saturating_sub(1), self.loader.steps_per_epoch());
+        let steps = self.loader.steps_per_epoch();
+        let learning_rate = self.rate(progress.update.saturating_sub(1), steps, progress.plateau.rate);
+        self.observe_plateau(progress, value.unwrap_or(train_loss), observer);
         let flow = observer.event(&Event::Epoch {
             epoch: progress.epoch,
             epochs: self.stage.epochs,

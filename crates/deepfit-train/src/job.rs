@@ -23,8 +23,9 @@ use crate::progress::{self, Notes, Progress, Saved};
 use crate::recipe::Recipe;
 use crate::report::Report;
 use crate::run_folder::{Durability, FORMAT_VERSION, RunFolder, read_text, without_space, write_text};
+use crate::search;
 use crate::settings::Settings;
-use crate::stage::{Purpose, Stage, choose_epochs, stages};
+use crate::stage::{Purpose, Stage, choose_epochs, rates_so_far, stages};
 use crate::tensors::Owned;
 
 /// How a run ended.
@@ -307,6 +308,10 @@ impl Job {
         let images = data.is_images();
         // The rehearsal already touches all that was allocated.
         limits::require(limits::Planned::resident(base_bytes, &workshop.learner), images)?;
+        let mut searched = None;
+        if is_new && recipe.settings.find_lr {
+            searched = Some(search::find_rate(&mut recipe, &stages[current], &mut workshop)?);
+        }
         let mut description =
             describe(&data, &split, &recipe, &stages, &mut workshop, base_bytes, folder.root(), is_new)?;
         if is_new && description.epochs < recipe.epochs() {
@@ -317,7 +322,7 @@ impl Job {
             }
         }
         limits::require(limits::Planned::of(&description), images)?;
-        description.notes.extend(notes);
+        description.notes.extend(notes.into_iter().chain(searched));
         description.notes.extend(limits::warn(description.planned_memory_bytes, images));
         if is_new && recipe.settings.warmup > f64::from(recipe.epochs()) {
             let epochs = recipe.epochs();
@@ -543,6 +548,9 @@ impl Job {
             let chosen = choose_epochs(&self.recipe, &self.progress, number);
             self.progress.chosen_epochs = Some(chosen);
             self.stages[number].epochs = chosen;
+            if self.recipe.rates().plateau().is_some() {
+                self.stages[number].rates = Some(rates_so_far(&self.recipe, &self.progress, number));
+            }
         }
     }
 

@@ -25,6 +25,7 @@ mod progress;
 mod recipe;
 mod report;
 mod run_folder;
+mod search;
 mod session;
 mod settings;
 mod stage;

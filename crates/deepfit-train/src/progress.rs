@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use deepfit_nn::schedule::Plateau;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Result, TrainError};
@@ -102,6 +103,9 @@ pub struct Progress {
     /// These epochs. They are lines of `metrics.jsonl`, and not written again with each checkpoint.
     #[serde(skip)]
     pub epochs: Vec<EpochRecord>,
+    /// What a schedule that waits for a plateau has seen of the stage.
+    #[serde(default)]
+    pub plateau: Plateau,
     /// Best epoch of the stage, from 1, and its monitored metric.
     pub best: Option<(u32, f64)>,
     /// Epochs that the refit takes, once chosen.
@@ -132,6 +136,7 @@ impl Default for Progress {
             loss_rows: 0,
             recorded: 0,
             epochs: Vec::new(),
+            plateau: Plateau::default(),
             best: None,
             chosen_epochs: None,
             stage_ended: false,

@@ -1,15 +1,19 @@
 //! Every setting of a run.
 
+mod choice;
 mod names;
 mod text;
 
 use std::path::PathBuf;
 
 use deepfit_data::{Augment, Scaling, TaskKind, nearest};
+use deepfit_nn::Optimizer;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Result, TrainError};
+use crate::recipe::Rates;
 
+pub use choice::Choice;
 pub use text::parse_duration;
 use text::shown;
 
@@ -74,18 +78,23 @@ settings! {
         "a whole number from 1 to 1000000, such as 32";
     accumulate: u64 = 1, "Batches whose gradients are added up before an update.",
         "a whole number from 1 to 1000000, such as 4";
-    optimizer: String = "adamw".to_string(), "adamw, adam or sgd.",
-        "adamw, adam or sgd";
+    optimizer: String = "adamw".to_string(),
+        "adamw, adam, sgd, rmsprop, adagrad, adadelta, adamax, nadam, radam, lion or lamb.",
+        "adamw, adam, sgd, rmsprop, adagrad, adadelta, adamax, nadam, radam, lion or lamb";
     lr: Option<f64> = None, "Learning rate at the top of the schedule.",
         "a number above 0, such as 0.001 (at most 1e30)";
-    momentum: Option<f64> = None, "Momentum of sgd, 0 to below 1 (default: 0.9).",
+    find_lr: bool = false, "Whether to search for the learning rate on a copy of the network before training.",
+        "true or false";
+    momentum: Option<f64> = None, "Momentum of sgd or rmsprop, 0 to below 1 (default: 0.9 for sgd, 0 for rmsprop).",
         "a number from 0 to below 1, such as 0.9";
     nesterov: bool = false, "Whether sgd looks ahead.",
         "true or false";
     weight_decay: Option<f64> = None, "Weight decay of weights; biases and norms have none.",
         "a number from 0 to 100, such as 0.01";
-    schedule: Option<String> = None, "constant, cosine or one_cycle.",
-        "constant, cosine or one_cycle";
+    schedule: Option<Choice> = None,
+        "constant, cosine, one_cycle, step, multi_step, linear, polynomial, exponential, plateau or warm_restarts, with \
+         settings of its own as schedule.gamma=0.5.",
+        "constant, cosine, one_cycle, step, multi_step, linear, polynomial, exponential, plateau or warm_restarts";
     warmup: f64 = 0.0, "Epochs of linear warm-up of the learning rate.",
         "a number of epochs from 0 to those of the run, such as 2";
     clip: Option<f64> = None, "Largest norm of the gradient.",
@@ -187,10 +196,8 @@ impl Settings {
             Err(TrainError::setting(key, format!("`{value}` is not one of {}{hint}", known.join(", "))))
         };
         one_of("model", &self.model, &["auto", "mlp", "cnn", "resnet18", "resnet34", "resnet50", "mobilenet_v2"])?;
-        one_of("optimizer", &self.optimizer, &["adamw", "adam", "sgd"])?;
-        if let Some(schedule) = &self.schedule {
-            one_of("schedule", schedule, &["constant", "cosine", "one_cycle"])?;
-        }
+        one_of("optimizer", &self.optimizer, &Optimizer::NAMES)?;
+        self.schedule.iter().try_for_each(|schedule| Rates::parse(schedule).map(|_| ()))?;
         if let Some(loss) = &self.loss {
             one_of("loss", loss, &["squared", "absolute", "huber"])?;
         }

@@ -4,7 +4,7 @@ use deepfit_data::{Dataset, Split, TargetScale};
 
 use crate::error::Result;
 use crate::fit::monitored;
-use crate::progress::Progress;
+use crate::progress::{EpochRecord, Progress};
 use crate::recipe::Recipe;
 
 /// What a stage is for.
@@ -33,6 +33,8 @@ pub struct Stage {
     pub schedule_epochs: u32,
     /// Whether the best weights are kept, since they are the result.
     pub keep_best: bool,
+    /// Of a refit whose schedule waits for a plateau: in each epoch, the share of the rate that the stages before it had.
+    pub rates: Option<Vec<f64>>,
     /// From standardised to original values of a regression's target.
     pub target_scale: Option<TargetScale>,
 }
@@ -60,6 +62,7 @@ pub fn stages(recipe: &Recipe, data: &Dataset, split: &Split) -> Result<Vec<Stag
         epochs,
         schedule_epochs: epochs,
         keep_best: !refit,
+        rates: None,
         target_scale: None,
     };
     let mut all = split.train.clone();
@@ -92,4 +95,20 @@ pub fn choose_epochs(recipe: &Recipe, progress: &Progress, selecting: usize) -> 
     };
     let best = (0..longest).min_by(|&a, &b| at(a).total_cmp(&at(b)));
     best.map_or(recipe.epochs(), |epoch| epoch as u32 + 1)
+}
+
+/// The share of the rate in each epoch: the median over the selecting stages.
+pub fn rates_so_far(recipe: &Recipe, progress: &Progress, selecting: usize) -> Vec<f64> {
+    let top = recipe.settings.lr.unwrap_or(1.0);
+    // A warm-up is not the plateau's doing, and the refit has its own.
+    let share =
+        |e: &EpochRecord| if f64::from(e.epoch) <= recipe.settings.warmup { 1.0 } else { e.learning_rate / top };
+    let curves: Vec<Vec<f64>> = (0..selecting).map(|stage| progress.epochs_of(stage).map(share).collect()).collect();
+    let longest = curves.iter().map(Vec::len).max().unwrap_or(0);
+    let at = |epoch: usize| {
+        let mut rates: Vec<f64> = curves.iter().filter_map(|c| c.get(epoch).or(c.last())).copied().collect();
+        rates.sort_by(f64::total_cmp);
+        rates[rates.len() / 2]
+    };
+    (0..longest).map(at).collect()
 }

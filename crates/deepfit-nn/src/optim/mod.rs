@@ -54,6 +54,28 @@ impl Optimizer {
         Optimizer::AdamW(Adam { weight_decay: 0.01, ..Adam::default() })
     }
 
+    /// The names of all of them.
+    pub const NAMES: [&str; 11] =
+        ["adamw", "adam", "sgd", "rmsprop", "adagrad", "adadelta", "adamax", "nadam", "radam", "lion", "lamb"];
+
+    /// The optimiser of this name, with PyTorch's defaults or else the paper's.
+    pub fn named(name: &str) -> Option<Self> {
+        let all = [
+            Optimizer::adamw(),
+            Optimizer::Adam(Adam::default()),
+            Optimizer::Sgd(Sgd::default()),
+            Optimizer::RmsProp(RmsProp::default()),
+            Optimizer::Adagrad(Adagrad::default()),
+            Optimizer::Adadelta(Adadelta::default()),
+            Optimizer::Adamax(Adamax::default()),
+            Optimizer::NAdam(NAdam::default()),
+            Optimizer::RAdam(RAdam::default()),
+            Optimizer::Lion(Lion::default()),
+            Optimizer::Lamb(Lamb::default()),
+        ];
+        all.into_iter().find(|optimizer| optimizer.name() == name)
+    }
+
     /// The name in settings.
     pub fn name(&self) -> &'static str {
         match self {

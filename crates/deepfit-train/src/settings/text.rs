@@ -42,6 +42,14 @@ impl Settings {
         let parsed = parsed.unwrap_or_else(|| Value::String(value.to_string()));
         let changed = match inner {
             None => self.with(first, parsed, value)?,
+            Some(part) if first == "schedule" => {
+                let Some(mut schedule) = self.schedule.clone() else {
+                    let problem = "the schedule is chosen first: write schedule=step, say, before its settings";
+                    return Err(TrainError::setting(key, problem));
+                };
+                schedule.parts.insert(part.to_string(), parsed);
+                Settings { schedule: Some(schedule), ..self.clone() }
+            }
             Some(_) if first != "augment" => {
                 let hint = Settings::meant_by(&key[first.len() + 1..])
                     .filter(|meant| *meant != first)
@@ -226,6 +234,8 @@ mod tests {
         settings.set("time", "2m").unwrap();
         settings.set("augment.shift", "0.1").unwrap();
         settings.set("class-weights", "true").unwrap();
+        settings.set("schedule", "step").unwrap();
+        settings.set("schedule.gamma", "0.5").unwrap();
         assert_eq!(settings.lr, Some(0.01));
         assert_eq!(settings.hidden, Some(vec![32, 16]));
         assert_eq!(settings.target.as_deref(), Some("price"));
@@ -272,6 +282,8 @@ mod tests {
             ("trainer.num_epochs", "3", "did you mean `epochs`?"),
             ("learning_rate", "3", "did you mean `lr`?"),
             ("wibble", "3", "lists all settings"),
+            ("schedule", "7", "must be constant, cosine, one_cycle"),
+            ("schedule.gamma", "0.5", "write schedule=step, say, before"),
             ("seed", "9223372036854775808", "from 0 to 9223372036854775807"),
             ("seed", "18446744073709551616", "from 0 to 9223372036854775807"),
         ] {
@@ -303,6 +315,8 @@ mod tests {
             ("hidden = [\n  64,\n  \"x\",\n]\n", "line 1: setting `hidden`"),
             ("model = [1]\nseed = -1\n", "line 1: setting `model`"),
             ("lr = 0.1\nseed = -1\n", "line 2: setting `seed`"),
+            ("lr = 0.1\n[schedule]\nname = \"step\"\ngama = 1\n", "line 4: setting `schedule.gama`"),
+            ("lr = 0.1\n[schedule]\ngamma = 1\n", "line 2: setting `schedule`: must be constant"),
         ] {
             let error = Settings::default().merge_toml(text, Path::new("fit.toml")).unwrap_err();
             let told = error.to_string();

@@ -60,7 +60,7 @@ fn a_loss_that_overflows_stops_the_run() {
     let folder = Folder::new();
     let pairs = [("lr", "1e20"), ("optimizer", "sgd"), ("momentum", "0"), ("hidden", "[]"), ("average", "0")];
     let mut settings = settings(&example("diabetes.csv"), &pairs);
-    (settings.folds, settings.schedule) = (Some(1), Some("constant".to_string()));
+    (settings.folds, settings.schedule) = (Some(1), Some("constant".into()));
     let what = culprit(settings, &folder.path("run"));
     assert!(what.contains("loss") || what.contains("square"), "{what}");
 }

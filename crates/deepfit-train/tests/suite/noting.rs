@@ -42,6 +42,7 @@ fn settings_that_change_nothing_are_noted_with_the_reason() {
     has_no_effect(&images, &[("augment.crop", "0.5"), ("augment.shift", "0.1")], "augment.shift", "augment.crop=0");
     has_no_effect(&images, &[("augment.mix_probability", "0.5")], "augment.mix_probability", "mixup");
     has_no_effect(&classes, &[("optimizer", "sgd"), ("nesterov", "true"), ("momentum", "0")], "nesterov", "is 0");
+    has_no_effect(&classes, &[("lr", "0.01"), ("find_lr", "true")], "find_lr", "given");
     let notes = noted(settings(&classes, &[("batch", "5000")]));
     assert!(notes.iter().any(|note| note.contains("`batch` is 5000")), "{notes:?}");
 }

@@ -50,6 +50,22 @@ fn stops_at_every_step_of_folds_and_refit_change_nothing() {
 }
 
 #[test]
+fn stops_change_nothing_where_a_plateau_or_a_searched_rate_decides() {
+    let folder = Folder::new();
+    let data = folder.write("some.csv", rows_of("breast-cancer.csv", 0..120));
+    let pairs = [
+        ("epochs", "6"),
+        ("batch", "16"),
+        ("folds", "2"),
+        ("hidden", "[8]"),
+        ("schedule", "plateau"),
+        ("schedule.patience", "0"),
+        ("find_lr", "true"),
+    ];
+    check(&settings(&data, &pairs), &[3, 7], 6);
+}
+
+#[test]
 fn stops_inside_of_accumulated_groups_change_nothing() {
     let folder = Folder::new();
     let data = folder.write("some.csv", rows_of("diabetes.csv", 0..120));

@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use deepfit_train::{FORMAT_VERSION, Settings, prepare};
+use deepfit_nn::Optimizer;
+use deepfit_train::{FORMAT_VERSION, Settings, Silent, prepare};
 
 use crate::runs::{
     Folder, Listener, epochs, example, finished, journal, message, model_bytes, number, rows_of, settings, train,
@@ -29,16 +30,75 @@ fn learns(data: &str, pairs: &[(&str, &str)], share: f64) {
 }
 
 #[test]
-fn every_optimiser_and_schedule_learns() {
-    for optimizer in ["adamw", "adam", "sgd"] {
-        for schedule in ["constant", "cosine", "one_cycle"] {
-            let decay = if optimizer == "adam" { "0.001" } else { "0.01" };
-            let pairs = [("optimizer", optimizer), ("schedule", schedule), ("weight_decay", decay)];
-            learns("breast-cancer.csv", &pairs, 0.7);
-        }
+fn every_optimiser_learns_at_its_own_rate() {
+    for optimizer in Optimizer::NAMES {
+        learns("breast-cancer.csv", &[("optimizer", optimizer), ("epochs", "15")], 0.7);
     }
     learns("breast-cancer.csv", &[("optimizer", "sgd"), ("nesterov", "true"), ("momentum", "0.8")], 0.7);
-    learns("breast-cancer.csv", &[("schedule", "constant"), ("warmup", "2")], 0.7);
+    learns("breast-cancer.csv", &[("optimizer", "rmsprop"), ("momentum", "0.5")], 0.7);
+}
+
+#[test]
+fn every_schedule_learns() {
+    for schedule in [
+        "constant",
+        "cosine",
+        "one_cycle",
+        "step",
+        "multi_step",
+        "linear",
+        "polynomial",
+        "exponential",
+        "plateau",
+        "warm_restarts",
+    ] {
+        learns("breast-cancer.csv", &[("schedule", schedule)], 0.7);
+    }
+    learns("breast-cancer.csv", &[("schedule", "step"), ("schedule.gamma", "0.5"), ("warmup", "2")], 0.7);
+}
+
+#[test]
+fn a_searched_rate_is_told_saved_and_starts_from_the_first_weights() {
+    let folder = Folder::new();
+    let pairs = [("folds", "1"), ("refit", "false"), ("epochs", "3")];
+    let data = example("breast-cancer.csv");
+    let searching = settings(&data, &[&pairs[..], &[("find_lr", "true")]].concat());
+    let job = prepare(searching, Some(folder.path("searched"))).unwrap();
+    let note = job.description().notes.iter().find(|note| note.contains("`find_lr` tried")).cloned();
+    let rate = job.description().settings_toml.lines().find_map(|l| l.strip_prefix("lr = ")).unwrap().to_string();
+    assert!(note.is_some_and(|note| note.contains(&rate)), "{rate}");
+    assert!((1e-5..1.0).contains(&rate.parse::<f64>().unwrap()), "{rate}");
+    finished(job.run(&mut Silent).unwrap());
+    train(settings(&data, &[&pairs[..], &[("lr", &rate)]].concat()), &folder.path("given"));
+    assert!(model_bytes(&folder.path("searched")) == model_bytes(&folder.path("given")), "the search left traces");
+}
+
+#[test]
+fn a_plateau_of_the_validation_lowers_the_rate_and_a_refit_follows() {
+    let folder = Folder::new();
+    let run = folder.path("run");
+    let pairs = [
+        ("epochs", "30"),
+        ("folds", "2"),
+        ("schedule", "plateau"),
+        ("schedule.patience", "0"),
+        ("schedule.factor", "0.5"),
+        ("warmup", "1"),
+        ("lr", "0.02"),
+    ];
+    train(settings(&example("breast-cancer.csv"), &pairs), &run);
+    let rates = |stage| epochs(&run, stage).iter().map(|e| number(e, "/learning_rate")).collect::<Vec<_>>();
+    for stage in [1, 2] {
+        let rates = rates(stage);
+        assert!(rates[29] < 0.01 && rates.windows(2).all(|w| w[1] <= w[0]), "{rates:?}");
+        let losses: Vec<f64> = epochs(&run, stage).iter().map(|e| number(e, "/validation/log_loss")).collect();
+        let worse = (1..29).find(|&i| losses[i] > losses[i - 1]).expect("it gets worse once");
+        assert_eq!((rates[worse], rates[worse + 1]), (0.02, 0.01), "{losses:?}");
+    }
+    let (first, second, refit) = (rates(1), rates(2), rates(3));
+    for (epoch, rate) in refit.iter().enumerate() {
+        assert!((rate - first[epoch].max(second[epoch])).abs() < 1e-12, "epoch {epoch}: {rate}");
+    }
 }
 
 #[test]

@@ -1,16 +1,22 @@
 //! What is chosen from the data where the settings leave it open: model, batch, learning rate, number of epochs.
 
+mod effect;
+mod rates;
+
 use deepfit_data::{Array, Augment, Batch, Dataset, Pass, Prepared, Slot, Source, Split, Task};
-use deepfit_nn::optim::{Adam, Sgd};
+use deepfit_nn::optim::{RmsProp, Sgd};
 use deepfit_nn::step::Training;
-use deepfit_nn::{Anneal, Clip, MovingAverage, Optimizer, Schedule};
+use deepfit_nn::{Clip, MovingAverage, Optimizer, Schedule};
 use deepfit_zoo::{
     CATEGORIES, CnnConfig, EmbeddingConfig, ImageConfig, MlpConfig, MobilenetV2Config, ModelConfig, NUMERIC,
     ResnetConfig,
 };
 
 use crate::error::{Result, TrainError};
-use crate::settings::{Settings, TEST_SHARE, VALIDATION_SHARE};
+use crate::settings::Settings;
+
+use effect::{augment_in_effect, without_effect};
+pub use rates::Rates;
 
 /// Tables with at most this many rows choose their number of epochs by cross-validation.
 const SMALL_TABLE: usize = 3_000;
@@ -95,27 +101,22 @@ impl Recipe {
             let problem = format!("is {} epochs, but the run has {epochs}; use fewer than that", settings.warmup);
             return Err(TrainError::setting("warmup", problem));
         }
-        let rate = match (&settings.optimizer[..], images) {
-            ("sgd", true) => 0.05,
-            ("sgd", false) => 0.02,
-            (_, true) if settings.model == "cnn" => 1e-2,
-            (_, true) => 3e-3,
-            (_, false) => 2e-3,
-        };
-        settings.lr = Some(settings.lr.unwrap_or(rate));
-        settings.weight_decay = Some(settings.weight_decay.unwrap_or(match (&settings.optimizer[..], images) {
-            ("sgd", _) => 5e-4,
-            (_, true) => 0.05,
-            (_, false) => 0.1,
-        }));
-        if settings.optimizer == "sgd" {
-            settings.momentum = Some(settings.momentum.unwrap_or(0.9));
+        settings.lr = Some(settings.lr.unwrap_or_else(|| default_rate(&settings, images)));
+        settings.weight_decay = Some(settings.weight_decay.unwrap_or_else(|| default_decay(&settings, images)));
+        match &settings.optimizer[..] {
+            "sgd" => settings.momentum = Some(settings.momentum.unwrap_or(0.9)),
+            "rmsprop" => settings.momentum = Some(settings.momentum.unwrap_or(0.0)),
+            _ => {}
         }
         if !images {
             settings.scaling = Some(settings.scaling.unwrap_or_default());
         }
-        settings.schedule =
-            Some(settings.schedule.unwrap_or_else(|| if images { "one_cycle" } else { "cosine" }.to_string()));
+        let schedule = settings.schedule.unwrap_or_else(|| if images { "one_cycle" } else { "cosine" }.into());
+        settings.schedule = Some(if schedule.parts.is_empty() && PLAIN.contains(&&schedule.name[..]) {
+            schedule
+        } else {
+            Rates::parse(&schedule)?.resolved(epochs).choice()
+        });
         settings.average = Some(settings.average.unwrap_or(if rows <= SMALL_DATA { 0.99 } else { 0.999 }));
         settings.dropout = Some(settings.dropout.unwrap_or(if settings.model == "mlp" {
             0.15
@@ -208,31 +209,30 @@ impl Recipe {
     /// How the parameters are trained.
     pub fn training(&self) -> Training {
         let s = &self.settings;
-        let weight_decay = s.weight_decay.unwrap_or(0.0);
-        let adam = Adam { weight_decay, ..Adam::default() };
-        let optimizer = match &s.optimizer[..] {
-            "sgd" => Optimizer::Sgd(Sgd { momentum: s.momentum.unwrap_or(0.9), nesterov: s.nesterov, weight_decay }),
-            "adam" => Optimizer::Adam(adam),
-            _ => Optimizer::AdamW(adam),
+        // Checked when the recipe was made.
+        let optimizer = match Optimizer::named(&s.optimizer).unwrap_or(Optimizer::adamw()) {
+            Optimizer::Sgd(sgd) => {
+                Optimizer::Sgd(Sgd { momentum: s.momentum.unwrap_or(0.9), nesterov: s.nesterov, ..sgd })
+            }
+            Optimizer::RmsProp(rms) => Optimizer::RmsProp(RmsProp { momentum: s.momentum.unwrap_or(0.0), ..rms }),
+            other => other,
         };
+        let optimizer = optimizer.with_weight_decay(s.weight_decay.unwrap_or(0.0));
         let moving_average = s.average.filter(|&decay| decay > 0.0).map(|decay| MovingAverage { decay, warmup: true });
         Training { clip: s.clip.map(Clip::Norm), moving_average, ..Training::new(optimizer) }
+    }
+
+    /// How the learning rate changes.
+    pub fn rates(&self) -> Rates {
+        // Checked when the recipe was made.
+        let choice = self.settings.schedule.clone().unwrap_or_else(|| "cosine".into());
+        Rates::parse(&choice).unwrap_or(Rates::Constant).resolved(self.epochs())
     }
 
     /// The learning-rate schedule for epochs of the given number of updates.
     pub fn schedule(&self, updates_per_epoch: u64) -> Schedule {
         let warmup_steps = (self.settings.warmup * updates_per_epoch as f64).round() as u64;
-        match self.settings.schedule.as_deref() {
-            Some("constant") => Schedule::Constant { warmup_steps },
-            Some("one_cycle") => Schedule::OneCycle {
-                warmup_steps,
-                anneal: Anneal::Cos,
-                pct_start: 0.3,
-                div_factor: 25.0,
-                final_div_factor: 1e4,
-            },
-            _ => Schedule::Cosine { warmup_steps, final_fraction: 0.0 },
-        }
+        self.rates().in_updates(updates_per_epoch, warmup_steps)
     }
 
     /// Weight of each class, in inverse proportion to its number of rows, 1 on average over the rows.
@@ -243,6 +243,40 @@ impl Recipe {
         let total: usize = self.class_counts.iter().sum();
         let classes = self.class_counts.len();
         Some(self.class_counts.iter().map(|&n| total as f32 / (classes * n.max(1)) as f32).collect())
+    }
+}
+
+/// Schedules that are saved without settings of their own, if none was given: they depend on nothing else.
+const PLAIN: [&str; 3] = ["constant", "cosine", "one_cycle"];
+
+/// The learning rate at the top of the schedule.
+fn default_rate(settings: &Settings, images: bool) -> f64 {
+    // For optimisers whose steps are as long as the rate.
+    let rate = match (images, &settings.model[..]) {
+        (true, "cnn") => 1e-2,
+        (true, _) => 3e-3,
+        (false, _) => 2e-3,
+    };
+    match &settings.optimizer[..] {
+        "sgd" => [0.02, 0.05][usize::from(images)],
+        // Without correction of the first averages its first steps are long.
+        "rmsprop" => rate / 2.0,
+        "adagrad" => rate * 5.0,
+        "adadelta" => rate * 500.0,
+        // Each value moves by the whole rate.
+        "lion" => rate / 5.0,
+        _ => rate,
+    }
+}
+
+/// Weight decay, which is a share of the weight where it is apart from the gradient.
+fn default_decay(settings: &Settings, images: bool) -> f64 {
+    let apart = [0.1, 0.05][usize::from(images)];
+    match &settings.optimizer[..] {
+        "adamw" | "lamb" => apart,
+        "lion" => apart * 5.0,
+        "sgd" => 5e-4,
+        _ => 1e-4,
     }
 }
 
@@ -261,109 +295,6 @@ fn choose_model(model: &str, data: &Dataset) -> Result<String> {
         }
         (other, _) => Ok(other.to_string()),
     }
-}
-
-/// Takes away the settings that change nothing in this run, and says of each why. They are no errors, since a file of
-/// settings is used for more than one run.
-fn without_effect(settings: &mut Settings, data: &Dataset) -> Vec<String> {
-    let images = data.is_images();
-    let classification = matches!(data.task(), Task::Classification { .. });
-    let mut notes = Vec::new();
-    let mut drop = |key: &str, given: bool, why: String| {
-        if given {
-            notes.push(format!("`{key}` has no effect: {why}"));
-        }
-        given
-    };
-    let model = settings.model.clone();
-    if drop("hidden", settings.hidden.is_some() && model != "mlp", format!("it is for mlp, and the model is {model}")) {
-        settings.hidden = None;
-    }
-    let resnet = model.starts_with("resnet");
-    let dropped = settings.dropout.is_some_and(|share| share > 0.0);
-    if drop("dropout", dropped && resnet, format!("it is for mlp and cnn, and the model is {model}")) {
-        settings.dropout = None;
-    }
-    let of_images = |key: &str| format!("{key} for images, and the data is a table");
-    if drop("augment", settings.augment.is_some() && !images, of_images("it is")) {
-        settings.augment = None;
-    }
-    if drop("image_size", settings.image_size.is_some() && !images, of_images("it is")) {
-        settings.image_size = None;
-    }
-    if drop("channels", settings.channels.is_some() && !images, of_images("they are")) {
-        settings.channels = None;
-    }
-    let of_tables = "it is for columns of numbers, and the data is images".to_string();
-    if drop("scaling", settings.scaling.is_some() && images, of_tables) {
-        settings.scaling = None;
-    }
-    let regression = || "it is for classification, and this is a regression".to_string();
-    if drop("label_smoothing", settings.label_smoothing.is_some() && !classification, regression()) {
-        settings.label_smoothing = None;
-    }
-    if drop("class_weights", settings.class_weights && !classification, regression()) {
-        settings.class_weights = false;
-    }
-    let entropy = "it is for regression; a classification is trained by cross-entropy".to_string();
-    if drop("loss", settings.loss.is_some() && classification, entropy) {
-        settings.loss = None;
-    }
-    let optimizer = settings.optimizer.clone();
-    let of_sgd = || format!("it is for sgd, and the optimizer is {optimizer}");
-    if drop("momentum", settings.momentum.is_some() && optimizer != "sgd", of_sgd()) {
-        settings.momentum = None;
-    }
-    if drop("nesterov", settings.nesterov && optimizer != "sgd", of_sgd()) {
-        settings.nesterov = false;
-    }
-    let still = settings.nesterov && settings.momentum == Some(0.0);
-    if drop("nesterov", still, "sgd looks ahead along its momentum, which is 0".to_string()) {
-        settings.nesterov = false;
-    }
-    let own = settings.validation.is_some() && settings.validation_share != VALIDATION_SHARE;
-    if drop("validation_share", own, "the validation data is given by `validation`".to_string()) {
-        settings.validation_share = VALIDATION_SHARE;
-    }
-    let own = settings.test.is_some() && settings.test_share != TEST_SHARE;
-    if drop("test_share", own, "the test data is given by `test`".to_string()) {
-        settings.test_share = TEST_SHARE;
-    }
-    notes
-}
-
-/// Switches off the changes of images that others rule out; those that were asked for are noted.
-fn augment_in_effect(notes: &mut Vec<String>, settings: &Settings, augment: Augment, data: &Dataset) -> Augment {
-    let none = Augment::none();
-    let asked = |key: &str| settings.augment.as_ref().is_some_and(|given| given.contains_key(key));
-    let mut drop = |key: &str, idle: bool, why: &str| {
-        if idle && asked(key) {
-            notes.push(format!("`augment.{key}` has no effect: {why}"));
-        }
-        idle
-    };
-    let mut used = augment.clone();
-    let cropped = "`augment.crop` is on, which moves and resizes by itself; augment.crop=0 switches that off";
-    if drop("shift", augment.crop > 0.0 && augment.shift > 0.0, cropped) {
-        used.shift = none.shift;
-    }
-    if drop("scale", augment.crop > 0.0 && augment.scale > 0.0, cropped) {
-        used.scale = none.scale;
-    }
-    let grey = data.image_shape().is_some_and(|[.., channels]| channels == 1);
-    if drop("saturation", grey && augment.saturation > 0.0, "the images are grey") {
-        used.saturation = none.saturation;
-    }
-    let moved = used.shift > 0.0 || used.scale > 0.0 || used.rotate > 0.0;
-    if drop("border", augment.border != none.border && !moved, "nothing moves, turns or resizes the images") {
-        used.border = none.border;
-    }
-    let mixed = augment.mixup > 0.0 || augment.cutmix > 0.0;
-    let part = augment.mix_probability != none.mix_probability;
-    if drop("mix_probability", part && !mixed, "neither `augment.mixup` nor `augment.cutmix` is on") {
-        used.mix_probability = none.mix_probability;
-    }
-    used
 }
 
 /// Size of the images and the mean and deviation of each channel over some of the training rows.

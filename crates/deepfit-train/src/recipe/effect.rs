@@ -1,0 +1,117 @@
+//! Settings that change nothing in a run, which are said instead of refused.
+
+use deepfit_data::{Augment, Dataset, Task};
+
+use crate::settings::{Settings, TEST_SHARE, VALIDATION_SHARE};
+
+/// Takes away the settings that change nothing in this run, and says of each why. They are no errors, since a file of
+/// settings is used for more than one run.
+pub(super) fn without_effect(settings: &mut Settings, data: &Dataset) -> Vec<String> {
+    let images = data.is_images();
+    let classification = matches!(data.task(), Task::Classification { .. });
+    let mut notes = Vec::new();
+    let mut drop = |key: &str, given: bool, why: String| {
+        if given {
+            notes.push(format!("`{key}` has no effect: {why}"));
+        }
+        given
+    };
+    let model = settings.model.clone();
+    if drop("hidden", settings.hidden.is_some() && model != "mlp", format!("it is for mlp, and the model is {model}")) {
+        settings.hidden = None;
+    }
+    let resnet = model.starts_with("resnet");
+    let dropped = settings.dropout.is_some_and(|share| share > 0.0);
+    if drop("dropout", dropped && resnet, format!("it is for mlp and cnn, and the model is {model}")) {
+        settings.dropout = None;
+    }
+    let of_images = |key: &str| format!("{key} for images, and the data is a table");
+    if drop("augment", settings.augment.is_some() && !images, of_images("it is")) {
+        settings.augment = None;
+    }
+    if drop("image_size", settings.image_size.is_some() && !images, of_images("it is")) {
+        settings.image_size = None;
+    }
+    if drop("channels", settings.channels.is_some() && !images, of_images("they are")) {
+        settings.channels = None;
+    }
+    let of_tables = "it is for columns of numbers, and the data is images".to_string();
+    if drop("scaling", settings.scaling.is_some() && images, of_tables) {
+        settings.scaling = None;
+    }
+    let regression = || "it is for classification, and this is a regression".to_string();
+    if drop("label_smoothing", settings.label_smoothing.is_some() && !classification, regression()) {
+        settings.label_smoothing = None;
+    }
+    if drop("class_weights", settings.class_weights && !classification, regression()) {
+        settings.class_weights = false;
+    }
+    let entropy = "it is for regression; a classification is trained by cross-entropy".to_string();
+    if drop("loss", settings.loss.is_some() && classification, entropy) {
+        settings.loss = None;
+    }
+    let optimizer = settings.optimizer.clone();
+    let of = |which: &str| format!("it is for {which}, and the optimizer is {optimizer}");
+    let without = !["sgd", "rmsprop"].contains(&&optimizer[..]);
+    if drop("momentum", settings.momentum.is_some() && without, of("sgd and rmsprop")) {
+        settings.momentum = None;
+    }
+    if drop("find_lr", settings.find_lr && settings.lr.is_some(), "`lr` is given".to_string()) {
+        settings.find_lr = false;
+    }
+    if drop("nesterov", settings.nesterov && optimizer != "sgd", of("sgd")) {
+        settings.nesterov = false;
+    }
+    let still = settings.nesterov && settings.momentum == Some(0.0);
+    if drop("nesterov", still, "sgd looks ahead along its momentum, which is 0".to_string()) {
+        settings.nesterov = false;
+    }
+    let own = settings.validation.is_some() && settings.validation_share != VALIDATION_SHARE;
+    if drop("validation_share", own, "the validation data is given by `validation`".to_string()) {
+        settings.validation_share = VALIDATION_SHARE;
+    }
+    let own = settings.test.is_some() && settings.test_share != TEST_SHARE;
+    if drop("test_share", own, "the test data is given by `test`".to_string()) {
+        settings.test_share = TEST_SHARE;
+    }
+    notes
+}
+
+/// Switches off the changes of images that others rule out; those that were asked for are noted.
+pub(super) fn augment_in_effect(
+    notes: &mut Vec<String>,
+    settings: &Settings,
+    augment: Augment,
+    data: &Dataset,
+) -> Augment {
+    let none = Augment::none();
+    let asked = |key: &str| settings.augment.as_ref().is_some_and(|given| given.contains_key(key));
+    let mut drop = |key: &str, idle: bool, why: &str| {
+        if idle && asked(key) {
+            notes.push(format!("`augment.{key}` has no effect: {why}"));
+        }
+        idle
+    };
+    let mut used = augment.clone();
+    let cropped = "`augment.crop` is on, which moves and resizes by itself; augment.crop=0 switches that off";
+    if drop("shift", augment.crop > 0.0 && augment.shift > 0.0, cropped) {
+        used.shift = none.shift;
+    }
+    if drop("scale", augment.crop > 0.0 && augment.scale > 0.0, cropped) {
+        used.scale = none.scale;
+    }
+    let grey = data.image_shape().is_some_and(|[.., channels]| channels == 1);
+    if drop("saturation", grey && augment.saturation > 0.0, "the images are grey") {
+        used.saturation = none.saturation;
+    }
+    let moved = used.shift > 0.0 || used.scale > 0.0 || used.rotate > 0.0;
+    if drop("border", augment.border != none.border && !moved, "nothing moves, turns or resizes the images") {
+        used.border = none.border;
+    }
+    let mixed = augment.mixup > 0.0 || augment.cutmix > 0.0;
+    let part = augment.mix_probability != none.mix_probability;
+    if drop("mix_probability", part && !mixed, "neither `augment.mixup` nor `augment.cutmix` is on") {
+        used.mix_probability = none.mix_probability;
+    }
+    used
+}
