@@ -94,8 +94,10 @@ def explain(network: nn.Module, loss: Callable[[], torch.Tensor], found: dict) -
     close = [(call, place) for _, call, place in sorted(close)[:MOST]]
     random = np.random.default_rng(0)
     names = sorted(base)
-    # Every tensor counts the same, whatever its size and scale.
-    scale = {name: 1 / max(np.linalg.norm(base[name]), 1e-30) for name in names}
+    # Every tensor counts the same, whatever its size and scale, but for those that are nothing but rounding.
+    norms = {name: float(np.linalg.norm(base[name])) for name in names}
+    floor = 1e-4 * np.sqrt(sum(norm**2 for norm in norms.values()))
+    scale = {name: 1 / max(norm, floor) for name, norm in norms.items()}
     share = max(COORDINATES // len(names), 1)
     picked = {name: random.permutation(base[name].size)[:share] for name in names}
 
@@ -107,6 +109,16 @@ def explain(network: nn.Module, loss: Callable[[], torch.Tensor], found: dict) -
     columns = [vector(_gradients(network, loss, {candidate})[0]) - start for candidate in close]
     if not columns:
         return base, 0
-    shares, *_ = np.linalg.lstsq(np.stack(columns, axis=1), vector(found) - start, rcond=None)
-    turned = {candidate for candidate, share in zip(close, shares, strict=True) if share > 0.5}
+    # Each is turned round or not, so that the one that helps most is taken again and again.
+    matrix, rest, turned = np.stack(columns), vector(found) - start, set()
+    sizes = (matrix**2).sum(axis=1)
+    while len(turned) < len(close):
+        gains = 2 * matrix @ rest - sizes
+        best = int(gains.argmax())
+        if gains[best] <= 1e-3 * sizes[best]:
+            break
+        rest = rest - matrix[best]
+        matrix[best] = 0
+        sizes[best] = np.inf
+        turned.add(close[best])
     return _gradients(network, loss, turned)[0], len(turned)
