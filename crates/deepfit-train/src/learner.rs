@@ -51,17 +51,15 @@ impl Predicting {
         Ok(Predicting { engine, program, inputs, outputs: network.outputs(), batch })
     }
 
-    /// In words, what is not finite first when a batch is predicted.
-    pub fn find_non_finite(&mut self, batch: &Batch) -> Option<String> {
-        let views = views(&self.inputs, batch);
-        let culprit = self.engine.find_non_finite(self.program, Extents::batch(batch.len), &views);
-        culprit.map(|culprit| culprit.to_string())
-    }
-
-    /// Probabilities of each class, or values, for each row of a batch.
+    /// Probabilities of each class, or values, for each row of a batch. All of them are finite.
     pub fn predict(&mut self, batch: &Batch) -> Result<&[f32]> {
-        let views = views(&self.inputs, batch);
-        self.engine.run(self.program, Extents::batch(batch.len), &views)?;
+        let (views, extents) = (views(&self.inputs, batch), Extents::batch(batch.len));
+        self.engine.run(self.program, extents, &views)?;
+        if !self.engine.output(self.program, PREDICTION)?.iter().all(|p| p.is_finite()) {
+            let culprit = self.engine.find_non_finite(self.program, extents, &views);
+            let what = culprit.map_or_else(|| "a prediction".to_string(), |culprit| culprit.to_string());
+            return Err(TrainError::Predictions { what });
+        }
         Ok(self.engine.output(self.program, PREDICTION)?)
     }
 }

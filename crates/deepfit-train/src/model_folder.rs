@@ -14,7 +14,7 @@ use crate::learner::Predicting;
 use crate::progress::check_version;
 use crate::run_folder::{Durability, FORMAT_VERSION, read_text, write_text};
 use crate::tensors::{self, Borrowed, Owned};
-use crate::weights::{self, Misfit};
+use crate::weights::{self, Misfit, not_finite};
 
 const KEY: &str = "deepfit_model";
 
@@ -150,6 +150,9 @@ fn read_model(folder: &Path) -> Result<Model> {
     let shapes = weights.iter().map(|(name, tensor)| (&name[..], &tensor.shape[..]));
     if let Some(misfit) = Misfit::find(&declarations, shapes, str::to_string) {
         return Err(TrainError::Misfit { file: Some(path), misfit });
+    }
+    if let Some((name, what)) = weights.iter().find_map(|(name, tensor)| Some((name, not_finite(&tensor.values)?))) {
+        return Err(TrainError::run(&path, format!("is damaged: `{name}` holds {what}")));
     }
     let slots: Vec<String> = preprocessor.slots().into_iter().map(|slot| slot.name).collect();
     let inputs: Vec<String> = network.inputs().into_iter().map(|slot| slot.name).collect();

@@ -114,6 +114,12 @@ pub fn read(path: &Path) -> Result<(BTreeMap<String, Owned>, HashMap<String, Str
     Ok((tensors, header.metadata().clone().unwrap_or_default()))
 }
 
+/// In words, which of the values is not finite, if one is.
+pub(crate) fn not_finite(values: &[f32]) -> Option<String> {
+    let (position, value) = values.iter().enumerate().find(|(_, value)| !value.is_finite())?;
+    Some(format!("{value} at position {position} of {}", values.len()))
+}
+
 fn values(view: &TensorView<'_>) -> Option<Vec<f32>> {
     let data = view.data();
     let pairs = || data.chunks_exact(2).map(|b| u16::from_le_bytes([b[0], b[1]]));

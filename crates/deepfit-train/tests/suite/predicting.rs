@@ -195,3 +195,31 @@ fn what_is_no_model_is_refused() {
     let told = message(predictor.evaluate(&example("breast-cancer.csv")));
     assert!(told.contains("column"), "{told}");
 }
+
+#[test]
+fn a_model_with_weights_that_are_no_numbers_predicts_nothing() {
+    let folder = Folder::new();
+    let (run, test, _) = trained(&folder, "diabetes.csv");
+    let file = run.join("model/model.safetensors");
+    let bytes = fs::read(&file).unwrap();
+    let tensors = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    let damaged = |name: &str, value: f32| {
+        let mut changed: BTreeMap<String, (Vec<usize>, Vec<u8>)> =
+            tensors.iter().map(|(n, t)| (n.to_string(), (t.shape().to_vec(), t.data().to_vec()))).collect();
+        let (_, data) = changed.get_mut(name).unwrap();
+        data.chunks_exact_mut(4).for_each(|place| place.copy_from_slice(&value.to_le_bytes()));
+        let views = changed.iter().map(|(name, (shape, data))| {
+            (name, safetensors::tensor::TensorView::new(safetensors::Dtype::F32, shape.clone(), data).unwrap())
+        });
+        safetensors::serialize_to_file(views, None, &file).unwrap();
+        Predictor::open(&run, 1)
+    };
+    for value in [f32::NAN, f32::INFINITY] {
+        let told = message(damaged("output.bias", value));
+        assert!(told.contains("`output.bias` holds") && told.contains("position 0 of 1"), "{told}");
+    }
+    // Finite, but too large for what follows.
+    let mut predictor = damaged("output.weight", f32::MAX).unwrap();
+    let told = message(predictor.predict_paths(&[test], &mut |_| Ok(())));
+    assert!(told.contains("not finite"), "{told}");
+}
