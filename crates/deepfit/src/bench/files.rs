@@ -40,7 +40,7 @@ fn values(tensor: &TensorView<'_>) -> Result<HostData> {
             let wide = numbers(bytes, i64::from_le_bytes);
             HostData::I32(wide.into_iter().map(i32::try_from).collect::<Result<_, _>>().context("is beyond 32 bits")?)
         }
-        other => bail!("has values of type {other:?}; floating point, u8 and integers can be read"),
+        other => bail!("has values of type {other:?}; F32, F64, U8, I32 and I64 can be read"),
     })
 }
 

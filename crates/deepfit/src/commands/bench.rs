@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{parse_threads, threads};
 use crate::bench::{Batch, Bench, WORKLOADS, Workload, read_batch, views, write_gradients};
-use crate::exit::Exit;
+use crate::exit::{Exit, Usage};
 use crate::output;
 
 /// Arguments of `deepfit bench`.
@@ -33,7 +33,7 @@ pub struct Arguments {
     #[arg(long, value_name = "N", value_parser = parse_threads)]
     threads: Option<usize>,
     /// Seconds that each workload is measured for, after the first steps
-    #[arg(long, value_name = "S", default_value_t = 5.0)]
+    #[arg(long, value_name = "S", default_value_t = 5.0, value_parser = parse_seconds, allow_negative_numbers = true)]
     seconds: f64,
     /// Print one JSON object for each workload
     #[arg(long)]
@@ -45,8 +45,8 @@ pub struct Arguments {
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     data: Option<PathBuf>,
     /// Print the losses of the first N steps on one batch instead of the time (of a network in use: its logits)
-    #[arg(long, value_name = "N")]
-    losses: Option<usize>,
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    losses: Option<u32>,
     /// Write the gradients of the first step to a safetensors file
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     gradients: Option<PathBuf>,
@@ -69,6 +69,11 @@ fn parse_workload(name: &str) -> Result<&'static str, String> {
     let nearest = deepfit_data::nearest(name, names.iter().copied());
     let hint = nearest.map(|near| format!("the nearest is '{near}'; ")).unwrap_or_default();
     Err(format!("{hint}there are {}", names.join(", ")))
+}
+
+fn parse_seconds(text: &str) -> Result<f64, String> {
+    let seconds = text.parse::<f64>().ok().filter(|s| (0.0..=3600.0).contains(s));
+    seconds.ok_or_else(|| "seconds are a number from 0 to 3600".to_string())
 }
 
 /// What is told of one workload.
@@ -97,7 +102,6 @@ struct Row {
 
 /// Runs the workloads.
 pub fn run(arguments: &Arguments) -> Result<Exit> {
-    ensure!(arguments.seconds >= 0.0 && arguments.seconds <= 3600.0, "--seconds must be 0 to 3600");
     let names: Vec<&str> = if arguments.workloads.is_empty() {
         WORKLOADS.iter().map(|w| w.name).collect()
     } else {
@@ -108,7 +112,8 @@ pub fn run(arguments: &Arguments) -> Result<Exit> {
         || arguments.losses.is_some()
         || arguments.gradients.is_some();
     if on_files && names.len() != 1 {
-        bail!("--weights, --data, --losses and --gradients are of one workload: name it");
+        let problem = "--weights, --data, --losses and --gradients are of one workload: name it";
+        return Err(Usage(problem.to_string()).into());
     }
     if !arguments.json && !on_files {
         output::out(&format!(
@@ -146,7 +151,7 @@ fn measure(workload: &'static Workload, arguments: &Arguments) -> Result<Row> {
     let base = deepfit_train::resident_bytes() as usize;
     let (mut bench, batch) = prepare(workload, arguments, false)?;
     let batch = views(&batch);
-    bench.step(&batch)?;
+    bench.step(&batch).map_err(refused)?;
     let first = deepfit_train::process_seconds();
     let planned = base + bench.planned_bytes();
     let timing = bench.time(&batch, Duration::from_secs_f64(arguments.seconds))?;
@@ -167,13 +172,18 @@ fn measure(workload: &'static Workload, arguments: &Arguments) -> Result<Row> {
     })
 }
 
+/// Whatever is wrong with a file that was given, or with what it holds, is wrong input.
+fn refused(error: anyhow::Error) -> anyhow::Error {
+    Usage(format!("{error:#}")).into()
+}
+
 fn prepare(workload: &'static Workload, arguments: &Arguments, gradients: bool) -> Result<(Bench, Batch)> {
     let mut bench = Bench::new(workload, threads(arguments.threads), gradients)?;
     if let Some(path) = &arguments.weights {
-        bench.load(path)?;
+        bench.load(path).map_err(refused)?;
     }
     let batch = match &arguments.data {
-        Some(path) => read_batch(path, bench.inputs())?,
+        Some(path) => read_batch(path, bench.inputs()).map_err(refused)?,
         None => bench.random_batch(0),
     };
     Ok((bench, batch))
@@ -193,17 +203,19 @@ fn check(workload: &'static Workload, arguments: &Arguments) -> Result<()> {
     let (mut bench, batch) = prepare(workload, arguments, arguments.gradients.is_some())?;
     let batch = views(&batch);
     if workload.optimizer.is_none() {
-        ensure!(arguments.gradients.is_none(), "{} does not train: it has no gradients", workload.name);
-        bench.step(&batch)?;
+        if arguments.gradients.is_some() {
+            return Err(Usage(format!("{} does not train: it has no gradients", workload.name)).into());
+        }
+        bench.step(&batch).map_err(refused)?;
         return output::out(
             &(serde_json::json!({ "workload": workload.name, "logits": bench.logits() }).to_string() + "\n"),
         );
     }
     let mut losses = Vec::new();
     for step in 0..arguments.losses.unwrap_or(1).max(1) {
-        losses.push(bench.step(&batch)?);
+        losses.push(bench.step(&batch).map_err(refused)?);
         if let (0, Some(path)) = (step, &arguments.gradients) {
-            write_gradients(path, &bench.gradients()?)?;
+            write_gradients(path, &bench.gradients()?).map_err(refused)?;
         }
     }
     output::out(&(serde_json::json!({ "workload": workload.name, "losses": losses }).to_string() + "\n"))

@@ -3,6 +3,7 @@
 mod bad_images;
 mod bad_runs;
 mod bad_tables;
+mod benching;
 mod evaluating;
 mod examples;
 mod help;

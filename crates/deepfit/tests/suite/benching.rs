@@ -1,0 +1,157 @@
+//! `deepfit bench`: what it tells, what it reads, and what it refuses.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use safetensors::{Dtype, SafeTensors, tensor::TensorView};
+use serde_json::Value;
+
+use crate::program::Place;
+
+type Tensors = BTreeMap<&'static str, (Dtype, Vec<usize>, Vec<u8>)>;
+
+fn save(place: &Place, name: &str, tensors: &Tensors) -> String {
+    let views = tensors
+        .iter()
+        .map(|(name, (dtype, shape, bytes))| (*name, TensorView::new(*dtype, shape.clone(), bytes).unwrap()));
+    let path = place.path(name);
+    safetensors::serialize_to_file(views, None, &path).unwrap();
+    path.to_str().unwrap().to_string()
+}
+
+fn floats(shape: &[usize], value: impl Fn(usize) -> f32) -> (Dtype, Vec<usize>, Vec<u8>) {
+    let bytes = (0..shape.iter().product()).flat_map(|i| value(i).to_le_bytes()).collect();
+    (Dtype::F32, shape.to_vec(), bytes)
+}
+
+/// Weights of `mlp_small`, all of them small and different.
+fn weights() -> Tensors {
+    let some = |i: usize| ((i * 37 % 101) as f32 - 50.0) / 300.0;
+    [
+        ("linear1.weight", &[64, 30][..]),
+        ("linear1.bias", &[64]),
+        ("linear2.weight", &[64, 64]),
+        ("linear2.bias", &[64]),
+        ("output.weight", &[2, 64]),
+        ("output.bias", &[2]),
+    ]
+    .map(|(name, shape)| (name, floats(shape, some)))
+    .into()
+}
+
+fn batch() -> Tensors {
+    let classes: Vec<u8> = (0..32i32).flat_map(|i| (i % 2).to_le_bytes()).collect();
+    [
+        ("numeric", floats(&[32, 30], |i| (i * 7919 % 201) as f32 / 100.0 - 1.0)),
+        ("target", (Dtype::I32, vec![32], classes)),
+    ]
+    .into()
+}
+
+fn json(text: &str) -> Value {
+    serde_json::from_str(text).unwrap()
+}
+
+#[test]
+fn every_workload_tells_its_figures() {
+    let place = Place::new();
+    let ran = place.run(&["bench", "mlp_small", "dwconv", "lstm", "--seconds", "0", "--json", "--threads", "2"]);
+    assert_eq!(ran.code, Some(0), "{}", ran.err);
+    let names: Vec<String> = ran
+        .out
+        .lines()
+        .map(|line| {
+            let row = json(line);
+            for key in ["ms", "min_ms", "n", "flops", "share_of_peak", "first_s", "rss_mb", "planned_mb"] {
+                assert!(row[key].as_f64().is_some_and(|value| value > 0.0), "{key} of {line}");
+            }
+            assert!(row["share_of_peak"].as_f64().unwrap() < 1.5 && row["n"].as_u64().unwrap() >= 5, "{line}");
+            row["workload"].as_str().unwrap().to_string()
+        })
+        .collect();
+    assert_eq!(names, ["mlp_small", "dwconv", "lstm"]);
+}
+
+#[test]
+fn losses_and_gradients_are_those_of_the_given_weights_and_batch() {
+    let place = Place::new();
+    let (weights_file, data) = (save(&place, "w", &weights()), save(&place, "d", &batch()));
+    let gradients = place.path("g");
+    let command = ["bench", "mlp_small", "--weights", &weights_file, "--data", &data];
+    let ran = place.run(&[&command[..], &["--losses", "20", "--gradients", gradients.to_str().unwrap()]].concat());
+    assert_eq!(ran.code, Some(0), "{}", ran.err);
+    let losses: Vec<f64> = json(&ran.out)["losses"].as_array().unwrap().iter().map(|l| l.as_f64().unwrap()).collect();
+    assert!(losses.len() == 20 && losses.is_sorted_by(|a, b| a > b), "{losses:?}");
+    // The gradient of the last bias is the mean of the errors; moving it by a little changes the loss by as much.
+    let bytes = std::fs::read(&gradients).unwrap();
+    let file = SafeTensors::deserialize(&bytes).unwrap();
+    assert_eq!(file.len(), weights().len());
+    let found = file.tensor("output.bias").unwrap();
+    let slope = f32::from_le_bytes(found.data()[..4].try_into().unwrap());
+    let first_loss = |shift: f32| {
+        let mut moved = weights();
+        let (_, _, bytes) = moved.get_mut("output.bias").unwrap();
+        let value = f32::from_le_bytes(bytes[..4].try_into().unwrap()) + shift;
+        bytes[..4].copy_from_slice(&value.to_le_bytes());
+        let file = save(&place, "moved", &moved);
+        let ran = place.run(&["bench", "mlp_small", "--weights", &file, "--data", &data, "--losses", "1"]);
+        json(&ran.out)["losses"][0].as_f64().unwrap()
+    };
+    let difference = (first_loss(0.02) - first_loss(-0.02)) / 0.04;
+    assert!((difference - f64::from(slope)).abs() < 1e-3, "{difference} and {slope}");
+}
+
+#[test]
+fn files_that_do_not_fit_are_refused_with_what_is_wrong() {
+    let place = Place::new();
+    let (good_weights, good_batch) = (save(&place, "w", &weights()), save(&place, "d", &batch()));
+    let changed = |mut tensors: Tensors, name: &str, change: &dyn Fn(&mut Tensors)| {
+        change(&mut tensors);
+        save(&place, name, &tensors)
+    };
+    let missing = changed(weights(), "w1", &|t| drop(t.remove("linear2.bias")));
+    let shape = changed(weights(), "w2", &|t| drop(t.insert("output.bias", floats(&[3], |_| 0.0))));
+    let nan = changed(weights(), "w3", &|t| drop(t.insert("output.bias", floats(&[2], |_| f32::NAN))));
+    let no_target = changed(batch(), "d1", &|t| drop(t.remove("target")));
+    let rows = changed(batch(), "d2", &|t| drop(t.insert("numeric", floats(&[31, 30], |_| 0.0))));
+    let class = changed(batch(), "d3", &|t| drop(t.insert("target", (Dtype::I32, vec![32], [7; 128].to_vec()))));
+    let half = changed(batch(), "d4", &|t| drop(t.insert("numeric", (Dtype::F16, vec![32, 30], vec![0; 1920]))));
+    let text = place.write("text", "no tensors");
+    let text = text.to_str().unwrap();
+    let nowhere = place.path("no/such/folder/g");
+    for (weights, data, words) in [
+        (&missing[..], &good_batch[..], &["`linear2.bias` [64] is missing"][..]),
+        (&shape, &good_batch, &["`output.bias` is [3] there, but [2] here"]),
+        (&nan, &good_batch, &["output.bias", "NaN"]),
+        (text, &good_batch, &["text", "safetensors"]),
+        ("/no/such/file", &good_batch, &["/no/such/file"]),
+        (&good_weights, &no_target, &["`target` is missing"]),
+        (&good_weights, &rows, &["`numeric` has shape [31, 30], not [32, 30]"]),
+        (&good_weights, &class, &["117901063", "2"]),
+        (&good_weights, &half, &["`numeric`", "F16"]),
+        (&good_weights, "/no/such/batch", &["/no/such/batch"]),
+    ] {
+        place.run(&["bench", "mlp_small", "--weights", weights, "--data", data, "--losses", "1"]).is_refusal(words);
+    }
+    let command = ["bench", "mlp_small", "--gradients", nowhere.to_str().unwrap()];
+    place.run(&command).is_refusal(&["no/such/folder"]);
+    assert!(!Path::new(&nowhere).exists());
+}
+
+#[test]
+fn wrong_usage_is_refused() {
+    let place = Place::new();
+    for (arguments, words) in [
+        (&["mlp_smal"][..], &["nearest is 'mlp_small'"][..]),
+        (&["--losses", "3"], &["name it"]),
+        (&["mlp", "lstm", "--data", "x"], &["name it"]),
+        (&["mlp", "--losses", "0"], &["losses"]),
+        (&["mlp", "--seconds", "nan"], &["0 to 3600"]),
+        (&["mlp", "--seconds", "-1"], &["seconds"]),
+        (&["minilm_infer", "--gradients", "g"], &["does not train"]),
+    ] {
+        let ran = place.run(&[&["bench"], arguments].concat());
+        assert_eq!(ran.code, Some(2), "{arguments:?}: {}", ran.err);
+        assert!(words.iter().all(|word| ran.err.contains(word)), "{arguments:?}: {}", ran.err);
+    }
+}
