@@ -1,12 +1,14 @@
 //! What is inside of a run, a model, or data that could be trained on.
 
+mod drawing;
 mod layers;
+mod tree;
 
 use std::path::Path;
 
-use deepfit_graph::Extents;
 use deepfit_graph::passes::optimise_with_report;
 use deepfit_graph::plan::Plan;
+use deepfit_graph::{Extents, Graph, Tensor, Tracer};
 use deepfit_nn::Declaration;
 use deepfit_nn::step::StepKind;
 use deepfit_zoo::Network;
@@ -19,6 +21,7 @@ use crate::model_folder;
 use crate::recipe::Recipe;
 use crate::run_folder::RunFolder;
 use crate::settings::Settings;
+use crate::tensors::Owned;
 
 /// What is wanted of an inspection.
 #[derive(Debug, Clone, Default)]
@@ -82,17 +85,20 @@ pub struct Inspection {
     pub operations: u64,
     /// Rows in a batch that the memory and the passes are told for.
     pub batch: usize,
-    /// Bytes of memory by use.
+    /// Bytes of memory by use; empty for a file of weights.
     pub memory: Vec<(String, u64)>,
     /// Passes, if they were asked for.
     pub passes: Vec<PassRow>,
 }
 
-/// Looks into a run folder, a model folder, or data.
+/// Looks into a run folder, a model folder, a safetensors file, or data.
 ///
 /// # Errors
 /// If it is none of them, or damaged.
 pub fn inspect(target: &Path, options: &InspectOptions) -> Result<Inspection> {
+    if target.is_file() && target.extension().is_some_and(|extension| extension == "safetensors") {
+        return weights(target);
+    }
     let is_model = target.join("config.json").is_file() || target.join("settings.toml").is_file();
     if is_model || !target.exists() {
         let folder = model_folder::find(target)?;
@@ -122,6 +128,65 @@ pub fn inspect(target: &Path, options: &InspectOptions) -> Result<Inspection> {
     assemble(title, data, &recipe, &*network, &scope.declarations(), options)
 }
 
+/// What is looked into.
+pub(crate) struct Subject<'a> {
+    /// Traces the network.
+    pub forward: layers::Forward<'a>,
+    /// The graph in use.
+    pub prediction: Graph,
+    /// The graph of a training step, if the network is trained.
+    pub step: Option<Graph>,
+    /// What the network declared.
+    pub declarations: &'a [Declaration],
+    /// Rows in a batch, and the longest sequence.
+    pub maximum: Extents,
+}
+
+impl Subject<'_> {
+    /// Layers, memory and, if they are wanted, passes.
+    pub(crate) fn inspection(&self, title: String, data: Vec<String>, with_passes: bool) -> Result<Inspection> {
+        let Subject { maximum, declarations, .. } = self;
+        let batch = maximum.batch;
+        let (mut passes, mut memory, mut step) = (Vec::new(), Vec::new(), None);
+        let graphs = [("training step", self.step.as_ref()), ("prediction", Some(&self.prediction))];
+        for (name, graph) in graphs.into_iter().filter_map(|(name, graph)| Some((name, graph?))) {
+            let (optimised, reports) = optimise_with_report(graph, maximum);
+            let plan = Plan::new(optimised, *maximum, |_, _| 0);
+            memory.push((
+                format!("arena of a {name}, {batch} rows, without working memory of kernels"),
+                plan.arena_bytes as u64,
+            ));
+            let parameters = plan.parameters.iter().map(|(_, ty)| ty.bytes(maximum) as u64).sum();
+            if name == "training step" {
+                memory.push(("parameters, optimiser, averages".to_string(), parameters));
+                step = Some(plan.graph);
+            } else if self.step.is_none() {
+                memory.push(("parameters".to_string(), parameters));
+            }
+            if with_passes {
+                passes.extend(reports.into_iter().map(|r| PassRow {
+                    graph: name.to_string(),
+                    pass: r.name.to_string(),
+                    nodes: (r.before.nodes, r.after.nodes),
+                    bytes: (r.before.bytes, r.after.bytes),
+                    operations: (r.before.operations, r.after.operations),
+                }));
+            }
+        }
+        let layers = layers::rows(self.forward, &self.prediction, step.as_ref(), declarations, maximum)?;
+        Ok(Inspection {
+            title,
+            data,
+            layers,
+            parameters: declarations.iter().filter(|d| d.role.is_trained()).map(Declaration::elements).sum(),
+            operations: self.prediction.cost(&Extents { batch: 1, ..*maximum }).operations,
+            batch,
+            memory,
+            passes,
+        })
+    }
+}
+
 fn assemble(
     title: String,
     data: Vec<String>,
@@ -130,41 +195,45 @@ fn assemble(
     declarations: &[Declaration],
     options: &InspectOptions,
 ) -> Result<Inspection> {
-    let batch = options.batch.unwrap_or(recipe.batch());
-    let prediction = evaluation(network, recipe.task.is_classification())?;
-    let step = training_graph(recipe, network, declarations, &recipe.training(), StepKind::Plain)?;
-    let maximum = Extents::batch(batch);
-    let (mut passes, mut memory, mut layers) = (Vec::new(), Vec::new(), Vec::new());
-    for (name, graph) in [("training step", &step), ("prediction", &prediction)] {
-        let (optimised, reports) = optimise_with_report(graph, &maximum);
-        let plan = Plan::new(optimised, maximum, |_, _| 0);
-        memory.push((
-            format!("arena of a {name}, {batch} rows, without working memory of kernels"),
-            plan.arena_bytes as u64,
-        ));
-        if name == "training step" {
-            layers = layers::rows(network, &prediction, &plan.graph, declarations, batch)?;
-            let bytes: usize = plan.parameters.iter().map(|(_, ty)| ty.bytes(&maximum)).sum();
-            memory.push(("parameters, optimiser, averages".to_string(), bytes as u64));
-        }
-        if options.passes {
-            passes.extend(reports.into_iter().map(|r| PassRow {
-                graph: name.to_string(),
-                pass: r.name.to_string(),
-                nodes: (r.before.nodes, r.after.nodes),
-                bytes: (r.before.bytes, r.after.bytes),
-                operations: (r.before.operations, r.after.operations),
-            }));
-        }
-    }
+    let forward = |tracer: &Tracer| {
+        let inputs: Vec<Tensor> = network.inputs().iter().map(|slot| slot.on(tracer)).collect();
+        network.forward(&inputs)
+    };
+    let subject = Subject {
+        forward: &forward,
+        prediction: evaluation(network, recipe.task.is_classification())?,
+        step: Some(training_graph(recipe, network, declarations, &recipe.training(), StepKind::Plain)?),
+        declarations,
+        maximum: Extents::batch(options.batch.unwrap_or(recipe.batch())),
+    };
+    subject.inspection(title, data, options.passes)
+}
+
+/// The tensors of a file of weights, whose network nobody knows.
+fn weights(path: &Path) -> Result<Inspection> {
+    let (tensors, metadata) = crate::weights::read(path)?;
+    let row = |(name, tensor): (&String, &Owned)| LayerRow {
+        layer: name.clone(),
+        operation: String::new(),
+        output: format!("{:?}", tensor.shape),
+        parameters: tensor.values.len(),
+        operations: 0,
+        bytes: 0,
+        kept: 0,
+    };
+    let parameters = tensors.values().map(|tensor| tensor.values.len()).sum::<usize>();
+    // What deepfit notes for itself is no news.
+    let told = metadata.iter().filter(|(key, _)| !key.starts_with("deepfit_"));
+    let mut data: Vec<String> = told.map(|(key, value)| format!("{key}: {value}")).collect();
+    data.sort();
     Ok(Inspection {
-        title,
+        title: format!("{}: a file of weights; the network that has them is not known", path.display()),
         data,
-        layers,
-        parameters: declarations.iter().filter(|d| d.role.is_trained()).map(Declaration::elements).sum(),
-        operations: prediction.cost(&Extents::batch(1)).operations,
-        batch,
-        memory,
-        passes,
+        layers: tensors.iter().map(row).collect(),
+        parameters,
+        operations: 0,
+        batch: 1,
+        memory: Vec::new(),
+        passes: Vec::new(),
     })
 }

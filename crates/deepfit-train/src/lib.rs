@@ -31,6 +31,7 @@ mod settings;
 mod stage;
 mod stepper;
 mod tensors;
+pub mod text;
 mod weights;
 
 pub use error::{ErrorKind, Result, TrainError};

@@ -4,7 +4,8 @@ use std::fmt;
 
 use deepfit_train::{ErrorKind, TrainError};
 
-use crate::output::{self, Closed, style::Style};
+use crate::output::{self, Closed};
+use deepfit_train::text::Style;
 
 /// How a sub-command ended when it did not fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

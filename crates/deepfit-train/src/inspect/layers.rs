@@ -2,32 +2,34 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use super::LayerRow;
+use crate::error::Result;
 use deepfit_graph::{Extents, Graph, Mode, Node, Op, RANDOM_KEY, Tensor, Tracer, Value};
 use deepfit_nn::Declaration;
 use deepfit_nn::step::LOSS;
-use deepfit_zoo::Network;
 
-use super::LayerRow;
-use crate::error::Result;
+/// What traces a network to its output.
+pub type Forward<'a> = &'a dyn Fn(&Tracer) -> deepfit_nn::Result<Tensor>;
 
 /// The rows in the order of computation: names of operations from the network as it is trained, where a normalisation is
 /// one operation and not the arithmetic that is left of it in use; counts from `prediction`, the graph in use; what a step
-/// keeps from `step`, the graph of training after all passes.
+/// keeps from `step`, the graph of training after all passes, which a network that is not trained has none of.
 pub fn rows(
-    network: &dyn Network,
+    forward: Forward<'_>,
     prediction: &Graph,
-    step: &Graph,
+    step: Option<&Graph>,
     declarations: &[Declaration],
-    batch: usize,
+    maximum: &Extents,
 ) -> Result<Vec<LayerRow>> {
+    let one = &Extents { batch: 1, ..*maximum };
     let mut own: BTreeMap<&str, usize> = BTreeMap::new();
     for declaration in declarations.iter().filter(|d| d.role.is_trained()) {
         let layer = declaration.name.rsplit_once('.').map_or("", |(layer, _)| layer);
         *own.entry(layer).or_default() += declaration.elements();
     }
-    let mut rows = grouped(&trained(network)?);
+    let mut rows = grouped(&trained(forward)?, one);
     let mut used: BTreeMap<String, VecDeque<LayerRow>> = BTreeMap::new();
-    let in_use = grouped(prediction);
+    let in_use = grouped(prediction, one);
     for row in in_use.iter().cloned() {
         used.entry(row.layer.clone()).or_default().push_back(row);
     }
@@ -45,20 +47,21 @@ pub fn rows(
     for row in &mut rows {
         row.parameters = own.remove(&row.layer[..]).unwrap_or(0);
     }
-    for (layer, (node, bytes)) in kept(step, &Extents::batch(batch)) {
+    for (step, (layer, (node, bytes))) in
+        step.into_iter().flat_map(|step| kept(step, maximum).into_iter().map(move |row| (step, row)))
+    {
         match rows.iter_mut().rfind(|row| row.layer == layer) {
             Some(row) => row.kept = bytes,
-            None => rows.push(LayerRow { layer, operations: 0, kept: bytes, ..row_of(step, node) }),
+            None => rows.push(LayerRow { layer, operations: 0, kept: bytes, ..row_of(step, node, one) }),
         }
     }
     Ok(rows)
 }
 
 /// The nodes that the network's output needs as it is trained, without those that update running statistics.
-fn trained(network: &dyn Network) -> Result<Graph> {
+fn trained(forward: Forward<'_>) -> Result<Graph> {
     let tracer = Tracer::new(Mode::Train);
-    let inputs: Vec<Tensor> = network.inputs().iter().map(|slot| slot.on(&tracer)).collect();
-    let output = network.forward(&inputs)?.value();
+    let output = forward(&tracer)?.value();
     let graph = tracer.graph();
     let mut needed = vec![false; graph.nodes().len()];
     needed[output.node] = true;
@@ -78,7 +81,7 @@ fn trained(network: &dyn Network) -> Result<Graph> {
 }
 
 /// One row for each run of nodes of a layer; parameters and what is kept are left at 0.
-fn grouped(graph: &Graph) -> Vec<LayerRow> {
+fn grouped(graph: &Graph, one: &Extents) -> Vec<LayerRow> {
     let mut rows: Vec<LayerRow> = Vec::new();
     for node in graph.nodes() {
         let hidden = match &node.op {
@@ -90,7 +93,7 @@ fn grouped(graph: &Graph) -> Vec<LayerRow> {
         if hidden {
             continue;
         }
-        let row = row_of(graph, node);
+        let row = row_of(graph, node, one);
         match rows.last_mut().filter(|last| last.layer == row.layer && !row.layer.is_empty()) {
             Some(last) => {
                 if !last.operation.split(", ").any(|name| name == row.operation) {
@@ -105,16 +108,15 @@ fn grouped(graph: &Graph) -> Vec<LayerRow> {
     rows
 }
 
-fn row_of(graph: &Graph, node: &Node) -> LayerRow {
-    let one = Extents::batch(1);
+fn row_of(graph: &Graph, node: &Node, one: &Extents) -> LayerRow {
     let input = matches!(node.op, Op::Input(_));
     LayerRow {
         layer: if input { node.op.name() } else { node.layer.clone() },
         operation: if input { "input".to_string() } else { node.op.name() },
         output: node.outputs[0].to_string(),
         parameters: 0,
-        operations: graph.node_operations(node, &one),
-        bytes: node.outputs[0].bytes(&one) as u64,
+        operations: graph.node_operations(node, one),
+        bytes: node.outputs[0].bytes(one) as u64,
         kept: 0,
     }
 }

@@ -4,6 +4,7 @@ mod examples;
 mod extents;
 mod files;
 mod gradients;
+mod inspect;
 mod search;
 
 use std::collections::BTreeMap;

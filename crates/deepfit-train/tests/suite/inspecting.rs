@@ -2,9 +2,11 @@
 
 use std::path::PathBuf;
 
-use deepfit_train::{InspectOptions, Inspection, inspect};
+use deepfit_graph::{DType, Shape, Symbol};
+use deepfit_nn::{Module, Scope, layers, losses};
+use deepfit_train::{InspectOptions, Inspection, Session, SessionOptions, inspect};
 
-use crate::runs::{Folder, example, rows_of, settings, train, weights};
+use crate::runs::{Folder, example, message, rows_of, settings, train, weights};
 
 fn all() -> InspectOptions {
     InspectOptions { passes: true, ..InspectOptions::default() }
@@ -120,4 +122,44 @@ fn what_cannot_be_inspected_is_explained() {
     assert!(told_of_column.contains("progression"), "{told_of_column}");
     let cnn = InspectOptions { model: Some("cnn".to_string()), ..all() };
     assert!(told(table, cnn).contains("for images"));
+}
+
+#[test]
+fn a_session_draws_its_network_and_a_file_of_its_weights_its_tensors() {
+    let scope = Scope::root();
+    let child = |name: &str| scope.child("encoder").child(name);
+    let embedding = layers::Embedding::new(&child("words"), 50, 8);
+    let gru = layers::Gru::new(&child("gru"), 8, 16, Default::default()).unwrap();
+    let head = layers::Linear::new(&scope.child("head"), 16, 3);
+    let options = SessionOptions::default().batch(5).sequence(7);
+    let session = Session::new(
+        &scope,
+        options,
+        move |t| {
+            let words = t.input("words", Shape::new(&[Symbol::Sequence, Symbol::Batch]), DType::I32);
+            let states = gru.run(&embedding.forward(&words)?, &Default::default())?;
+            head.forward(&states.hidden.reshape(Shape::batch_of(&[16]))?)
+        },
+        |t, y| losses::cross_entropy(y, &t.batch("class", &[], DType::I32), &Default::default()),
+    )
+    .unwrap();
+    let inspection = session.inspect().unwrap();
+    assert_eq!(inspection.parameters, 50 * 8 + 3 * 16 * (8 + 16 + 2) + 16 * 3 + 3);
+    let drawn = inspection.to_string();
+    for words in ["encoder", "├ words", "└ gru", "[sequence, batch, 8]", "[batch, 3]", "Memory for 5 rows", "all"] {
+        assert!(drawn.contains(words), "{words} is not in\n{drawn}");
+    }
+    // Seven steps of an example cost more than one.
+    let steps: u64 = inspection.layers.iter().filter(|row| row.layer == "encoder.gru").map(|row| row.operations).sum();
+    assert!(steps > 7 * 2 * 3 * 16 * (8 + 16), "{drawn}");
+
+    let folder = Folder::new();
+    let file = folder.path("words.safetensors");
+    session.save(&file).unwrap();
+    let inspection = inspect(&file, &InspectOptions::default()).unwrap();
+    assert!(inspection.parameters == session.inspect().unwrap().parameters && inspection.memory.is_empty());
+    let drawn = inspection.to_string();
+    assert!(drawn.contains("weight_ih_l0") && drawn.contains("[48, 8]") && !drawn.contains("kept"), "{drawn}");
+    std::fs::write(&file, "short").unwrap();
+    assert!(message(inspect(&file, &InspectOptions::default())).contains("no readable safetensors file"));
 }

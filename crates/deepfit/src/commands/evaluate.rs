@@ -8,8 +8,8 @@ use deepfit_train::Predictor;
 
 use super::{parse_threads, threads};
 use crate::exit::Exit;
-use crate::output::style::Style;
 use crate::output::{self, report};
+use deepfit_train::text::Style;
 
 /// Arguments of `deepfit evaluate`.
 #[derive(Debug, Args)]

@@ -9,7 +9,7 @@ use deepfit_train::{InspectOptions, inspect};
 use super::parse_rows;
 use crate::exit::Exit;
 use crate::output;
-use crate::output::style::Style;
+use deepfit_train::text::Style;
 
 /// Arguments of `deepfit inspect`.
 #[derive(Debug, Args)]
@@ -17,7 +17,8 @@ use crate::output::style::Style;
   deepfit inspect runs/digits-1                          the network of a run
   deepfit inspect examples/digits.zip                    the network that training would build
   deepfit inspect photos/ --model resnet18 --batch 64    another one
-  deepfit inspect runs/digits-1 --passes                 what each optimisation of the graph saves")]
+  deepfit inspect runs/digits-1 --passes                 what each optimisation of the graph saves
+  deepfit inspect weights.safetensors                    the tensors of a file")]
 pub struct Arguments {
     /// Run folder, model folder, or data (then: what training would build for it)
     #[arg(value_name = "RUN|DATA|MODEL", value_hint = ValueHint::AnyPath)]
@@ -60,7 +61,7 @@ pub fn run(arguments: &Arguments) -> Result<Exit> {
     if arguments.json {
         output::json(&inspection)?;
     } else {
-        output::out(&output::inspection::text(&inspection, output::width(), Style::stdout()))?;
+        output::out(&inspection.text(output::width(), Style::stdout()))?;
     }
     Ok(Exit::Done)
 }

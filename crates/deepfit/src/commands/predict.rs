@@ -8,9 +8,9 @@ use deepfit_train::{Prediction, Predictor, TrainError};
 
 use super::{parse_threads, threads};
 use crate::exit::{Exit, Usage};
+use crate::output;
 use crate::output::predictions::{Format, Writer};
-use crate::output::style::Style;
-use crate::output::{self, words};
+use deepfit_train::text::{Style, words};
 
 /// Arguments of `deepfit predict`.
 #[derive(Debug, Args)]

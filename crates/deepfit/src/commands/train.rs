@@ -11,9 +11,9 @@ use deepfit_train::{Job, Outcome, Settings, prepare, process_seconds, resume_wit
 use crate::exit::{Exit, Usage};
 use crate::interrupt::Interrupt;
 use crate::output::progress::Progress;
-use crate::output::style::Style;
 use crate::output::{self, plan, report};
 use crate::program;
+use deepfit_train::text::Style;
 
 /// Arguments of `deepfit train`.
 ///

@@ -1,14 +1,10 @@
 //! What the command writes: results on standard output, everything else on standard error.
 
-pub mod inspection;
 pub mod plan;
 pub mod predictions;
 pub mod progress;
 pub mod report;
 pub mod scores;
-pub mod style;
-pub mod table;
-pub mod words;
 
 use std::fmt;
 use std::io::{self, Write};
@@ -35,9 +31,11 @@ pub fn stdout_error(error: io::Error) -> anyhow::Error {
     anyhow::Error::new(error).context("cannot write to standard output")
 }
 
-/// Characters of a line of the terminal that shows standard output; no limit where none does.
+/// Characters of a line of the terminal that shows standard output, or else what `COLUMNS` says; no limit without either.
 pub fn width() -> usize {
-    terminal_size::terminal_size_of(io::stdout()).map_or(usize::MAX, |(width, _)| usize::from(width.0))
+    let terminal = terminal_size::terminal_size_of(io::stdout()).map(|(width, _)| usize::from(width.0));
+    let told = || std::env::var("COLUMNS").ok()?.parse().ok().filter(|&columns| columns > 0);
+    terminal.or_else(told).unwrap_or(usize::MAX)
 }
 
 /// Writes to standard output.

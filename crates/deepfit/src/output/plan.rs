@@ -2,8 +2,8 @@
 
 use deepfit_train::Description;
 
-use super::style::Style;
-use super::{say, words};
+use super::say;
+use deepfit_train::text::{Style, words};
 
 /// Lists are wrapped to about this many characters.
 const LINE: usize = 90;

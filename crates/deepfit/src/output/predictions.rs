@@ -5,9 +5,7 @@ use std::io::{self, Write};
 
 use deepfit_train::{Prediction, PredictionValue};
 
-use super::style::Style;
-use super::table::Table;
-use super::words;
+use deepfit_train::text::{Style, Table, words};
 
 /// How predictions are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

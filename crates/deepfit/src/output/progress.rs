@@ -7,9 +7,9 @@ use deepfit_train::metrics::Scores;
 use deepfit_train::{Event, Flow, Observer};
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::style::Style;
-use super::{say, words};
+use super::say;
 use crate::interrupt::Interrupt;
+use deepfit_train::text::{Style, words};
 
 /// The bar is brought up to date this often; reading the clock is cheap beside a training step, formatting is not.
 const REFRESH: Duration = Duration::from_millis(100);

@@ -4,10 +4,8 @@ use deepfit_train::metrics::{ECE_BINS, Scores};
 use deepfit_train::{Evaluation, Report};
 
 use super::scores::{interval, names, residuals as residual_table, value};
-use super::style::Style;
-use super::table::Table;
-use super::words;
 use crate::program;
+use deepfit_train::text::{Style, Table, words};
 
 /// With more classes than this a matrix is too wide, and the most confused pairs are shown.
 const MATRIX_CLASSES: usize = 12;

@@ -2,9 +2,7 @@
 
 use deepfit_train::metrics::{Intervals, ResidualSummary, Scores};
 
-use super::style::Style;
-use super::table::Table;
-use super::words;
+use deepfit_train::text::{Style, Table, words};
 
 /// Metrics as people look at them, best known first; others follow by name.
 const ORDER: [&str; 9] = ["accuracy", "balanced_accuracy", "f1", "roc_auc", "log_loss", "ece", "r2", "rmse", "mae"];

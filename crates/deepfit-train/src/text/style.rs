@@ -10,7 +10,6 @@ pub struct Style {
 
 impl Style {
     /// Never coloured.
-    #[cfg(test)]
     pub const PLAIN: Style = Style { on: false };
 
     /// For standard output.

@@ -1,10 +1,7 @@
 //! A network as a tree: layers by their paths, with sums for groups.
 
-use deepfit_train::{Inspection, LayerRow};
-
-use crate::output::style::Style;
-use crate::output::table::Table;
-use crate::output::words;
+use super::{Inspection, LayerRow};
+use crate::text::{Style, Table, words};
 
 /// Narrower than this, names of operations are left out before lines become longer than the terminal.
 const FEWEST_LETTERS: usize = 6;
@@ -105,11 +102,16 @@ pub fn drawing(inspection: &Inspection, width: usize, style: Style) -> String {
     let root = Group::of(&inspection.layers);
     let mut lines = Vec::new();
     root.lines("", &mut lines);
-    let legend = format!(
-        "  operations: of one example in use; kept: bytes of results that a training\n  step on {} keeps for the \
-         backward pass\n",
+    let operations = "operations: of one example in use";
+    let kept = format!(
+        "kept: bytes of results that a training\n  step on {} keeps for the backward pass",
         words::plural(inspection.batch as u64, "row")
     );
+    let legend = match (root.cost > 0, root.kept > 0) {
+        (false, _) => String::new(),
+        (true, false) => format!("  {operations}\n"),
+        (true, true) => format!("  {operations}; {kept}\n"),
+    };
     fitted(inspection, &root, &lines, width).render(style) + &style.dim(&legend)
 }
 
@@ -125,7 +127,8 @@ fn fitted(inspection: &Inspection, root: &Group, lines: &[(String, &Group)], wid
     if needed(&short) <= width {
         return short;
     }
-    let letters = (short.widths()[1] + width).saturating_sub(needed(&short));
+    let operations = lines.iter().map(|(_, group)| group.operations.join(", ").chars().count()).max().unwrap_or(0);
+    let letters = (operations + width).saturating_sub(needed(&short));
     let letters = if letters < FEWEST_LETTERS { 0 } else { letters };
     table(inspection, root, lines, letters, true)
 }
@@ -137,13 +140,15 @@ fn table(inspection: &Inspection, root: &Group, lines: &[(String, &Group)], lett
         false => ["layer", "operation", "output", "parameters", "operations an example", &kept],
         true => ["layer", "operation", "output", "params", "ops", "kept"],
     };
-    let columns = |cells: [String; 6]| {
-        let [name, operation, rest @ ..] = cells;
-        let operation = (letters > 0).then(|| cut(&operation, letters));
-        [name].into_iter().chain(operation).chain(rest).collect::<Vec<String>>()
+    // Columns that would be empty are left out.
+    let computes = lines.iter().any(|(_, group)| !group.operations.is_empty());
+    let shown = [true, letters > 0 && computes, true, true, root.cost > 0, root.kept > 0];
+    let columns = |mut cells: [String; 6]| {
+        cells[1] = cut(&cells[1], letters.max(1));
+        cells.into_iter().zip(shown).filter_map(|(cell, shown)| shown.then_some(cell)).collect::<Vec<String>>()
     };
     let header = columns(header.map(String::from));
-    let left = header.len() - 3;
+    let left = shown[..3].iter().filter(|&&shown| shown).count();
     let mut table = Table::new(left, &header.iter().map(|cell| &cell[..]).collect::<Vec<_>>());
     let count = |number: u64| match number {
         0 => String::new(),
@@ -155,7 +160,8 @@ fn table(inspection: &Inspection, root: &Group, lines: &[(String, &Group)], lett
         table.row(columns([
             name.clone(),
             group.operations.join(", "),
-            group.output.clone(),
+            // Of a file of weights, nobody knows what comes out of a group.
+            if root.cost == 0 && !group.children.is_empty() { String::new() } else { group.output.clone() },
             count(group.parameters),
             amount(group.cost, words::operations),
             amount(group.kept, words::bytes),

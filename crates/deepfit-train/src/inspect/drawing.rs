@@ -1,30 +1,38 @@
 //! Layers, memory and passes of a network.
 
-mod tree;
+use std::fmt;
 
-use deepfit_train::Inspection;
+use super::{Inspection, tree};
+use crate::text::{Style, Table, words};
 
-use super::style::Style;
-use super::table::Table;
-use super::words;
+/// Characters of a line where nobody says how many there are.
+const WIDTH: usize = 100;
 
-/// The whole inspection in lines of at most `width` characters, where names allow.
-pub fn text(inspection: &Inspection, width: usize, style: Style) -> String {
-    let mut text = format!("{}\n", style.bold(&words::printable(&inspection.title)));
-    for line in &inspection.data {
-        let items: Vec<String> = line.split(", ").map(words::printable).collect();
-        for part in words::wrapped(&items, width.saturating_sub(2)) {
-            text.push_str(&format!("  {part}\n"));
+impl Inspection {
+    /// The whole inspection in lines of at most `width` characters, where names allow.
+    pub fn text(&self, width: usize, style: Style) -> String {
+        let mut text = format!("{}\n", style.bold(&words::printable(&self.title)));
+        for line in &self.data {
+            let items: Vec<String> = line.split(", ").map(words::printable).collect();
+            for part in words::wrapped(&items, width.saturating_sub(2)) {
+                text.push_str(&format!("  {part}\n"));
+            }
         }
+        text.push_str(&format!("\n{}\n{}", style.bold("Network"), tree::drawing(self, width, style)));
+        if !self.memory.is_empty() {
+            text.push_str(&memory(self, style));
+        }
+        if !self.passes.is_empty() {
+            text.push_str(&passes(self, style));
+        }
+        text
     }
-    text.push_str(&format!("\n{}\n{}", style.bold("Network"), tree::drawing(inspection, width, style)));
-    if !inspection.memory.is_empty() {
-        text.push_str(&memory(inspection, style));
+}
+
+impl fmt::Display for Inspection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text(WIDTH, Style::PLAIN))
     }
-    if !inspection.passes.is_empty() {
-        text.push_str(&passes(inspection, style));
-    }
-    text
 }
 
 fn memory(inspection: &Inspection, style: Style) -> String {
