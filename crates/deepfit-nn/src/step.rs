@@ -5,9 +5,10 @@ use std::collections::BTreeSet;
 use deepfit_graph::ops::RowGradient;
 use deepfit_graph::{DType, Graph, Mode, Op, Shape, Tensor, Tracer, Value, gradients};
 
+use crate::declaration::{Declaration, Parameter, Role};
 use crate::error::{Result, require};
 use crate::optim::{Clip, MovingAverage, Optimizer, clip_by_global_norm, clip_by_value};
-use crate::scope::{Declaration, Parameter, Role};
+use crate::pattern;
 
 /// Input: the learning rate, f32 `[]`.
 pub const LEARNING_RATE: &str = "learning_rate";
@@ -66,17 +67,7 @@ impl Group {
 
     /// Whether a name fits the pattern.
     pub fn fits(&self, name: &str) -> bool {
-        let Some((start, rest)) = self.pattern.split_once('*') else { return self.pattern == name };
-        let Some(mut name) = name.strip_prefix(start) else { return false };
-        let mut parts: Vec<&str> = rest.split('*').collect();
-        let Some(end) = parts.pop() else { return true };
-        for part in parts {
-            match name.find(part) {
-                Some(at) => name = &name[at + part.len()..],
-                None => return false,
-            }
-        }
-        name.ends_with(end)
+        pattern::fits(&self.pattern, name)
     }
 }
 

@@ -171,7 +171,7 @@ pub struct Activate {
 impl Activate {
     /// The activation at the given place.
     pub fn new(scope: &Scope, activation: Activation) -> Self {
-        Activate { path: scope.path().to_string(), activation }
+        Activate { path: scope.place("activation"), activation }
     }
 }
 

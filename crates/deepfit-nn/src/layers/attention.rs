@@ -1,11 +1,12 @@
 use deepfit_graph::ops::AttentionOptions;
 use deepfit_graph::{DType, Dim, Mode, Tensor};
 
+use crate::declaration::{Parameter, Role};
 use crate::error::{Result, require};
 use crate::init::Init;
 use crate::layers::Linear;
 use crate::module::Module;
-use crate::scope::{Parameter, Role, Scope};
+use crate::scope::Scope;
 
 /// Sizes and options of a [`MultiheadAttention`].
 #[derive(Debug, Clone, PartialEq)]
@@ -164,7 +165,7 @@ impl MultiheadAttention {
         } else {
             Linear::without_bias(&out, embed_dim, embed_dim, Init::default_weight())
         };
-        Ok(MultiheadAttention { path: scope.path().to_string(), config, projections, in_proj_bias, out_proj })
+        Ok(MultiheadAttention { path: scope.place("multihead_attention"), config, projections, in_proj_bias, out_proj })
     }
 
     /// Attention of `query` `[batch, T, embed_dim]` over `key` `[batch, S, kdim]` and `value` `[batch, S, vdim]`; gives

@@ -1,9 +1,10 @@
 use deepfit_graph::{Dim, Mode, Tensor};
 
+use crate::declaration::{Parameter, Role};
 use crate::error::Result;
 use crate::init::Init;
 use crate::module::Module;
-use crate::scope::{Parameter, Role, Scope};
+use crate::scope::Scope;
 
 /// Batch normalisation over the last axis (Ioffe and Szegedy, 2015), as PyTorch's `BatchNorm1d` and `BatchNorm2d`: all
 /// other axes are rows.
@@ -31,7 +32,7 @@ impl BatchNorm {
     pub fn with(scope: &Scope, channels: usize, momentum: f32, epsilon: f32) -> Self {
         let vector = |name, init, role| scope.parameter(name, &[channels], init, role);
         BatchNorm {
-            path: scope.path().to_string(),
+            path: scope.place("batch_norm"),
             weight: vector("weight", Init::Ones, Role::NoDecay),
             bias: vector("bias", Init::Zeros, Role::NoDecay),
             running_mean: vector("running_mean", Init::Zeros, Role::Buffer),

@@ -1,10 +1,11 @@
 use deepfit_graph::Tensor;
 use deepfit_graph::ops::{Conv1dAttributes, Conv2dAttributes, PaddingMode};
 
+use crate::declaration::{Parameter, Role};
 use crate::error::Result;
 use crate::init::Init;
 use crate::module::Module;
-use crate::scope::{Parameter, Role, Scope};
+use crate::scope::Scope;
 
 /// Settings of a [`Conv2d`]; pairs are (vertical, horizontal).
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -96,7 +97,7 @@ impl Conv2d {
             groups: config.groups,
         };
         let border = (!zeros).then_some((config.padding, config.padding_mode));
-        Conv2d { path: scope.path().to_string(), weight, bias, attributes, border }
+        Conv2d { path: scope.place("conv2d"), weight, bias, attributes, border }
     }
 }
 
@@ -188,7 +189,7 @@ impl Conv1d {
             groups: config.groups,
         };
         let border = (!zeros).then_some((config.padding, config.padding_mode));
-        Conv1d { path: scope.path().to_string(), weight, bias, attributes, border }
+        Conv1d { path: scope.place("conv1d"), weight, bias, attributes, border }
     }
 }
 

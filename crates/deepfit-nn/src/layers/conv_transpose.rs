@@ -2,10 +2,11 @@ use deepfit_graph::Tensor;
 use deepfit_graph::ops::{Conv1dAttributes, Conv2dAttributes, ConvTranspose2dAttributes};
 
 use super::conv::with_bias;
+use crate::declaration::{Parameter, Role};
 use crate::error::Result;
 use crate::init::Init;
 use crate::module::Module;
-use crate::scope::{Parameter, Role, Scope};
+use crate::scope::Scope;
 
 /// Settings of a [`ConvTranspose2d`]; pairs are (vertical, horizontal).
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -67,7 +68,7 @@ impl ConvTranspose2d {
             groups: config.groups,
         };
         let attributes = ConvTranspose2dAttributes { conv, output_padding: config.output_padding };
-        ConvTranspose2d { path: scope.path().to_string(), weight, bias, attributes }
+        ConvTranspose2d { path: scope.place("conv_transpose2d"), weight, bias, attributes }
     }
 }
 
@@ -147,7 +148,7 @@ impl ConvTranspose1d {
             groups: config.groups,
         };
         let output_padding = config.output_padding;
-        ConvTranspose1d { path: scope.path().to_string(), weight, bias, attributes, output_padding }
+        ConvTranspose1d { path: scope.place("conv_transpose1d"), weight, bias, attributes, output_padding }
     }
 }
 

@@ -15,7 +15,7 @@ pub struct Dropout {
 impl Dropout {
     /// A layer with the given probability, 0 to 1, that an element becomes zero.
     pub fn new(scope: &Scope, probability: f32) -> Self {
-        Dropout { path: scope.path().to_string(), probability }
+        Dropout { path: scope.place("dropout"), probability }
     }
 }
 

@@ -1,9 +1,10 @@
 use deepfit_graph::Tensor;
 
+use crate::declaration::{Parameter, Role};
 use crate::error::Result;
 use crate::init::Init;
 use crate::module::Module;
-use crate::scope::{Parameter, Role, Scope};
+use crate::scope::Scope;
 
 /// A learned vector for each of a number of categories, as PyTorch's `Embedding`: i32 `[...]` becomes `[..., width]`.
 ///
@@ -25,7 +26,7 @@ impl Embedding {
     /// A table with the given initialisation.
     pub fn with(scope: &Scope, categories: usize, width: usize, init: Init) -> Self {
         let weight = scope.parameter("weight", &[categories, width], init, Role::Weight);
-        Embedding { path: scope.path().to_string(), weight, padding: None }
+        Embedding { path: scope.place("embedding"), weight, padding: None }
     }
 
     /// A table whose row `padding_idx` stands for nothing: it begins as zeros and gets no gradient.

@@ -1,10 +1,11 @@
 use deepfit_graph::Tensor;
 use deepfit_graph::ops::{BagMode, Bags};
 
+use crate::declaration::{Parameter, Role};
 use crate::error::Result;
 use crate::init::Init;
 use crate::module::Module;
-use crate::scope::{Parameter, Role, Scope};
+use crate::scope::Scope;
 
 /// Learned vectors of categories, combined bag by bag, as PyTorch's `EmbeddingBag`.
 ///
@@ -23,14 +24,14 @@ impl EmbeddingBag {
     pub fn new(scope: &Scope, categories: usize, width: usize, mode: BagMode) -> Self {
         let init = Init::Normal { std: 1.0 };
         let weight = scope.parameter("weight", &[categories, width], init, Role::Weight);
-        EmbeddingBag { path: scope.path().to_string(), weight, mode, padding: None }
+        EmbeddingBag { path: scope.place("embedding_bag"), weight, mode, padding: None }
     }
 
     /// The same with a category that belongs to no bag: its row begins as zeros and gets no gradient.
     pub fn padded(scope: &Scope, categories: usize, width: usize, mode: BagMode, padding_idx: usize) -> Self {
         let init = Init::NormalButRow { std: 1.0, row: padding_idx };
         let weight = scope.parameter("weight", &[categories, width], init, Role::Weight);
-        EmbeddingBag { path: scope.path().to_string(), weight, mode, padding: Some(padding_idx) }
+        EmbeddingBag { path: scope.place("embedding_bag"), weight, mode, padding: Some(padding_idx) }
     }
 
     /// Bags of any length: categories i32 `[numbers]`, and where each bag begins among them, offsets i32 `[bags]`; or

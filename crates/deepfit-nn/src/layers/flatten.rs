@@ -14,7 +14,7 @@ pub struct Flatten {
 impl Flatten {
     /// The layer.
     pub fn new(scope: &Scope) -> Self {
-        Flatten { path: scope.path().to_string() }
+        Flatten { path: scope.place("flatten") }
     }
 }
 

@@ -1,10 +1,11 @@
 use deepfit_graph::ops::ReduceKind;
 use deepfit_graph::{Dim, HostTensor, Mode, Tensor};
 
+use crate::declaration::{Parameter, Role};
 use crate::error::{Result, require};
 use crate::init::Init;
 use crate::module::Module;
-use crate::scope::{Parameter, Role, Scope};
+use crate::scope::Scope;
 
 /// Scale and shift of each channel, if a normalisation learns them.
 #[derive(Debug, Clone)]
@@ -46,7 +47,7 @@ impl GroupNorm {
     /// A layer with the given number added to the variance, and with or without scale and shift.
     pub fn with(scope: &Scope, groups: usize, channels: usize, epsilon: f32, affine: bool) -> Self {
         let affine = Affine::new(scope, channels, affine);
-        GroupNorm { path: scope.path().to_string(), groups, affine, epsilon }
+        GroupNorm { path: scope.place("group_norm"), groups, affine, epsilon }
     }
 }
 
@@ -98,7 +99,7 @@ impl InstanceNorm {
             .track_running_stats
             .then(|| (buffer("running_mean", Init::Zeros), buffer("running_var", Init::Ones)));
         let (momentum, epsilon) = (config.momentum, config.epsilon);
-        InstanceNorm { path: scope.path().to_string(), affine, running, momentum, epsilon }
+        InstanceNorm { path: scope.place("instance_norm"), affine, running, momentum, epsilon }
     }
 
     /// Moves the running statistics towards the means over the batch of mean and unbiased variance.

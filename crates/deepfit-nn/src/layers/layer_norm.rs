@@ -1,9 +1,10 @@
 use deepfit_graph::{Dim, HostTensor, Shape, Tensor};
 
+use crate::declaration::{Parameter, Role};
 use crate::error::{Result, require};
 use crate::init::Init;
 use crate::module::Module;
-use crate::scope::{Parameter, Role, Scope};
+use crate::scope::Scope;
 
 /// The last axes of a tensor as one.
 #[derive(Debug, Clone)]
@@ -79,7 +80,7 @@ impl LayerNorm {
     pub fn over(scope: &Scope, normalized_shape: &[usize], epsilon: f32, elementwise_affine: bool, bias: bool) -> Self {
         let parameter = |name, init| scope.parameter(name, normalized_shape, init, Role::NoDecay);
         LayerNorm {
-            path: scope.path().to_string(),
+            path: scope.place("layer_norm"),
             axes: LastAxes { lengths: normalized_shape.to_vec() },
             weight: elementwise_affine.then(|| parameter("weight", Init::Ones)),
             bias: (elementwise_affine && bias).then(|| parameter("bias", Init::Zeros)),
@@ -121,7 +122,7 @@ impl RmsNorm {
     /// A layer over several axes with the given number added to the mean square, perhaps without scale.
     pub fn over(scope: &Scope, normalized_shape: &[usize], epsilon: f32, elementwise_affine: bool) -> Self {
         RmsNorm {
-            path: scope.path().to_string(),
+            path: scope.place("rms_norm"),
             axes: LastAxes { lengths: normalized_shape.to_vec() },
             weight: elementwise_affine.then(|| scope.parameter("weight", normalized_shape, Init::Ones, Role::NoDecay)),
             epsilon,

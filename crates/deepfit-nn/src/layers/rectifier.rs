@@ -1,9 +1,10 @@
 use deepfit_graph::{Dim, Mode, Tensor};
 
+use crate::declaration::{Parameter, Role};
 use crate::error::{Result, require};
 use crate::init::Init;
 use crate::module::Module;
-use crate::scope::{Parameter, Role, Scope};
+use crate::scope::Scope;
 
 /// A rectifier whose slope below 0 is learned (He et al., 2015), as PyTorch's `PReLU`: one slope, or one for each channel,
 /// which are the last axis.
@@ -17,7 +18,7 @@ impl Prelu {
     /// A layer with `weight [slopes]`, 1 or the number of channels, that begin at 0.25. Weight decay does not shrink them.
     pub fn new(scope: &Scope, slopes: usize) -> Self {
         let weight = scope.parameter("weight", &[slopes], Init::Constant(0.25), Role::NoDecay);
-        Prelu { path: scope.path().to_string(), weight }
+        Prelu { path: scope.place("prelu"), weight }
     }
 }
 
@@ -55,7 +56,7 @@ impl Rrelu {
 
     /// A layer with slopes between the given limits.
     pub fn with(scope: &Scope, lower: f32, upper: f32) -> Self {
-        Rrelu { path: scope.path().to_string(), lower, upper }
+        Rrelu { path: scope.place("rrelu"), lower, upper }
     }
 }
 

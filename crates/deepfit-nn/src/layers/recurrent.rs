@@ -1,10 +1,11 @@
 use deepfit_graph::ops::{RecurrentKind, RecurrentState};
 use deepfit_graph::{LayerResult, Mode, Tensor};
 
+use crate::declaration::{Parameter, Role};
 use crate::error::{Result, require};
 use crate::init::Init;
 use crate::module::Module;
-use crate::scope::{Parameter, Role, Scope};
+use crate::scope::Scope;
 
 /// Settings of recurrent layers; the defaults are PyTorch's.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -108,7 +109,7 @@ struct Stack {
 
 impl Stack {
     fn new(scope: &Scope, kind: RecurrentKind, inputs: usize, hidden: usize, config: RecurrentConfig) -> Result<Self> {
-        let place = if scope.path().is_empty() { kind.name() } else { scope.path() };
+        let place = &scope.place(kind.name());
         require(config.layers > 0, place, "layers", || "is 0, but must be at least 1".to_string())?;
         require(hidden > 0, place, "hidden", || "is 0, but must be at least 1".to_string())?;
         require((0.0..=1.0).contains(&config.dropout), place, "dropout", || {
@@ -122,7 +123,7 @@ impl Stack {
             suffixes.iter().map(direction).collect()
         };
         let layers = (0..config.layers).map(layer).collect();
-        Ok(Stack { path: scope.path().to_string(), kind, hidden, config, layers })
+        Ok(Stack { path: place.clone(), kind, hidden, config, layers })
     }
 
     fn run(&self, x: &Tensor, given: &Sequences<'_>) -> Result<Recurrence> {

@@ -15,10 +15,10 @@ struct Cell {
 
 impl Cell {
     fn new(scope: &Scope, kind: RecurrentKind, inputs: usize, hidden: usize, bias: bool) -> Result<Self> {
-        let place = if scope.path().is_empty() { kind.name() } else { scope.path() };
+        let place = &scope.place(kind.name());
         require(hidden > 0, place, "hidden", || "is 0, but must be at least 1".to_string())?;
         let weights = Weights::new(scope, "", kind, inputs, hidden, bias);
-        Ok(Cell { path: scope.path().to_string(), kind, weights })
+        Ok(Cell { path: place.clone(), kind, weights })
     }
 
     /// One step: a sequence of length 1.

@@ -1,12 +1,13 @@
 use deepfit_graph::Tensor;
 
+use crate::declaration::Role;
 use crate::error::{Result, require};
 use crate::init::Init;
 use crate::layers::{
     Activate, Activation, AttentionMask, Dropout, LayerNorm, Linear, MultiheadAttention, MultiheadAttentionConfig,
 };
 use crate::module::Module;
-use crate::scope::{Role, Scope};
+use crate::scope::Scope;
 
 /// Sizes and options of the layers of a transformer.
 #[derive(Debug, Clone, PartialEq)]
@@ -130,7 +131,7 @@ impl TransformerEncoderLayer {
     pub fn new(scope: &Scope, config: &TransformerConfig) -> Result<Self> {
         check(scope, config)?;
         Ok(TransformerEncoderLayer {
-            path: scope.path().to_string(),
+            path: scope.place("transformer_encoder_layer"),
             self_attn: config.attention(scope, "self_attn")?,
             feed_forward: FeedForward::new(scope, config),
             residuals: [1, 2].map(|number| Residual::new(scope, config, number)),
@@ -175,7 +176,7 @@ impl TransformerDecoderLayer {
     pub fn new(scope: &Scope, config: &TransformerConfig) -> Result<Self> {
         check(scope, config)?;
         Ok(TransformerDecoderLayer {
-            path: scope.path().to_string(),
+            path: scope.place("transformer_decoder_layer"),
             self_attn: config.attention(scope, "self_attn")?,
             multihead_attn: config.attention(scope, "multihead_attn")?,
             feed_forward: FeedForward::new(scope, config),
@@ -219,7 +220,7 @@ impl TransformerEncoder {
     pub fn new(scope: &Scope, config: &TransformerConfig, count: usize, norm: bool) -> Result<Self> {
         let layer = |i| TransformerEncoderLayer::new(&scope.child("layers").child(i), config);
         Ok(TransformerEncoder {
-            path: scope.path().to_string(),
+            path: scope.place("transformer_encoder"),
             layers: (0..count).map(layer).collect::<Result<_>>()?,
             norm: norm.then(|| config.norm(scope, "norm")),
         })
@@ -261,7 +262,7 @@ impl TransformerDecoder {
     pub fn new(scope: &Scope, config: &TransformerConfig, count: usize, norm: bool) -> Result<Self> {
         let layer = |i| TransformerDecoderLayer::new(&scope.child("layers").child(i), config);
         Ok(TransformerDecoder {
-            path: scope.path().to_string(),
+            path: scope.place("transformer_decoder"),
             layers: (0..count).map(layer).collect::<Result<_>>()?,
             norm: norm.then(|| config.norm(scope, "norm")),
         })

@@ -10,8 +10,8 @@ use deepfit_graph::ops::{ReduceKind, Rule, Update};
 use deepfit_graph::{Tensor, ops};
 use serde::{Deserialize, Serialize};
 
+use crate::declaration::Parameter;
 use crate::error::{Result, require};
-use crate::scope::Parameter;
 
 pub use clip::{Clip, clip_by_global_norm, clip_by_value};
 pub use moving_average::{AVERAGE, MovingAverage};

@@ -1,8 +1,8 @@
 use deepfit_graph::Tensor;
 use serde::{Deserialize, Serialize};
 
+use crate::declaration::Parameter;
 use crate::error::{Result, require};
-use crate::scope::Parameter;
 
 /// Prefix of the names of averaged weights: `average.fc.weight`.
 pub const AVERAGE: &str = "average";

@@ -2,8 +2,8 @@ use deepfit_graph::ops::RowGradient;
 use deepfit_graph::{Tensor, ops};
 
 use super::{Optimizer, STATE};
+use crate::declaration::Parameter;
 use crate::error::{Result, require};
-use crate::scope::Parameter;
 
 impl Optimizer {
     /// Whether the rows of a table can be updated by themselves: by SGD without momentum, by Adam and by AdamW.

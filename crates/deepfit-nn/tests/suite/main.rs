@@ -14,6 +14,7 @@ mod more_schedules;
 mod optimisers;
 mod recurrent;
 mod schedules;
+mod scopes;
 mod settings;
 mod spatial;
 mod step;
