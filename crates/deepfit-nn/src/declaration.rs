@@ -4,6 +4,7 @@ use deepfit_graph::{Tensor, Tracer};
 
 use crate::error::{Result, require};
 use crate::init::Init;
+use crate::max_norm::MaxNorm;
 use crate::pattern;
 
 /// What a parameter is for.
@@ -71,6 +72,8 @@ pub struct Declaration {
     pub role: Role,
     /// Other names of it: those that are [tied](crate::Scope::tie) to it.
     pub aliases: Vec<String>,
+    /// To which norm rows are scaled down that are looked up, if it is a table with such a limit.
+    pub max_norm: Option<MaxNorm>,
 }
 
 impl Declaration {

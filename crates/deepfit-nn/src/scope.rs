@@ -7,6 +7,7 @@ use std::rc::Rc;
 use crate::declaration::{Declaration, Parameter, Role};
 use crate::error::{Result, require};
 use crate::init::Init;
+use crate::max_norm::MaxNorm;
 
 /// A place in the tree of layers. Cheap to clone; all places of one tree share the list of declarations.
 ///
@@ -67,9 +68,17 @@ impl Scope {
         if !tree.positions.contains_key(&parameter.name) {
             tree.positions.insert(parameter.name.clone(), tree.declarations.len());
             let Parameter { name, shape, role } = parameter.clone();
-            tree.declarations.push(Declaration { name, shape, init, role, aliases: Vec::new() });
+            tree.declarations.push(Declaration { name, shape, init, role, aliases: Vec::new(), max_norm: None });
         }
         parameter
+    }
+
+    /// Notes that rows of a declared table are scaled down to a norm when they are looked up.
+    pub(crate) fn limit_rows(&self, table: &Parameter, limit: MaxNorm) {
+        let tree = &mut *self.tree.borrow_mut();
+        if let Some(&position) = tree.positions.get(&table.name) {
+            tree.declarations[position].max_norm = Some(limit);
+        }
     }
 
     /// Ties two parameters: what is declared as `alias` from now on is the parameter `name`. Both are names within this

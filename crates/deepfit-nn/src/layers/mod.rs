@@ -29,7 +29,7 @@ pub use batch_norm::BatchNorm;
 pub use conv::{Conv1d, Conv1dConfig, Conv2d, Conv2dConfig};
 pub use conv_transpose::{ConvTranspose1d, ConvTranspose1dConfig, ConvTranspose2d, ConvTranspose2dConfig};
 pub use dropout::Dropout;
-pub use embedding::Embedding;
+pub use embedding::{Embedding, EmbeddingConfig};
 pub use embedding_bag::EmbeddingBag;
 pub use flatten::Flatten;
 pub use group_norm::{GroupNorm, InstanceNorm, InstanceNormConfig};
@@ -38,6 +38,7 @@ pub use linear::Linear;
 pub use recurrent::{Gru, Lstm, Nonlinearity, Recurrence, RecurrentConfig, Rnn, Sequences};
 pub use recurrent_cell::{GruCell, LstmCell, RnnCell};
 
+pub use crate::max_norm::MaxNorm;
 pub use deepfit_graph::ops::RecurrentState;
 pub use gate::Glu;
 pub use pool::{AdaptiveAvgPool1d, AdaptiveAvgPool2d, AdaptiveMaxPool1d, AdaptiveMaxPool2d, AvgPool1d};

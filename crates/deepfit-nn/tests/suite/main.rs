@@ -19,3 +19,4 @@ mod settings;
 mod spatial;
 mod step;
 mod tables;
+mod training;

@@ -12,5 +12,6 @@ mod predicting;
 mod resuming;
 mod runs;
 mod session;
+mod session_updates;
 mod session_ways;
 mod training;
