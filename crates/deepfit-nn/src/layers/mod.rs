@@ -1,6 +1,7 @@
 //! Layers, a file each.
 
 mod activation;
+mod affine;
 mod attention;
 mod batch_norm;
 mod conv;
@@ -25,7 +26,7 @@ mod positional;
 mod transformer;
 
 pub use attention::{AttentionMask, MultiheadAttention, MultiheadAttentionConfig};
-pub use batch_norm::BatchNorm;
+pub use batch_norm::{BatchNorm, BatchNormConfig};
 pub use conv::{Conv1d, Conv1dConfig, Conv2d, Conv2dConfig};
 pub use conv_transpose::{ConvTranspose1d, ConvTranspose1dConfig, ConvTranspose2d, ConvTranspose2dConfig};
 pub use dropout::Dropout;

@@ -6,8 +6,8 @@ use crate::init::Init;
 use crate::module::Module;
 use crate::scope::Scope;
 
-/// A rectifier whose slope below 0 is learned (He et al., 2015), as PyTorch's `PReLU`: one slope, or one for each channel,
-/// which are the last axis.
+/// A rectifier whose slope below 0 is learned (He et al., 2015), as PyTorch's `PReLU`: one slope, or one for each
+/// channel, which are the last axis. The shape stays.
 #[derive(Debug, Clone)]
 pub struct Prelu {
     path: String,
@@ -15,7 +15,8 @@ pub struct Prelu {
 }
 
 impl Prelu {
-    /// A layer with `weight [slopes]`, 1 or the number of channels, that begin at 0.25. Weight decay does not shrink them.
+    /// A layer with `weight [slopes]`, 1 (PyTorch's default) or the number of channels, that begin at 0.25. Weight
+    /// decay does not shrink them.
     pub fn new(scope: &Scope, slopes: usize) -> Self {
         let weight = scope.parameter("weight", &[slopes], Init::Constant(0.25), Role::NoDecay);
         Prelu { path: scope.place("prelu"), weight }
@@ -40,7 +41,7 @@ impl Module for Prelu {
 }
 
 /// A rectifier whose slope below 0 is random in training (Xu et al., 2015), as PyTorch's `RReLU`: uniform between two
-/// limits for each element, and their mean in evaluation.
+/// limits for each element, and their mean in evaluation. The shape stays.
 #[derive(Debug, Clone)]
 pub struct Rrelu {
     path: String,
@@ -49,7 +50,7 @@ pub struct Rrelu {
 }
 
 impl Rrelu {
-    /// A layer with slopes between 1/8 and 1/3.
+    /// A layer with slopes between 1/8 and 1/3, PyTorch's default.
     pub fn new(scope: &Scope) -> Self {
         Self::with(scope, 1.0 / 8.0, 1.0 / 3.0)
     }
