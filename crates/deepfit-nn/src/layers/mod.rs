@@ -3,6 +3,7 @@
 mod activation;
 mod affine;
 mod attention;
+mod attention_mask;
 mod batch_norm;
 mod conv;
 mod conv_transpose;
@@ -16,6 +17,7 @@ mod layer_norm;
 mod linear;
 mod pool;
 mod rectifier;
+mod recurrence;
 mod recurrent;
 mod recurrent_cell;
 mod resize;
@@ -25,7 +27,8 @@ pub use activation::{Activate, Activation, AdjustedActivation};
 mod positional;
 mod transformer;
 
-pub use attention::{AttentionMask, MultiheadAttention, MultiheadAttentionConfig};
+pub use attention::{MultiheadAttention, MultiheadAttentionConfig};
+pub use attention_mask::AttentionMask;
 pub use batch_norm::{BatchNorm, BatchNormConfig};
 pub use conv::{Conv1d, Conv1dConfig, Conv2d, Conv2dConfig};
 pub use conv_transpose::{ConvTranspose1d, ConvTranspose1dConfig, ConvTranspose2d, ConvTranspose2dConfig};

@@ -2,6 +2,7 @@
 
 mod activations;
 mod attention;
+mod attention_masks;
 mod criteria;
 mod golden;
 mod indexing;
@@ -13,6 +14,7 @@ mod more_optimisers;
 mod more_schedules;
 mod optimisers;
 mod recurrent;
+mod refusals;
 mod schedules;
 mod scopes;
 mod settings;
@@ -20,3 +22,4 @@ mod spatial;
 mod step;
 mod tables;
 mod training;
+mod watching;
