@@ -49,24 +49,32 @@ def multihead() -> Iterator[Case]:
         "no-bias": {"bias": False},
         "cross": {"cross": True},
         "widths": {"cross": True, "kdim": 5, "vdim": 7, "padding": True},
+        "bias-kv": {"add_bias_kv": True},
+        "zero-attn": {"add_zero_attn": True, "cross": True, "mask": True},
+        "more-keys": {"add_bias_kv": True, "add_zero_attn": True, "causal": True, "padding": True},
+        "time-first": {"batch_first": False, "cross": True, "padding": True},
+        "time-first-self": {"batch_first": False, "causal": True},
     }
     for name, options in variants.items():
         cross = options.get("cross", False)
         kdim, vdim = options.get("kdim", 8), options.get("vdim", 8)
         bias = options.get("bias", True)
+        more = {k: options[k] for k in ("add_bias_kv", "add_zero_attn", "batch_first") if k in options}
+        batch_first = options.get("batch_first", True)
         case = Case(
             f"attention-{name}", "attention", embed_dim=8, num_heads=2, kdim=kdim, vdim=vdim, bias=bias,
-            causal=options.get("causal", False), cross=cross,
+            causal=options.get("causal", False), cross=cross, **more,
         )
         module = nn.MultiheadAttention(
-            8, 2, bias=bias, batch_first=True,
+            8, 2, bias=bias, **{"batch_first": True} | more,
             kdim=kdim if kdim != 8 else None, vdim=vdim if vdim != 8 else None,
         ).double()
         length, keys = 5, 6 if cross else 5
-        inputs = {"query": case.normal(2, length, 8)}
+        axes = (lambda length: (2, length)) if batch_first else (lambda length: (length, 2))
+        inputs = {"query": case.normal(*axes(length), 8)}
         if cross:
-            inputs["key"] = case.normal(2, keys, kdim)
-            inputs["value"] = case.normal(2, keys, vdim)
+            inputs["key"] = case.normal(*axes(keys), kdim)
+            inputs["value"] = case.normal(*axes(keys), vdim)
         masks = {}
         if options.get("padding"):
             masks["key_padding_mask"] = padding(keys, 3, width=keys)
@@ -112,6 +120,26 @@ def layers() -> Iterator[Case]:
                 module(tgt, memory, tgt_mask=causal, memory_key_padding_mask=mask), {}
             ),
         )
+
+
+def without_biases() -> Iterator[Case]:
+    """Layers and a network with `bias=False`."""
+    arguments = {"d_model": 8, "nhead": 2, "dim_feedforward": 12, "dropout": 0.0, "batch_first": True, "bias": False}
+    module = nn.TransformerEncoderLayer(**arguments).double()
+    case = Case("transformer-plain-encoder", "encoder_layer", norm_first=False)
+    yield run(case, module, {"src": case.normal(2, 5, 8)}, lambda src, module=module: (module(src), {}))
+    module = nn.TransformerDecoderLayer(**arguments, norm_first=True).double()
+    case = Case("transformer-plain-decoder", "decoder_layer", norm_first=True)
+    yield run(
+        case, module, {"tgt": case.normal(2, 4, 8), "memory": case.normal(2, 5, 8)},
+        lambda tgt, memory, module=module: (module(tgt, memory), {}),
+    )
+    module = nn.Transformer(num_encoder_layers=1, num_decoder_layers=1, **arguments).double()
+    case = Case("transformer-plain-whole", "transformer", training=True)
+    yield run(
+        case, module, {"src": case.normal(2, 5, 8), "tgt": case.normal(2, 4, 8)},
+        lambda src, tgt, module=module: (module(src, tgt), {}),
+    )
 
 
 def whole() -> Iterator[Case]:
@@ -185,4 +213,5 @@ def cases() -> Iterator[Case]:
     yield from multihead()
     yield from layers()
     yield from whole()
+    yield from without_biases()
     yield from positions()

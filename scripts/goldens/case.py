@@ -117,5 +117,6 @@ def randomise(module: torch.nn.Module, case: Case, scale: float = 0.5) -> None:
 
 
 def buffers(module: torch.nn.Module) -> dict[str, torch.Tensor]:
-    """The buffers that hold statistics, without the count of batches."""
-    return {n: b for n, b in module.named_buffers() if not n.endswith("num_batches_tracked")}
+    """The buffers that hold statistics; the count of batches only of a normalisation that needs it."""
+    counts = getattr(module, "momentum", 0) is None
+    return {n: b for n, b in module.named_buffers() if counts or not n.endswith("num_batches_tracked")}

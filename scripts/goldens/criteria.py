@@ -285,6 +285,45 @@ def pairs() -> Iterator[Case]:
         )
 
 
+def limits() -> Iterator[Case]:
+    """Losses where a root, a logarithm or a variance is limited: rows of zeros, probabilities of 0 and 1."""
+
+    def rows(case: Case) -> Tensors:
+        a, b = case.normal(8, 3), case.normal(8, 3)
+        a[1], b[2], a[3], b[3] = 0.0, 0.0, 0.0, 0.0
+        return {"a": a, "b": b}
+
+    case = start("cosine-similarity", "cosine_similarity", eps=0.5)
+    inputs = rows(case)
+    # Shorter than `eps`, but not zero.
+    inputs["a"][4] *= 0.1
+    yield criterion(
+        lambda i, f, r: reduced(F.cosine_similarity(i["a"], i["b"], eps=0.5), r), inputs, {}, case
+    )
+    case = start("cosine-embedding-zero", "cosine_embedding", margin=-0.5)
+    yield criterion(
+        lambda i, f, r: F.cosine_embedding_loss(i["a"], i["b"], f["target"], margin=-0.5, reduction=r),
+        rows(case),
+        {"target": torch.tensor([1.0, -1.0, -1.0, 1.0, 0.0, 1.0, 1.0, -1.0], dtype=torch.float64)},
+        case,
+    )
+    # All slopes are of one size: beside 1e12 nothing else would be compared.
+    case = start("bce-limits", "bce")
+    yield criterion(
+        lambda i, f, r: F.binary_cross_entropy(i["x"], f["target"], weight=f["weight"], reduction=r),
+        {"x": torch.tensor([[0.0, 1.0, 1e-13, 0.0, 1.0]], dtype=torch.float32).double()},
+        {"target": torch.tensor([[1.0, 0.0, 1.0, 0.5, 0.25]], dtype=torch.float64), "weight": weights()},
+        case,
+    )
+    case = start("gaussian-nll-limits", "gaussian_nll", full=False, eps=0.5)
+    yield criterion(
+        lambda i, f, r: F.gaussian_nll_loss(i["x"], f["target"], i["variance"], eps=0.5, reduction=r),
+        {"x": case.normal(6, 4), "variance": case.uniform(6, 4, low=0.0, high=1.5)},
+        {"target": case.normal(6, 4)},
+        case,
+    )
+
+
 def ctc() -> Iterator[Case]:
     """CTC of logits; repeated labels, lengths, an empty sequence, and one that does not fit."""
 
@@ -319,4 +358,5 @@ def cases() -> Iterator[Case]:
     yield from labels()
     yield from likelihoods()
     yield from pairs()
+    yield from limits()
     yield from ctc()

@@ -157,12 +157,36 @@ def normalisations() -> Iterator[Case]:
             lambda case: case.normal(4, 3, 5, 6, scale=2.0, mean=0.5),
             training,
         )
+    yield from normalisation_options()
     yield layer_case(
         "layer-norm",
         "LayerNorm",
         {"normalized_shape": (10,), "eps": 1e-5},
         lambda case: case.normal(4, 6, 10, scale=2.0, mean=0.5),
     )
+
+
+def normalisation_options() -> Iterator[Case]:
+    """Batch normalisation without what it usually has."""
+    defaults = {"num_features": 3, "eps": 1e-5, "momentum": 0.1, "affine": True, "track_running_stats": True}
+    for name, options in (
+        ("no-affine", {"affine": False}),
+        ("no-statistics", {"track_running_stats": False}),
+        ("cumulative", {"momentum": None, "eps": 1e-3}),
+    ):
+        for training in (True, False):
+            module = nn.BatchNorm2d(**defaults | options)
+            if options.get("momentum", 0) is None:
+                # Some batches have been before.
+                module.num_batches_tracked.fill_(3)
+            yield layer_case(
+                f"batch-norm-{name}{'' if training else '-eval'}",
+                "BatchNorm2d",
+                defaults | options,
+                lambda case: case.normal(4, 3, 5, 6, scale=2.0, mean=0.5),
+                training,
+                module,
+            )
 
 
 def lookups() -> Iterator[Case]:

@@ -30,6 +30,11 @@ SCHEDULES = {
         milestones=[6, 33],
     ),
     "chained": lambda o: s.ChainedScheduler([s.LinearLR(o, start_factor=0.25, total_iters=8), s.ExponentialLR(o, 0.95)]),
+    "three_phases": lambda o: s.OneCycleLR(o, RATE, total_steps=STEPS, three_phase=True, cycle_momentum=False),
+    "three_phases_linear": lambda o: s.OneCycleLR(
+        o, RATE, total_steps=STEPS, pct_start=0.35, anneal_strategy="linear", div_factor=10.0, final_div_factor=50.0,
+        three_phase=True, cycle_momentum=False,
+    ),
 }
 
 METRICS = [
@@ -39,6 +44,8 @@ METRICS = [
         "plateau_absolute",
         {"mode": "min", "factor": 0.1, "patience": 1, "threshold": 0.1, "threshold_mode": "abs", "min_lr": 0.002},
     ),
+    # Below a rate of 0.02 a half is too small a change.
+    ("plateau_eps", {"mode": "min", "factor": 0.5, "patience": 1, "threshold": 0.01, "eps": 0.01}),
 ]
 
 

@@ -32,17 +32,35 @@ OPTIMIZERS = {
 }
 
 
-def gradients(case: Case, shape: tuple[int, ...]) -> torch.Tensor:
+# Of these the state matters after many steps: the largest moment so far is not the current one.
+LONG = 80
+LONG_OPTIMIZERS = {
+    "adam-amsgrad": ("Adam", ADAM | {"amsgrad": True, "weight_decay": 0.05}, []),
+    "adamw-amsgrad": (
+        "AdamW",
+        ADAM | {"lr": 0.02, "betas": (0.8, 0.9), "eps": 1e-4, "weight_decay": 0.1, "amsgrad": True},
+        ["bias"],
+    ),
+    "sgd-dampening": ("SGD", SGD | {"momentum": 0.9, "dampening": 0.4, "weight_decay": 0.05}, []),
+    "sgd-dampening-plain": ("SGD", SGD | {"lr": 0.02, "momentum": 0.7, "dampening": 1.0}, []),
+    "adamw-maximize": ("AdamW", ADAM | {"weight_decay": 0.1, "maximize": True}, []),
+    "sgd-maximize": ("SGD", SGD | {"momentum": 0.9, "nesterov": True, "weight_decay": 0.05, "maximize": True}, []),
+}
+
+
+def gradients(case: Case, shape: tuple[int, ...], steps: int = STEPS) -> torch.Tensor:
     """A gradient for each step, of sizes from 1e-3 to 10."""
-    size = torch.logspace(-3, 1, STEPS, dtype=torch.float64)[torch.from_numpy(case.random.permutation(STEPS))]
-    values = case.normal(STEPS, *shape) * size.reshape(-1, *(1 for _ in shape))
+    size = torch.logspace(-3, 1, steps, dtype=torch.float64)[torch.from_numpy(case.random.permutation(steps))]
+    values = case.normal(steps, *shape) * size.reshape(-1, *(1 for _ in shape))
     return values.to(torch.float32).to(torch.float64)
 
 
-def optimizer_case(name: str, optimizer: str, arguments: dict, no_decay: list[str]) -> Case:
-    case = Case(f"optimizer-{name}", "optimizer", optimizer=optimizer, steps=STEPS, no_decay=no_decay, **arguments)
+def optimizer_case(
+    name: str, optimizer: str, arguments: dict, no_decay: list[str], steps: int = STEPS
+) -> Case:
+    case = Case(f"optimizer-{name}", "optimizer", optimizer=optimizer, steps=steps, no_decay=no_decay, **arguments)
     parameters = {n: nn.Parameter(case.normal(*shape)) for n, shape in SHAPES.items()}
-    grads = {n: gradients(case, shape) for n, shape in SHAPES.items()}
+    grads = {n: gradients(case, shape, steps) for n, shape in SHAPES.items()}
     for n in SHAPES:
         case.put(f"initial.{n}", parameters[n])
         case.put(f"grads.{n}", grads[n])
@@ -51,7 +69,7 @@ def optimizer_case(name: str, optimizer: str, arguments: dict, no_decay: list[st
         groups.append({"params": [parameters[n] for n in no_decay], "weight_decay": 0.0})
     stepper = getattr(torch.optim, optimizer)(groups, **arguments)
     after = {n: [] for n in SHAPES}
-    for step in range(STEPS):
+    for step in range(steps):
         for n, parameter in parameters.items():
             parameter.grad = grads[n][step].clone()
         stepper.step()
@@ -102,6 +120,8 @@ def moving_average_case() -> Case:
 def cases() -> Iterator[Case]:
     for name, (optimizer, arguments, no_decay) in OPTIMIZERS.items():
         yield optimizer_case(name, optimizer, arguments, no_decay)
+    for name, (optimizer, arguments, no_decay) in LONG_OPTIMIZERS.items():
+        yield optimizer_case(f"long-{name}", optimizer, arguments, no_decay, LONG)
     yield clipping_case("clip-norm", nn.utils.clip_grad_norm_, max_norm=1.0)
     yield clipping_case("clip-norm-inactive", nn.utils.clip_grad_norm_, max_norm=100.0)
     yield clipping_case("clip-value", nn.utils.clip_grad_value_, clip_value=0.5)

@@ -22,6 +22,13 @@ VARIANTS = {
     "everything": ({**EVERYTHING, "batch_first": True}, (4, 1, 5), True),
     "everything-time-first": (EVERYTHING, (3, 5, 2), True),
 }
+PROJECTED = {
+    "plain": ({}, None, False),
+    "no-bias": ({"bias": False, "batch_first": True}, None, True),
+    "lengths": ({"bidirectional": True}, (2, 5, 1), True),
+    "everything": ({**EVERYTHING, "batch_first": True}, (4, 1, 5), True),
+    "two-ways": (EVERYTHING, None, True),
+}
 DEFAULTS = {"num_layers": 1, "bias": True, "batch_first": False, "bidirectional": False}
 LAYERS = {
     "rnn-tanh": ("RNN", {"nonlinearity": "tanh"}),
@@ -52,7 +59,8 @@ def sequence_case(name: str, layer: str, arguments: dict, lengths, with_states: 
     count = arguments["num_layers"] * (2 if arguments["bidirectional"] else 1)
     if with_states:
         for state in ("h_0", "c_0") if layer == "LSTM" else ("h_0",):
-            wanted[state] = case.normal(count, BATCH, HIDDEN)
+            width = arguments.get("proj_size", HIDDEN) if state == "h_0" else HIDDEN
+            wanted[state] = case.normal(count, BATCH, width)
     for key, value in wanted.items():
         case.put(key, value)
         value.requires_grad_()
@@ -113,6 +121,9 @@ def cases() -> Iterator[Case]:
     for name, (layer, own) in LAYERS.items():
         for variant, (arguments, lengths, with_states) in VARIANTS.items():
             yield sequence_case(f"{name}-{variant}", layer, {**DEFAULTS, **own, **arguments}, lengths, with_states)
+    for variant, (arguments, lengths, with_states) in PROJECTED.items():
+        arguments = {**DEFAULTS, **arguments, "proj_size": 2}
+        yield sequence_case(f"projected-{variant}", "LSTM", arguments, lengths, with_states)
     for name, layer, arguments in (
         ("rnn-tanh", "RNNCell", {"bias": True, "nonlinearity": "tanh"}),
         ("rnn-relu", "RNNCell", {"bias": False, "nonlinearity": "relu"}),

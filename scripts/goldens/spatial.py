@@ -21,6 +21,8 @@ CONV1D = {
     "depthwise": {"kernel_size": 3, "padding": 2, "dilation": 2, "groups": 4},
     "reflect": {"kernel_size": 5, "padding": 2, "padding_mode": "reflect"},
     "circular": {"kernel_size": 3, "stride": 3, "padding": 2, "padding_mode": "circular"},
+    "same": {"kernel_size": 4, "padding": "same"},
+    "same-dilation": {"kernel_size": 5, "padding": "same", "dilation": 2, "groups": 2},
 }
 
 CONV2D = {
@@ -29,6 +31,8 @@ CONV2D = {
     "reflect": {"kernel_size": (3, 3), "padding": (1, 2), "padding_mode": "reflect"},
     "replicate": {"kernel_size": (3, 3), "stride": (2, 2), "padding": (2, 1), "padding_mode": "replicate"},
     "circular": {"kernel_size": (3, 3), "padding": (1, 1), "padding_mode": "circular"},
+    "same": {"kernel_size": (3, 2), "padding": "same", "dilation": (1, 3)},
+    "same-reflect": {"kernel_size": (4, 3), "padding": "same", "padding_mode": "reflect"},
 }
 
 CONV_TRANSPOSE1D = {
@@ -163,11 +167,18 @@ def channels_last(value: torch.Tensor) -> torch.Tensor:
 
 
 def case_of(
-    name: str, layer: str, arguments: dict, shape: tuple, config: dict, training: bool = True, moves: bool = True
+    name: str,
+    layer: str,
+    arguments: dict,
+    shape: tuple,
+    config: dict,
+    training: bool = True,
+    moves: bool = True,
+    module: nn.Module | None = None,
 ) -> Case:
     """Runs the layer forward and backward with a random gradient of its output."""
     case = Case(f"spatial-{name}", "layer", layer=layer, training=training, **config)
-    module = getattr(nn, layer)(**arguments).double().train(training)
+    module = (module or getattr(nn, layer)(**arguments)).double().train(training)
     randomise(module, case)
     for parameter, value in module.named_parameters():
         case.put(f"param.{parameter}", value)
@@ -209,8 +220,15 @@ def convolutions() -> Iterator[Case]:
             yield case_of(f"{layer.lower()}-{name}", layer, arguments, shape, arguments)
 
 
+def flattened() -> Case:
+    """A convolved sequence, flattened before a linear layer: its weights are in the order of channels and length."""
+    module = nn.Sequential(nn.Conv1d(4, 6, 3, stride=2), nn.Flatten(), nn.Linear(6 * 6, 5))
+    return case_of("flat-conv1d-linear", "Sequential", {}, SEQUENCE, {}, module=module)
+
+
 def cases() -> Iterator[Case]:
     yield from convolutions()
+    yield flattened()
     for shape, group, family in ((SEQUENCE, POOL1D, "pool1d"), (IMAGE, POOL2D, "pool2d")):
         for name, (layer, arguments) in group.items():
             yield case_of(f"{family}-{name}", layer, arguments, shape, arguments)

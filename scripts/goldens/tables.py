@@ -45,14 +45,41 @@ def padded() -> Case:
     return layer_case("table-padded", "Embedding", arguments, lambda case: case.integers(4, 5, below=7))
 
 
-def bag(name: str, mode: str, ragged: bool, padding: int | None, weighted: bool) -> Case:
-    case = Case(f"bag-{name}", "bag", mode=mode, padding_idx=padding)
-    layer = nn.EmbeddingBag(7, 3, mode=mode, padding_idx=padding).double()
+def options() -> Iterator[Case]:
+    """Look-ups whose gradients are divided by how often a row stands there, and whose rows have a largest norm."""
+    for name, others in (
+        ("frequency", {"scale_grad_by_freq": True}),
+        ("frequency-padded", {"scale_grad_by_freq": True, "padding_idx": 1}),
+        ("limited", {"max_norm": 0.8}),
+        ("limited-1", {"max_norm": 0.7, "norm_type": 1.0, "scale_grad_by_freq": True}),
+        ("limited-3", {"max_norm": 0.6, "norm_type": 3.0, "padding_idx": 4}),
+        ("limited-inf", {"max_norm": 0.5, "norm_type": float("inf")}),
+    ):
+        arguments = {"num_embeddings": 7, "embedding_dim": 3} | others
+        module = nn.Embedding(**arguments)
+        # JSON knows no infinity.
+        shown = arguments | {"norm_type": str(arguments.get("norm_type", 2.0))}
+        yield layer_case(
+            f"table-{name}", "Embedding", shown, lambda case: case.integers(4, 5, below=7), module=module
+        )
+
+
+def bag(
+    name: str,
+    mode: str,
+    ragged: bool,
+    padding: int | None,
+    weighted: bool,
+    last_offset: int | None = None,
+) -> Case:
+    others = {} if last_offset is None else {"include_last_offset": True}
+    case = Case(f"bag-{name}", "bag", mode=mode, padding_idx=padding, **others)
+    layer = nn.EmbeddingBag(7, 3, mode=mode, padding_idx=padding, **others).double()
     randomise(layer, case)
     case.put("param.weight", layer.weight)
     numbers = case.integers(11, below=7) if ragged else case.integers(4, 5, below=7)
     # One bag is empty.
-    offsets = torch.tensor([0, 3, 3, 9]) if ragged else None
+    offsets = torch.tensor([0, 3, 3, 9] + ([] if last_offset is None else [last_offset])) if ragged else None
     case.put("input", numbers)
     if ragged:
         case.put("offsets", offsets)
@@ -77,13 +104,16 @@ def bags() -> Iterator[Case]:
         yield bag(f"{mode}-padded", mode, False, 2, False)
     yield bag("sum-ragged-weighted", "sum", True, 1, True)
     yield bag("sum-weighted", "sum", False, None, True)
+    for mode in ("sum", "mean", "max"):
+        yield bag(f"{mode}-last-offset", mode, True, None, False, 11)
 
 
-def rows(name: str, optimizer: str, arguments: dict) -> Case:
+def rows(name: str, optimizer: str, arguments: dict, sparse: bool = True, max_norm: float | None = None) -> Case:
     """Ten steps on a table of which each step uses some rows, several times."""
     steps = 10
-    case = Case(f"rows-{name}", "rows", optimizer=optimizer, steps=steps, **arguments)
-    table = nn.Embedding(9, 4, sparse=True).double()
+    others = {} if max_norm is None else {"max_norm": max_norm, "sparse": sparse}
+    case = Case(f"rows-{name}", "rows", optimizer=optimizer, steps=steps, **arguments, **others)
+    table = nn.Embedding(9, 4, sparse=sparse, max_norm=max_norm).double()
     randomise(table, case)
     case.put("initial", table.weight)
     numbers, weights = case.integers(steps, 5, below=9), case.normal(steps, 5, 4)
@@ -103,6 +133,20 @@ def rows(name: str, optimizer: str, arguments: dict) -> Case:
 def cases() -> Iterator[Case]:
     yield from activations()
     yield padded()
+    yield from options()
     yield from bags()
     yield rows("sparse-adam", "SparseAdam", {"lr": 0.05, "betas": (0.9, 0.99), "eps": 1e-6})
     yield rows("sgd", "SGD", {"lr": 0.1})
+    for name, optimizer, arguments, sparse in (
+        ("sgd", "SGD", {"lr": 0.1, "momentum": 0.8, "dampening": 0.3, "weight_decay": 0.1}, False),
+        ("adam", "Adam", {"lr": 0.05, "betas": (0.9, 0.99), "eps": 1e-6, "weight_decay": 0.1}, False),
+        (
+            "adamw-amsgrad",
+            "AdamW",
+            {"lr": 0.05, "betas": (0.9, 0.99), "eps": 1e-6, "weight_decay": 0.2, "amsgrad": True},
+            False,
+        ),
+        ("rows-sgd", "SGD", {"lr": 0.1}, True),
+        ("rows-sparse-adam", "SparseAdam", {"lr": 0.05, "betas": (0.9, 0.99), "eps": 1e-6}, True),
+    ):
+        yield rows(f"limited-{name}", optimizer, arguments, sparse, 0.7)

@@ -3,6 +3,7 @@
 use deepfit_graph::ops::UnaryKind;
 use deepfit_graph::philox::Stream;
 
+use crate::declaration::{check_size, product};
 use crate::error::{Result, require};
 
 /// Which side of a weight its scale is fitted to.
@@ -162,7 +163,8 @@ impl Init {
     /// Whether a parameter of this shape can be initialised so.
     ///
     /// # Errors
-    /// If a setting is out of range, or the shape has the wrong number of axes; `name` is that of the parameter.
+    /// If a setting is out of range, or the shape has the wrong number of axes: what depends on the numbers of inputs and
+    /// outputs needs two. `name` is that of the parameter.
     pub fn validate(&self, name: &str, shape: &[usize]) -> Result<()> {
         let axes = |setting: &str, allowed: std::ops::RangeInclusive<usize>| {
             require(allowed.contains(&shape.len()), name, setting, || {
@@ -184,7 +186,12 @@ impl Init {
             Init::KaimingUniform { gain, .. }
             | Init::KaimingNormal { gain, .. }
             | Init::XavierUniform { gain }
-            | Init::XavierNormal { gain } => size("gain", gain),
+            | Init::XavierNormal { gain } => {
+                size("gain", gain)?;
+                require(shape.len() >= 2, name, "init", || {
+                    format!("counts inputs and outputs, but a shape of {shape:?} has less than 2 axes")
+                })
+            }
             Init::UniformBetween { low, high } => {
                 require(low <= high, name, "low", || format!("is {low}, but must be at most {high}"))
             }
@@ -217,9 +224,13 @@ impl Init {
 
     /// The values of a parameter: a function of seed and name alone.
     ///
-    /// For a shape that [`Init::validate`] refuses, they are those of the nearest shape that it takes.
+    /// For a shape that [`Init::validate`] refuses, they are those of the nearest shape that it takes; for more than
+    /// [`MOST_BYTES`](crate::MOST_BYTES) there are none.
     pub fn values(&self, seed: u64, name: &str, shape: &[usize]) -> Vec<f32> {
-        let n = shape.iter().product();
+        if check_size(name, shape).is_err() {
+            return Vec::new();
+        }
+        let n = product(shape);
         let mut stream = Stream::new(seed, name);
         let (fan_in, fan_out) = fans(shape);
         let of = |fan| if fan == Fan::In { fan_in } else { fan_out };
@@ -403,8 +414,8 @@ fn within_two(stream: &mut Stream) -> f32 {
 /// Inputs of each output and outputs of each input, at least 1, as PyTorch counts them: the axes after the second are
 /// places of a window.
 fn fans(shape: &[usize]) -> (f32, f32) {
-    let window: usize = shape.iter().skip(2).product();
-    let fan = |axis: usize| (shape.get(axis).copied().unwrap_or(1) * window).max(1) as f32;
+    let window = product(shape.get(2..).unwrap_or_default());
+    let fan = |axis: usize| shape.get(axis).copied().unwrap_or(1).saturating_mul(window).max(1) as f32;
     (fan(1), fan(0))
 }
 

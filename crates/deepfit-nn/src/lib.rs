@@ -7,20 +7,25 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+mod declaration;
 mod error;
 pub mod init;
 pub mod layers;
 pub mod losses;
+mod max_norm;
 mod module;
 pub mod optim;
+mod pattern;
 pub mod schedule;
 mod scope;
 pub mod step;
 
+pub use declaration::{Declaration, MOST_BYTES, Parameter, Role};
 pub use error::{NnError, Result};
 pub use init::{Fan, Init, Nonlinearity};
 pub use layers::Activation;
+pub use max_norm::MaxNorm;
 pub use module::{Module, Sequential};
 pub use optim::{Clip, MovingAverage, Optimizer};
 pub use schedule::{Anneal, ReduceOnPlateau, Schedule};
-pub use scope::{Declaration, Parameter, Role, Scope};
+pub use scope::Scope;

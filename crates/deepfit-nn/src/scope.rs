@@ -1,101 +1,21 @@
 //! Names of parameters: where a layer says what it learns.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
-use deepfit_graph::{Tensor, Tracer};
-
+use crate::declaration::{Declaration, Parameter, Role};
 use crate::error::{Result, require};
 use crate::init::Init;
-
-/// What a parameter is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Role {
-    /// Trained, and shrunk by weight decay: weights of linear layers and convolutions, embeddings.
-    Weight,
-    /// Trained without weight decay: biases, and scale and shift of normalisation layers, which must be free to leave
-    /// zero whatever the size of the weights.
-    NoDecay,
-    /// Not trained by gradients: running statistics.
-    Buffer,
-}
-
-impl Role {
-    /// Whether gradients train it.
-    pub fn is_trained(self) -> bool {
-        self != Role::Buffer
-    }
-
-    /// Whether weight decay shrinks it.
-    pub fn decays(self) -> bool {
-        self == Role::Weight
-    }
-}
-
-/// A parameter as a layer declares it.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Declaration {
-    /// Full name, as in PyTorch's `state_dict`.
-    pub name: String,
-    /// Axis lengths.
-    pub shape: Vec<usize>,
-    /// How its first values are drawn.
-    pub init: Init,
-    /// What it is for.
-    pub role: Role,
-}
-
-impl Declaration {
-    /// Number of values.
-    pub fn elements(&self) -> usize {
-        self.shape.iter().product()
-    }
-
-    /// The first values: a function of seed and name alone, so that a layer more or less changes no other.
-    pub fn values(&self, seed: u64) -> Vec<f32> {
-        self.init.values(seed, &self.name, &self.shape)
-    }
-
-    /// Whether the first values can be drawn.
-    ///
-    /// # Errors
-    /// As [`Init::validate`].
-    pub fn validate(&self) -> Result<()> {
-        self.init.validate(&self.name, &self.shape)
-    }
-
-    /// The parameter declared.
-    pub fn parameter(&self) -> Parameter {
-        Parameter { name: self.name.clone(), shape: self.shape.clone(), role: self.role }
-    }
-}
-
-/// A parameter as a layer holds it: a name, not values.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Parameter {
-    /// Full name, as in PyTorch's `state_dict`.
-    pub name: String,
-    /// Axis lengths.
-    pub shape: Vec<usize>,
-    /// What it is for.
-    pub role: Role,
-}
-
-impl Parameter {
-    /// The parameter as a value of a graph, the same one at each call.
-    ///
-    /// # Errors
-    /// If the graph has a parameter of this name with another shape.
-    pub fn on(&self, tracer: &Tracer) -> Result<Tensor> {
-        Ok(tracer.parameter(&self.name, &self.shape[..])?)
-    }
-}
+use crate::max_norm::MaxNorm;
 
 /// A place in the tree of layers. Cheap to clone; all places of one tree share the list of declarations.
 ///
 /// Names are those of PyTorch's `state_dict`, so that published weights fit: `conv1.weight`, `layer1.0.bn1.running_mean`.
-/// `num_batches_tracked`, which PyTorch needs only for averages without momentum, is left out.
+/// `num_batches_tracked`, which PyTorch needs only for averages without momentum, is declared for these alone.
+///
+/// A layer made at the [root](Scope::root) has no path of its own. Errors, costs and
+/// [watches](deepfit_graph::Tracer::watch) name it by its kind: `linear`, `lstm`, `transformer`.
 #[derive(Debug, Clone)]
 pub struct Scope {
     path: String,
@@ -109,6 +29,8 @@ struct Tree {
     positions: BTreeMap<String, usize>,
     /// Other names of parameters, with the name that each stands for.
     aliases: BTreeMap<String, String>,
+    /// Names under which layers have declared something, before aliases are resolved.
+    asked_for: BTreeSet<String>,
 }
 
 impl Scope {
@@ -127,21 +49,36 @@ impl Scope {
         &self.path
     }
 
+    /// The path, and at the top, where there is none, the kind of a layer made there: by what errors and watches name it.
+    pub fn place(&self, kind: &str) -> String {
+        if self.path.is_empty() { kind } else { &self.path }.to_string()
+    }
+
     /// Declares a parameter of this place.
     ///
     /// A name declared twice stays declared once: two layers at one place share their parameters, and if these differ in
-    /// shape, tracing says so.
+    /// shape, tracing says so. A shape that is too large, or that the initialisation does not fit, is refused by
+    /// [`Scope::validate`] and wherever the declaration is used.
     pub fn parameter(&self, name: &str, shape: &[usize], init: Init, role: Role) -> Parameter {
         let tree = &mut *self.tree.borrow_mut();
         let name = self.name_of(name);
+        tree.asked_for.insert(name.clone());
         let name = tree.aliases.get(&name).cloned().unwrap_or(name);
-        let declaration = Declaration { name, shape: shape.to_vec(), init, role };
-        let parameter = declaration.parameter();
-        if !tree.positions.contains_key(&declaration.name) {
-            tree.positions.insert(declaration.name.clone(), tree.declarations.len());
-            tree.declarations.push(declaration);
+        let parameter = Parameter { name, shape: shape.to_vec(), role };
+        if !tree.positions.contains_key(&parameter.name) {
+            tree.positions.insert(parameter.name.clone(), tree.declarations.len());
+            let Parameter { name, shape, role } = parameter.clone();
+            tree.declarations.push(Declaration { name, shape, init, role, aliases: Vec::new(), max_norm: None });
         }
         parameter
+    }
+
+    /// Notes that rows of a declared table are scaled down to a norm when they are looked up.
+    pub(crate) fn limit_rows(&self, table: &Parameter, limit: MaxNorm) {
+        let tree = &mut *self.tree.borrow_mut();
+        if let Some(&position) = tree.positions.get(&table.name) {
+            tree.declarations[position].max_norm = Some(limit);
+        }
     }
 
     /// Ties two parameters: what is declared as `alias` from now on is the parameter `name`. Both are names within this
@@ -153,12 +90,14 @@ impl Scope {
     /// scope.tie("head.weight", "words.weight")?;
     /// let words = Embedding::new(&scope.child("words"), 100, 16);
     /// let head = Linear::without_bias(&scope.child("head"), 16, 100, deepfit_nn::Init::default_weight());
+    /// scope.validate()?;
     /// assert_eq!(scope.declarations().len(), 1);
     /// # Ok::<(), deepfit_nn::NnError>(())
     /// ```
     ///
     /// # Errors
-    /// If `alias` has been declared or tied already, or is `name` itself.
+    /// If `alias` has been declared or tied already, or is `name` itself. That a layer declares both names is checked by
+    /// [`Scope::validate`], when all layers have been made.
     pub fn tie(&self, alias: &str, name: &str) -> Result<()> {
         let tree = &mut *self.tree.borrow_mut();
         let (alias, name) = (self.name_of(alias), self.name_of(name));
@@ -179,7 +118,66 @@ impl Scope {
 
     /// All parameters of the tree, in the order in which they were declared.
     pub fn declarations(&self) -> Vec<Declaration> {
-        self.tree.borrow().declarations.clone()
+        let tree = self.tree.borrow();
+        let mut declarations = tree.declarations.clone();
+        for (alias, name) in &tree.aliases {
+            if let Some(&position) = tree.positions.get(name) {
+                declarations[position].aliases.push(alias.clone());
+            }
+        }
+        declarations
+    }
+
+    /// Draws the first values of parameters in another way than their layers say, as `torch.nn.init` does: of all that
+    /// have been declared, wherever in the tree, and whose full name fits the pattern. In a pattern each `*` stands for
+    /// any letters, dots among them; a tied parameter may go by either name. Running statistics are left out, and all
+    /// other parameters keep their values.
+    ///
+    /// ```
+    /// # use deepfit_nn::{Init, Scope, layers::{Linear, Lstm, RecurrentConfig}};
+    /// let scope = Scope::root();
+    /// let lstm = Lstm::new(&scope.child("lstm"), 8, 16, RecurrentConfig::default())?;
+    /// let head = Linear::new(&scope.child("head"), 16, 2);
+    /// scope.initialise("lstm.weight_hh*", Init::Orthogonal { gain: 1.0 })?;
+    /// scope.initialise("*.bias*", Init::Zeros)?;
+    /// # Ok::<(), deepfit_nn::NnError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// If no parameter fits the pattern, or one that does cannot be initialised so. Then nothing is changed.
+    pub fn initialise(&self, pattern: &str, init: Init) -> Result<()> {
+        let fitting: Vec<Declaration> =
+            self.declarations().into_iter().filter(|d| d.role.is_trained() && d.fits(pattern)).collect();
+        require(!fitting.is_empty(), pattern, "init", || {
+            "fits no parameter that has been declared: initialise parameters after the layers that hold them are made"
+                .to_string()
+        })?;
+        fitting.iter().try_for_each(|d| init.validate(&d.name, &d.shape))?;
+        let tree = &mut *self.tree.borrow_mut();
+        for declaration in &fitting {
+            if let Some(&position) = tree.positions.get(&declaration.name) {
+                tree.declarations[position].init = init;
+            }
+        }
+        Ok(())
+    }
+
+    /// Checks the whole tree, when all layers have been made: whoever trains or uses the declarations calls it first.
+    ///
+    /// # Errors
+    /// If a parameter is too large ([`MOST_BYTES`](crate::MOST_BYTES)) or cannot be initialised as declared; or if one of
+    /// two tied names is declared by no layer, which would leave them apart.
+    pub fn validate(&self) -> Result<()> {
+        self.declarations().iter().try_for_each(Declaration::validate)?;
+        let tree = self.tree.borrow();
+        for (alias, name) in &tree.aliases {
+            for (lost, other) in [(alias, name), (name, alias)] {
+                require(tree.asked_for.contains(lost), lost, "tie", || {
+                    format!("with `{other}` ties nothing: no layer has declared a parameter `{lost}`")
+                })?;
+            }
+        }
+        Ok(())
     }
 
     fn name_of(&self, name: &str) -> String {

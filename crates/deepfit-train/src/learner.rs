@@ -91,8 +91,8 @@ impl Learner {
         let batch = recipe.batch();
         // Weights, gradients' averages, the moving average, and a copy to keep the best.
         let copies = 2 + training.optimizer.state_kinds().len() + usize::from(training.moving_average.is_some());
-        let elements: usize = declarations.iter().map(Declaration::elements).sum();
-        require_memory("the weights and the optimiser", (elements * copies * 4) as u64)?;
+        let elements = declarations.iter().map(Declaration::elements).fold(0, usize::saturating_add);
+        require_memory("the weights and the optimiser", elements.saturating_mul(copies * 4) as u64)?;
         let mut engine = Engine::new(threads)?;
         let options = StepOptions {
             maximum: Extents::batch(batch),

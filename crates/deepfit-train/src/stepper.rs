@@ -1,10 +1,10 @@
 //! The step that trains a network, whoever calls it: a run, a session, the benchmark.
 
 use deepfit_cpu::{Engine, Error, ProgramId, View};
-use deepfit_graph::{Extents, Graph, RANDOM_KEY, Tracer};
+use deepfit_graph::{Extents, Graph, GraphError, Op, RANDOM_KEY, Tracer};
 use deepfit_nn::optim::AVERAGE;
 use deepfit_nn::step::{self, StepKind, Traced, Training};
-use deepfit_nn::{Declaration, Parameter, Result as NnResult};
+use deepfit_nn::{Declaration, NnError, Parameter, Result as NnResult};
 
 use crate::error::Result;
 
@@ -78,6 +78,7 @@ impl Stepper {
             true => &[StepKind::Accumulate, StepKind::AccumulateAndUpdate],
         };
         let graphs = kinds.iter().map(|&kind| trace(kind)).collect::<NnResult<Vec<Graph>>>()?;
+        graphs.iter().try_for_each(|graph| check_rows(graph, &options.maximum))?;
         let operations = graphs.last().map_or(0, |graph| graph.cost(&options.maximum).operations);
         let mut compiled = Vec::new();
         for graph in &graphs {
@@ -172,6 +173,24 @@ impl Stepper {
         }
         Ok(())
     }
+}
+
+/// Refuses a batch normalisation that learns from one row at a time, of which it can know no variance.
+fn check_rows(graph: &Graph, maximum: &Extents) -> NnResult<()> {
+    for node in graph.nodes().iter().filter(|node| matches!(node.op, Op::BatchNorm(_))) {
+        let shape = &node.outputs[0].shape;
+        let rows: usize = shape.dims().iter().rev().skip(1).map(|dim| dim.length(maximum)).product();
+        if rows <= 1 {
+            let problem = format!(
+                "needs more than 1 value per channel to learn from, but {shape} has one row where a batch has at most \
+                 {} examples",
+                maximum.batch
+            );
+            let (operation, layer) = (node.op.name(), format!("{}: ", node.layer));
+            return Err(NnError::Graph(GraphError::Shape { operation, layer, problem }));
+        }
+    }
+    Ok(())
 }
 
 /// Compiles a graph that ends with a backward pass, within a limit of memory if there is one.

@@ -11,7 +11,7 @@ use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use crate::error::{Result, TrainError};
 use crate::tensors::Owned;
 
-/// PyTorch's batch normalisation counts its batches under this name; nothing depends on the count.
+/// PyTorch's batch normalisation counts its batches under this name; only one without momentum depends on the count.
 const COUNTER: &str = "num_batches_tracked";
 /// As many names of a kind are told; of more, their number.
 const TOLD: usize = 6;
@@ -95,6 +95,14 @@ impl fmt::Display for Misfit {
 /// # Errors
 /// If the file cannot be read, or a tensor is not floating point.
 pub fn read(path: &Path) -> Result<(BTreeMap<String, Owned>, HashMap<String, String>)> {
+    read_known(path, |_| false)
+}
+
+/// As [`read`], with those counters of batches that the network knows.
+pub(crate) fn read_known(
+    path: &Path,
+    knows: impl Fn(&str) -> bool,
+) -> Result<(BTreeMap<String, Owned>, HashMap<String, String>)> {
     let bytes = fs::read(path).map_err(|source| TrainError::Io { action: "read", path: path.to_path_buf(), source })?;
     let damaged =
         |problem: String| TrainError::run(path, format!("is damaged: it is no readable safetensors file: {problem}"));
@@ -102,10 +110,12 @@ pub fn read(path: &Path) -> Result<(BTreeMap<String, Owned>, HashMap<String, Str
     let file = SafeTensors::deserialize(&bytes).map_err(|e| damaged(e.to_string()))?;
     let mut tensors = BTreeMap::new();
     for (name, view) in file.iter() {
-        if name.rsplit('.').next() == Some(COUNTER) {
+        let counts = name.rsplit('.').next() == Some(COUNTER);
+        if counts && !knows(name) {
             continue;
         }
-        let values = values(&view).ok_or_else(|| {
+        let count = if counts { whole(&view) } else { None };
+        let values = count.or_else(|| values(&view)).ok_or_else(|| {
             let found = view.dtype();
             TrainError::run(path, format!("`{name}` is of type {found:?}; weights must be F32, F64, F16 or BF16"))
         })?;
@@ -118,6 +128,12 @@ pub fn read(path: &Path) -> Result<(BTreeMap<String, Owned>, HashMap<String, Str
 pub(crate) fn not_finite(values: &[f32]) -> Option<String> {
     let (position, value) = values.iter().enumerate().find(|(_, value)| !value.is_finite())?;
     Some(format!("{value} at position {position} of {}", values.len()))
+}
+
+/// Whole numbers, which PyTorch counts with.
+fn whole(view: &TensorView<'_>) -> Option<Vec<f32>> {
+    let number = |b: &[u8]| i64::from_le_bytes([b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7]]) as f32;
+    (view.dtype() == Dtype::I64).then(|| view.data().chunks_exact(8).map(number).collect())
 }
 
 fn values(view: &TensorView<'_>) -> Option<Vec<f32>> {

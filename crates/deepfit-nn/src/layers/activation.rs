@@ -8,7 +8,7 @@ use crate::error::{Result, require};
 use crate::module::Module;
 use crate::scope::Scope;
 
-/// An activation function, applied to each element, with PyTorch's default settings.
+/// An activation function, applied to each element, with PyTorch's default settings. The shape stays.
 ///
 /// Values and gradients are right for every finite input: what a formula's inner parts cannot hold is limited before it
 /// overflows.
@@ -171,7 +171,7 @@ pub struct Activate {
 impl Activate {
     /// The activation at the given place.
     pub fn new(scope: &Scope, activation: Activation) -> Self {
-        Activate { path: scope.path().to_string(), activation }
+        Activate { path: scope.place("activation"), activation }
     }
 }
 
@@ -181,7 +181,8 @@ impl Module for Activate {
     }
 }
 
-/// An activation function with settings of its own, by PyTorch's names.
+/// An activation function with settings of its own, by PyTorch's names; PyTorch's defaults are those of [`Activation`].
+/// The shape stays.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum AdjustedActivation {
     /// `x`, but `negative_slope * x` below 0.
@@ -216,7 +217,7 @@ pub enum AdjustedActivation {
         /// Width of what becomes 0; not negative.
         lambda: f32,
     },
-    /// `x` above the threshold, else `value`.
+    /// `x` above the threshold, else `value`. PyTorch has no defaults.
     Threshold {
         /// The threshold.
         threshold: f32,

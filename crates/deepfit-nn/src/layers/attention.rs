@@ -1,11 +1,13 @@
 use deepfit_graph::ops::AttentionOptions;
-use deepfit_graph::{DType, Dim, Mode, Tensor};
+use deepfit_graph::{Dim, Mode, Tensor};
 
+use super::attention_mask::{AttentionMask, ExtraKeys};
+use crate::declaration::{Parameter, Role};
 use crate::error::{Result, require};
 use crate::init::Init;
 use crate::layers::Linear;
 use crate::module::Module;
-use crate::scope::{Parameter, Role, Scope};
+use crate::scope::Scope;
 
 /// Sizes and options of a [`MultiheadAttention`].
 #[derive(Debug, Clone, PartialEq)]
@@ -14,21 +16,31 @@ pub struct MultiheadAttentionConfig {
     pub embed_dim: usize,
     /// Number of heads.
     pub num_heads: usize,
-    /// Number of heads of key and value, which divides the number of heads; the same number, as in PyTorch, unless queries
-    /// share keys in groups (Ainslie et al., 2023).
+    /// Number of heads of key and value, which divides the number of heads; the same number, as in PyTorch, unless
+    /// queries share keys in groups (Ainslie et al., 2023).
     pub kv_heads: usize,
-    /// Probability, 0 to 1, that a weight is dropped in training.
+    /// Probability, 0 to 1, that a weight is dropped in training; 0 by default.
     pub dropout: f32,
-    /// Whether the projections have biases.
+    /// Whether the projections have biases; they have by default.
     pub bias: bool,
-    /// Width of the key's input.
+    /// Whether a learned key and value stand behind those given, seen by every query; their number must then be fixed. By
+    /// default they do not.
+    pub add_bias_kv: bool,
+    /// Whether a key and a value of zeros stand behind those given, seen by every query; their number must then be
+    /// fixed. By default they do not.
+    pub add_zero_attn: bool,
+    /// Width of the key's input; that of the query by default.
     pub kdim: usize,
-    /// Width of the value's input.
+    /// Width of the value's input; that of the query by default.
     pub vdim: usize,
+    /// Whether query, key, value and result are `[batch, length, width]`, as by default; else they are
+    /// `[length, batch, width]`, PyTorch's default.
+    pub batch_first: bool,
 }
 
 impl MultiheadAttentionConfig {
-    /// PyTorch's defaults: everything `embed_dim` wide, with biases, without dropout.
+    /// PyTorch's defaults, but with the batch first: everything `embed_dim` wide, with biases of the projections, without
+    /// dropout and other keys.
     pub fn new(embed_dim: usize, num_heads: usize) -> Self {
         MultiheadAttentionConfig {
             embed_dim,
@@ -36,75 +48,17 @@ impl MultiheadAttentionConfig {
             kv_heads: num_heads,
             dropout: 0.0,
             bias: true,
+            add_bias_kv: false,
+            add_zero_attn: false,
             kdim: embed_dim,
             vdim: embed_dim,
+            batch_first: true,
         }
     }
 }
 
-/// Which keys a query sees, and what is added to its scores. By default it sees all.
-///
-/// A query that sees no key gets zeros from the attention, so that the layer gives the bias of its output projection;
-/// PyTorch gives NaN.
-#[derive(Debug, Clone, Default)]
-pub struct AttentionMask {
-    /// Whether query `i` sees keys `0..=i` alone.
-    pub causal: bool,
-    /// u8, not 0 where a key is hidden, or f32, which is added: `[T, S]`, `[batch * heads, T, S]` as in PyTorch, or
-    /// whatever broadcasts to `[batch, heads, T, S]`.
-    pub attn_mask: Option<Tensor>,
-    /// u8 `[batch, S]`, not 0 where a key is padding, or f32, which is added.
-    pub key_padding_mask: Option<Tensor>,
-    /// Number of keys of each example, i32 `[batch]`: cheaper than a mask where the padding is at the end.
-    pub lengths: Option<Tensor>,
-    /// Added to the scores, such as relative positions; broadcasts to `[batch, heads, T, S]`.
-    pub bias: Option<Tensor>,
-}
-
-impl AttentionMask {
-    /// Query `i` sees keys `0..=i`.
-    pub fn causal() -> Self {
-        AttentionMask { causal: true, ..Self::default() }
-    }
-
-    /// Keys are hidden where `key_padding_mask`, u8 `[batch, S]`, is not 0.
-    pub fn padding(key_padding_mask: &Tensor) -> Self {
-        AttentionMask { key_padding_mask: Some(key_padding_mask.clone()), ..Self::default() }
-    }
-
-    fn options(&self, batch: Dim, heads: usize, dropout: f32) -> Result<AttentionOptions> {
-        let mut options =
-            AttentionOptions { causal: self.causal, lengths: self.lengths.clone(), dropout, ..Default::default() };
-        let mut biases: Vec<Tensor> = self.bias.iter().cloned().collect();
-        let mut given = Vec::new();
-        if let Some(mask) = &self.attn_mask {
-            given.push(match *mask.shape().dims() {
-                [all, t, s] if all == batch * Dim::fixed(heads) && heads > 1 => {
-                    mask.reshape(vec![batch, Dim::fixed(heads), t, s])?
-                }
-                _ => mask.clone(),
-            });
-        }
-        if let Some(mask) = &self.key_padding_mask {
-            let &[batch, keys] = mask.shape().dims() else {
-                let problem = format!("the key padding mask must be [batch, keys], not {}", mask.shape());
-                return Err(mask.error("attention", problem).into());
-            };
-            given.push(mask.reshape(vec![batch, Dim::fixed(1), Dim::fixed(1), keys])?);
-        }
-        for mask in given {
-            if mask.dtype() == DType::F32 { biases.push(mask) } else { options.masks.push(mask) }
-        }
-        let mut biases = biases.into_iter();
-        if let Some(first) = biases.next() {
-            options.bias = Some(biases.try_fold(first, |sum, bias| sum.add(&bias))?);
-        }
-        Ok(options)
-    }
-}
-
-/// Attention of several heads between projections (Vaswani et al., 2017), as PyTorch's `nn.MultiheadAttention` with
-/// `batch_first=True` and without `add_bias_kv` and `add_zero_attn`.
+/// Attention of several heads between projections (Vaswani et al., 2017), as PyTorch's `nn.MultiheadAttention`; its
+/// default is `batch_first=True`.
 ///
 /// `in_proj_weight` holds the projections of query, key and value one below the other; where `kdim` or `vdim` differ from
 /// `embed_dim`, they are `q_proj_weight`, `k_proj_weight`, `v_proj_weight`. Query, key and value that are the same tensor
@@ -117,6 +71,8 @@ pub struct MultiheadAttention {
     projections: Projections,
     in_proj_bias: Option<Parameter>,
     out_proj: Linear,
+    /// The learned key and value behind those given.
+    bias_kv: Option<[Parameter; 2]>,
 }
 
 #[derive(Debug, Clone)]
@@ -126,13 +82,16 @@ enum Projections {
 }
 
 impl MultiheadAttention {
-    /// A layer with PyTorch's default initialisation.
+    /// A layer with PyTorch's names, shapes and default initialisation: `in_proj_weight [3 * embed_dim, embed_dim]` or
+    /// `q_proj_weight [embed_dim, embed_dim]`, `k_proj_weight [embed_dim, kdim]` and `v_proj_weight [embed_dim, vdim]`,
+    /// `in_proj_bias [3 * embed_dim]`, `out_proj.weight [embed_dim, embed_dim]`, `out_proj.bias [embed_dim]`, `bias_k`
+    /// and `bias_v` `[1, 1, embed_dim]`. Key and value are narrower where there are fewer key heads.
     ///
     /// # Errors
     /// If the heads do not divide the width or the heads of the key do not divide them.
     pub fn new(scope: &Scope, config: MultiheadAttentionConfig) -> Result<Self> {
-        let MultiheadAttentionConfig { embed_dim, num_heads, kv_heads, dropout, bias, kdim, vdim } = config;
-        let place = scope.path();
+        let MultiheadAttentionConfig { embed_dim, num_heads, kv_heads, dropout, bias, kdim, vdim, .. } = config;
+        let place = &scope.place("multihead_attention");
         require(num_heads > 0 && embed_dim % num_heads == 0 && embed_dim > 0, place, "num_heads", || {
             format!("is {num_heads}, which must divide the width {embed_dim}")
         })?;
@@ -141,10 +100,11 @@ impl MultiheadAttention {
         })?;
         require((0.0..=1.0).contains(&dropout), place, "dropout", || format!("is {dropout}, not between 0 and 1"))?;
         let kv_width = embed_dim / num_heads * kv_heads;
+        let all = kv_width.saturating_mul(2).saturating_add(embed_dim);
         let xavier = Init::XavierUniform { gain: 1.0 };
         let weight = |name: &str, rows, columns| scope.parameter(name, &[rows, columns], xavier, Role::Weight);
         let projections = if kdim == embed_dim && vdim == embed_dim {
-            Projections::Packed(weight("in_proj_weight", embed_dim + 2 * kv_width, embed_dim))
+            Projections::Packed(weight("in_proj_weight", all, embed_dim))
         } else {
             let query = weight("q_proj_weight", embed_dim, embed_dim);
             Projections::Separate([
@@ -153,8 +113,7 @@ impl MultiheadAttention {
                 weight("v_proj_weight", kv_width, vdim),
             ])
         };
-        let in_proj_bias =
-            bias.then(|| scope.parameter("in_proj_bias", &[embed_dim + 2 * kv_width], Init::Zeros, Role::NoDecay));
+        let in_proj_bias = bias.then(|| scope.parameter("in_proj_bias", &[all], Init::Zeros, Role::NoDecay));
         let out = scope.child("out_proj");
         let out_proj = if bias {
             // Declared first: a bias that starts at zero, unlike other linear layers'.
@@ -164,26 +123,31 @@ impl MultiheadAttention {
         } else {
             Linear::without_bias(&out, embed_dim, embed_dim, Init::default_weight())
         };
-        Ok(MultiheadAttention { path: scope.path().to_string(), config, projections, in_proj_bias, out_proj })
+        let normal = Init::XavierNormal { gain: 1.0 };
+        let beside = |name| scope.parameter(name, &[1, 1, kv_width], normal, Role::NoDecay);
+        let bias_kv = config.add_bias_kv.then(|| [beside("bias_k"), beside("bias_v")]);
+        Ok(MultiheadAttention { path: place.clone(), config, projections, in_proj_bias, out_proj, bias_kv })
     }
 
     /// Attention of `query` `[batch, T, embed_dim]` over `key` `[batch, S, kdim]` and `value` `[batch, S, vdim]`; gives
-    /// `[batch, T, embed_dim]`.
+    /// `[batch, T, embed_dim]`. Without [`MultiheadAttentionConfig::batch_first`] the first two axes are exchanged.
     ///
     /// # Errors
     /// If shapes or types do not fit, naming the layer.
     pub fn attend(&self, query: &Tensor, key: &Tensor, value: &Tensor, mask: &AttentionMask) -> Result<Tensor> {
         query.tracer().in_layer(&self.path, || {
-            let result = match self.project(query, key, value)? {
-                Projected::Packed(all) => all.self_attention(self.config.kv_heads, &self.options(query, mask)?)?,
-                Projected::Separate([q, k, v]) => q.attention(&k, &v, &self.options(query, mask)?)?,
+            let given = self.arranged([query, key, value])?;
+            let options = self.options(&given, mask)?;
+            let result = match self.project(&given)? {
+                Projected::Packed(all) => all.self_attention(self.config.kv_heads, &options)?,
+                Projected::Separate([q, k, v]) => q.attention(&k, &v, &options)?,
             };
-            self.finish(query, &result)
+            self.finish(&given[0], &result)
         })
     }
 
     /// As [`MultiheadAttention::attend`], with the weights `[batch, heads, T, S]`, as PyTorch's `need_weights` with
-    /// `average_attn_weights=False`; they are computed a second time and written.
+    /// `average_attn_weights=False`; they are computed a second time and written. Keys behind those given come last.
     ///
     /// # Errors
     /// As [`MultiheadAttention::attend`].
@@ -195,36 +159,76 @@ impl MultiheadAttention {
         mask: &AttentionMask,
     ) -> Result<(Tensor, Tensor)> {
         query.tracer().in_layer(&self.path, || {
-            let options = self.options(query, mask)?;
-            let (result, weights) = match self.project(query, key, value)? {
+            let given = self.arranged([query, key, value])?;
+            let options = self.options(&given, mask)?;
+            let (result, weights) = match self.project(&given)? {
                 Projected::Packed(all) => all.self_attention_with_weights(self.config.kv_heads, &options)?,
                 Projected::Separate([q, k, v]) => q.attention_with_weights(&k, &v, &options)?,
             };
-            Ok((self.finish(query, &result)?, weights))
+            Ok((self.finish(&given[0], &result)?, weights))
         })
     }
 
-    fn options(&self, query: &Tensor, mask: &AttentionMask) -> Result<AttentionOptions> {
-        let learns = query.tracer().mode() == Mode::Train;
-        mask.options(query.shape().dims()[0], self.config.num_heads, if learns { self.config.dropout } else { 0.0 })
-    }
-
-    fn project(&self, query: &Tensor, key: &Tensor, value: &Tensor) -> Result<Projected> {
-        let tracer = query.tracer();
-        let MultiheadAttentionConfig { embed_dim, num_heads, kv_heads, kdim, vdim, .. } = self.config;
-        let width = embed_dim / num_heads;
-        for (what, x, expected) in [("query", query, embed_dim), ("key", key, kdim), ("value", value, vdim)] {
+    /// Query, key and value with the batch first, after a check of their axes. What is one tensor stays one.
+    fn arranged(&self, given: [&Tensor; 3]) -> Result<[Tensor; 3]> {
+        let MultiheadAttentionConfig { embed_dim, kdim, vdim, batch_first, .. } = self.config;
+        for ((what, x), expected) in ["query", "key", "value"].iter().zip(given).zip([embed_dim, kdim, vdim]) {
             if x.shape().rank() != 3 || x.shape().fixed(2) != Some(expected) {
-                let problem = format!("the {what} must be [batch, length, {expected}], not {}", x.shape());
+                let axes = if batch_first { "batch, length" } else { "length, batch" };
+                let problem = format!("the {what} must be [{axes}, {expected}], not {}", x.shape());
                 return Err(x.error("multihead_attention", problem).into());
             }
         }
+        let [query, key, value] = given;
+        if batch_first {
+            return Ok([query.clone(), key.clone(), value.clone()]);
+        }
+        let turned = |x: &Tensor| x.permute(&[1, 0, 2]);
+        let q = turned(query)?;
+        let k = if key.value() == query.value() { q.clone() } else { turned(key)? };
+        let v = if value.value() == query.value() {
+            q.clone()
+        } else if value.value() == key.value() {
+            k.clone()
+        } else {
+            turned(value)?
+        };
+        Ok([q, k, v])
+    }
+
+    /// Number of keys behind those given.
+    fn extra(&self) -> usize {
+        usize::from(self.config.add_bias_kv) + usize::from(self.config.add_zero_attn)
+    }
+
+    fn options(&self, [query, key, _]: &[Tensor; 3], mask: &AttentionMask) -> Result<AttentionOptions> {
+        let learns = query.tracer().mode() == Mode::Train;
+        let dropout = if learns { self.config.dropout } else { 0.0 };
+        let (dims, heads) = (query.shape().dims(), self.config.num_heads);
+        match self.extra() {
+            0 => mask.options(dims[0], heads, dropout),
+            extra => {
+                let Some(keys) = key.shape().fixed(1) else {
+                    let problem = format!("needs a fixed number of keys for those behind them, not {}", key.shape());
+                    return Err(key.error("multihead_attention", problem).into());
+                };
+                let beside = ExtraKeys { keys, extra };
+                mask.options_with(query.tracer(), [dims[0], dims[1]], beside, heads, dropout)
+            }
+        }
+    }
+
+    fn project(&self, given: &[Tensor; 3]) -> Result<Projected> {
+        let [query, key, value] = given;
+        let tracer = query.tracer();
+        let MultiheadAttentionConfig { embed_dim, num_heads, kv_heads, .. } = self.config;
+        let width = embed_dim / num_heads;
         let bias = self.in_proj_bias.as_ref().map(|bias| bias.on(tracer)).transpose()?;
         let heads = |x: Tensor, heads: usize| {
             let dims = x.shape().dims();
             x.reshape(vec![dims[0], dims[1], Dim::fixed(heads), Dim::fixed(width)])
         };
-        let same = query.value() == key.value() && query.value() == value.value();
+        let same = query.value() == key.value() && query.value() == value.value() && self.extra() == 0;
         if let (Projections::Packed(weight), true) = (&self.projections, same) {
             let product = query.matmul_with(&weight.on(tracer)?, false, true)?;
             let all = bias.map_or(Ok(product.clone()), |bias| product.add(&bias))?;
@@ -232,7 +236,7 @@ impl MultiheadAttention {
         }
         let mut start = 0;
         let mut found = Vec::new();
-        for (i, (x, count)) in [(query, num_heads), (key, kv_heads), (value, kv_heads)].into_iter().enumerate() {
+        for (i, (x, count)) in given.iter().zip([num_heads, kv_heads, kv_heads]).enumerate() {
             let rows = count * width;
             let weight = match &self.projections {
                 Projections::Packed(weight) => weight.on(tracer)?.slice(0, start, rows)?,
@@ -242,6 +246,9 @@ impl MultiheadAttention {
             if let Some(bias) = &bias {
                 y = y.add(&bias.slice(0, start, rows)?)?;
             }
+            if let Some(i) = i.checked_sub(1) {
+                y = self.with_extra(&y, i)?;
+            }
             found.push(heads(y, count)?);
             start += rows;
         }
@@ -249,8 +256,23 @@ impl MultiheadAttention {
         Ok(Projected::Separate([q, k, v]))
     }
 
+    /// Projected keys (0) or values (1) `[batch, S, width]` with what stands behind them.
+    fn with_extra(&self, given: &Tensor, which: usize) -> Result<Tensor> {
+        let (tracer, dims) = (given.tracer(), given.shape().dims());
+        let one = vec![dims[0], 1.into(), dims[2]];
+        let mut all = given.clone();
+        if let Some(learned) = &self.bias_kv {
+            all = all.concat(&[&learned[which].on(tracer)?.broadcast_to(one.clone())?], 1)?;
+        }
+        if self.config.add_zero_attn {
+            all = all.concat(&[&tracer.scalar(0.0).broadcast_to(one)?], 1)?;
+        }
+        Ok(all)
+    }
+
     fn finish(&self, query: &Tensor, result: &Tensor) -> Result<Tensor> {
-        self.out_proj.forward(&result.reshape(query.shape().clone())?)
+        let result = self.out_proj.forward(&result.reshape(query.shape().clone())?)?;
+        Ok(if self.config.batch_first { result } else { result.permute(&[1, 0, 2])? })
     }
 }
 

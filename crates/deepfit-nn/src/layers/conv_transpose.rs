@@ -2,29 +2,31 @@ use deepfit_graph::Tensor;
 use deepfit_graph::ops::{Conv1dAttributes, Conv2dAttributes, ConvTranspose2dAttributes};
 
 use super::conv::with_bias;
+use crate::declaration::{Parameter, Role, product};
 use crate::error::Result;
 use crate::init::Init;
 use crate::module::Module;
-use crate::scope::{Parameter, Role, Scope};
+use crate::scope::Scope;
 
 /// Settings of a [`ConvTranspose2d`]; pairs are (vertical, horizontal).
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ConvTranspose2dConfig {
     /// Height and width of the window over which each pixel is spread.
     pub kernel: (usize, usize),
-    /// Steps between the windows of neighbouring pixels.
+    /// Steps between the windows of neighbouring pixels, at least 1; 1 by default.
     pub stride: (usize, usize),
-    /// Rows and columns cut off the output on each side.
+    /// Rows and columns cut off the output on each side; none by default.
     pub padding: (usize, usize),
-    /// Rows and columns added below and at the right; less than stride or dilation.
+    /// Rows and columns added below and at the right; less than stride or dilation, none by default.
     pub output_padding: (usize, usize),
-    /// Distance between neighbouring taps of a window.
+    /// Distance between neighbouring taps of a window, at least 1; 1 by default.
     pub dilation: (usize, usize),
-    /// Groups of channels convolved apart from each other; both numbers of channels must be multiples of it.
+    /// Groups of channels convolved apart from each other; both numbers of channels must be multiples of it. 1 by
+    /// default.
     pub groups: usize,
-    /// Whether a number is added to each output channel.
+    /// Whether a number is added to each output channel; it is by default.
     pub bias: bool,
-    /// How the weight's first values are drawn.
+    /// How the weight's first values are drawn: uniform within `1 / sqrt(fan in)` by default, as the bias always.
     pub init: Init,
 }
 
@@ -67,14 +69,14 @@ impl ConvTranspose2d {
             groups: config.groups,
         };
         let attributes = ConvTranspose2dAttributes { conv, output_padding: config.output_padding };
-        ConvTranspose2d { path: scope.path().to_string(), weight, bias, attributes }
+        ConvTranspose2d { path: scope.place("conv_transpose2d"), weight, bias, attributes }
     }
 }
 
 /// Weight and bias; PyTorch counts the fan of a transposed weight from its second axis on, as that of any other.
 fn declare(scope: &Scope, shape: &[usize], outputs: usize, bias: bool, init: Init) -> (Parameter, Option<Parameter>) {
     let weight = scope.parameter("weight", shape, init, Role::Weight);
-    let fan: usize = shape[1..].iter().product();
+    let fan = product(&shape[1..]);
     (weight, bias.then(|| scope.parameter("bias", &[outputs], Init::default_bias(fan), Role::NoDecay)))
 }
 
@@ -92,19 +94,20 @@ impl Module for ConvTranspose2d {
 pub struct ConvTranspose1dConfig {
     /// Length of the window over which each position is spread.
     pub kernel: usize,
-    /// Steps between the windows of neighbouring positions.
+    /// Steps between the windows of neighbouring positions, at least 1; 1 by default.
     pub stride: usize,
-    /// Positions cut off the output on each side.
+    /// Positions cut off the output on each side; none by default.
     pub padding: usize,
-    /// Positions added at the end; less than stride or dilation.
+    /// Positions added at the end; less than stride or dilation, none by default.
     pub output_padding: usize,
-    /// Distance between neighbouring taps of a window.
+    /// Distance between neighbouring taps of a window, at least 1; 1 by default.
     pub dilation: usize,
-    /// Groups of channels convolved apart from each other; both numbers of channels must be multiples of it.
+    /// Groups of channels convolved apart from each other; both numbers of channels must be multiples of it. 1 by
+    /// default.
     pub groups: usize,
-    /// Whether a number is added to each output channel.
+    /// Whether a number is added to each output channel; it is by default.
     pub bias: bool,
-    /// How the weight's first values are drawn.
+    /// How the weight's first values are drawn: uniform within `1 / sqrt(fan in)` by default, as the bias always.
     pub init: Init,
 }
 
@@ -125,7 +128,9 @@ impl ConvTranspose1dConfig {
 }
 
 /// 1-D transposed convolution of sequences with channels last, as PyTorch's `ConvTranspose1d`: `[batch, length, in]`
-/// becomes `[batch, length', out]`, where PyTorch has the channels before the length. The weight is PyTorch's.
+/// becomes `[batch, length', out]`, where PyTorch has the channels before the length, with
+/// `length' = (length - 1) * stride - 2 * padding + dilation * (kernel - 1) + output_padding + 1`. The weight is
+/// PyTorch's.
 #[derive(Debug, Clone)]
 pub struct ConvTranspose1d {
     path: String,
@@ -147,7 +152,7 @@ impl ConvTranspose1d {
             groups: config.groups,
         };
         let output_padding = config.output_padding;
-        ConvTranspose1d { path: scope.path().to_string(), weight, bias, attributes, output_padding }
+        ConvTranspose1d { path: scope.place("conv_transpose1d"), weight, bias, attributes, output_padding }
     }
 }
 

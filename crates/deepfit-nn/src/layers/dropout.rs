@@ -5,7 +5,7 @@ use crate::module::Module;
 use crate::scope::Scope;
 
 /// Dropout (Srivastava et al., 2014): in training each element becomes zero with a probability and the others are scaled
-/// up; in evaluation everything passes.
+/// up; in evaluation everything passes. The shape stays.
 #[derive(Debug, Clone)]
 pub struct Dropout {
     path: String,
@@ -13,9 +13,9 @@ pub struct Dropout {
 }
 
 impl Dropout {
-    /// A layer with the given probability, 0 to 1, that an element becomes zero.
+    /// A layer with the given probability, 0 to 1, that an element becomes zero; PyTorch's default is 0.5.
     pub fn new(scope: &Scope, probability: f32) -> Self {
-        Dropout { path: scope.path().to_string(), probability }
+        Dropout { path: scope.place("dropout"), probability }
     }
 }
 

@@ -16,7 +16,7 @@ pub struct Glu {
 impl Glu {
     /// The unit with the given function of the gate.
     pub fn with(scope: &Scope, gate: Activation) -> Self {
-        Glu { path: scope.path().to_string(), gate: Some(gate) }
+        Glu { path: scope.place("glu"), gate: Some(gate) }
     }
 
     /// The sigmoid: PyTorch's `GLU` along the last axis.
@@ -41,7 +41,7 @@ impl Glu {
 
     /// The gate as it is: the product of both halves.
     pub fn bilinear(scope: &Scope) -> Self {
-        Glu { path: scope.path().to_string(), gate: None }
+        Glu { path: scope.place("glu"), gate: None }
     }
 }
 

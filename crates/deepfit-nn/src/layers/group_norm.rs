@@ -1,34 +1,15 @@
 use deepfit_graph::ops::ReduceKind;
-use deepfit_graph::{Dim, HostTensor, Mode, Tensor};
+use deepfit_graph::{Dim, Mode, Tensor};
 
+use super::affine::{Affine, check_epsilon, check_momentum};
+use crate::declaration::{Parameter, Role};
 use crate::error::{Result, require};
 use crate::init::Init;
 use crate::module::Module;
-use crate::scope::{Parameter, Role, Scope};
+use crate::scope::Scope;
 
-/// Scale and shift of each channel, if a normalisation learns them.
-#[derive(Debug, Clone)]
-struct Affine {
-    channels: usize,
-    parameters: Option<(Parameter, Parameter)>,
-}
-
-impl Affine {
-    fn new(scope: &Scope, channels: usize, learned: bool) -> Self {
-        let vector = |name, init| scope.parameter(name, &[channels], init, Role::NoDecay);
-        Affine { channels, parameters: learned.then(|| (vector("weight", Init::Ones), vector("bias", Init::Zeros))) }
-    }
-
-    fn on(&self, x: &Tensor) -> Result<(Tensor, Tensor)> {
-        let constant = |value| x.tracer().constant(HostTensor::f32(&[self.channels], vec![value; self.channels]));
-        match &self.parameters {
-            Some((weight, bias)) => Ok((weight.on(x.tracer())?, bias.on(x.tracer())?)),
-            None => Ok((constant(1.0), constant(0.0))),
-        }
-    }
-}
-
-/// Group normalisation (Wu and He, 2018) of `[batch, ..., channels]`, as PyTorch's `GroupNorm` with channels last.
+/// Group normalisation (Wu and He, 2018) of `[batch, ..., channels]`, as PyTorch's `GroupNorm` with channels last. The
+/// result has the same shape.
 #[derive(Debug, Clone)]
 pub struct GroupNorm {
     path: String,
@@ -38,21 +19,22 @@ pub struct GroupNorm {
 }
 
 impl GroupNorm {
-    /// A layer with PyTorch's defaults: epsilon 1e-5, with scale and shift.
+    /// A layer with PyTorch's defaults: epsilon 1e-5, with scale and shift, `weight` and `bias` `[channels]`.
     pub fn new(scope: &Scope, groups: usize, channels: usize) -> Self {
         Self::with(scope, groups, channels, 1e-5, true)
     }
 
-    /// A layer with the given number added to the variance, and with or without scale and shift.
+    /// A layer with the given number, not negative, added to the variance, and with or without scale and shift.
     pub fn with(scope: &Scope, groups: usize, channels: usize, epsilon: f32, affine: bool) -> Self {
-        let affine = Affine::new(scope, channels, affine);
-        GroupNorm { path: scope.path().to_string(), groups, affine, epsilon }
+        let affine = Affine::new(scope, "group_norm", channels, affine);
+        GroupNorm { path: scope.place("group_norm"), groups, affine, epsilon }
     }
 }
 
 impl Module for GroupNorm {
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
         x.tracer().in_layer(&self.path, || {
+            check_epsilon(&self.path, self.epsilon)?;
             let (scale, shift) = self.affine.on(x)?;
             Ok(x.group_norm(self.groups, &scale, &shift, self.epsilon)?.0)
         })
@@ -62,13 +44,13 @@ impl Module for GroupNorm {
 /// Settings of an [`InstanceNorm`]; the default is PyTorch's.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct InstanceNormConfig {
-    /// Added to the variance.
+    /// Added to the variance, not negative; 1e-5 by default.
     pub epsilon: f32,
-    /// Share of the batch's statistics in the running ones.
+    /// Share of the batch's statistics in the running ones, 0 to 1; 0.1 by default.
     pub momentum: f32,
-    /// Whether scale and shift are learned.
+    /// Whether scale and shift are learned; by default they are not.
     pub affine: bool,
-    /// Whether running statistics are kept, and used in evaluation.
+    /// Whether running statistics are kept, and used in evaluation; by default they are not.
     pub track_running_stats: bool,
 }
 
@@ -79,7 +61,8 @@ impl Default for InstanceNormConfig {
 }
 
 /// Instance normalisation (Ulyanov, Vedaldi and Lempitsky, 2016): each channel of each example over its pixels, as
-/// PyTorch's `InstanceNorm1d` and `InstanceNorm2d` with channels last.
+/// PyTorch's `InstanceNorm1d` and `InstanceNorm2d` with channels last: `[batch, ..., channels]` with at least one axis
+/// between keeps its shape.
 #[derive(Debug, Clone)]
 pub struct InstanceNorm {
     path: String,
@@ -90,15 +73,16 @@ pub struct InstanceNorm {
 }
 
 impl InstanceNorm {
-    /// A layer for the given number of channels.
+    /// A layer for the given number of channels. As far as the settings say, it declares `weight`, `bias`, `running_mean`
+    /// and `running_var`, all `[channels]`.
     pub fn new(scope: &Scope, channels: usize, config: InstanceNormConfig) -> Self {
         let buffer = |name, init| scope.parameter(name, &[channels], init, Role::Buffer);
-        let affine = Affine::new(scope, channels, config.affine);
+        let affine = Affine::new(scope, "instance_norm", channels, config.affine);
         let running = config
             .track_running_stats
             .then(|| (buffer("running_mean", Init::Zeros), buffer("running_var", Init::Ones)));
         let (momentum, epsilon) = (config.momentum, config.epsilon);
-        InstanceNorm { path: scope.path().to_string(), affine, running, momentum, epsilon }
+        InstanceNorm { path: scope.place("instance_norm"), affine, running, momentum, epsilon }
     }
 
     /// Moves the running statistics towards the means over the batch of mean and unbiased variance.
@@ -123,6 +107,8 @@ impl Module for InstanceNorm {
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
         let tracer = x.tracer();
         tracer.in_layer(&self.path, || {
+            check_epsilon(&self.path, self.epsilon)?;
+            check_momentum(&self.path, self.momentum)?;
             let dims = x.shape().dims();
             require(dims.len() >= 3, &self.path, "input", || {
                 format!("must be [batch, ..., channels] with axes between, not {}", x.shape())
@@ -137,7 +123,7 @@ impl Module for InstanceNorm {
             require(tracer.mode() == Mode::Evaluate || pixels.is_none_or(|n| n > 1), &self.path, "input", || {
                 format!("must have more than one pixel an example in training, but is {}", x.shape())
             })?;
-            let (y, mean, variance) = x.group_norm(self.affine.channels, &scale, &shift, self.epsilon)?;
+            let (y, mean, variance) = x.group_norm(self.affine.channels(), &scale, &shift, self.epsilon)?;
             if tracer.mode() == Mode::Train {
                 self.update(x, &mean, &variance)?;
             }

@@ -1,9 +1,11 @@
 use deepfit_graph::{Dim, HostTensor, Shape, Tensor};
 
+use super::affine::check_epsilon;
+use crate::declaration::{Parameter, Role, check_table, product};
 use crate::error::{Result, require};
 use crate::init::Init;
 use crate::module::Module;
-use crate::scope::{Parameter, Role, Scope};
+use crate::scope::Scope;
 
 /// The last axes of a tensor as one.
 #[derive(Debug, Clone)]
@@ -23,6 +25,7 @@ impl LastAxes {
             [channels, height, width] if self.are_of_images(x) => vec![height, width, channels],
             _ => self.lengths.clone(),
         };
+        check_table(path, &self.lengths)?;
         let dims = x.shape().dims();
         let lead = dims.len().checked_sub(lengths.len());
         let fits = lead.is_some_and(|lead| Shape::from(dims[lead..].to_vec()) == Shape::from(&lengths[..]));
@@ -30,7 +33,7 @@ impl LastAxes {
             format!("is {:?}, which the last axes of {} must be", lengths, x.shape())
         })?;
         let mut joined = dims[..lead.unwrap_or(0)].to_vec();
-        joined.push(Dim::fixed(lengths.iter().product()));
+        joined.push(Dim::fixed(product(&lengths)));
         Ok(x.reshape(joined)?)
     }
 
@@ -42,7 +45,7 @@ impl LastAxes {
     }
 
     fn elements(&self) -> usize {
-        self.lengths.iter().product()
+        product(&self.lengths)
     }
 
     fn constant(&self, x: &Tensor, value: f32) -> Tensor {
@@ -50,7 +53,8 @@ impl LastAxes {
     }
 }
 
-/// Layer normalisation over the last axes (Ba, Kiros and Hinton, 2016), as PyTorch's `LayerNorm`.
+/// Layer normalisation over the last axes (Ba, Kiros and Hinton, 2016), as PyTorch's `LayerNorm`: `[..., channels]` keeps
+/// its shape.
 ///
 /// Images `[batch, height, width, channels]` are normalised as a whole where PyTorch's shape `[channels, height, width]`
 /// is given; the parameters then have that shape too.
@@ -64,22 +68,23 @@ pub struct LayerNorm {
 }
 
 impl LayerNorm {
-    /// A layer for the given length of the last axis with PyTorch's default epsilon, 1e-5.
+    /// A layer for the given length of the last axis with PyTorch's default epsilon, 1e-5, and `weight` and `bias`
+    /// `[channels]`.
     pub fn new(scope: &Scope, channels: usize) -> Self {
         Self::with(scope, channels, 1e-5)
     }
 
-    /// A layer with the given number added to the variance.
+    /// A layer with the given number, not negative, added to the variance.
     pub fn with(scope: &Scope, channels: usize, epsilon: f32) -> Self {
         Self::over(scope, &[channels], epsilon, true, true)
     }
 
     /// A layer over several axes, perhaps without scale (and then without shift), perhaps without shift: PyTorch's
-    /// `elementwise_affine` and `bias`.
+    /// `elementwise_affine` and `bias`, which are true by default there. `weight` and `bias` have the normalised shape.
     pub fn over(scope: &Scope, normalized_shape: &[usize], epsilon: f32, elementwise_affine: bool, bias: bool) -> Self {
         let parameter = |name, init| scope.parameter(name, normalized_shape, init, Role::NoDecay);
         LayerNorm {
-            path: scope.path().to_string(),
+            path: scope.place("layer_norm"),
             axes: LastAxes { lengths: normalized_shape.to_vec() },
             weight: elementwise_affine.then(|| parameter("weight", Init::Ones)),
             bias: (elementwise_affine && bias).then(|| parameter("bias", Init::Zeros)),
@@ -91,6 +96,7 @@ impl LayerNorm {
 impl Module for LayerNorm {
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
         x.tracer().in_layer(&self.path, || {
+            check_epsilon(&self.path, self.epsilon)?;
             let vector = |parameter: &Option<Parameter>, otherwise| match parameter {
                 Some(parameter) => self.axes.vector(parameter, x),
                 None => Ok(self.axes.constant(x, otherwise)),
@@ -118,10 +124,11 @@ impl RmsNorm {
         Self::over(scope, &[channels], f32::EPSILON, true)
     }
 
-    /// A layer over several axes with the given number added to the mean square, perhaps without scale.
+    /// A layer over several axes with the given number, not negative, added to the mean square, perhaps without scale:
+    /// `weight` has the normalised shape.
     pub fn over(scope: &Scope, normalized_shape: &[usize], epsilon: f32, elementwise_affine: bool) -> Self {
         RmsNorm {
-            path: scope.path().to_string(),
+            path: scope.place("rms_norm"),
             axes: LastAxes { lengths: normalized_shape.to_vec() },
             weight: elementwise_affine.then(|| scope.parameter("weight", normalized_shape, Init::Ones, Role::NoDecay)),
             epsilon,
@@ -132,6 +139,7 @@ impl RmsNorm {
 impl Module for RmsNorm {
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
         x.tracer().in_layer(&self.path, || {
+            check_epsilon(&self.path, self.epsilon)?;
             let joined = self.axes.join(x, &self.path)?;
             let scale = match &self.weight {
                 Some(weight) => self.axes.vector(weight, x)?,

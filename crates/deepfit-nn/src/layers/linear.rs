@@ -1,9 +1,10 @@
 use deepfit_graph::Tensor;
 
+use crate::declaration::{Parameter, Role};
 use crate::error::Result;
 use crate::init::Init;
 use crate::module::Module;
-use crate::scope::{Parameter, Role, Scope};
+use crate::scope::Scope;
 
 /// `x · weightᵀ + bias` over the last axis, as PyTorch's `Linear`: `[..., in]` becomes `[..., out]`.
 #[derive(Debug, Clone)]
@@ -23,7 +24,7 @@ impl Linear {
     /// A layer without bias, with the given initialisation of its weight.
     pub fn without_bias(scope: &Scope, inputs: usize, outputs: usize, init: Init) -> Self {
         let weight = scope.parameter("weight", &[outputs, inputs], init, Role::Weight);
-        Linear { path: scope.path().to_string(), weight, bias: None }
+        Linear { path: scope.place("linear"), weight, bias: None }
     }
 }
 

@@ -1,7 +1,9 @@
 //! Layers, a file each.
 
 mod activation;
+mod affine;
 mod attention;
+mod attention_mask;
 mod batch_norm;
 mod conv;
 mod conv_transpose;
@@ -15,6 +17,7 @@ mod layer_norm;
 mod linear;
 mod pool;
 mod rectifier;
+mod recurrence;
 mod recurrent;
 mod recurrent_cell;
 mod resize;
@@ -24,12 +27,13 @@ pub use activation::{Activate, Activation, AdjustedActivation};
 mod positional;
 mod transformer;
 
-pub use attention::{AttentionMask, MultiheadAttention, MultiheadAttentionConfig};
-pub use batch_norm::BatchNorm;
+pub use attention::{MultiheadAttention, MultiheadAttentionConfig};
+pub use attention_mask::AttentionMask;
+pub use batch_norm::{BatchNorm, BatchNormConfig};
 pub use conv::{Conv1d, Conv1dConfig, Conv2d, Conv2dConfig};
 pub use conv_transpose::{ConvTranspose1d, ConvTranspose1dConfig, ConvTranspose2d, ConvTranspose2dConfig};
 pub use dropout::Dropout;
-pub use embedding::Embedding;
+pub use embedding::{Embedding, EmbeddingConfig};
 pub use embedding_bag::EmbeddingBag;
 pub use flatten::Flatten;
 pub use group_norm::{GroupNorm, InstanceNorm, InstanceNormConfig};
@@ -38,6 +42,7 @@ pub use linear::Linear;
 pub use recurrent::{Gru, Lstm, Nonlinearity, Recurrence, RecurrentConfig, Rnn, Sequences};
 pub use recurrent_cell::{GruCell, LstmCell, RnnCell};
 
+pub use crate::max_norm::MaxNorm;
 pub use deepfit_graph::ops::RecurrentState;
 pub use gate::Glu;
 pub use pool::{AdaptiveAvgPool1d, AdaptiveAvgPool2d, AdaptiveMaxPool1d, AdaptiveMaxPool2d, AvgPool1d};

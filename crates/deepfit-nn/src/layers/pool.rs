@@ -5,7 +5,8 @@ use crate::error::Result;
 use crate::module::Module;
 use crate::scope::Scope;
 
-/// Largest value of each window of NHWC images, as PyTorch's `MaxPool2d`.
+/// Largest value of each window of NHWC images, as PyTorch's `MaxPool2d`: `[batch, h, w, c]` becomes `[batch, h', w', c]`
+/// with `h' = (h + 2 * padding - dilation * (size - 1) - 1) / stride + 1`, rounded down or, in ceiling mode, up.
 #[derive(Debug, Clone)]
 pub struct MaxPool2d {
     path: String,
@@ -15,7 +16,7 @@ pub struct MaxPool2d {
 impl MaxPool2d {
     /// A layer with the given window.
     pub fn new(scope: &Scope, window: Window) -> Self {
-        MaxPool2d { path: scope.path().to_string(), window }
+        MaxPool2d { path: scope.place("max_pool2d"), window }
     }
 }
 
@@ -25,7 +26,8 @@ impl Module for MaxPool2d {
     }
 }
 
-/// Mean of each window of NHWC images, as PyTorch's `AvgPool2d`.
+/// Mean of each window of NHWC images, as PyTorch's `AvgPool2d`: `[batch, h, w, c]` becomes `[batch, h', w', c]` as by a
+/// [`MaxPool2d`].
 #[derive(Debug, Clone)]
 pub struct AvgPool2d {
     path: String,
@@ -37,7 +39,7 @@ impl AvgPool2d {
     /// A layer with the given window. With `count_include_pad`, PyTorch's default, the border counts as zeros; without,
     /// the mean is over the pixels inside of the image.
     pub fn new(scope: &Scope, window: Window, count_include_pad: bool) -> Self {
-        AvgPool2d { path: scope.path().to_string(), window, count_include_pad }
+        AvgPool2d { path: scope.place("avg_pool2d"), window, count_include_pad }
     }
 }
 
@@ -56,7 +58,7 @@ pub struct GlobalAvgPool2d {
 impl GlobalAvgPool2d {
     /// The layer.
     pub fn new(scope: &Scope) -> Self {
-        GlobalAvgPool2d { path: scope.path().to_string() }
+        GlobalAvgPool2d { path: scope.place("global_avg_pool2d") }
     }
 }
 
@@ -68,7 +70,10 @@ impl Module for GlobalAvgPool2d {
 
 /// A layer without parameters that is one call.
 macro_rules! layer {
-    ($(#[$meta:meta])* $name:ident { $($(#[$field_meta:meta])* $field:ident: $ty:ty),* } $x:ident => $call:expr) => {
+    (
+        $(#[$meta:meta])*
+        $name:ident($kind:literal) { $($(#[$field_meta:meta])* $field:ident: $ty:ty),* } $x:ident => $call:expr
+    ) => {
         $(#[$meta])*
         #[derive(Debug, Clone)]
         pub struct $name {
@@ -79,7 +84,7 @@ macro_rules! layer {
         impl $name {
             /// The layer with these settings.
             pub fn new(scope: &Scope, $($field: $ty),*) -> Self {
-                $name { path: scope.path().to_string(), $($field),* }
+                $name { path: scope.place($kind), $($field),* }
             }
         }
 
@@ -93,29 +98,35 @@ macro_rules! layer {
 }
 
 layer! {
-    /// Largest value of each window of sequences `[batch, length, channels]`, as PyTorch's `MaxPool1d` with channels last.
-    MaxPool1d { window: Window1d } x => x.max_pool1d(*window)
+    /// Largest value of each window of sequences, as PyTorch's `MaxPool1d` with channels last:
+    /// `[batch, length, channels]` becomes `[batch, length', channels]`, as long as by a [`MaxPool2d`].
+    MaxPool1d("max_pool1d") { window: Window1d } x => x.max_pool1d(*window)
 }
 layer! {
-    /// Mean of each window of sequences `[batch, length, channels]`, as PyTorch's `AvgPool1d` with channels last. With
-    /// `count_include_pad`, PyTorch's default, the border counts as zeros.
-    AvgPool1d { window: Window1d, count_include_pad: bool } x => x.avg_pool1d(*window, *count_include_pad)
+    /// Mean of each window of sequences, as PyTorch's `AvgPool1d` with channels last: `[batch, length, channels]` becomes
+    /// `[batch, length', channels]`, as long as by a [`MaxPool2d`]. With `count_include_pad`, PyTorch's default, the
+    /// border counts as zeros.
+    AvgPool1d("avg_pool1d") { window: Window1d, count_include_pad: bool } x => x.avg_pool1d(*window, *count_include_pad)
 }
 layer! {
     /// Largest value of each of `output_size` stretches that cover sequences `[batch, length, channels]`, as PyTorch's
-    /// `AdaptiveMaxPool1d` with channels last.
-    AdaptiveMaxPool1d { output_size: usize } x => x.adaptive_max_pool1d(*output_size)
+    /// `AdaptiveMaxPool1d` with channels last: `[batch, output_size, channels]`.
+    AdaptiveMaxPool1d("adaptive_max_pool1d") { output_size: usize } x => x.adaptive_max_pool1d(*output_size)
 }
 layer! {
     /// Mean of each of `output_size` stretches that cover sequences `[batch, length, channels]`, as PyTorch's
-    /// `AdaptiveAvgPool1d` with channels last.
-    AdaptiveAvgPool1d { output_size: usize } x => x.adaptive_avg_pool1d(*output_size)
+    /// `AdaptiveAvgPool1d` with channels last: `[batch, output_size, channels]`.
+    AdaptiveAvgPool1d("adaptive_avg_pool1d") { output_size: usize } x => x.adaptive_avg_pool1d(*output_size)
 }
 layer! {
-    /// Largest value of each of height times width regions that cover NHWC images, as PyTorch's `AdaptiveMaxPool2d`.
-    AdaptiveMaxPool2d { output_size: (usize, usize) } x => x.max_pool2d(Regions::Adaptive(*output_size))
+    /// Largest value of each of height times width regions that cover NHWC images, as PyTorch's `AdaptiveMaxPool2d`:
+    /// `[batch, h, w, c]` becomes `[batch, height, width, c]`.
+    AdaptiveMaxPool2d("adaptive_max_pool2d") { output_size: (usize, usize) } x =>
+        x.max_pool2d(Regions::Adaptive(*output_size))
 }
 layer! {
-    /// Mean of each of height times width regions that cover NHWC images, as PyTorch's `AdaptiveAvgPool2d`.
-    AdaptiveAvgPool2d { output_size: (usize, usize) } x => x.avg_pool2d(Regions::Adaptive(*output_size), false)
+    /// Mean of each of height times width regions that cover NHWC images, as PyTorch's `AdaptiveAvgPool2d`:
+    /// `[batch, h, w, c]` becomes `[batch, height, width, c]`.
+    AdaptiveAvgPool2d("adaptive_avg_pool2d") { output_size: (usize, usize) } x =>
+        x.avg_pool2d(Regions::Adaptive(*output_size), false)
 }

@@ -3,11 +3,12 @@ use std::f64::consts::LN_2;
 use deepfit_graph::ops::RelativeBuckets;
 use deepfit_graph::{Dim, HostTensor, Tensor, Tracer};
 
+use crate::declaration::{Parameter, Role, check_table};
 use crate::error::{Result, require};
 use crate::init::Init;
 use crate::layers::Dropout;
 use crate::module::Module;
-use crate::scope::{Parameter, Role, Scope};
+use crate::scope::Scope;
 
 /// Rows of a table `[positions, width]` for the positions along an axis: `[length, width]`.
 fn rows_for(table: &Tensor, length: Dim) -> Result<Tensor> {
@@ -27,10 +28,19 @@ fn length_of(x: &Tensor) -> Result<Dim> {
     }
 }
 
+/// Checks that a sequence is `[batch, length, width]`: anything else would be repeated, not added to.
+fn check_width(x: &Tensor, width: usize) -> Result<()> {
+    if x.shape().rank() == 3 && x.shape().fixed(2) == Some(width) {
+        return Ok(());
+    }
+    let problem = format!("positions of width {width} need sequences [batch, length, {width}], not {}", x.shape());
+    Err(x.error("positions", problem).into())
+}
+
 /// A learned vector for each position, added to the sequence: `weight [positions, width]`, normal with deviation 0.02 at
 /// first.
 ///
-/// `[batch, T, width]` with `T` up to the number of positions; a longer one is an error.
+/// `[batch, T, width]` with `T` up to the number of positions keeps its shape; a longer one is an error.
 #[derive(Debug, Clone)]
 pub struct LearnedPositions {
     path: String,
@@ -38,23 +48,26 @@ pub struct LearnedPositions {
 }
 
 impl LearnedPositions {
-    /// A table for so many positions.
+    /// A table `weight [positions, width]` for so many positions.
     pub fn new(scope: &Scope, positions: usize, width: usize) -> Self {
         let weight = scope.parameter("weight", &[positions, width], Init::Normal { std: 0.02 }, Role::Weight);
-        LearnedPositions { path: scope.path().to_string(), weight }
+        LearnedPositions { path: scope.place("learned_positions"), weight }
     }
 }
 
 impl Module for LearnedPositions {
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        x.tracer().in_layer(&self.path, || Ok(x.add(&rows_for(&self.weight.on(x.tracer())?, length_of(x)?)?)?))
+        x.tracer().in_layer(&self.path, || {
+            check_width(x, self.weight.shape[1])?;
+            Ok(x.add(&rows_for(&self.weight.on(x.tracer())?, length_of(x)?)?)?)
+        })
     }
 }
 
 /// Sines and cosines of the position, added to the sequence, then dropout (Vaswani et al., 2017): column `2 i` is
 /// `sin(position / 10000^(2 i / width))` and column `2 i + 1` the cosine.
 ///
-/// `[batch, T, width]` with `T` up to the number of positions; a longer one is an error.
+/// `[batch, T, width]` with `T` up to the number of positions keeps its shape; a longer one is an error.
 #[derive(Debug, Clone)]
 pub struct SinusoidalPositions {
     path: String,
@@ -64,14 +77,17 @@ pub struct SinusoidalPositions {
 }
 
 impl SinusoidalPositions {
-    /// An encoding of up to so many positions, with dropout of the sum in training.
+    /// An encoding of up to so many positions, with dropout of the sum, a probability from 0 to 1, in training.
     pub fn new(scope: &Scope, positions: usize, width: usize, dropout: f32) -> Self {
         let dropout = Dropout::new(&scope.child("dropout"), dropout);
-        SinusoidalPositions { path: scope.path().to_string(), positions, width, dropout }
+        SinusoidalPositions { path: scope.place("sinusoidal_positions"), positions, width, dropout }
     }
 
-    /// The table `[positions, width]`, row by row.
+    /// The table `[positions, width]`, row by row. Of more than 4 GB there is none.
     pub fn table(&self) -> Vec<f32> {
+        if check_table(&self.path, &[self.positions, self.width]).is_err() {
+            return Vec::new();
+        }
         let value = |position: usize, column: usize| {
             let angle = angle(position, column / 2, self.width, 10_000.0);
             if column.is_multiple_of(2) { angle.sin() } else { angle.cos() }
@@ -90,6 +106,8 @@ impl Module for SinusoidalPositions {
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
         let tracer = x.tracer();
         tracer.in_layer(&self.path, || {
+            check_width(x, self.width)?;
+            check_table(&self.path, &[self.positions, self.width])?;
             let table = tracer.constant(HostTensor::f32(&[self.positions, self.width], self.table()));
             self.dropout.forward(&x.add(&rows_for(&table, length_of(x)?)?)?)
         })
@@ -108,8 +126,8 @@ pub enum RotaryPairs {
 /// Turns pairs of elements of queries and keys by an angle that grows with the position, so that their product depends on
 /// the distance alone (Su et al., *RoFormer*, 2021).
 ///
-/// `[batch, T, heads, d]` with `T` up to the number of positions; a longer one is an error. The first `width` of the `d`
-/// elements turn, the others stay.
+/// `[batch, T, heads, d]` with `T` up to the number of positions keeps its shape; a longer one is an error. The first
+/// `width` of the `d` elements turn, the others stay.
 #[derive(Debug, Clone)]
 pub struct RotaryPositions {
     path: String,
@@ -125,16 +143,18 @@ impl RotaryPositions {
     /// # Errors
     /// If the width is odd or the base not above 1.
     pub fn new(scope: &Scope, positions: usize, width: usize, base: f64, pairs: RotaryPairs) -> Result<Self> {
-        require(width.is_multiple_of(2) && width > 0, scope.path(), "width", || {
+        let path = scope.place("rotary_positions");
+        require(width.is_multiple_of(2) && width > 0, &path, "width", || {
             format!("is {width}, but pairs need an even number")
         })?;
-        require(base > 1.0 && base.is_finite(), scope.path(), "base", || format!("is {base}, but must be above 1"))?;
-        Ok(RotaryPositions { path: scope.path().to_string(), positions, width, base, pairs })
+        require(base > 1.0 && base.is_finite(), &path, "base", || format!("is {base}, but must be above 1"))?;
+        Ok(RotaryPositions { path, positions, width, base, pairs })
     }
 
     /// Cosines or sines `[T, 1, width / 2]` for the positions of `x`.
     fn turns(&self, x: &Tensor, function: fn(f64) -> f64) -> Result<Tensor> {
         let half = self.width / 2;
+        check_table(&self.path, &[self.positions, half])?;
         let value = |position: usize, pair: usize| function(angle(position, pair, self.width, self.base)) as f32;
         let row = |position| (0..half).map(move |pair| value(position, pair));
         let table = (0..self.positions).flat_map(row).collect();
@@ -185,7 +205,8 @@ pub struct RelativePositionBias {
 }
 
 impl RelativePositionBias {
-    /// T5's 32 buckets up to distance 128; `bidirectional` in encoders, where keys behind the query are seen.
+    /// T5's 32 buckets up to distance 128, standard normal at first; `bidirectional` in encoders, where keys behind the
+    /// query are seen.
     pub fn new(scope: &Scope, heads: usize, bidirectional: bool) -> Self {
         Self::with(scope, heads, 32, 128, bidirectional)
     }
@@ -193,7 +214,13 @@ impl RelativePositionBias {
     /// With other buckets; see [`RelativeBuckets`] for what is possible.
     pub fn with(scope: &Scope, heads: usize, buckets: usize, max_distance: usize, bidirectional: bool) -> Self {
         let weight = scope.parameter("weight", &[buckets, heads], Init::Normal { std: 1.0 }, Role::NoDecay);
-        RelativePositionBias { path: scope.path().to_string(), weight, buckets, max_distance, bidirectional }
+        RelativePositionBias {
+            path: scope.place("relative_position_bias"),
+            weight,
+            buckets,
+            max_distance,
+            bidirectional,
+        }
     }
 
     /// The bias `[heads, queries, keys]`, for [`AttentionMask::bias`](crate::layers::AttentionMask::bias).
@@ -210,8 +237,8 @@ impl RelativePositionBias {
     }
 }
 
-/// A penalty of distance with a slope for each head (Press, Smith and Lewis, *ALiBi*, 2022): the bias `[heads, T, S]` that
-/// subtracts `slope |i - j|`.
+/// A penalty of distance with a slope for each head (Press, Smith and Lewis, *ALiBi*, 2022): the bias `[heads, T, S]`
+/// that subtracts `slope |i - j|`.
 ///
 /// The slopes of `n` heads, a power of two, are `2^(-8 / n)`, its square, its cube, ...; other numbers take the missing
 /// ones from twice as many heads, every second one.
@@ -220,6 +247,7 @@ impl RelativePositionBias {
 /// If there are no heads.
 pub fn alibi_bias(tracer: &Tracer, heads: usize, queries: Dim, keys: Dim) -> Result<Tensor> {
     require(heads > 0, "alibi", "heads", || "is 0, but must be at least 1".to_string())?;
+    check_table("alibi", &[heads])?;
     let slopes = alibi_slopes(heads);
     let slopes = tracer.constant(HostTensor::f32(&[heads, 1, 1], slopes.iter().map(|s| -s).collect()));
     let rows = tracer.arange(queries)?.to_f32()?.reshape(vec![queries, Dim::fixed(1)])?;

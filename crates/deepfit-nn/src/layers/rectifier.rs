@@ -1,12 +1,13 @@
 use deepfit_graph::{Dim, Mode, Tensor};
 
+use crate::declaration::{Parameter, Role};
 use crate::error::{Result, require};
 use crate::init::Init;
 use crate::module::Module;
-use crate::scope::{Parameter, Role, Scope};
+use crate::scope::Scope;
 
-/// A rectifier whose slope below 0 is learned (He et al., 2015), as PyTorch's `PReLU`: one slope, or one for each channel,
-/// which are the last axis.
+/// A rectifier whose slope below 0 is learned (He et al., 2015), as PyTorch's `PReLU`: one slope, or one for each
+/// channel, which are the last axis. The shape stays.
 #[derive(Debug, Clone)]
 pub struct Prelu {
     path: String,
@@ -14,10 +15,11 @@ pub struct Prelu {
 }
 
 impl Prelu {
-    /// A layer with `weight [slopes]`, 1 or the number of channels, that begin at 0.25. Weight decay does not shrink them.
+    /// A layer with `weight [slopes]`, 1 (PyTorch's default) or the number of channels, that begin at 0.25. Weight
+    /// decay does not shrink them.
     pub fn new(scope: &Scope, slopes: usize) -> Self {
         let weight = scope.parameter("weight", &[slopes], Init::Constant(0.25), Role::NoDecay);
-        Prelu { path: scope.path().to_string(), weight }
+        Prelu { path: scope.place("prelu"), weight }
     }
 }
 
@@ -39,7 +41,7 @@ impl Module for Prelu {
 }
 
 /// A rectifier whose slope below 0 is random in training (Xu et al., 2015), as PyTorch's `RReLU`: uniform between two
-/// limits for each element, and their mean in evaluation.
+/// limits for each element, and their mean in evaluation. The shape stays.
 #[derive(Debug, Clone)]
 pub struct Rrelu {
     path: String,
@@ -48,14 +50,14 @@ pub struct Rrelu {
 }
 
 impl Rrelu {
-    /// A layer with slopes between 1/8 and 1/3.
+    /// A layer with slopes between 1/8 and 1/3, PyTorch's default.
     pub fn new(scope: &Scope) -> Self {
         Self::with(scope, 1.0 / 8.0, 1.0 / 3.0)
     }
 
     /// A layer with slopes between the given limits.
     pub fn with(scope: &Scope, lower: f32, upper: f32) -> Self {
-        Rrelu { path: scope.path().to_string(), lower, upper }
+        Rrelu { path: scope.place("rrelu"), lower, upper }
     }
 }
 

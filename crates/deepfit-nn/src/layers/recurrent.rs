@@ -1,10 +1,10 @@
 use deepfit_graph::ops::{RecurrentKind, RecurrentState};
 use deepfit_graph::{LayerResult, Mode, Tensor};
 
+use super::recurrence::{Direction, Weights};
 use crate::error::{Result, require};
-use crate::init::Init;
 use crate::module::Module;
-use crate::scope::{Parameter, Role, Scope};
+use crate::scope::Scope;
 
 /// Settings of recurrent layers; the defaults are PyTorch's.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -20,11 +20,15 @@ pub struct RecurrentConfig {
     pub dropout: f32,
     /// Whether each layer also reads the sequence from its end; its output then has both directions, one after the other.
     pub bidirectional: bool,
+    /// Width to which each hidden state of an [`Lstm`] is projected, less than the hidden units (Sak, Senior and
+    /// Beaufays, 2014); 0, the default, for no projection. Outputs and hidden states then have this width, cells that of
+    /// the units. The recurrence itself runs on the wide state: a projection saves parameters, not time.
+    pub proj_size: usize,
 }
 
 impl Default for RecurrentConfig {
     fn default() -> Self {
-        RecurrentConfig { layers: 1, bias: true, batch_first: false, dropout: 0.0, bidirectional: false }
+        RecurrentConfig { layers: 1, bias: true, batch_first: false, dropout: 0.0, bidirectional: false, proj_size: 0 }
     }
 }
 
@@ -34,9 +38,9 @@ pub struct Sequences<'a> {
     /// Number of steps of each row, i32 `[batch]`, each from 1 to all steps: another stops the run with an error. After
     /// a row's steps its output is zero; its last state is that of its last step, where the reverse direction begins.
     pub lengths: Option<&'a Tensor>,
-    /// First hidden states `[layers * directions, batch, hidden]`; else zero.
+    /// First hidden states `[layers * directions, batch, hidden]`, or of the width of a projection; else zero.
     pub hidden: Option<&'a Tensor>,
-    /// First cells of an LSTM, shaped as the hidden states and given together with them; else zero.
+    /// First cells of an LSTM `[layers * directions, batch, hidden]`, given together with the hidden states; else zero.
     pub cell: Option<&'a Tensor>,
 }
 
@@ -44,54 +48,21 @@ pub struct Sequences<'a> {
 ///
 /// The gate values of an LSTM or a GRU can be [watched](deepfit_graph::Tracer::watch) by the names `gates_l0`,
 /// `gates_l0_reverse` and so on: shaped as the output with `4 * hidden` values, `i, f, g, o` of an LSTM; `r, z, n` and
-/// the recurrent part of `n` before it is reset of a GRU. The output of an RNN is its gate.
+/// the recurrent part of `n` before it is reset of a GRU. The output of an RNN is its gate. The cells of an LSTM after
+/// each step can be watched as `cells_l0` and so on, with `hidden` values.
 #[derive(Debug, Clone)]
 pub struct Recurrence {
     /// Output of the last layer at each step, `[steps, batch, directions * hidden]` or with the batch first.
     pub output: Tensor,
-    /// Last hidden states, `[layers * directions, batch, hidden]`.
+    /// Last hidden states, `[layers * directions, batch, hidden]`, or of the width of a projection.
     pub hidden: Tensor,
-    /// Last cells of an LSTM, shaped as the hidden states.
+    /// Last cells of an LSTM, `[layers * directions, batch, hidden]`.
     pub cell: Option<Tensor>,
 }
 
 impl LayerResult for Recurrence {
     fn output(&self) -> Option<&Tensor> {
         Some(&self.output)
-    }
-}
-
-/// Parameters of one direction of one layer, or of a cell.
-#[derive(Debug, Clone)]
-pub(super) struct Weights {
-    pub input: Parameter,
-    pub hidden: Parameter,
-    /// Of the input and of the hidden state: two, as in PyTorch, although only their sum matters but to a GRU.
-    pub biases: Option<(Parameter, Parameter)>,
-}
-
-impl Weights {
-    /// Declares `weight_ih`, `weight_hh`, `bias_ih` and `bias_hh` with a suffix, uniform within `1 / sqrt(hidden)`.
-    pub fn new(scope: &Scope, suffix: &str, kind: RecurrentKind, inputs: usize, hidden: usize, bias: bool) -> Self {
-        let rows = kind.gates() * hidden;
-        let init = Init::Uniform { bound: 1.0 / (hidden.max(1) as f32).sqrt() };
-        let declare =
-            |name: &str, shape: &[usize], role| scope.parameter(&format!("{name}{suffix}"), shape, init, role);
-        Weights {
-            input: declare("weight_ih", &[rows, inputs], Role::Weight),
-            hidden: declare("weight_hh", &[rows, hidden], Role::Weight),
-            biases: bias
-                .then(|| (declare("bias_ih", &[rows], Role::NoDecay), declare("bias_hh", &[rows], Role::NoDecay))),
-        }
-    }
-
-    /// The part of all gates that depends on the inputs alone, for all steps at once.
-    pub fn project(&self, x: &Tensor) -> Result<Tensor> {
-        let product = x.matmul_with(&self.input.on(x.tracer())?, false, true)?;
-        match &self.biases {
-            Some((bias, _)) => Ok(product.add(&bias.on(x.tracer())?)?),
-            None => Ok(product),
-        }
     }
 }
 
@@ -108,21 +79,30 @@ struct Stack {
 
 impl Stack {
     fn new(scope: &Scope, kind: RecurrentKind, inputs: usize, hidden: usize, config: RecurrentConfig) -> Result<Self> {
-        let place = if scope.path().is_empty() { kind.name() } else { scope.path() };
+        let place = &scope.place(kind.name());
         require(config.layers > 0, place, "layers", || "is 0, but must be at least 1".to_string())?;
         require(hidden > 0, place, "hidden", || "is 0, but must be at least 1".to_string())?;
         require((0.0..=1.0).contains(&config.dropout), place, "dropout", || {
             format!("is {}, but must be a probability, 0 to 1", config.dropout)
         })?;
+        let proj_size = config.proj_size;
+        require(proj_size == 0 || kind.has_cell(), place, "proj_size", || {
+            format!("is {proj_size}, but a projection belongs to an LSTM, not to {}", kind.name())
+        })?;
+        require(proj_size == 0 || proj_size < hidden, place, "proj_size", || {
+            format!("is {proj_size}, but must be less than the {hidden} hidden units")
+        })?;
+        let width = if proj_size == 0 { hidden } else { proj_size };
         let suffixes: &[&str] = if config.bidirectional { &["", "_reverse"] } else { &[""] };
         let layer = |index: usize| {
-            let inputs = if index == 0 { inputs } else { hidden * suffixes.len() };
+            let inputs = if index == 0 { inputs } else { width.saturating_mul(suffixes.len()) };
+            let sizes = [inputs, hidden, proj_size];
             let direction =
-                |suffix: &&str| Weights::new(scope, &format!("_l{index}{suffix}"), kind, inputs, hidden, config.bias);
+                |suffix: &&str| Weights::new(scope, &format!("_l{index}{suffix}"), kind, sizes, config.bias);
             suffixes.iter().map(direction).collect()
         };
         let layers = (0..config.layers).map(layer).collect();
-        Ok(Stack { path: scope.path().to_string(), kind, hidden, config, layers })
+        Ok(Stack { path: place.clone(), kind, hidden, config, layers })
     }
 
     fn run(&self, x: &Tensor, given: &Sequences<'_>) -> Result<Recurrence> {
@@ -148,7 +128,7 @@ impl Stack {
             (None, Some(_)) => return wrong("is given first cells without hidden states".into()),
             _ => {}
         }
-        let (tracer, training) = (x.tracer(), x.tracer().mode() == Mode::Train);
+        let training = x.tracer().mode() == Mode::Train;
         let (mut sequence, mut states) = (x.clone(), Vec::new());
         for (index, layer) in self.layers.iter().enumerate() {
             if index > 0 && training && self.config.dropout > 0.0 {
@@ -157,23 +137,11 @@ impl Stack {
             let mut outputs = Vec::new();
             for (direction, weights) in layer.iter().enumerate() {
                 let reverse = direction == 1;
-                let projected = weights.project(&sequence)?;
-                let weight = weights.hidden.on(tracer)?;
-                let bias = weights.biases.as_ref().map(|(_, bias)| bias.on(tracer)).transpose()?;
+                let suffix = format!("_l{index}{}", if reverse { "_reverse" } else { "" });
+                let time_first = !self.config.batch_first;
+                let run = Direction { kind: self.kind, reverse, time_first, suffix: &suffix };
                 let first = self.first_state(given, states.len())?;
-                let run = |saves: bool| {
-                    let how = (reverse, !self.config.batch_first, saves);
-                    projected.recurrent(self.kind, how, &weight, bias.as_ref(), given.lengths, first.as_ref())
-                };
-                let found = run(training)?;
-                if self.kind.has_gates() {
-                    let name = format!("gates_l{index}{}", if reverse { "_reverse" } else { "" });
-                    // A network in use keeps no gates; whoever watches them pays for a second run.
-                    tracer.offer(&name, || -> Result<Tensor> {
-                        let gates = if training { found.gates } else { run(true)?.gates };
-                        gates.ok_or_else(|| x.error(self.kind.name(), "saved no gates".to_string()).into())
-                    })?;
-                }
+                let found = run.run(weights, &sequence, given.lengths, first.as_ref())?;
                 outputs.push(found.output);
                 states.push(found.last);
             }
@@ -188,19 +156,21 @@ impl Stack {
     /// The given first state of one direction of one layer.
     fn first_state(&self, given: &Sequences<'_>, index: usize) -> Result<Option<RecurrentState>> {
         let count = self.layers.iter().map(Vec::len).sum::<usize>();
-        let one = |all: &Tensor| -> Result<Tensor> {
+        let one = |all: &Tensor, width: usize| -> Result<Tensor> {
             match *all.shape().dims() {
-                [first, batch, width] if first.as_fixed() == Some(count) && width.as_fixed() == Some(self.hidden) => {
-                    Ok(all.slice(0, index, 1)?.reshape(vec![batch, width])?)
+                [first, batch, last] if first.as_fixed() == Some(count) && last.as_fixed() == Some(width) => {
+                    Ok(all.slice(0, index, 1)?.reshape(vec![batch, last])?)
                 }
                 _ => {
-                    let problem = format!("needs first states [{count}, batch, {}], not {}", self.hidden, all.shape());
+                    let problem = format!("needs first states [{count}, batch, {width}], not {}", all.shape());
                     Err(all.error(self.kind.name(), problem).into())
                 }
             }
         };
         let Some(hidden) = given.hidden else { return Ok(None) };
-        Ok(Some(RecurrentState { hidden: one(hidden)?, cell: given.cell.map(one).transpose()? }))
+        let narrow = if self.config.proj_size == 0 { self.hidden } else { self.config.proj_size };
+        let cell = given.cell.map(|cell| one(cell, self.hidden)).transpose()?;
+        Ok(Some(RecurrentState { hidden: one(hidden, narrow)?, cell }))
     }
 
     /// Last states `[batch, hidden]` as one array.
@@ -265,12 +235,14 @@ impl Nonlinearity {
 }
 
 /// A simple recurrent network (Elman, 1990), as PyTorch's `RNN`: `h' = tanh(W_ih x + b_ih + W_hh h + b_hh)`.
+/// `[steps, batch, inputs]` becomes `[steps, batch, directions * hidden]`, or with the batch first.
 #[derive(Debug, Clone)]
 pub struct Rnn(Stack);
 
 impl Rnn {
-    /// Layers with PyTorch's names (`weight_ih_l0`, `weight_hh_l0`, `bias_ih_l0`, `bias_hh_l0`, with `_reverse` for the
-    /// other direction) and first values.
+    /// Layers with PyTorch's names, shapes (`weight_ih_l0 [gates * hidden, inputs]`,
+    /// `weight_hh_l0 [gates * hidden, hidden]`, `bias_ih_l0` and `bias_hh_l0` `[gates * hidden]`, with `_reverse` for
+    /// the other direction) and first values.
     ///
     /// # Errors
     /// If a setting is out of range.
@@ -288,12 +260,15 @@ impl Rnn {
 is_recurrent!(Rnn);
 
 /// Long short-term memory (Hochreiter and Schmidhuber, 1997), as PyTorch's `LSTM`: gates in the order `i, f, g, o`.
+/// `[steps, batch, inputs]` becomes `[steps, batch, directions * hidden]`, or with the batch first.
 #[derive(Debug, Clone)]
 pub struct Lstm(Stack);
 
 impl Lstm {
-    /// Layers with PyTorch's names (`weight_ih_l0`, `weight_hh_l0`, `bias_ih_l0`, `bias_hh_l0`, with `_reverse` for the
-    /// other direction) and first values.
+    /// Layers with PyTorch's names, shapes (`weight_ih_l0 [gates * hidden, inputs]`,
+    /// `weight_hh_l0 [gates * hidden, hidden]`, `bias_ih_l0` and `bias_hh_l0` `[gates * hidden]`, with `_reverse` for
+    /// the other direction) and first values. With a projection, `weight_hh_l0` is `[gates * hidden, proj_size]` and
+    /// there is `weight_hr_l0 [proj_size, hidden]`.
     ///
     /// # Errors
     /// If a setting is out of range.
@@ -305,13 +280,15 @@ impl Lstm {
 is_recurrent!(Lstm);
 
 /// Gated recurrent units (Cho et al., 2014), as PyTorch's `GRU`: gates in the order `r, z, n`, and the reset gate applied
-/// after the product, to its bias too.
+/// after the product, to its bias too. `[steps, batch, inputs]` becomes `[steps, batch, directions * hidden]`, or with
+/// the batch first.
 #[derive(Debug, Clone)]
 pub struct Gru(Stack);
 
 impl Gru {
-    /// Layers with PyTorch's names (`weight_ih_l0`, `weight_hh_l0`, `bias_ih_l0`, `bias_hh_l0`, with `_reverse` for the
-    /// other direction) and first values.
+    /// Layers with PyTorch's names, shapes (`weight_ih_l0 [gates * hidden, inputs]`,
+    /// `weight_hh_l0 [gates * hidden, hidden]`, `bias_ih_l0` and `bias_hh_l0` `[gates * hidden]`, with `_reverse` for
+    /// the other direction) and first values.
     ///
     /// # Errors
     /// If a setting is out of range.

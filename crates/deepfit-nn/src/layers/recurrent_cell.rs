@@ -1,7 +1,8 @@
 use deepfit_graph::Tensor;
 use deepfit_graph::ops::{RecurrentKind, RecurrentState};
 
-use super::recurrent::{Nonlinearity, Weights};
+use super::recurrence::{Direction, Weights};
+use super::recurrent::Nonlinearity;
 use crate::error::{Result, require};
 use crate::scope::Scope;
 
@@ -15,10 +16,10 @@ struct Cell {
 
 impl Cell {
     fn new(scope: &Scope, kind: RecurrentKind, inputs: usize, hidden: usize, bias: bool) -> Result<Self> {
-        let place = if scope.path().is_empty() { kind.name() } else { scope.path() };
+        let place = &scope.place(kind.name());
         require(hidden > 0, place, "hidden", || "is 0, but must be at least 1".to_string())?;
-        let weights = Weights::new(scope, "", kind, inputs, hidden, bias);
-        Ok(Cell { path: scope.path().to_string(), kind, weights })
+        let weights = Weights::new(scope, "", kind, [inputs, hidden, 0], bias);
+        Ok(Cell { path: place.clone(), kind, weights })
     }
 
     /// One step: a sequence of length 1.
@@ -33,16 +34,8 @@ impl Cell {
                     if state.cell.is_some() { "has no cell to be given" } else { "needs a cell in its state" };
                 return Err(x.error(self.kind.name(), problem.to_string()).into());
             }
-            let projected = self.weights.project(&x.reshape(vec![batch, 1.into(), inputs])?)?;
-            let saves = tracer.mode() == deepfit_graph::Mode::Train;
-            let found = projected.recurrent(
-                self.kind,
-                (false, false, saves),
-                &self.weights.hidden.on(tracer)?,
-                self.weights.biases.as_ref().map(|(_, bias)| bias.on(tracer)).transpose()?.as_ref(),
-                None,
-                state,
-            )?;
+            let run = Direction { kind: self.kind, reverse: false, time_first: false, suffix: "" };
+            let found = run.run(&self.weights, &x.reshape(vec![batch, 1.into(), inputs])?, None, state)?;
             Ok(found.last)
         })
     }
@@ -53,7 +46,9 @@ impl Cell {
 pub struct RnnCell(Cell);
 
 impl RnnCell {
-    /// A cell with PyTorch's names (`weight_ih`, `weight_hh`, `bias_ih`, `bias_hh`) and first values.
+    /// A cell with PyTorch's names, shapes (`weight_ih [gates * hidden, inputs]`, `weight_hh [gates * hidden, hidden]`,
+    /// `bias_ih` and `bias_hh` `[gates * hidden]`) and first values, uniform within `1 / sqrt(hidden)`. PyTorch's
+    /// default is with biases.
     ///
     /// # Errors
     /// If there are no hidden units.
@@ -72,11 +67,16 @@ impl RnnCell {
 }
 
 /// One step of a [`Gru`](super::Gru), as PyTorch's `GRUCell`.
+///
+/// Its gate values `r, z, n` and the recurrent part of `n` can be [watched](deepfit_graph::Tracer::watch) as `gates`,
+/// `[batch, 1, 4 * hidden]`.
 #[derive(Debug, Clone)]
 pub struct GruCell(Cell);
 
 impl GruCell {
-    /// A cell with PyTorch's names (`weight_ih`, `weight_hh`, `bias_ih`, `bias_hh`) and first values.
+    /// A cell with PyTorch's names, shapes (`weight_ih [gates * hidden, inputs]`, `weight_hh [gates * hidden, hidden]`,
+    /// `bias_ih` and `bias_hh` `[gates * hidden]`) and first values, uniform within `1 / sqrt(hidden)`. PyTorch's
+    /// default is with biases.
     ///
     /// # Errors
     /// If there are no hidden units.
@@ -95,11 +95,16 @@ impl GruCell {
 }
 
 /// One step of an [`Lstm`](super::Lstm), as PyTorch's `LSTMCell`.
+///
+/// Its gate values `i, f, g, o` can be [watched](deepfit_graph::Tracer::watch) as `gates`, `[batch, 1, 4 * hidden]`,
+/// and the cell after the step as `cells`, `[batch, 1, hidden]`.
 #[derive(Debug, Clone)]
 pub struct LstmCell(Cell);
 
 impl LstmCell {
-    /// A cell with PyTorch's names (`weight_ih`, `weight_hh`, `bias_ih`, `bias_hh`) and first values.
+    /// A cell with PyTorch's names, shapes (`weight_ih [gates * hidden, inputs]`, `weight_hh [gates * hidden, hidden]`,
+    /// `bias_ih` and `bias_hh` `[gates * hidden]`) and first values, uniform within `1 / sqrt(hidden)`. PyTorch's
+    /// default is with biases.
     ///
     /// # Errors
     /// If there are no hidden units.

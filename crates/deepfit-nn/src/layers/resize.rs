@@ -2,12 +2,14 @@ use deepfit_graph::HostTensor;
 use deepfit_graph::Tensor;
 use deepfit_graph::ops::{Conv2dAttributes, Interpolation, PaddingMode};
 
+use crate::declaration::{check_table, product};
 use crate::error::{Result, require};
 use crate::module::Module;
 use crate::scope::Scope;
 
 /// Border around NHWC images, as PyTorch's `ZeroPad2d`, `ConstantPad2d`, `ReflectionPad2d`, `ReplicationPad2d` and
-/// `CircularPad2d`, of which the mode says which. Negative numbers cut pixels off.
+/// `CircularPad2d`, of which the mode says which: `[batch, h, w, c]` becomes
+/// `[batch, top + h + bottom, left + w + right, c]`. Negative numbers cut pixels off.
 #[derive(Debug, Clone)]
 pub struct Pad2d {
     path: String,
@@ -18,7 +20,7 @@ pub struct Pad2d {
 impl Pad2d {
     /// A border of columns left and right, and rows above and below: PyTorch's order.
     pub fn new(scope: &Scope, [left, right, top, bottom]: [isize; 4], mode: PaddingMode) -> Self {
-        Pad2d { path: scope.path().to_string(), padding: [top, bottom, left, right], mode }
+        Pad2d { path: scope.place("pad2d"), padding: [top, bottom, left, right], mode }
     }
 }
 
@@ -29,7 +31,8 @@ impl Module for Pad2d {
 }
 
 /// Border at both ends of sequences `[batch, length, channels]`, as PyTorch's `ZeroPad1d`, `ConstantPad1d`,
-/// `ReflectionPad1d`, `ReplicationPad1d` and `CircularPad1d` with channels last.
+/// `ReflectionPad1d`, `ReplicationPad1d` and `CircularPad1d` with channels last: they become
+/// `[batch, before + length + after, channels]`. Negative numbers cut positions off.
 #[derive(Debug, Clone)]
 pub struct Pad1d {
     path: String,
@@ -40,7 +43,7 @@ pub struct Pad1d {
 impl Pad1d {
     /// A border of positions before and after.
     pub fn new(scope: &Scope, padding: [isize; 2], mode: PaddingMode) -> Self {
-        Pad1d { path: scope.path().to_string(), padding, mode }
+        Pad1d { path: scope.place("pad1d"), padding, mode }
     }
 }
 
@@ -60,7 +63,7 @@ pub enum Resize {
 }
 
 /// Images `[batch, h, w, c]` or sequences `[batch, length, c]` at another resolution, as PyTorch's `Upsample` and
-/// `functional.interpolate` with channels last.
+/// `functional.interpolate` with channels last; batch and channels stay.
 #[derive(Debug, Clone)]
 pub struct Upsample {
     path: String,
@@ -71,7 +74,7 @@ pub struct Upsample {
 impl Upsample {
     /// A layer with the given size or scale. PyTorch's default is [`Interpolation::Nearest`].
     pub fn new(scope: &Scope, resize: Resize, mode: Interpolation) -> Self {
-        Upsample { path: scope.path().to_string(), resize, mode }
+        Upsample { path: scope.place("upsample"), resize, mode }
     }
 }
 
@@ -114,7 +117,7 @@ pub struct PixelShuffle {
 impl PixelShuffle {
     /// A layer that makes `upscale_factor` squared pixels of each.
     pub fn new(scope: &Scope, upscale_factor: usize) -> Self {
-        PixelShuffle { path: scope.path().to_string(), upscale_factor }
+        PixelShuffle { path: scope.place("pixel_shuffle"), upscale_factor }
     }
 }
 
@@ -124,7 +127,8 @@ impl Module for PixelShuffle {
     }
 }
 
-/// Pixels become channels, as PyTorch's `PixelUnshuffle`: the inverse of [`PixelShuffle`].
+/// Pixels become channels, as PyTorch's `PixelUnshuffle`: `[batch, h*r, w*r, c]` becomes `[batch, h, w, c*r*r]`, the
+/// inverse of [`PixelShuffle`].
 #[derive(Debug, Clone)]
 pub struct PixelUnshuffle {
     path: String,
@@ -134,7 +138,7 @@ pub struct PixelUnshuffle {
 impl PixelUnshuffle {
     /// A layer that makes one pixel of `downscale_factor` squared.
     pub fn new(scope: &Scope, downscale_factor: usize) -> Self {
-        PixelUnshuffle { path: scope.path().to_string(), downscale_factor }
+        PixelUnshuffle { path: scope.place("pixel_unshuffle"), downscale_factor }
     }
 }
 
@@ -154,7 +158,8 @@ pub struct Unfold {
 }
 
 impl Unfold {
-    /// A layer with the given height and width of the window, dilation, padding with zeros, and stride.
+    /// A layer with the given height and width of the window, dilation, padding with zeros, and stride. PyTorch's
+    /// defaults are a dilation of 1, no padding and a stride of 1.
     pub fn new(
         scope: &Scope,
         kernel: (usize, usize),
@@ -163,7 +168,7 @@ impl Unfold {
         stride: (usize, usize),
     ) -> Self {
         let attributes = Conv2dAttributes { stride, padding, dilation, groups: 1 };
-        Unfold { path: scope.path().to_string(), kernel, attributes }
+        Unfold { path: scope.place("unfold"), kernel, attributes }
     }
 }
 
@@ -180,7 +185,8 @@ impl Module for Unfold {
             };
             // A depth-wise convolution whose filters each pick one tap.
             let (height, width) = self.kernel;
-            let taps = height * width;
+            let taps = product(&[height, width]);
+            check_table(&self.path, &[channels, taps, taps])?;
             let one_tap = |i: usize| if i / taps % taps.max(1) == i % taps.max(1) { 1.0 } else { 0.0 };
             let values = (0..channels * taps * taps).map(one_tap).collect();
             let filters = tracer.constant(HostTensor::f32(&[channels * taps, 1, height, width], values));

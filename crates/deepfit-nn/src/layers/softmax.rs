@@ -3,7 +3,7 @@ use deepfit_graph::Tensor;
 use crate::error::Result;
 use crate::module::Module;
 
-/// Functions of whole rows, along the last axis.
+/// Functions of whole rows `[..., width]`, along the last axis. The shape stays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Softmax {
     /// `exp(x)`, scaled so that each row sums to 1: PyTorch's `Softmax(dim=-1)`.

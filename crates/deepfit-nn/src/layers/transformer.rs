@@ -1,12 +1,13 @@
 use deepfit_graph::Tensor;
 
-use crate::error::{Result, require};
+use crate::declaration::Role;
+use crate::error::{NnError, Result, require};
 use crate::init::Init;
 use crate::layers::{
     Activate, Activation, AttentionMask, Dropout, LayerNorm, Linear, MultiheadAttention, MultiheadAttentionConfig,
 };
 use crate::module::Module;
-use crate::scope::{Role, Scope};
+use crate::scope::Scope;
 
 /// Sizes and options of the layers of a transformer.
 #[derive(Debug, Clone, PartialEq)]
@@ -15,20 +16,24 @@ pub struct TransformerConfig {
     pub d_model: usize,
     /// Number of heads, which divides the width.
     pub nhead: usize,
-    /// Width between the two linear layers.
+    /// Width between the two linear layers, at least 1; 2048 by default.
     pub dim_feedforward: usize,
-    /// Probability, 0 to 1, of all dropouts in training.
+    /// Probability, 0 to 1, of all dropouts in training; 0.1 by default.
     pub dropout: f32,
-    /// Between the two linear layers.
+    /// Between the two linear layers; ReLU by default.
     pub activation: Activation,
-    /// Added to variances.
+    /// Added to variances, above 0; 1e-5 by default.
     pub layer_norm_eps: f32,
-    /// Whether each part normalises its input (Xiong et al., 2020) and not, as originally, its sum with the input.
+    /// Whether each part normalises its input (Xiong et al., 2020) and not, as originally and by default, its sum with
+    /// the input.
     pub norm_first: bool,
+    /// Whether linear layers, projections and normalisations have biases; they have by default.
+    pub bias: bool,
 }
 
 impl TransformerConfig {
-    /// PyTorch's defaults: 2048 between the linear layers, dropout 0.1, ReLU, epsilon 1e-5, normalisation last.
+    /// PyTorch's defaults: 2048 between the linear layers, dropout 0.1, ReLU, epsilon 1e-5, normalisation last, with
+    /// biases.
     pub fn new(d_model: usize, nhead: usize) -> Self {
         TransformerConfig {
             d_model,
@@ -38,19 +43,30 @@ impl TransformerConfig {
             activation: Activation::Relu,
             layer_norm_eps: 1e-5,
             norm_first: false,
+            bias: true,
         }
     }
 
     fn attention(&self, scope: &Scope, name: &str) -> Result<MultiheadAttention> {
         let config = MultiheadAttentionConfig {
             dropout: self.dropout,
+            bias: self.bias,
             ..MultiheadAttentionConfig::new(self.d_model, self.nhead)
         };
         MultiheadAttention::new(&scope.child(name), config)
     }
 
     fn norm(&self, scope: &Scope, name: &str) -> LayerNorm {
-        LayerNorm::with(&scope.child(name), self.d_model, self.layer_norm_eps)
+        LayerNorm::over(&scope.child(name), &[self.d_model], self.layer_norm_eps, true, self.bias)
+    }
+
+    fn linear(&self, scope: &Scope, name: &str, inputs: usize, outputs: usize) -> Linear {
+        let scope = scope.child(name);
+        if self.bias {
+            Linear::new(&scope, inputs, outputs)
+        } else {
+            Linear::without_bias(&scope, inputs, outputs, Init::default_weight())
+        }
     }
 }
 
@@ -94,10 +110,10 @@ impl FeedForward {
     fn new(scope: &Scope, config: &TransformerConfig) -> Self {
         let (d, between) = (config.d_model, config.dim_feedforward);
         FeedForward {
-            linear1: Linear::new(&scope.child("linear1"), d, between),
+            linear1: config.linear(scope, "linear1", d, between),
             activation: Activate::new(&scope.child("activation"), config.activation),
             dropout: Dropout::new(&scope.child("dropout"), config.dropout),
-            linear2: Linear::new(&scope.child("linear2"), between, d),
+            linear2: config.linear(scope, "linear2", between, d),
         }
     }
 
@@ -107,13 +123,14 @@ impl FeedForward {
     }
 }
 
-fn check(scope: &Scope, config: &TransformerConfig) -> Result<()> {
+fn check(place: &str, config: &TransformerConfig) -> Result<()> {
     let TransformerConfig { dim_feedforward, layer_norm_eps, .. } = *config;
-    require(dim_feedforward > 0, scope.path(), "dim_feedforward", || "is 0, but must be at least 1".to_string())?;
-    require(layer_norm_eps > 0.0, scope.path(), "layer_norm_eps", || format!("is {layer_norm_eps}, not above 0"))
+    require(dim_feedforward > 0, place, "dim_feedforward", || "is 0, but must be at least 1".to_string())?;
+    require(layer_norm_eps > 0.0, place, "layer_norm_eps", || format!("is {layer_norm_eps}, not above 0"))
 }
 
-/// Self-attention and two linear layers, as PyTorch's `nn.TransformerEncoderLayer` with `batch_first=True`.
+/// Self-attention and two linear layers, as PyTorch's `nn.TransformerEncoderLayer` with `batch_first=True`:
+/// `[batch, T, d_model]` keeps its shape.
 #[derive(Debug, Clone)]
 pub struct TransformerEncoderLayer {
     path: String,
@@ -128,16 +145,17 @@ impl TransformerEncoderLayer {
     /// # Errors
     /// If a size or option is impossible.
     pub fn new(scope: &Scope, config: &TransformerConfig) -> Result<Self> {
-        check(scope, config)?;
+        let path = scope.place("transformer_encoder_layer");
+        check(&path, config)?;
         Ok(TransformerEncoderLayer {
-            path: scope.path().to_string(),
+            path,
             self_attn: config.attention(scope, "self_attn")?,
             feed_forward: FeedForward::new(scope, config),
             residuals: [1, 2].map(|number| Residual::new(scope, config, number)),
         })
     }
 
-    /// Encodes `src` `[batch, T, d_model]`.
+    /// Encodes `src` `[batch, T, d_model]`; the result has the same shape.
     ///
     /// # Errors
     /// If shapes do not fit.
@@ -173,9 +191,10 @@ impl TransformerDecoderLayer {
     /// # Errors
     /// If a size or option is impossible.
     pub fn new(scope: &Scope, config: &TransformerConfig) -> Result<Self> {
-        check(scope, config)?;
+        let path = scope.place("transformer_decoder_layer");
+        check(&path, config)?;
         Ok(TransformerDecoderLayer {
-            path: scope.path().to_string(),
+            path,
             self_attn: config.attention(scope, "self_attn")?,
             multihead_attn: config.attention(scope, "multihead_attn")?,
             feed_forward: FeedForward::new(scope, config),
@@ -183,7 +202,8 @@ impl TransformerDecoderLayer {
         })
     }
 
-    /// Decodes `tgt` `[batch, T, d_model]` over the encoder's result `memory` `[batch, S, d_model]`.
+    /// Decodes `tgt` `[batch, T, d_model]` over the encoder's result `memory` `[batch, S, d_model]`:
+    /// `[batch, T, d_model]`.
     ///
     /// # Errors
     /// If shapes do not fit.
@@ -202,8 +222,8 @@ impl TransformerDecoderLayer {
     }
 }
 
-/// Encoder layers one after another, `layers.0.` and so on, with or without a normalisation `norm` at the end, as PyTorch's
-/// `nn.TransformerEncoder`.
+/// Encoder layers one after another, `layers.0.` and so on, with or without a normalisation `norm` at the end, as
+/// PyTorch's `nn.TransformerEncoder`.
 #[derive(Debug, Clone)]
 pub struct TransformerEncoder {
     path: String,
@@ -219,13 +239,13 @@ impl TransformerEncoder {
     pub fn new(scope: &Scope, config: &TransformerConfig, count: usize, norm: bool) -> Result<Self> {
         let layer = |i| TransformerEncoderLayer::new(&scope.child("layers").child(i), config);
         Ok(TransformerEncoder {
-            path: scope.path().to_string(),
+            path: scope.place("transformer_encoder"),
             layers: (0..count).map(layer).collect::<Result<_>>()?,
             norm: norm.then(|| config.norm(scope, "norm")),
         })
     }
 
-    /// Encodes `src` `[batch, T, d_model]`; all layers have the same mask.
+    /// Encodes `src` `[batch, T, d_model]`; the result has the same shape, and all layers the same mask.
     ///
     /// # Errors
     /// If shapes do not fit.
@@ -244,8 +264,8 @@ impl Module for TransformerEncoder {
     }
 }
 
-/// Decoder layers one after another, `layers.0.` and so on, with or without a normalisation `norm` at the end, as PyTorch's
-/// `nn.TransformerDecoder`.
+/// Decoder layers one after another, `layers.0.` and so on, with or without a normalisation `norm` at the end, as
+/// PyTorch's `nn.TransformerDecoder`.
 #[derive(Debug, Clone)]
 pub struct TransformerDecoder {
     path: String,
@@ -261,13 +281,14 @@ impl TransformerDecoder {
     pub fn new(scope: &Scope, config: &TransformerConfig, count: usize, norm: bool) -> Result<Self> {
         let layer = |i| TransformerDecoderLayer::new(&scope.child("layers").child(i), config);
         Ok(TransformerDecoder {
-            path: scope.path().to_string(),
+            path: scope.place("transformer_decoder"),
             layers: (0..count).map(layer).collect::<Result<_>>()?,
             norm: norm.then(|| config.norm(scope, "norm")),
         })
     }
 
-    /// Decodes `tgt` `[batch, T, d_model]` over `memory` `[batch, S, d_model]`; all layers have the same masks.
+    /// Decodes `tgt` `[batch, T, d_model]` over `memory` `[batch, S, d_model]`: `[batch, T, d_model]`. All layers have
+    /// the same masks.
     ///
     /// # Errors
     /// If shapes do not fit.
@@ -288,8 +309,12 @@ impl TransformerDecoder {
 
 /// Encoder and decoder (Vaswani et al., 2017), both with a normalisation at the end, as PyTorch's `nn.Transformer` with
 /// `batch_first=True`: all matrices start with Glorot's uniform initialisation.
+///
+/// Beside its output the encoder's result `memory` `[batch, S, d_model]` can be
+/// [watched](deepfit_graph::Tracer::watch).
 #[derive(Debug, Clone)]
 pub struct Transformer {
+    path: String,
     encoder: TransformerEncoder,
     decoder: TransformerDecoder,
 }
@@ -312,6 +337,8 @@ impl Transformer {
     /// If a size or option is impossible.
     pub fn new(scope: &Scope, config: &TransformerConfig, encoders: usize, decoders: usize) -> Result<Self> {
         let (d, between) = (config.d_model, config.dim_feedforward);
+        let path = scope.place("transformer");
+        check(&path, config)?;
         // Declared before the layers do it with their own initialisation.
         let matrix = |scope: Scope, shape: [usize; 2]| {
             scope.parameter("weight", &shape, Init::XavierUniform { gain: 1.0 }, Role::Weight);
@@ -327,17 +354,22 @@ impl Transformer {
             }
         }
         Ok(Transformer {
+            path,
             encoder: TransformerEncoder::new(&scope.child("encoder"), config, encoders, true)?,
             decoder: TransformerDecoder::new(&scope.child("decoder"), config, decoders, true)?,
         })
     }
 
-    /// Encodes `src` `[batch, S, d_model]` and decodes `tgt` `[batch, T, d_model]` over it.
+    /// Encodes `src` `[batch, S, d_model]` and decodes `tgt` `[batch, T, d_model]` over it: `[batch, T, d_model]`.
     ///
     /// # Errors
     /// If shapes do not fit.
     pub fn transform(&self, src: &Tensor, tgt: &Tensor, masks: &TransformerMasks) -> Result<Tensor> {
-        let memory = self.encoder.encode(src, &masks.src)?;
-        self.decoder.decode(tgt, &memory, &masks.tgt, &masks.memory)
+        let tracer = src.tracer();
+        tracer.in_layer(&self.path, || {
+            let memory = self.encoder.encode(src, &masks.src)?;
+            tracer.offer("memory", || Ok::<_, NnError>(memory.clone()))?;
+            self.decoder.decode(tgt, &memory, &masks.tgt, &masks.memory)
+        })
     }
 }

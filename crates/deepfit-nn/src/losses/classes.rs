@@ -3,10 +3,10 @@
 use deepfit_graph::ops::IGNORE;
 use deepfit_graph::{DType, Dim, Result as GraphResult, Tensor};
 
-use super::{LAYER, Reduction, one_minus, same_shape, sum_last};
+use super::{Reduction, check_class_weights, in_loss, one_minus, same_shape, sum_last};
 use crate::error::{Result, require};
 
-/// Settings of [`cross_entropy`].
+/// Settings of [`cross_entropy`]; by default without smoothing and weights, as in PyTorch.
 #[derive(Debug, Clone)]
 pub struct CrossEntropy {
     /// Share of the probability that is spread over all classes, 0 to 1 (label smoothing; Szegedy et al., 2016).
@@ -34,7 +34,7 @@ impl CrossEntropy {
 }
 
 /// Scores `[..., classes]` and class numbers `[...]` as rows.
-fn as_rows(loss: &str, scores: &Tensor, targets: &Tensor) -> GraphResult<(Tensor, Tensor)> {
+pub(super) fn as_rows(loss: &str, scores: &Tensor, targets: &Tensor) -> GraphResult<(Tensor, Tensor)> {
     let fits = matches!(scores.shape().dims().split_last(), Some((_, lead)) if lead == targets.shape().dims());
     if !fits || targets.dtype() != DType::I32 {
         let problem = format!(
@@ -56,7 +56,7 @@ fn as_rows(loss: &str, scores: &Tensor, targets: &Tensor) -> GraphResult<(Tensor
 /// If the shapes do not fit or the smoothing is not between 0 and 1. A class number out of range stops the run with an
 /// error.
 pub fn cross_entropy(logits: &Tensor, targets: &Tensor, settings: &CrossEntropy) -> Result<Tensor> {
-    logits.tracer().in_layer(LAYER, || {
+    in_loss(logits, || {
         let (logits, numbers) = as_rows("cross_entropy", logits, targets)?;
         let (losses, weights) = settings.rows(&logits, &numbers)?;
         settings.reduction.weighted(&losses.reshape(targets.shape().clone())?, || Ok(weights))
@@ -69,12 +69,13 @@ pub fn cross_entropy(logits: &Tensor, targets: &Tensor, settings: &CrossEntropy)
 /// # Errors
 /// If the shapes differ or the smoothing is not between 0 and 1.
 pub fn soft_cross_entropy(logits: &Tensor, targets: &Tensor, settings: &CrossEntropy) -> Result<Tensor> {
-    same_shape("soft_cross_entropy", logits, targets)?;
     let smoothing = settings.smoothing;
     require((0.0..=1.0).contains(&smoothing), "soft_cross_entropy", "smoothing", || {
         format!("is {smoothing}, but must be between 0 and 1")
     })?;
-    logits.tracer().in_layer(LAYER, || {
+    in_loss(logits, || {
+        same_shape("soft_cross_entropy", logits, targets)?;
+        check_class_weights("soft_cross_entropy", logits, settings.weights.as_ref())?;
         let mut wanted = targets.clone();
         if smoothing > 0.0 {
             let each = wanted.length_of(last_axis(logits)?)?.recip()?.mul_scalar(smoothing)?;
@@ -105,15 +106,15 @@ pub fn mixed_cross_entropy(
     share: &Tensor,
     settings: &CrossEntropy,
 ) -> Result<Tensor> {
-    same_shape("mixed_cross_entropy", share, first)?;
     let mix = |a: &Tensor, b: &Tensor| share.mul(a)?.add(&one_minus(share)?.mul(b)?);
-    logits.tracer().in_layer(LAYER, || {
+    in_loss(logits, || {
+        same_shape("mixed_cross_entropy", share, first)?;
         let ((a, a_weights), (b, b_weights)) = (settings.rows(logits, first)?, settings.rows(logits, second)?);
         settings.reduction.weighted(&mix(&a, &b)?, || mix(&a_weights, &b_weights))
     })
 }
 
-/// Settings of [`nll`].
+/// Settings of [`nll`]; by default without weights, as in PyTorch.
 #[derive(Debug, Clone)]
 pub struct Nll {
     /// Weight of each class, f32 `[classes]`.
@@ -135,8 +136,9 @@ impl Default for Nll {
 /// # Errors
 /// If the shapes do not fit. A class number out of range stops the run with an error.
 pub fn nll(log_probabilities: &Tensor, targets: &Tensor, settings: &Nll) -> Result<Tensor> {
-    log_probabilities.tracer().in_layer(LAYER, || {
+    in_loss(log_probabilities, || {
         let (rows, numbers) = as_rows("nll", log_probabilities, targets)?;
+        check_class_weights("nll", log_probabilities, settings.weights.as_ref())?;
         let Some(classes) = rows.shape().fixed(1) else {
             return Err(rows.error("nll", format!("the classes of {} must be a fixed axis", rows.shape())).into());
         };
@@ -155,11 +157,11 @@ pub fn nll(log_probabilities: &Tensor, targets: &Tensor, settings: &Nll) -> Resu
 /// Settings of [`focal`].
 #[derive(Debug, Clone)]
 pub struct Focal {
-    /// How strongly rows that are right already are held back, at least 0; 0 makes it a cross-entropy.
+    /// How strongly rows that are right already are held back, at least 0; 0 makes it a cross-entropy. 2 by default.
     pub gamma: f32,
     /// Weight of each class, f32 `[classes]`.
     pub weights: Option<Tensor>,
-    /// The class number whose rows do not count.
+    /// The class number whose rows do not count; -100 by default.
     pub ignore_index: i32,
     /// How the rows are combined; the mean divides by the number of rows that count.
     pub reduction: Reduction,
@@ -179,7 +181,7 @@ impl Default for Focal {
 pub fn focal(logits: &Tensor, targets: &Tensor, settings: &Focal) -> Result<Tensor> {
     let gamma = settings.gamma;
     require(gamma >= 0.0, "focal", "gamma", || format!("is {gamma}, but must not be negative"))?;
-    logits.tracer().in_layer(LAYER, || {
+    in_loss(logits, || {
         let (logits, numbers) = as_rows("focal", logits, targets)?;
         let (surprise, counted) = logits.weighted_cross_entropy(&numbers, None, 0.0, settings.ignore_index)?;
         let mut losses = focused(&surprise, &surprise.neg()?.exp()?, gamma)?;
@@ -203,15 +205,16 @@ pub(super) fn focused(losses: &Tensor, p: &Tensor, gamma: f32) -> GraphResult<Te
 }
 
 /// Kullback-Leibler divergence of log-probabilities from target probabilities, element by element
-/// `target * (ln target - prediction)`, as PyTorch's `KLDivLoss`; with `log_target` the target, too, is a logarithm.
+/// `target * (ln target - prediction)`, as PyTorch's `KLDivLoss`; with `log_target` the target, too, is a logarithm. Both
+/// arrays have one shape.
 ///
 /// [`Reduction::BatchMean`] gives the mean divergence of whole distributions.
 ///
 /// # Errors
 /// If the shapes differ.
 pub fn kl_divergence(prediction: &Tensor, target: &Tensor, log_target: bool, reduction: Reduction) -> Result<Tensor> {
-    same_shape("kl_divergence", prediction, target)?;
-    prediction.tracer().in_layer(LAYER, || {
+    in_loss(prediction, || {
+        same_shape("kl_divergence", prediction, target)?;
         let losses = if log_target {
             target.exp()?.mul(&target.sub(prediction)?)?
         } else {
@@ -220,54 +223,6 @@ pub fn kl_divergence(prediction: &Tensor, target: &Tensor, log_target: bool, red
             let log = target.clamp(f32::MIN_POSITIVE, f32::INFINITY)?.log()?;
             positive.mul(&target.mul(&log.sub(prediction)?)?)?
         };
-        reduction.of(&losses)
-    })
-}
-
-/// Settings of [`multi_margin`].
-#[derive(Debug, Clone)]
-pub struct MultiMargin {
-    /// Exponent, 1 or 2.
-    pub p: u32,
-    /// By how much the score of the true class must be the largest.
-    pub margin: f32,
-    /// Weight of each class, f32 `[classes]`.
-    pub weights: Option<Tensor>,
-    /// How the rows are combined.
-    pub reduction: Reduction,
-}
-
-impl Default for MultiMargin {
-    fn default() -> Self {
-        MultiMargin { p: 1, margin: 1.0, weights: None, reduction: Reduction::Mean }
-    }
-}
-
-/// Hinge loss of many classes: the mean over all classes of `max(0, margin - score of the true one + score)^p`, without
-/// the true one's own; as PyTorch's `MultiMarginLoss`. Scores `[rows, classes]`, class numbers i32 `[rows]`.
-///
-/// # Errors
-/// If the shapes do not fit or `p` is neither 1 nor 2. A class number out of range stops the run with an error.
-pub fn multi_margin(scores: &Tensor, targets: &Tensor, settings: &MultiMargin) -> Result<Tensor> {
-    let MultiMargin { p, margin, weights, reduction } = settings;
-    require(matches!(p, 1 | 2), "multi_margin", "p", || format!("is {p}, but must be 1 or 2"))?;
-    scores.tracer().in_layer(LAYER, || {
-        let (rows, numbers) = as_rows("multi_margin", scores, targets)?;
-        let Some(classes) = rows.shape().fixed(1).filter(|_| scores.shape().rank() == 2) else {
-            let problem = format!("needs scores [rows, classes] of a fixed number of classes, not {}", scores.shape());
-            return Err(scores.error("multi_margin", problem).into());
-        };
-        let chosen = numbers.one_hot(classes)?;
-        let column = vec![rows.shape().dims()[0], Dim::fixed(1)];
-        let own = sum_last(&chosen.select(&rows, &rows.tracer().scalar(0.0))?)?.reshape(column.clone())?;
-        let mut short = rows.sub(&own)?.add_scalar(*margin)?.relu()?;
-        if *p == 2 {
-            short = short.square()?;
-        }
-        if let Some(weights) = weights {
-            short = short.mul(&sum_last(&chosen.mul(weights)?)?.reshape(column)?)?;
-        }
-        let losses = sum_last(&chosen.select(&rows.tracer().scalar(0.0), &short)?)?.mul_scalar(1.0 / classes as f32)?;
         reduction.of(&losses)
     })
 }

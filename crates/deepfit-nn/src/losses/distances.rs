@@ -3,17 +3,33 @@
 use deepfit_graph::ops::ReduceKind;
 use deepfit_graph::{Dim, Result as GraphResult, Tensor};
 
-use super::{LAYER, Reduction, same_shape, sum_last};
+use super::{Reduction, in_loss, same_shape, straight_through, sum_last};
 use crate::error::{Result, require};
 
-/// Cosine of the angle between rows along the last axis, as PyTorch's `cosine_similarity`: norms are at least `eps`.
+/// Cosine of the angle between rows along the last axis, as PyTorch's `cosine_similarity`: `[..., width]` becomes
+/// `[...]`. Norms are at least `eps`, 1e-8 by default in PyTorch. The slope is finite also where a row is zero.
 ///
 /// # Errors
 /// If the shapes differ or are those of a scalar.
 pub fn cosine_similarity(a: &Tensor, b: &Tensor, eps: f32) -> Result<Tensor> {
     same_shape("cosine_similarity", a, b)?;
-    let size = |x: &Tensor| squares(x)?.sqrt()?.clamp(eps, f32::INFINITY);
-    Ok(sum_last(&a.mul(b)?)?.div(&size(a)?.mul(&size(b)?)?)?)
+    let Some(last) = a.shape().rank().checked_sub(1) else {
+        return Err(a.error("cosine_similarity", "a scalar has no rows".to_string()).into());
+    };
+    let direction = |x: &Tensor| -> GraphResult<Tensor> {
+        let norm = norm(&x.reduce(ReduceKind::SumSquares, &[last], true)?)?;
+        x.div(&straight_through(&norm.clamp(eps, f32::INFINITY)?, &norm)?)
+    };
+    Ok(sum_last(&direction(a)?.mul(&direction(b)?)?)?)
+}
+
+/// The root of sums of squares. At 0 its slope is 0.
+fn norm(squares: &Tensor) -> GraphResult<Tensor> {
+    let tracer = squares.tracer();
+    let positive = squares.greater(&tracer.scalar(0.0))?;
+    // The root is also taken where it is not selected, and its slope must be finite there.
+    let root = positive.select(squares, &tracer.scalar(1.0))?.sqrt()?;
+    positive.select(&root, &tracer.scalar(0.0))
 }
 
 /// Sum of squares along the last axis.
@@ -22,8 +38,9 @@ fn squares(x: &Tensor) -> GraphResult<Tensor> {
     x.reduce(ReduceKind::SumSquares, &[last], false)
 }
 
-/// Distance between rows along the last axis, as PyTorch's `pairwise_distance`: the `p`-norm of `a - b + eps`, where `eps`
-/// keeps its slope finite; the largest difference for infinite `p`.
+/// Distance between rows along the last axis, as PyTorch's `pairwise_distance`: the `p`-norm of `a - b + eps`, where
+/// `eps` keeps its slope finite; the largest difference for infinite `p`. `[..., width]` becomes `[...]`; PyTorch's
+/// defaults are a `p` of 2 and an `eps` of 1e-6.
 ///
 /// # Errors
 /// If the shapes differ or are those of a scalar, or `p` is not positive.
@@ -42,35 +59,37 @@ pub fn pairwise_distance(a: &Tensor, b: &Tensor, p: f32, eps: f32) -> Result<Ten
 }
 
 /// Loss of pairs of rows `[batch, width]` by the cosine of their angle, as PyTorch's `CosineEmbeddingLoss`: `1 - cos`
-/// where the target `[batch]` is 1, `max(0, cos - margin)` where it is -1.
+/// where the target `[batch]` is 1, `max(0, cos - margin)` where it is -1, and 0 where it is anything else. Its slope is
+/// finite also where rows are zero. PyTorch's default is a margin of 0.
 ///
 /// # Errors
 /// If the shapes do not fit.
 pub fn cosine_embedding(a: &Tensor, b: &Tensor, target: &Tensor, margin: f32, reduction: Reduction) -> Result<Tensor> {
-    same_shape("cosine_embedding", a, b)?;
-    a.tracer().in_layer(LAYER, || {
+    in_loss(a, || {
+        same_shape("cosine_embedding", a, b)?;
         // PyTorch adds this to the squares here, so that the slope of the root is finite at a row of zeros.
         const EPS: f32 = 1e-12;
-        let size = squares(a)?.add_scalar(EPS)?.mul(&squares(b)?.add_scalar(EPS)?)?.sqrt()?;
-        let cosine = sum_last(&a.mul(b)?)?.div(&size)?;
+        let size = |x: &Tensor| squares(x)?.add_scalar(EPS)?.sqrt();
+        let cosine = sum_last(&a.mul(b)?)?.div(&size(a)?)?.div(&size(b)?)?;
         same_shape("cosine_embedding", &cosine, target)?;
-        let together = target.equal(&target.tracer().scalar(1.0))?;
+        let is = |value: f32| target.equal(&target.tracer().scalar(value));
         let apart = cosine.add_scalar(-margin)?.relu()?;
-        reduction.of(&together.select(&super::one_minus(&cosine)?, &apart)?)
+        let apart = is(-1.0)?.select(&apart, &target.tracer().scalar(0.0))?;
+        reduction.of(&is(1.0)?.select(&super::one_minus(&cosine)?, &apart)?)
     })
 }
 
-/// Settings of [`triplet_margin`].
+/// Settings of [`triplet_margin`]; the defaults are PyTorch's.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct TripletMargin {
-    /// By how much the negative must be further away than the positive.
+    /// By how much the negative must be further away than the positive; 1 by default.
     pub margin: f32,
-    /// Which norm measures distances.
+    /// Which norm measures distances, above 0; 2 by default.
     pub p: f32,
-    /// Added to differences, so that distances of 0 have a finite slope.
+    /// Added to differences, so that distances of 0 have a finite slope; 1e-6 by default.
     pub eps: f32,
     /// Whether the negative's distance from the positive counts if it is smaller than that from the anchor (Balntas et
-    /// al., 2016).
+    /// al., 2016); by default it does not.
     pub swap: bool,
     /// How the triplets are combined.
     pub reduction: Reduction,
@@ -82,7 +101,8 @@ impl Default for TripletMargin {
     }
 }
 
-/// `max(0, d(anchor, positive) - d(anchor, negative) + margin)` of rows `[batch, width]`, as PyTorch's `TripletMarginLoss`.
+/// `max(0, d(anchor, positive) - d(anchor, negative) + margin)` of rows `[batch, width]`, as PyTorch's
+/// `TripletMarginLoss`.
 ///
 /// # Errors
 /// If the shapes differ or `p` is not positive.
@@ -93,7 +113,7 @@ pub fn triplet_margin(
     settings: &TripletMargin,
 ) -> Result<Tensor> {
     let TripletMargin { margin, p, eps, swap, reduction } = *settings;
-    anchor.tracer().in_layer(LAYER, || {
+    in_loss(anchor, || {
         let near = pairwise_distance(anchor, positive, p, eps)?;
         let mut far = pairwise_distance(anchor, negative, p, eps)?;
         if swap {
@@ -104,23 +124,26 @@ pub fn triplet_margin(
 }
 
 /// `max(0, margin - target * (a - b))`: `a` shall be larger where the target is 1, `b` where it is -1; as PyTorch's
-/// `MarginRankingLoss`.
+/// `MarginRankingLoss`, whose default is a margin of 0. All three arrays have one shape.
 ///
 /// # Errors
 /// If the shapes differ.
 pub fn margin_ranking(a: &Tensor, b: &Tensor, target: &Tensor, margin: f32, reduction: Reduction) -> Result<Tensor> {
-    same_shape("margin_ranking", a, b)?;
-    same_shape("margin_ranking", a, target)?;
-    a.tracer().in_layer(LAYER, || reduction.of(&target.mul(&b.sub(a)?)?.add_scalar(margin)?.relu()?))
+    in_loss(a, || {
+        same_shape("margin_ranking", a, b)?;
+        same_shape("margin_ranking", a, target)?;
+        reduction.of(&target.mul(&b.sub(a)?)?.add_scalar(margin)?.relu()?)
+    })
 }
 
-/// `distance` where the target is 1, `max(0, margin - distance)` where it is -1; as PyTorch's `HingeEmbeddingLoss`.
+/// `distance` where the target is 1, `max(0, margin - distance)` where it is -1; as PyTorch's `HingeEmbeddingLoss`, whose
+/// default is a margin of 1. Both arrays have one shape.
 ///
 /// # Errors
 /// If the shapes differ.
 pub fn hinge_embedding(distance: &Tensor, target: &Tensor, margin: f32, reduction: Reduction) -> Result<Tensor> {
-    same_shape("hinge_embedding", distance, target)?;
-    distance.tracer().in_layer(LAYER, || {
+    in_loss(distance, || {
+        same_shape("hinge_embedding", distance, target)?;
         let near = super::one_minus(distance)?.add_scalar(margin - 1.0)?.relu()?;
         reduction.of(&target.equal(&target.tracer().scalar(1.0))?.select(distance, &near)?)
     })
@@ -133,8 +156,8 @@ pub fn hinge_embedding(distance: &Tensor, target: &Tensor, margin: f32, reductio
 /// If the shapes do not fit or the margin is not positive.
 pub fn contrastive(a: &Tensor, b: &Tensor, unlike: &Tensor, margin: f32, reduction: Reduction) -> Result<Tensor> {
     require(margin > 0.0, "contrastive", "margin", || format!("is {margin}, but must be positive"))?;
-    same_shape("contrastive", a, b)?;
-    a.tracer().in_layer(LAYER, || {
+    in_loss(a, || {
+        same_shape("contrastive", a, b)?;
         // Rows that coincide have no direction to leave in; the small shift gives them one with a finite slope.
         let far = pairwise_distance(a, b, 2.0, 1e-6)?;
         same_shape("contrastive", &far, unlike)?;
@@ -164,9 +187,9 @@ fn positive(loss: &str, temperature: f32) -> Result<()> {
 /// # Errors
 /// If the shapes do not fit or the temperature is not positive.
 pub fn info_nce(queries: &Tensor, keys: &Tensor, temperature: f32, reduction: Reduction) -> Result<Tensor> {
-    same_shape("info_nce", queries, keys)?;
     positive("info_nce", temperature)?;
-    queries.tracer().in_layer(LAYER, || {
+    in_loss(queries, || {
+        same_shape("info_nce", queries, keys)?;
         let (q, k) = (normalised("info_nce", queries)?, normalised("info_nce", keys)?);
         let logits = q.matmul(&k.permute(&[1, 0])?)?.mul_scalar(1.0 / temperature)?;
         let own = queries.tracer().arange(queries.shape().dims()[0])?;
@@ -174,16 +197,16 @@ pub fn info_nce(queries: &Tensor, keys: &Tensor, temperature: f32, reduction: Re
     })
 }
 
-/// NT-Xent, the loss of SimCLR (Chen et al., 2020): two views `[batch, width]` of each example shall be nearer to each other
-/// than to both views of all others. With [`Reduction::None`] `[batch, 2]`.
+/// NT-Xent, the loss of SimCLR (Chen et al., 2020): two views `[batch, width]` of each example shall be nearer to each
+/// other than to both views of all others. With [`Reduction::None`] `[batch, 2]`.
 ///
 /// # Errors
 /// If the shapes do not fit or the temperature is not positive.
 pub fn nt_xent(first: &Tensor, second: &Tensor, temperature: f32, reduction: Reduction) -> Result<Tensor> {
-    same_shape("nt_xent", first, second)?;
     positive("nt_xent", temperature)?;
     let tracer = first.tracer();
-    tracer.in_layer(LAYER, || {
+    in_loss(first, || {
+        same_shape("nt_xent", first, second)?;
         let (a, b) = (normalised("nt_xent", first)?, normalised("nt_xent", second)?);
         let batch = first.shape().dims()[0];
         // Both views of an example one after the other; columns the other way round, so that the partner of each row

@@ -1,18 +1,21 @@
 //! Losses. Each gives a scalar, or the values that it would combine; names, settings and results are PyTorch's.
+//!
+//! Errors, costs and watches name the layer `loss`; those of [`cosine_similarity`] and [`pairwise_distance`], which
+//! networks use as well, the layer that calls them.
 
 mod classes;
 mod distances;
 mod labels;
+mod margins;
 mod regression;
 mod sequences;
 
-use deepfit_graph::{Result as GraphResult, Tensor};
+use deepfit_graph::{DType, Dim, LayerResult, Result as GraphResult, Tensor};
 
 use crate::error::Result;
 
 pub use classes::{
-    CrossEntropy, Focal, MultiMargin, Nll, cross_entropy, focal, kl_divergence, mixed_cross_entropy, multi_margin, nll,
-    soft_cross_entropy,
+    CrossEntropy, Focal, Nll, cross_entropy, focal, kl_divergence, mixed_cross_entropy, nll, soft_cross_entropy,
 };
 pub use distances::{
     TripletMargin, contrastive, cosine_embedding, cosine_similarity, hinge_embedding, info_nce, margin_ranking,
@@ -21,16 +24,22 @@ pub use distances::{
 pub use labels::{
     Bce, BceWithLogits, SigmoidFocal, bce, bce_with_logits, multi_label_soft_margin, sigmoid_focal, soft_margin,
 };
+pub use margins::{MultiMargin, multi_margin};
 pub use regression::{GaussianNll, PoissonNll, gaussian_nll, huber, l1, mse, poisson_nll, smooth_l1};
 pub use sequences::{Ctc, ctc};
 
 /// What costs and errors name as the layer of a loss.
 const LAYER: &str = "loss";
 
+/// Runs the body of a loss within its layer.
+fn in_loss<T: LayerResult>(x: &Tensor, body: impl FnOnce() -> T) -> T {
+    x.tracer().in_layer(LAYER, body)
+}
+
 /// How the losses of single elements or rows are combined.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Reduction {
-    /// Their mean; for cross-entropy with class weights the weighted mean.
+    /// Their mean, by default; for cross-entropy with class weights the weighted mean.
     #[default]
     Mean,
     /// Their sum.
@@ -73,6 +82,12 @@ fn one_minus(x: &Tensor) -> GraphResult<Tensor> {
     x.neg()?.add_scalar(1.0)
 }
 
+/// `value`, with the gradient that `x` has: what is limited as by PyTorch's `clamp_` without gradient.
+fn straight_through(value: &Tensor, x: &Tensor) -> GraphResult<Tensor> {
+    // Not `x + (value - x)`, which rounds.
+    value.stop_gradient()?.add(&x.sub(&x.stop_gradient()?)?)
+}
+
 /// Broadcasting a target over predictions is nearly always a mistake, so it is one here.
 fn same_shape(loss: &str, a: &Tensor, b: &Tensor) -> Result<()> {
     if a.shape() == b.shape() {
@@ -80,4 +95,17 @@ fn same_shape(loss: &str, a: &Tensor, b: &Tensor) -> Result<()> {
     }
     let problem = format!("{} and {} must be equal; reshape one of them", a.shape(), b.shape());
     Err(a.error(loss, problem).into())
+}
+
+/// Weights of classes must be one for each: fewer would be repeated.
+fn check_class_weights(loss: &str, scores: &Tensor, weights: Option<&Tensor>) -> Result<()> {
+    let classes = scores.shape().dims().last().copied().unwrap_or(Dim::fixed(1));
+    match weights {
+        Some(weights) if weights.shape().dims() != [classes] || weights.dtype() != DType::F32 => {
+            let problem =
+                format!("needs a weight for each class of {}, f32 [{classes}], not {}", scores.shape(), weights.ty());
+            Err(scores.error(loss, problem).into())
+        }
+        _ => Ok(()),
+    }
 }

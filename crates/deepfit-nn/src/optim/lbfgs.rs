@@ -11,19 +11,19 @@ use crate::error::{Result, require};
 /// Settings of L-BFGS, with PyTorch's names and defaults, and a strong Wolfe line search.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Lbfgs {
-    /// First step that the line search tries, above 0.
+    /// First step that the line search tries, above 0; 1 by default.
     pub lr: f64,
-    /// Most iterations of one call, at least 1.
+    /// Most iterations of one call, at least 1; 20 by default.
     pub max_iter: usize,
-    /// Most evaluations of the loss of one call; `None`: `max_iter * 5 / 4`.
+    /// Most evaluations of the loss of one call; `None`, the default: `max_iter * 5 / 4`.
     pub max_eval: Option<usize>,
-    /// Ends where the largest absolute element of the gradient is at most this.
+    /// Ends where the largest absolute element of the gradient is at most this; 1e-7 by default.
     pub tolerance_grad: f64,
-    /// Ends where a step, or what it gains, is at most this.
+    /// Ends where a step, or what it gains, is at most this; 1e-9 by default.
     pub tolerance_change: f64,
-    /// Pairs of changes that are remembered, at least 1.
+    /// Pairs of changes that are remembered, at least 1; 100 by default.
     pub history_size: usize,
-    /// Whether each step is searched for; otherwise it is `lr` times the direction.
+    /// Whether each step is searched for, as by default; otherwise it is `lr` times the direction.
     pub strong_wolfe: bool,
 }
 

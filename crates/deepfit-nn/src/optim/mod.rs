@@ -1,17 +1,18 @@
 //! Optimisers, clipping and the moving average of weights, as parts of the graph.
 
 mod clip;
+mod composed;
 pub mod lbfgs;
 mod moving_average;
 mod rows;
 mod settings;
 
 use deepfit_graph::ops::{ReduceKind, Rule, Update};
-use deepfit_graph::{Tensor, ops};
+use deepfit_graph::{Tensor, Tracer, ops};
 use serde::{Deserialize, Serialize};
 
+use crate::declaration::Parameter;
 use crate::error::{Result, require};
-use crate::scope::Parameter;
 
 pub use clip::{Clip, clip_by_global_norm, clip_by_value};
 pub use moving_average::{AVERAGE, MovingAverage};
@@ -50,6 +51,11 @@ pub enum Optimizer {
 
 impl Optimizer {
     /// AdamW with PyTorch's defaults: weight decay 0.01.
+    ///
+    /// The decay shrinks weights; biases, and scale and shift of normalisation layers, are left out by their
+    /// [`Role`](crate::Role). PyTorch's shrinks every parameter that it is given: a
+    /// [`Group`](crate::step::Group) for `"*"` with a weight decay of its own does so here, as
+    /// [`Training`](crate::step::Training) shows.
     pub fn adamw() -> Self {
         Optimizer::AdamW(Adam { weight_decay: 0.01, ..Adam::default() })
     }
@@ -108,6 +114,7 @@ impl Optimizer {
             Optimizer::Adadelta(_) => &["square_avg", "acc_delta"],
             Optimizer::Adamax(_) => &["exp_avg", "exp_inf"],
             Optimizer::Lion(_) => &["exp_avg"],
+            Optimizer::Adam(s) | Optimizer::AdamW(s) if s.amsgrad => &["exp_avg", "exp_avg_sq", "max_exp_avg_sq"],
             Optimizer::Adam(_)
             | Optimizer::AdamW(_)
             | Optimizer::NAdam(_)
@@ -177,10 +184,13 @@ impl Optimizer {
             not_negative("eps", eps)
         };
         match *self {
-            Optimizer::Sgd(Sgd { momentum, nesterov, .. }) => {
+            Optimizer::Sgd(Sgd { momentum, dampening, nesterov, .. }) => {
                 share("momentum", momentum)?;
-                require(!nesterov || momentum > 0.0, self.name(), "nesterov", || {
-                    "needs a momentum above 0".to_string()
+                require((0.0..=1.0).contains(&dampening), self.name(), "dampening", || {
+                    format!("is {dampening}, but must be between 0 and 1")
+                })?;
+                require(!nesterov || (momentum > 0.0 && dampening == 0.0), self.name(), "nesterov", || {
+                    "needs a momentum above 0 and no dampening".to_string()
                 })?;
             }
             Optimizer::Adam(s) | Optimizer::AdamW(s) => betas(s.betas, s.eps)?,
@@ -221,15 +231,14 @@ impl Optimizer {
         self.validate()?;
         let tracer = gradient.tracer();
         let value = parameter.on(tracer)?;
-        let states: Vec<Tensor> = self
-            .state_kinds()
-            .iter()
-            .map(|kind| Ok(tracer.parameter(&format!("{STATE}.{kind}.{}", parameter.name), &parameter.shape[..])?))
-            .collect::<Result<_>>()?;
+        if self.is_composed() {
+            return self.update_from(parameter, &value, gradient, rate, step);
+        }
+        let states = self.states(parameter, tracer)?;
         let mut inputs = vec![&value, gradient];
         inputs.extend(&states);
         inputs.push(rate);
-        let weight_decay = if parameter.role.decays() { self.weight_decay() } else { 0.0 };
+        let weight_decay = self.decay_of(parameter);
         let rule = match *self {
             Optimizer::Sgd(Sgd { momentum, nesterov, .. }) => {
                 return Ok(tracer.apply_one(ops::Sgd { momentum, nesterov, weight_decay }, &inputs)?);
@@ -260,6 +269,20 @@ impl Optimizer {
         inputs.push(step);
         let first = tracer.apply_one(Update { rule }, &inputs)?;
         if matches!(self, Optimizer::Lamb(_)) { lamb_step(&value, &first, rate) } else { Ok(first) }
+    }
+}
+
+impl Optimizer {
+    /// The share by which a parameter decays: none where its role keeps out of it.
+    fn decay_of(&self, parameter: &Parameter) -> f64 {
+        if parameter.role.decays() { self.weight_decay() } else { 0.0 }
+    }
+
+    /// The state kept for a parameter, in the order of [`Optimizer::state_kinds`].
+    fn states(&self, parameter: &Parameter, tracer: &Tracer) -> Result<Vec<Tensor>> {
+        let state =
+            |kind: &&str| Ok(tracer.parameter(&format!("{STATE}.{kind}.{}", parameter.name), &parameter.shape[..])?);
+        self.state_kinds().iter().map(state).collect()
     }
 }
 

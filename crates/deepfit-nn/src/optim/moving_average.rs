@@ -1,8 +1,8 @@
 use deepfit_graph::Tensor;
 use serde::{Deserialize, Serialize};
 
+use crate::declaration::Parameter;
 use crate::error::{Result, require};
-use crate::scope::Parameter;
 
 /// Prefix of the names of averaged weights: `average.fc.weight`.
 pub const AVERAGE: &str = "average";
@@ -16,7 +16,8 @@ pub const AVERAGE: &str = "average";
 pub struct MovingAverage {
     /// Share of the average that stays at each update, at least 0 and below 1.
     pub decay: f64,
-    /// Whether the share is at most `(1 + step) / (10 + step)`, so that early weights are forgotten also in short runs.
+    /// Whether the share is at most `(1 + step) / (10 + step)`, so that early weights are forgotten also in short runs. By
+    /// default it is not.
     #[serde(default)]
     pub warmup: bool,
 }

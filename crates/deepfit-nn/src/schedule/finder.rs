@@ -3,15 +3,15 @@ use crate::error::{Result, require};
 /// A search for a learning rate: the rate rises from step to step, and the loss is watched (Smith, 2017).
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct RateSearch {
-    /// The first rate, above 0.
+    /// The first rate, above 0; 1e-7 by default.
     pub first: f64,
-    /// The last rate, above the first.
+    /// The last rate, above the first; 10 by default.
     pub last: f64,
-    /// Steps from the first rate to the last, at least 2.
+    /// Steps from the first rate to the last, at least 2; 100 by default.
     pub steps: u64,
-    /// Share of the smoothed loss that stays at each step, at least 0 and below 1.
+    /// Share of the smoothed loss that stays at each step, at least 0 and below 1; 0.9 by default.
     pub smoothing: f64,
-    /// The search ends where the smoothed loss is this many times the smallest so far.
+    /// The search ends where the smoothed loss is this many times the smallest so far; 4 by default.
     pub divergence: f64,
 }
 

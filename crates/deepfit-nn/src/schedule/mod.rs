@@ -23,42 +23,47 @@ use crate::error::{Result, require};
 pub enum Schedule {
     /// Always 1.
     Constant {
-        /// Steps of the warm-up.
+        /// Steps of the warm-up; 0 by default.
         #[serde(default)]
         warmup_steps: u64,
     },
     /// From 1 along half a cosine towards `final_fraction` (Loshchilov and Hutter, 2017).
     Cosine {
-        /// Steps of the warm-up.
+        /// Steps of the warm-up; 0 by default.
         #[serde(default)]
         warmup_steps: u64,
-        /// What would be reached one step after the last, 0 to 1.
+        /// What would be reached one step after the last, 0 to 1; 0 by default.
         #[serde(default)]
         final_fraction: f64,
     },
-    /// Up to 1 and down again (Smith and Topin, 2018), as PyTorch's `OneCycleLR` with two phases.
+    /// Up to 1 and down again (Smith and Topin, 2018), as PyTorch's `OneCycleLR`. The momentum of the optimiser stays
+    /// as it is: PyTorch's schedule, unless told not to, moves it against the rate (`cycle_momentum`).
     OneCycle {
         /// Steps of a warm-up before the cycle, which has a rise of its own.
         #[serde(default)]
         warmup_steps: u64,
-        /// Form of rise and fall.
+        /// Form of rise and fall; a cosine by default.
         #[serde(default)]
         anneal: Anneal,
-        /// Share of the steps in which the rate rises, 0 to 1.
+        /// Share of the steps in which the rate rises, 0 to 1; 0.3 by default.
         #[serde(default = "default_pct_start")]
         pct_start: f64,
-        /// The first factor is `1 / div_factor`.
+        /// The first factor is `1 / div_factor`, 1/25 by default.
         #[serde(default = "default_div_factor")]
         div_factor: f64,
-        /// The last factor is the first divided by this.
+        /// The last factor is the first divided by this, 10000 by default.
         #[serde(default = "default_final_div_factor")]
         final_div_factor: f64,
+        /// Whether the fall to the first factor takes as many steps as the rise, and the rest of the steps the fall from
+        /// there to the last; otherwise, and by default, one fall takes all steps that are left.
+        #[serde(default)]
+        three_phase: bool,
     },
     /// Times `gamma` after every `step_size` steps, as PyTorch's `StepLR`.
     Step {
         /// Steps with the same rate, at least 1.
         step_size: u64,
-        /// The factor, not negative.
+        /// The factor, not negative; 0.1 by default.
         #[serde(default = "default_step_gamma")]
         gamma: f64,
     },
@@ -66,7 +71,7 @@ pub enum Schedule {
     MultiStep {
         /// The steps; one that is named twice counts twice.
         milestones: Vec<u64>,
-        /// The factor, not negative.
+        /// The factor, not negative; 0.1 by default.
         #[serde(default = "default_step_gamma")]
         gamma: f64,
     },
@@ -95,10 +100,10 @@ pub enum Schedule {
     WarmRestarts {
         /// Steps of the first cosine, at least 1.
         t_0: u64,
-        /// How many times longer each is than the one before, at least 1.
+        /// How many times longer each is than the one before, at least 1; 1 by default.
         #[serde(default = "default_t_mult")]
         t_mult: u64,
-        /// What each would reach one step after its last, 0 to 1.
+        /// What each would reach one step after its last, 0 to 1; 0 by default.
         #[serde(default)]
         final_fraction: f64,
     },
@@ -182,6 +187,7 @@ impl Schedule {
             pct_start: default_pct_start(),
             div_factor: default_div_factor(),
             final_div_factor: default_final_div_factor(),
+            three_phase: false,
         }
     }
 
@@ -236,8 +242,11 @@ impl Schedule {
         match self {
             Schedule::Constant { .. } => Ok(()),
             Schedule::Cosine { final_fraction, .. } => fraction("final_fraction", *final_fraction),
-            Schedule::OneCycle { pct_start, div_factor, final_div_factor, .. } => {
+            Schedule::OneCycle { pct_start, div_factor, final_div_factor, three_phase, .. } => {
                 fraction("pct_start", *pct_start)?;
+                require(!three_phase || *pct_start <= 0.5, name, "pct_start", || {
+                    format!("is {pct_start}, but three phases need 0.5 at most: the rate falls as long as it rises")
+                })?;
                 for (setting, value) in [("div_factor", *div_factor), ("final_div_factor", *final_div_factor)] {
                     require(value.is_finite() && value >= 1.0, name, setting, || {
                         format!("is {value}, but must be at least 1")
@@ -298,16 +307,21 @@ impl Schedule {
         match *self {
             Schedule::Constant { .. } => 1.0,
             Schedule::Cosine { final_fraction, .. } => Anneal::Cos.between(1.0, final_fraction, within / total),
-            Schedule::OneCycle { anneal, pct_start, div_factor, final_div_factor, .. } => {
+            Schedule::OneCycle { anneal, pct_start, div_factor, final_div_factor, three_phase, .. } => {
                 let first = 1.0 / div_factor;
                 let last = first / final_div_factor;
                 // PyTorch counts the peak from 0; in a very short run the rise is left out.
                 let (peak, end) = (pct_start * total - 1.0, total - 1.0);
+                let between = |from: f64, to: f64, begin: f64, end: f64| {
+                    anneal.between(from, to, if end > begin { (within - begin) / (end - begin) } else { 0.0 })
+                };
+                let back = 2.0 * peak;
                 if within <= peak && peak > 0.0 {
-                    anneal.between(first, 1.0, within / peak)
+                    between(first, 1.0, 0.0, peak)
+                } else if three_phase && peak > 0.0 && back < end {
+                    if within <= back { between(1.0, first, peak, back) } else { between(first, last, back, end) }
                 } else {
-                    let peak = peak.max(0.0);
-                    anneal.between(1.0, last, if end > peak { (within - peak) / (end - peak) } else { 0.0 })
+                    between(1.0, last, peak.max(0.0), end)
                 }
             }
             Schedule::Step { step_size, gamma } => gamma.powf((step / step_size.max(1)) as f64),

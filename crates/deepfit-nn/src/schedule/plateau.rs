@@ -19,20 +19,23 @@ pub enum Better {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ReduceOnPlateau {
-    /// Which metrics are better.
+    /// Which metrics are better; smaller ones by default.
     pub mode: Better,
-    /// What the rate is multiplied by, at least 0 and below 1.
+    /// What the rate is multiplied by, at least 0 and below 1; 0.1 by default.
     pub factor: f64,
-    /// Metrics without improvement that are allowed; one more lowers the rate.
+    /// Metrics without improvement that are allowed; one more lowers the rate. 10 by default.
     pub patience: u64,
-    /// How much better a metric must be to count.
+    /// How much better a metric must be to count; 1e-4 by default.
     pub threshold: f64,
-    /// Whether the threshold is a difference; otherwise it is a share of the best metric.
+    /// Whether the threshold is a difference; otherwise, and by default, it is a share of the best metric.
     pub absolute: bool,
-    /// Metrics after a reduction in which nothing is counted.
+    /// Metrics after a reduction in which nothing is counted; 0 by default.
     pub cooldown: u64,
-    /// The smallest factor of the base rate.
+    /// The smallest factor of the base rate; 0 by default.
     pub min_fraction: f64,
+    /// The smallest change of the factor that is made; 1e-8 by default. PyTorch's `eps` is that of the rate itself:
+    /// divided by the base rate it is this one.
+    pub eps: f64,
 }
 
 impl Default for ReduceOnPlateau {
@@ -45,6 +48,7 @@ impl Default for ReduceOnPlateau {
             absolute: false,
             cooldown: 0,
             min_fraction: 0.0,
+            eps: 1e-8,
         }
     }
 }
@@ -77,7 +81,8 @@ impl ReduceOnPlateau {
         require((0.0..1.0).contains(&self.factor), "plateau", "factor", || {
             format!("is {}, but must be at least 0 and below 1", self.factor)
         })?;
-        for (setting, value) in [("threshold", self.threshold), ("min_fraction", self.min_fraction)] {
+        for (setting, value) in [("threshold", self.threshold), ("min_fraction", self.min_fraction), ("eps", self.eps)]
+        {
             require(value.is_finite() && value >= 0.0, "plateau", setting, || {
                 format!("is {value}, but must not be negative")
             })?;
@@ -85,7 +90,8 @@ impl ReduceOnPlateau {
         Ok(())
     }
 
-    /// Takes note of a metric and returns the factor of the base rate from now on. A metric that is NaN is no improvement.
+    /// Takes note of a metric and returns the factor of the base rate from now on. A metric that is NaN is no
+    /// improvement.
     pub fn observe(&self, plateau: &mut Plateau, metric: f64) -> f64 {
         let improves = match plateau.best {
             None => !metric.is_nan(),
@@ -108,7 +114,10 @@ impl ReduceOnPlateau {
             plateau.bad = 0;
         }
         if plateau.bad > self.patience {
-            plateau.rate = (plateau.rate * self.factor).max(self.min_fraction.min(plateau.rate));
+            let lower = (plateau.rate * self.factor).max(self.min_fraction.min(plateau.rate));
+            if plateau.rate - lower > self.eps {
+                plateau.rate = lower;
+            }
             plateau.cooling = self.cooldown;
             plateau.bad = 0;
         }

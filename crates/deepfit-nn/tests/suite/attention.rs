@@ -16,6 +16,7 @@ const TOLERANCE: f64 = 2e-6;
 /// What a network is given.
 struct Given<'a> {
     golden: &'a Golden,
+    batch_first: bool,
     tracer: Tracer,
     inputs: Environment,
 }
@@ -29,8 +30,11 @@ impl Given<'_> {
     /// An input `[batch, length, width]`, its first two axes symbolic if its length is that of the run.
     fn sequence(&mut self, name: &str, length: usize) -> Tensor {
         let shape = self.golden.get(name).shape.clone();
-        let axis = if shape[1] == length { Symbol::Sequence.into() } else { Dim::fixed(shape[1]) };
-        self.tensor(name, vec![Symbol::Batch.into(), axis, Dim::fixed(shape[2])], DType::F32)
+        let steps = shape[usize::from(self.batch_first)];
+        let axis = if steps == length { Symbol::Sequence.into() } else { Dim::fixed(steps) };
+        let (first, second) =
+            if self.batch_first { (Symbol::Batch.into(), axis) } else { (axis, Symbol::Batch.into()) };
+        self.tensor(name, vec![first, second, Dim::fixed(shape[2])], DType::F32)
     }
 
     fn mask(&mut self, causal: bool, length: usize) -> AttentionMask {
@@ -58,7 +62,7 @@ fn check(
 ) {
     let mode = if golden.config["training"] == false { Mode::Evaluate } else { Mode::Train };
     let scope = Scope::root();
-    let mut given = Given { golden, tracer: Tracer::new(mode), inputs: Environment::new() };
+    let mut given = Given { golden, batch_first: true, tracer: Tracer::new(mode), inputs: Environment::new() };
     let (output, others) = build(&scope, &mut given).unwrap_or_else(|e| panic!("{}: {e}", golden.name));
     let mut parameters: Environment = golden.under("param.").into_iter().map(|(n, a)| (n, a.clone())).collect();
     let mut declared: Vec<(String, Vec<usize>)> = scope.declarations().into_iter().map(|d| (d.name, d.shape)).collect();
@@ -82,7 +86,8 @@ fn check(
     }
     assert_eq!(names.len(), golden.under("grad.").len(), "{}: gradients", golden.name);
     let found = gradients(&loss, &wanted).unwrap_or_else(|e| panic!("{}: {e}", golden.name));
-    let extents = Extents { batch: golden.get("output").shape[0], sequence: length };
+    let batch = golden.get("output").shape[usize::from(!given.batch_first)];
+    let extents = Extents { batch, sequence: length };
     let values =
         interpret::run(&given.tracer.graph(), extents, &given.inputs, &mut parameters).expect("the graph runs");
     golden.compare("output", values.get(output.value()), TOLERANCE);
@@ -91,7 +96,11 @@ fn check(
     }
     for (name, gradient) in names.iter().zip(&found) {
         // The bias of the key moves all scores of a row alike: its gradient is zero but for rounding.
-        if name.ends_with("in_proj_bias") {
+        // Learned keys have no bias of the projection.
+        if name.ends_with("in_proj_bias")
+            && golden.config["add_bias_kv"] != true
+            && golden.config["add_zero_attn"] != true
+        {
             let (a, e) = (values.get(gradient.value()), golden.get(name));
             let third = e.data.len() / 3;
             for part in [0..third, 2 * third..3 * third] {
@@ -108,10 +117,16 @@ fn check(
 #[test]
 fn multihead_attention_equals_pytorchs() {
     let goldens = Golden::all("attention-");
-    assert_eq!(goldens.len(), 8);
+    assert_eq!(goldens.len(), 13);
     for golden in &goldens {
         let number = |key: &str| golden.number(key) as usize;
+        let flag = |key: &str| golden.config[key] == true;
+        // Keys behind those given need a fixed number of these; no axis is as long as the other length here.
+        let length = if flag("add_bias_kv") || flag("add_zero_attn") { 0 } else { 5 };
         let config = MultiheadAttentionConfig {
+            add_bias_kv: flag("add_bias_kv"),
+            add_zero_attn: flag("add_zero_attn"),
+            batch_first: golden.config["batch_first"] != false,
             kdim: number("kdim"),
             vdim: number("vdim"),
             bias: golden.config["bias"] == true,
@@ -120,16 +135,17 @@ fn multihead_attention_equals_pytorchs() {
         for weights in [false, true] {
             check(golden, 5, |scope, given| {
                 let layer = MultiheadAttention::new(scope, config.clone())?;
-                let query = given.sequence("input.query", 5);
+                given.batch_first = config.batch_first;
+                let query = given.sequence("input.query", length);
                 let mut others = vec![("input.query", query.clone())];
                 let (key, value) = if golden.config["cross"] == true {
-                    let both = (given.sequence("input.key", 5), given.sequence("input.value", 5));
+                    let both = (given.sequence("input.key", length), given.sequence("input.value", length));
                     others.extend([("input.key", both.0.clone()), ("input.value", both.1.clone())]);
                     both
                 } else {
                     (query.clone(), query.clone())
                 };
-                let mask = given.mask(golden.config["causal"] == true, 5);
+                let mask = given.mask(golden.config["causal"] == true, length);
                 if !weights {
                     return Ok((layer.attend(&query, &key, &value, &mask)?, others));
                 }
@@ -147,6 +163,7 @@ fn config(golden: &Golden) -> TransformerConfig {
         dim_feedforward: 12,
         dropout: 0.0,
         activation: if gelu { Activation::Gelu } else { Activation::Relu },
+        bias: !golden.name.starts_with("transformer-plain"),
         norm_first: golden.config["norm_first"] == true,
         ..TransformerConfig::new(8, 2)
     }
@@ -183,6 +200,30 @@ fn a_whole_transformer_equals_pytorchs_learning_and_in_use() {
             Ok((network.transform(&src, &tgt, &masks)?, vec![("input.src", src), ("input.tgt", tgt)]))
         });
     }
+}
+
+#[test]
+fn transformers_without_biases_equal_pytorchs() {
+    let golden = Golden::read("transformer-plain-encoder");
+    check(&golden, 5, |scope, given| {
+        let layer = TransformerEncoderLayer::new(scope, &config(&golden))?;
+        let src = given.sequence("input.src", 5);
+        Ok((layer.forward(&src)?, vec![("input.src", src)]))
+    });
+    let golden = Golden::read("transformer-plain-decoder");
+    check(&golden, 4, |scope, given| {
+        let layer = TransformerDecoderLayer::new(scope, &config(&golden))?;
+        let (tgt, memory) = (given.sequence("input.tgt", 4), given.sequence("input.memory", 4));
+        let output = layer.decode(&tgt, &memory, &AttentionMask::default(), &AttentionMask::default())?;
+        Ok((output, vec![("input.tgt", tgt), ("input.memory", memory)]))
+    });
+    let golden = Golden::read("transformer-plain-whole");
+    check(&golden, 4, |scope, given| {
+        let network = Transformer::new(scope, &config(&golden), 1, 1)?;
+        let (src, tgt) = (given.sequence("input.src", 4), given.sequence("input.tgt", 4));
+        let output = network.transform(&src, &tgt, &TransformerMasks::default())?;
+        Ok((output, vec![("input.src", src), ("input.tgt", tgt)]))
+    });
 }
 
 #[test]

@@ -59,8 +59,17 @@ fn loss_of(golden: &Golden, tensors: &BTreeMap<String, Tensor>, reduction: Reduc
             poisson_nll(get("x"), get("target"), &PoissonNll { log_input, full, reduction, ..PoissonNll::default() })
         }
         "gaussian_nll" => {
-            let settings = GaussianNll { full: flag("full"), reduction, ..GaussianNll::default() };
+            let eps = golden.config["eps"].as_f64().unwrap_or(1e-6) as f32;
+            let settings = GaussianNll { full: flag("full"), eps, reduction };
             gaussian_nll(get("x"), get("target"), get("variance"), &settings)
+        }
+        "cosine_similarity" => {
+            let similarity = losses::cosine_similarity(get("a"), get("b"), number("eps"))?;
+            match reduction {
+                Reduction::Mean => Ok(similarity.mean()?),
+                Reduction::Sum => Ok(similarity.sum()?),
+                _ => Ok(similarity),
+            }
         }
         "cosine_embedding" => cosine_embedding(get("a"), get("b"), get("target"), number("margin"), reduction),
         "triplet_margin" => {
@@ -153,6 +162,7 @@ fn focal_losses_equal_their_definition() {
 fn binary_losses_equal_pytorchs() {
     check_all("bce-with-logits", 3);
     check(&Golden::read("criterion-bce"));
+    check(&Golden::read("criterion-bce-limits"));
     check_all("soft-margin", 1);
     check_all("multi-label", 1);
 }
@@ -162,7 +172,8 @@ fn margins_equal_pytorchs() {
     check_all("multi-margin", 2);
     check_all("margin-ranking", 1);
     check_all("hinge-embedding", 1);
-    check_all("cosine-embedding", 2);
+    check_all("cosine-embedding", 3);
+    check_all("cosine-similarity", 1);
     check_all("triplet-margin", 4);
 }
 
@@ -176,7 +187,7 @@ fn contrastive_losses_equal_their_definition() {
 #[test]
 fn likelihoods_equal_pytorchs() {
     check_all("poisson-nll", 3);
-    check_all("gaussian-nll", 2);
+    check_all("gaussian-nll", 3);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 mod activations;
 mod attention;
+mod attention_masks;
 mod criteria;
 mod golden;
 mod indexing;
@@ -13,8 +14,12 @@ mod more_optimisers;
 mod more_schedules;
 mod optimisers;
 mod recurrent;
+mod refusals;
 mod schedules;
+mod scopes;
 mod settings;
 mod spatial;
 mod step;
 mod tables;
+mod training;
+mod watching;

@@ -2,7 +2,7 @@ use deepfit_graph::interpret::{self, Environment};
 use deepfit_graph::{DType, Extents, Graph, Mode, Op, Reference, Shape, Tracer, passes};
 use deepfit_nn::optim::lbfgs::{Lbfgs, Memory};
 use deepfit_nn::optim::{Adadelta, Adagrad, Adamax, Lamb, Lion, NAdam, Optimizer, RAdam, RmsProp};
-use deepfit_nn::step::{Group, StepKind, Traced, Training, step_graph};
+use deepfit_nn::step::{Group, LEARNING_RATE, STEP, StepKind, Traced, Training, step_graph};
 use deepfit_nn::{NnError, Parameter, Role, Scope};
 
 use crate::golden::{Golden, close};
@@ -226,16 +226,13 @@ fn groups_have_their_own_rate_and_decay() {
             Ok(Traced { loss: sum.sum()?, outputs: Vec::new() })
         })
     };
-    let groups = vec![
-        Group { pattern: "*.bias".into(), rate_factor: 2.0, weight_decay: Some(0.25) },
-        Group::new("backbone.*", 0.1),
-    ];
+    let groups = vec![Group { weight_decay: Some(0.25), ..Group::new("*.bias", 2.0) }, Group::new("backbone.*", 0.1)];
     let graph = build(groups).expect("valid");
     let one = || Reference::full(&[3], 1.0);
     let mut parameters: Environment = declarations.iter().map(|d| (d.name.clone(), one())).collect();
     let inputs = Environment::from([
-        ("learning_rate".to_string(), Reference::full(&[], 0.1)),
-        ("step".to_string(), Reference::full(&[], 1.0)),
+        (LEARNING_RATE.to_string(), Reference::full(&[], 0.1)),
+        (STEP.to_string(), Reference::full(&[], 1.0)),
     ]);
     interpret::run(&graph, Extents::batch(1), &inputs, &mut parameters).expect("runs");
     // The gradient of each element is 1, and its decay a share of 1.

@@ -1,6 +1,11 @@
+use deepfit_nn::Anneal;
 use deepfit_nn::schedule::{Better, Plateau, RateCurve, RateSearch, ReduceOnPlateau, Schedule};
 
 use crate::golden::Golden;
+
+fn three_phases(anneal: Anneal, pct_start: f64, div_factor: f64, final_div_factor: f64) -> Schedule {
+    Schedule::OneCycle { warmup_steps: 0, anneal, pct_start, div_factor, final_div_factor, three_phase: true }
+}
 
 fn all() -> Vec<(&'static str, Schedule)> {
     let gamma = |gamma| Schedule::Exponential { gamma };
@@ -21,6 +26,8 @@ fn all() -> Vec<(&'static str, Schedule)> {
             },
         ),
         ("chained", Schedule::Chained { schedules: vec![linear(0.25, 1.0, 8), gamma(0.95)] }),
+        ("three_phases", three_phases(Anneal::Cos, 0.3, 25.0, 1e4)),
+        ("three_phases_linear", three_phases(Anneal::Linear, 0.35, 10.0, 50.0)),
     ]
 }
 
@@ -40,7 +47,7 @@ fn every_other_schedule_equals_pytorchs() {
 fn a_plateau_lowers_the_rate_as_pytorch_does() {
     let golden = Golden::read("more-schedules");
     let plateaus = golden.config["plateaus"].as_object().expect("settings");
-    assert_eq!(plateaus.len(), 3);
+    assert_eq!(plateaus.len(), 4);
     for (name, settings) in plateaus {
         let number = |key: &str, default: f64| settings[key].as_f64().unwrap_or(default);
         let schedule = ReduceOnPlateau {
@@ -51,6 +58,7 @@ fn a_plateau_lowers_the_rate_as_pytorch_does() {
             absolute: settings["threshold_mode"] == "abs",
             cooldown: number("cooldown", 0.0) as u64,
             min_fraction: number("min_lr", 0.0) / golden.number("lr"),
+            eps: number("eps", 1e-8) / golden.number("lr"),
         };
         schedule.validate().expect("settings are in range");
         let mut plateau = Plateau::default();

@@ -8,22 +8,24 @@ use crate::golden::{Golden, close};
 const TOLERANCE: f64 = 1e-6;
 const NAMES: [&str; 2] = ["weight", "bias"];
 
-/// Row `step` of an array of ten.
-fn at_step(array: &Reference, step: usize) -> Reference {
+/// Row `step` of an array.
+pub fn at_step(array: &Reference, step: usize) -> Reference {
     let shape = &array.shape[1..];
     let n: usize = shape.iter().product();
     Reference::new(shape, array.data[step * n..][..n].to_vec())
 }
 
-fn optimizer_of(golden: &Golden) -> Optimizer {
+pub fn optimizer_of(golden: &Golden) -> Optimizer {
     let adam = || Adam {
         betas: (golden.config["betas"][0].as_f64().unwrap(), golden.config["betas"][1].as_f64().unwrap()),
         eps: golden.number("eps"),
         weight_decay: golden.number("weight_decay"),
+        amsgrad: golden.config["amsgrad"] == true,
     };
     match golden.config["optimizer"].as_str().expect("a class name") {
         "SGD" => Optimizer::Sgd(Sgd {
             momentum: golden.number("momentum"),
+            dampening: golden.number("dampening"),
             nesterov: golden.config["nesterov"] == true,
             weight_decay: golden.number("weight_decay"),
         }),

@@ -28,6 +28,7 @@ impl Layer {
             batch_first: flag("batch_first"),
             bidirectional: flag("bidirectional"),
             dropout: 0.0,
+            proj_size: config["proj_size"].as_u64().unwrap_or(0) as usize,
         };
         match config["layer"].as_str().expect("a class name") {
             "RNN" => Layer::Rnn(Rnn::new(scope, inputs, hidden, nonlinearity(config), settings).unwrap()),
@@ -111,7 +112,9 @@ fn check_layer(golden: &Golden, mode: Mode) {
     let batch_first = config["batch_first"] == true;
     let (batch, sequence) =
         if batch_first { (input.shape[0], input.shape[1]) } else { (input.shape[1], input.shape[0]) };
-    let hidden = golden.get("h_n").shape[2];
+    // A projection makes the hidden states narrower than the cells.
+    let narrow = golden.get("h_n").shape[2];
+    let hidden = if config["proj_size"].is_u64() { golden.get("c_n").shape[2] } else { narrow };
     let scope = Scope::root();
     let layer = Layer::new(&scope, config, input.shape[2], hidden);
     let tracer = Tracer::new(mode);
@@ -130,7 +133,7 @@ fn check_layer(golden: &Golden, mode: Mode) {
         for &key in keys {
             let given = golden.get(key);
             inputs.insert(key.to_string(), given.clone());
-            let shape = vec![Dim::fixed(given.shape[0]), b, Dim::fixed(hidden)];
+            let shape = vec![Dim::fixed(given.shape[0]), b, Dim::fixed(given.shape[2])];
             wanted.push((key, tracer.input(key, shape, DType::F32)));
         }
     }
@@ -146,8 +149,12 @@ fn check_layer(golden: &Golden, mode: Mode) {
 }
 
 fn check_layers(kind: &str) {
+    check_cases(kind, 8);
+}
+
+fn check_cases(kind: &str, count: usize) {
     let goldens = Golden::all(&format!("recurrent-{kind}-"));
-    assert_eq!(goldens.len(), 8, "cases of {kind}");
+    assert_eq!(goldens.len(), count, "cases of {kind}");
     for golden in goldens {
         check_layer(&golden, Mode::Train);
         // A network in use saves nothing for a gradient, which is right all the same.
@@ -164,6 +171,11 @@ fn simple_recurrent_layers_equal_pytorchs() {
 #[test]
 fn lstm_equals_pytorchs() {
     check_layers("lstm");
+}
+
+#[test]
+fn an_lstm_with_a_projection_equals_pytorchs() {
+    check_cases("projected", 5);
 }
 
 #[test]

@@ -25,12 +25,23 @@ fn schedules_equal_pytorchs() {
         panic!("one_cycle makes a cycle");
     };
     let anneal = Anneal::Linear;
-    check("one_cycle_linear", Schedule::OneCycle { warmup_steps, anneal, pct_start, div_factor, final_div_factor });
+    let three_phase = false;
+    check(
+        "one_cycle_linear",
+        Schedule::OneCycle { warmup_steps, anneal, pct_start, div_factor, final_div_factor, three_phase },
+    );
 }
 
 #[test]
 fn every_rate_is_a_fraction_however_short_the_run() {
-    for schedule in [Schedule::constant(), Schedule::cosine(), Schedule::one_cycle()] {
+    let Schedule::OneCycle { warmup_steps, anneal, pct_start, div_factor, final_div_factor, .. } =
+        Schedule::one_cycle()
+    else {
+        panic!("one_cycle makes a cycle");
+    };
+    let three_phases =
+        Schedule::OneCycle { warmup_steps, anneal, pct_start, div_factor, final_div_factor, three_phase: true };
+    for schedule in [Schedule::constant(), Schedule::cosine(), Schedule::one_cycle(), three_phases] {
         for warmup in [0, 1, 3, 10] {
             let schedule = schedule.clone().with_warmup(warmup);
             for total in 0..12 {

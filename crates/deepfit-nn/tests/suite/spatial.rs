@@ -3,7 +3,7 @@
 use deepfit_graph::ops::{Interpolation, PaddingMode, Window, Window1d};
 use deepfit_graph::{DType, Mode, Shape, Tracer};
 use deepfit_nn::layers::*;
-use deepfit_nn::{Init, Module, Scope};
+use deepfit_nn::{Init, Module, Scope, Sequential};
 use serde_json::Value;
 
 use crate::golden::Golden;
@@ -36,6 +36,11 @@ fn scale(value: &Value) -> (f64, f64) {
     }
 }
 
+/// Whether the border is `same`; then there is no other padding.
+fn is_same(config: &Value) -> bool {
+    config["padding"] == "same"
+}
+
 fn convolution(scope: &Scope, config: &Value) -> Box<dyn Module> {
     let (inputs, outputs) = (size(config, "in_channels"), size(config, "out_channels"));
     let (groups, bias) = (size(config, "groups"), flag(config, "bias"));
@@ -44,7 +49,8 @@ fn convolution(scope: &Scope, config: &Value) -> Box<dyn Module> {
         Some("Conv1d") => {
             let settings = Conv1dConfig {
                 stride: one("stride"),
-                padding: one("padding"),
+                padding: if is_same(config) { 0 } else { one("padding") },
+                same: is_same(config),
                 padding_mode: padding_mode(config),
                 dilation: one("dilation"),
                 groups,
@@ -57,7 +63,8 @@ fn convolution(scope: &Scope, config: &Value) -> Box<dyn Module> {
             let settings = Conv2dConfig {
                 kernel: two("kernel_size"),
                 stride: two("stride"),
-                padding: two("padding"),
+                padding: if is_same(config) { (0, 0) } else { two("padding") },
+                same: is_same(config),
                 padding_mode: padding_mode(config),
                 dilation: two("dilation"),
                 groups,
@@ -208,8 +215,25 @@ fn check_all(prefix: &str, count: usize, build: fn(&Scope, &Value) -> Box<dyn Mo
 
 #[test]
 fn convolutions_equal_pytorchs() {
-    check_all("spatial-conv1d-", 6, convolution);
-    check_all("spatial-conv2d-", 5, convolution);
+    check_all("spatial-conv1d-", 8, convolution);
+    check_all("spatial-conv2d-", 7, convolution);
+}
+
+#[test]
+fn a_convolved_sequence_is_flattened_in_pytorchs_order() {
+    check_all("spatial-flat-", 1, |scope, _| {
+        let conv = Conv1d::new(&scope.child(0), 4, 6, Conv1dConfig { stride: 2, ..Conv1dConfig::of(3) });
+        let flatten = Flatten::convolved(&scope.child(1));
+        Box::new(Sequential::new().with(conv).with(flatten).with(Linear::new(&scope.child(2), 36, 5)))
+    });
+    // What has PyTorch's order already keeps it.
+    let x = Tracer::new(Mode::Train).input("x", Shape::batch_of(&[7, 6]), DType::F32);
+    for (layer, moved) in [(Flatten::new(&Scope::root()), 0), (Flatten::convolved(&Scope::root()), 1)] {
+        let y = layer.forward(&x).expect("three axes");
+        assert_eq!(y.shape().to_string(), "[batch, 42]");
+        let moves = y.tracer().graph().nodes().iter().filter(|node| node.op.kind() == "Permute").count();
+        assert_eq!(moves, moved);
+    }
 }
 
 #[test]
@@ -267,6 +291,20 @@ fn what_does_not_fit_is_named_with_both_shapes() {
     assert_says(&train(conv, &[7, 4]), &["window of 5", "dilation 3", "[batch, 7, 4]", "padding 1"]);
     assert_says(&train(conv, &[20, 3]), &["[6, 4, 5]", "[batch, 20, 3]"]);
     assert_says(&train(conv, &[20]), &["[batch, length, channels]", "[batch, 20]"]);
+    let same = |s: &Scope| -> Box<dyn Module> {
+        Box::new(Conv1d::new(s, 4, 6, Conv1dConfig { same: true, stride: 2, ..Conv1dConfig::of(3) }))
+    };
+    assert_says(&train(same, &[7, 4]), &["`same` needs stride 1, not 2"]);
+    let same =
+        |s: &Scope| -> Box<dyn Module> { Box::new(Conv2d::new(s, 4, 6, Conv2dConfig::square(3).padding(1).same())) };
+    assert_says(&train(same, &[7, 7, 4]), &["`same`", "padding of 1"]);
+    for padding in [usize::MAX, usize::MAX / 2] {
+        for padding_mode in [PaddingMode::ZEROS, PaddingMode::Reflect] {
+            let config = Conv1dConfig { padding, padding_mode, ..Conv1dConfig::of(3) };
+            let huge = |s: &Scope| -> Box<dyn Module> { Box::new(Conv1d::new(s, 4, 6, config)) };
+            assert_says(&error_of(huge, Mode::Train, &[7, 4]), &["`padding`", &padding.to_string()]);
+        }
+    }
     let grouped = |s: &Scope| -> Box<dyn Module> {
         Box::new(Conv2d::new(s, 4, 6, Conv2dConfig { groups: 4, ..Conv2dConfig::square(3) }))
     };

@@ -5,6 +5,7 @@ use deepfit_graph::{DType, Graph, Op, Reference, Shape, Tracer};
 use deepfit_nn::layers::{BatchNorm, Linear};
 use deepfit_nn::losses::{self, Reduction};
 use deepfit_nn::optim::{Adam, Optimizer, Sgd};
+use deepfit_nn::step::{GRADIENT_NORM, KEEP, LEARNING_RATE, LOSS, LOSS_SCALE, STEP};
 use deepfit_nn::step::{StepKind, Traced, Training, evaluation_graph, step_graph};
 use deepfit_nn::{Clip, Declaration, Module, MovingAverage, Result, Scope};
 
@@ -85,11 +86,11 @@ fn a_plain_step_learns_and_reports() {
     let mut parameters = network.parameters(&[&graph]);
     let mut losses = Vec::new();
     for step in 1..=30 {
-        let inputs = batch(0, 8, &[("learning_rate", 0.03), ("step", f64::from(step))]);
+        let inputs = batch(0, 8, &[(LEARNING_RATE, 0.03), (STEP, f64::from(step))]);
         let outputs = run(&graph, 8, &inputs, &mut parameters);
-        losses.push(outputs["loss"].data[0]);
+        losses.push(outputs[LOSS].data[0]);
         assert_eq!(outputs["prediction"].shape, [8, 1]);
-        assert!(outputs["gradient_norm"].data[0] > 0.0);
+        assert!(outputs[GRADIENT_NORM].data[0] > 0.0);
         if step == 1 {
             assert_eq!(parameters["average.hidden.weight"], parameters["hidden.weight"]);
         }
@@ -108,7 +109,7 @@ fn accumulated_micro_batches_equal_one_batch() {
     let first = network.step(&training, StepKind::Accumulate);
     let last = network.step(&training, StepKind::AccumulateAndUpdate);
     let mut expected = network.parameters(&[&whole]);
-    let full = run(&whole, 8, &batch(0, 8, &[("learning_rate", 0.5), ("step", 1.0)]), &mut expected);
+    let full = run(&whole, 8, &batch(0, 8, &[(LEARNING_RATE, 0.5), (STEP, 1.0)]), &mut expected);
 
     let mut parameters = network.parameters(&[&first, &last]);
     // What an earlier, failed batch left must not leak, not even NaN.
@@ -118,16 +119,16 @@ fn accumulated_micro_batches_equal_one_batch() {
         );
         array.data.fill(f64::NAN);
     }
-    let a = run(&first, 3, &batch(0, 3, &[("loss_scale", 3.0 / 8.0), ("keep", 0.0)]), &mut parameters);
-    let b = run(&first, 3, &batch(3, 6, &[("loss_scale", 3.0 / 8.0), ("keep", 1.0)]), &mut parameters);
-    let scalars = [("loss_scale", 2.0 / 8.0), ("keep", 1.0), ("learning_rate", 0.5), ("step", 1.0)];
+    let a = run(&first, 3, &batch(0, 3, &[(LOSS_SCALE, 3.0 / 8.0), (KEEP, 0.0)]), &mut parameters);
+    let b = run(&first, 3, &batch(3, 6, &[(LOSS_SCALE, 3.0 / 8.0), (KEEP, 1.0)]), &mut parameters);
+    let scalars = [(LOSS_SCALE, 2.0 / 8.0), (KEEP, 1.0), (LEARNING_RATE, 0.5), (STEP, 1.0)];
     let c = run(&last, 2, &batch(6, 8, &scalars), &mut parameters);
 
-    let loss = |outputs: &BTreeMap<String, Reference>| outputs["loss"].data[0];
+    let loss = |outputs: &BTreeMap<String, Reference>| outputs[LOSS].data[0];
     let mean = (3.0 * loss(&a) + 3.0 * loss(&b) + 2.0 * loss(&c)) / 8.0;
     assert!((mean - loss(&full)).abs() < 1e-12);
-    assert!(full["gradient_norm"].data[0] > 0.1, "the case must clip");
-    close("norm", &c["gradient_norm"], &full["gradient_norm"], 1e-12);
+    assert!(full[GRADIENT_NORM].data[0] > 0.1, "the case must clip");
+    close("norm", &c[GRADIENT_NORM], &full[GRADIENT_NORM], 1e-12);
     for d in &network.declarations {
         close(&d.name, &parameters[&d.name], &expected[&d.name], 1e-12);
     }
@@ -145,7 +146,7 @@ fn frozen_parameters_stay_and_get_no_gradient_nodes() {
     assert_eq!((products(&all), products(&graph)), (5, 3));
     let mut parameters = network.parameters(&[&graph]);
     let before = parameters.clone();
-    run(&graph, 8, &batch(0, 8, &[("learning_rate", 0.5), ("step", 1.0)]), &mut parameters);
+    run(&graph, 8, &batch(0, 8, &[(LEARNING_RATE, 0.5), (STEP, 1.0)]), &mut parameters);
     assert_eq!(parameters["hidden.weight"], before["hidden.weight"]);
     assert_ne!(parameters["output.weight"], before["output.weight"]);
 }

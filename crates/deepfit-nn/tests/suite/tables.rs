@@ -6,8 +6,8 @@ use deepfit_graph::passes::optimise;
 use deepfit_graph::{DType, Extents, Graph, Mode, Reference, Shape, Symbol, Tracer, gradients, interpret};
 use deepfit_nn::layers::*;
 use deepfit_nn::optim::{Adam, Sgd};
-use deepfit_nn::step::{LOSS, StepKind, Traced, Training, step_graph};
-use deepfit_nn::{Clip, Module, Optimizer, Result, Scope};
+use deepfit_nn::step::{LEARNING_RATE, LOSS, STEP, StepKind, Traced, Training, step_graph};
+use deepfit_nn::{Clip, MaxNorm, Module, Optimizer, Result, Scope};
 use serde_json::Value;
 
 use crate::golden::{Golden, batch_shape, close, run};
@@ -37,12 +37,17 @@ fn build(scope: &Scope, config: &Value) -> Box<dyn Module> {
         "GLU" => Box::new(Glu::new(scope)),
         "Softmin" => Box::new(Softmax::Softmin),
         "Softmax2d" => Box::new(Softmax::Softmax2d),
-        "Embedding" => Box::new(Embedding::padded(
-            scope,
-            size(config, "num_embeddings"),
-            size(config, "embedding_dim"),
-            size(config, "padding_idx"),
-        )),
+        "Embedding" => {
+            let norm_type = config["norm_type"].as_str().map_or(2.0, |number| number.parse().expect("a number"));
+            let settings = EmbeddingConfig {
+                padding_idx: config["padding_idx"].as_u64().map(|row| row as usize),
+                max_norm: config["max_norm"].as_f64().map(|limit| MaxNorm { max_norm: limit as f32, norm_type }),
+                scale_grad_by_freq: config["scale_grad_by_freq"] == true,
+                init: None,
+            };
+            let (rows, width) = (size(config, "num_embeddings"), size(config, "embedding_dim"));
+            Box::new(Embedding::configured(scope, rows, width, settings))
+        }
         other => panic!("no layer for {other}"),
     }
 }
@@ -72,9 +77,15 @@ fn a_padding_row_gets_no_gradient() {
 }
 
 #[test]
+fn look_ups_scaled_by_frequency_or_norm_equal_pytorchs() {
+    check_all("table-frequency", 2);
+    check_all("table-limited", 4);
+}
+
+#[test]
 fn bags_equal_pytorchs() {
     let goldens = Golden::all("bag-");
-    assert_eq!(goldens.len(), 11);
+    assert_eq!(goldens.len(), 14);
     for golden in &goldens {
         let mode = match golden.config["mode"].as_str().expect("a mode") {
             "sum" => BagMode::Sum,
@@ -86,6 +97,8 @@ fn bags_equal_pytorchs() {
             Some(padding) => EmbeddingBag::padded(&scope, 7, 3, mode, padding as usize),
             None => EmbeddingBag::new(&scope, 7, 3, mode),
         };
+        let last = golden.config["include_last_offset"] == true;
+        let layer = if last { layer.include_last_offset() } else { layer };
         let tracer = Tracer::new(Mode::Train);
         let mut given = Environment::new();
         let mut input = |name: &str, dtype| {
@@ -178,9 +191,7 @@ fn updates_of_single_rows_equal_pytorchs() {
             "SGD" => Optimizer::Sgd(Sgd::default()),
             _ => {
                 let beta = |i: usize| golden.config["betas"][i].as_f64().expect("a number");
-                // The decay of AdamW has no effect on tables that are updated row by row.
-                let settings = Adam { betas: (beta(0), beta(1)), eps: golden.number("eps"), weight_decay: 0.1 };
-                Optimizer::AdamW(settings)
+                Optimizer::AdamW(Adam { betas: (beta(0), beta(1)), eps: golden.number("eps"), ..Adam::default() })
             }
         };
         let graph = table_step(&rows_only(optimizer), StepKind::Plain).expect("it fits");
@@ -198,8 +209,8 @@ fn updates_of_single_rows_equal_pytorchs() {
             let given = Environment::from([
                 ("numbers".to_string(), at("numbers", step)),
                 ("upstream".to_string(), at("upstream", step)),
-                ("learning_rate".to_string(), Reference::full(&[], golden.number("lr"))),
-                ("step".to_string(), Reference::full(&[], (step + 1) as f64)),
+                (LEARNING_RATE.to_string(), Reference::full(&[], golden.number("lr"))),
+                (STEP.to_string(), Reference::full(&[], (step + 1) as f64)),
             ]);
             assert!(run(&graph, 5, &given, &mut parameters).contains_key(LOSS));
             close(&format!("{} step {step}", golden.name), &parameters["weight"], &at("after", step), TOLERANCE);
@@ -211,7 +222,7 @@ fn updates_of_single_rows_equal_pytorchs() {
 fn a_gradient_of_single_rows_is_never_made_as_large_as_the_table() {
     let makes_table = |training: &Training| {
         let graph = optimise(&table_step(training, StepKind::Plain).expect("it fits"));
-        let parameter = |kind: &str| matches!(kind, "Parameter" | "AdamRows" | "Adam");
+        let parameter = |kind: &str| matches!(kind, "Parameter" | "AdamRows" | "SgdRows" | "Adam");
         let nodes = graph.nodes().iter().filter(|n| !parameter(n.op.kind()));
         nodes.flat_map(|n| &n.outputs).any(|t| t.shape == Shape::from([9, 4]))
     };
@@ -235,8 +246,8 @@ fn a_table_that_is_looked_up_in_twice_gets_both_gradients() {
     let given = Environment::from([
         ("a".to_string(), list([0.0, 2.0])),
         ("b".to_string(), list([2.0, 2.0])),
-        ("learning_rate".to_string(), Reference::full(&[], 1.0)),
-        ("step".to_string(), Reference::full(&[], 1.0)),
+        (LEARNING_RATE.to_string(), Reference::full(&[], 1.0)),
+        (STEP.to_string(), Reference::full(&[], 1.0)),
     ]);
     let mut parameters = Environment::from([("weight".to_string(), Reference::full(&[3, 1], 0.0))]);
     run(&graph, 2, &given, &mut parameters);
@@ -257,8 +268,8 @@ fn limits_of_gradients_of_single_rows_are_those_of_whole_ones() {
                     "upstream".to_string(),
                     Reference::from_fn(&[5, 4], |i| (i[0] as f64 - 1.0) * 0.3 + i[1] as f64 * 0.1),
                 ),
-                ("learning_rate".to_string(), Reference::full(&[], 1.0)),
-                ("step".to_string(), Reference::full(&[], 1.0)),
+                (LEARNING_RATE.to_string(), Reference::full(&[], 1.0)),
+                (STEP.to_string(), Reference::full(&[], 1.0)),
             ]);
             let mut parameters = Environment::from([("weight".to_string(), Reference::full(&[9, 4], 0.0))]);
             run(&graph, 5, &given, &mut parameters);

@@ -239,9 +239,14 @@ impl Rates {
         let schedule = match *self {
             Rates::Constant | Rates::Plateau { .. } => Schedule::constant(),
             Rates::Cosine { final_fraction } => Schedule::Cosine { warmup_steps: 0, final_fraction },
-            Rates::OneCycle { pct_start, div_factor, final_div_factor, anneal } => {
-                Schedule::OneCycle { warmup_steps: 0, anneal, pct_start, div_factor, final_div_factor }
-            }
+            Rates::OneCycle { pct_start, div_factor, final_div_factor, anneal } => Schedule::OneCycle {
+                warmup_steps: 0,
+                anneal,
+                pct_start,
+                div_factor,
+                final_div_factor,
+                three_phase: false,
+            },
             Rates::Step { step_size, gamma } => Schedule::Step { step_size: updates(step_size), gamma },
             Rates::MultiStep { ref milestones, gamma } => Schedule::MultiStep {
                 milestones: milestones.iter().flatten().map(|&epoch| epoch * per_epoch).collect(),

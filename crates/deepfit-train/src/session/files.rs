@@ -92,12 +92,12 @@ impl Session {
     }
 
     /// Reads what [`Session::save`] wrote, or a safetensors file of the equivalent PyTorch module, in f32, f64, f16 or
-    /// bf16. PyTorch's `num_batches_tracked` is ignored.
+    /// bf16. PyTorch's `num_batches_tracked` is ignored where the network has none.
     ///
     /// # Errors
     /// If the file cannot be read, or as [`Session::load_state_dict`].
     pub fn load(&mut self, path: impl AsRef<Path>) -> Result<()> {
-        let (state, _) = read(path.as_ref())?;
+        let (state, _) = read(path.as_ref(), |name| self.declaration(name).is_some())?;
         self.load_state_dict(&state).map_err(|error| error.in_file(path.as_ref()))
     }
 
@@ -116,7 +116,7 @@ impl Session {
     /// If the file cannot be read or belongs to another network or optimiser. Then nothing is changed.
     pub fn resume(&mut self, path: impl AsRef<Path>) -> Result<()> {
         let path = path.as_ref();
-        let (state, metadata) = read(path)?;
+        let (state, metadata) = read(path, |_| true)?;
         let steps = metadata.get(STEPS).and_then(|text| text.parse().ok());
         let steps = steps.ok_or_else(|| TrainError::run(path, "is no checkpoint: `load` reads weights alone"))?;
         let known: BTreeMap<&str, &[usize]> = self.engine.parameters().map(|(name, shape, _)| (name, shape)).collect();
@@ -152,9 +152,9 @@ impl Session {
     }
 }
 
-/// The tensors of a safetensors file, and its metadata.
-fn read(path: &Path) -> Result<(BTreeMap<String, Values>, HashMap<String, String>)> {
-    let (tensors, metadata) = weights::read(path)?;
+/// The tensors of a safetensors file, and its metadata; counters of batches as far as they are known.
+fn read(path: &Path, knows: impl Fn(&str) -> bool) -> Result<(BTreeMap<String, Values>, HashMap<String, String>)> {
+    let (tensors, metadata) = weights::read_known(path, knows)?;
     let values = |Owned { shape, values }: Owned| Values { shape, values };
     Ok((tensors.into_iter().map(|(name, tensor)| (name, values(tensor))).collect(), metadata))
 }

@@ -5,6 +5,7 @@ mod extents;
 mod files;
 mod gradients;
 mod inspect;
+mod memory;
 mod search;
 
 use std::collections::BTreeMap;
@@ -12,15 +13,14 @@ use std::fmt;
 
 use deepfit_cpu::{Engine, ProgramId, View};
 use deepfit_graph::{Extents, Tensor, Tracer};
-use deepfit_nn::step::{self, Traced, Training};
-use deepfit_nn::{Declaration, Optimizer, Parameter, Scope, optim};
+use deepfit_nn::optim::{AVERAGE, STATE};
+use deepfit_nn::step::{self, OUTPUT, Traced, Training};
+use deepfit_nn::{Declaration, Optimizer, Parameter, Scope};
 
 use crate::error::{Result, TrainError};
 use crate::stepper::{Place, StepOptions, Stepper, with_scalars};
 
 pub use examples::{Examples, Fit};
-
-const OUTPUT: &str = "output";
 
 /// How a [`Session`] trains and runs.
 #[derive(Debug, Clone, PartialEq)]
@@ -129,6 +129,11 @@ pub struct Values {
 type Network = Box<dyn Fn(&Tracer) -> deepfit_nn::Result<Tensor>>;
 type Loss = Box<dyn Fn(&Tracer, &Tensor) -> deepfit_nn::Result<Tensor>>;
 
+/// The loss within a layer of this name, by which errors, costs and watches know it.
+fn in_its_layer(loss: impl Fn(&Tracer, &Tensor) -> deepfit_nn::Result<Tensor> + 'static) -> Loss {
+    Box::new(move |tracer, output| tracer.in_layer("loss", || loss(tracer, output)))
+}
+
 /// A network that is trained step by step: its parameters, its optimiser's state, and the programs that use them.
 ///
 /// Inputs are given by the names under which the closures asked for them: `&[("x", View::F32(&x))]`. The number of
@@ -185,8 +190,11 @@ impl Session {
         loss: impl Fn(&Tracer, &Tensor) -> deepfit_nn::Result<Tensor> + 'static,
     ) -> Result<Session> {
         options.validate()?;
+        scope.validate()?;
+        let loss = in_its_layer(loss);
         // What is wrong in use alone is told now, too.
         step::evaluation_graph(|tracer| Ok(vec![(OUTPUT.to_string(), network(tracer)?)]))?;
+        memory::check(&scope.declarations(), Some(&options))?;
         let mut engine = options.engine()?;
         let step = StepOptions {
             maximum: options.maximum(),
@@ -200,7 +208,7 @@ impl Session {
         })?;
         let mut session = Session::with(engine, scope, options, Box::new(network));
         session.operations = stepper.operations();
-        session.learning = Some(Learning { stepper, loss: Box::new(loss), evaluating: None, differentiating: None });
+        session.learning = Some(Learning { stepper, loss, evaluating: None, differentiating: None });
         session.check_parameters()?;
         Ok(session)
     }
@@ -215,9 +223,10 @@ impl Session {
         network: impl Fn(&Tracer) -> deepfit_nn::Result<Tensor> + 'static,
     ) -> Result<Session> {
         options.validate()?;
+        scope.validate()?;
+        memory::check(&scope.declarations(), None)?;
         let mut engine = options.engine()?;
         for declaration in scope.declarations() {
-            declaration.validate()?;
             engine.set_parameter(&declaration.name, &declaration.shape, &declaration.values(options.seed))?;
         }
         let mut session = Session::with(engine, scope, options, Box::new(network));
@@ -245,7 +254,7 @@ impl Session {
     /// A parameter that a closure asked the tracer for, and not a scope, would be zeros and never saved.
     fn check_parameters(&self) -> Result<()> {
         let own = |name: &str| {
-            let prefixes = [optim::STATE, optim::AVERAGE, step::ACCUMULATED];
+            let prefixes = [STATE, AVERAGE, step::ACCUMULATED];
             prefixes.iter().any(|p| name.strip_prefix(p).is_some_and(|rest| rest.starts_with('.')))
         };
         let undeclared = self.engine.parameters().find(|(name, ..)| !own(name) && self.declaration(name).is_none());
@@ -353,6 +362,10 @@ impl Session {
     }
 
     fn run_at(&mut self, program: ProgramId, batch: &[(&str, View<'_>)], place: Place) -> Result<()> {
+        if let Some((name, _)) = batch.iter().find(|(name, _)| step::is_reserved(name)) {
+            let problem = "belongs to the training step, which gives it itself".to_string();
+            return Err(deepfit_cpu::Error::Input { name: name.to_string(), problem }.into());
+        }
         let extents = self.extents(program, batch)?;
         self.last = None;
         let (seed, engine) = (self.options.seed, &mut self.engine);

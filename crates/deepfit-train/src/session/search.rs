@@ -49,7 +49,8 @@ impl Session {
     }
 
     /// Moves the trained parameters by L-BFGS towards a minimum of one batch's loss: for small problems whose data fits
-    /// into a batch. Dropout, if there is some, drops the same elements in every evaluation of a call.
+    /// into a batch. Dropout, if there is some, drops the same elements in every evaluation of a call. Of the settings of the
+    /// training, what is frozen counts alone: it is a minimum that is searched for, whatever `maximize` says.
     ///
     /// # Errors
     /// If a setting is out of range, or as [`Session::step`] where the search begins; elsewhere a loss that is not finite

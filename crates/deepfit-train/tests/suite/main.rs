@@ -12,5 +12,7 @@ mod predicting;
 mod resuming;
 mod runs;
 mod session;
+mod session_names;
+mod session_updates;
 mod session_ways;
 mod training;

@@ -2,7 +2,7 @@ use deepfit_graph::interpret::Environment;
 use deepfit_graph::{DType, Mode, Reference, Shape, Tensor, Tracer, gradients};
 use deepfit_nn::losses::{CrossEntropy, cross_entropy};
 use deepfit_nn::optim::{Adam, Optimizer, Sgd};
-use deepfit_nn::step::{StepKind, Traced, Training, evaluation_graph, step_graph};
+use deepfit_nn::step::{LEARNING_RATE, LOSS, STEP, StepKind, Traced, Training, evaluation_graph, step_graph};
 use deepfit_nn::{Activation, Result, Scope};
 use deepfit_zoo::{
     Block, CnnConfig, EmbeddingConfig, Head, ImageConfig, InvertedResidualConfig, MlpConfig, MobilenetV2Config,
@@ -179,10 +179,10 @@ impl Case {
         let step = step_graph(&declarations, &training, StepKind::Plain, |tracer| self.loss(&*network, tracer));
         let step = step.expect("the step is built");
         let mut backend = prepared();
-        inputs.insert("learning_rate".to_string(), Reference::full(&[], rate));
+        inputs.insert(LEARNING_RATE.to_string(), Reference::full(&[], rate));
         let losses = (1..=10).map(|i| {
-            inputs.insert("step".to_string(), Reference::full(&[], f64::from(i)));
-            backend.run(&step, batch, &inputs)["loss"].data[0]
+            inputs.insert(STEP.to_string(), Reference::full(&[], f64::from(i)));
+            backend.run(&step, batch, &inputs)[LOSS].data[0]
         });
         let losses: Vec<f64> = losses.collect();
         close(

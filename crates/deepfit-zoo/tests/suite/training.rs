@@ -4,7 +4,7 @@ use deepfit_cpu::{Engine, Error, ProgramId, View};
 use deepfit_graph::{DType, Extents, Mode, Shape, Tracer};
 use deepfit_nn::losses::{Reduction, mse};
 use deepfit_nn::optim::{MovingAverage, Optimizer};
-use deepfit_nn::step::{StepKind, Traced, Training, step_graph};
+use deepfit_nn::step::{KEEP, LEARNING_RATE, LOSS, LOSS_SCALE, STEP, StepKind, Traced, Training, step_graph};
 use deepfit_nn::{Clip, Result, Scope};
 use deepfit_zoo::{MlpConfig, ModelConfig, build};
 
@@ -47,11 +47,11 @@ fn step(
 ) -> std::result::Result<f32, Error> {
     let x: Vec<f32> = (from..to).flat_map(row).collect();
     let target: Vec<f32> = (from..to).map(|i| row(i)[0] * row(i)[1] + 0.5).collect();
-    let names = ["loss_scale", "keep", "learning_rate", "step"];
+    let names = [LOSS_SCALE, KEEP, LEARNING_RATE, STEP];
     let mut inputs = vec![("numeric", View::F32(&x)), ("target", View::F32(&target))];
     inputs.extend(names.iter().zip(&scalars).map(|(name, v)| (*name, View::F32(std::slice::from_ref(v)))));
     engine.run(program, Extents::batch(to - from), &inputs)?;
-    Ok(engine.output(program, "loss")?[0])
+    Ok(engine.output(program, LOSS)?[0])
 }
 
 fn snapshot(engine: &Engine) -> Vec<(String, Vec<f32>)> {

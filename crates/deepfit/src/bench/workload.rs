@@ -29,11 +29,11 @@ pub struct Workload {
 }
 
 const fn adamw() -> Option<(Optimizer, f64)> {
-    Some((Optimizer::AdamW(Adam { betas: (0.9, 0.999), eps: 1e-8, weight_decay: 0.01 }), 1e-3))
+    Some((Optimizer::AdamW(Adam { betas: (0.9, 0.999), eps: 1e-8, weight_decay: 0.01, amsgrad: false }), 1e-3))
 }
 
 const fn sgd() -> Option<(Optimizer, f64)> {
-    Some((Optimizer::Sgd(Sgd { momentum: 0.9, nesterov: false, weight_decay: 0.0 }), 0.01))
+    Some((Optimizer::Sgd(Sgd { momentum: 0.9, dampening: 0.0, nesterov: false, weight_decay: 0.0 }), 0.01))
 }
 
 /// All workloads.
