@@ -197,7 +197,7 @@ fn assemble(
 ) -> Result<Inspection> {
     let forward = |tracer: &Tracer| {
         let inputs: Vec<Tensor> = network.inputs().iter().map(|slot| slot.on(tracer)).collect();
-        network.forward(&inputs)
+        Ok(vec![network.forward(&inputs)?])
     };
     let subject = Subject {
         forward: &forward,

@@ -43,7 +43,7 @@ pub use predictor::{Evaluation, Prediction, PredictionValue, Predictor};
 pub use process::{peak_bytes, process_seconds, resident_bytes};
 pub use report::{Report, ReportMetrics};
 pub use run_folder::FORMAT_VERSION;
-pub use session::{Examples, Fit, Session, SessionOptions, Values};
+pub use session::{Epoch, Examples, Fit, Outputs, Session, SessionOptions, Values};
 pub use settings::{Settings, parse_duration};
 pub use tensors::Owned;
 pub use weights::{Misfit, read as read_weights};

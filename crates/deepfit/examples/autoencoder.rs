@@ -32,7 +32,7 @@ pub fn run() -> Result<[f32; 3], Box<dyn std::error::Error>> {
         losses::mse(made, &t.batch("wanted", &[PIXELS], DType::F32), losses::Reduction::Mean)
     })?;
     let examples = Examples::new(split.train.len()).f32("pixels", train.to_vec())?.f32("wanted", train.to_vec())?;
-    session.fit(&examples, &Fit { epochs: 100, schedule: Schedule::one_cycle() }, |_, _| Flow::Continue)?;
+    session.fit(&examples, &Fit { epochs: 100, schedule: Schedule::one_cycle() })?;
     let mut made = Vec::new();
     for pictures in test.chunks(64 * PIXELS) {
         made.extend(session.predict(&[("pixels", View::F32(pictures))])?.values);

@@ -31,7 +31,7 @@ pub fn main() -> deepfit::train::Result<()> {
     let examples = Examples::new(400).f32("point", points)?.i32("inside", inside)?;
     let mut trained = session(1)?;
     let fit = Fit { epochs: 100, schedule: Schedule::one_cycle() };
-    let losses = trained.fit(&examples, &fit, |_, _| Flow::Continue)?;
+    let losses = trained.fit(&examples, &fit)?;
     println!("loss {:.3} in the first epoch, {:.4} in the last", losses[0], losses[99]);
     assert!(losses[99] < 0.1);
 

@@ -24,7 +24,7 @@ pub fn main() -> deepfit::train::Result<()> {
         |t, output| pinball(output, &t.batch("y", &[1], DType::F32), [0.1, 0.5, 0.9]),
     )?;
     let schedule = Schedule::Polynomial { total_iters: 800, power: 1.0 };
-    session.fit(&examples, &Fit { epochs: 100, schedule }, |_, _| Flow::Continue)?;
+    session.fit(&examples, &Fit { epochs: 100, schedule })?;
     let offsets = session.parameter("lines.bias").unwrap_or_default();
     println!("a tenth, half and nine tenths of the noise lie below {offsets:.2?}");
     assert!(offsets.iter().zip([0.1, 0.5, 0.9]).all(|(found, q)| (found - q).abs() < 0.05));

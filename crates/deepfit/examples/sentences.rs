@@ -45,7 +45,7 @@ pub fn run() -> Result<f64, Box<dyn std::error::Error>> {
     let mut session = Session::new(&scope, options, network, |t, logits| {
         losses::cross_entropy(logits, &t.batch("subject", &[], DType::I32), &losses::CrossEntropy::default())
     })?;
-    session.fit(&all.rows(&train), &Fit { epochs: 16, schedule: Schedule::one_cycle() }, |_, _| Flow::Continue)?;
+    session.fit(&all.rows(&train), &Fit { epochs: 16, schedule: Schedule::one_cycle() })?;
     let mut right = 0;
     for row in test.iter().map(|&row| all.rows(&[row])) {
         let (views, scores) = (row.views(), session.predict(&row.views()[..3])?.values);

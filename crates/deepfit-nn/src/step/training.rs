@@ -180,6 +180,9 @@ impl Training {
         for table in self.trained_declarations(declarations).filter(|d| d.max_norm.is_some()) {
             self.optimizer_of(table).validate_limited(&table.name)?;
         }
+        require(declarations.iter().any(|d| d.role.is_trained()), "training", "scope", || {
+            "holds no parameter: were the layers of the network made with this scope?".to_string()
+        })?;
         require(self.trained_declarations(declarations).next().is_some(), "training", "frozen", || {
             "leaves no parameter to train".to_string()
         })?;

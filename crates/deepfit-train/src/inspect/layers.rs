@@ -8,8 +8,8 @@ use deepfit_graph::{Extents, Graph, Mode, Node, Op, RANDOM_KEY, Tensor, Tracer, 
 use deepfit_nn::Declaration;
 use deepfit_nn::step::LOSS;
 
-/// What traces a network to its output.
-pub type Forward<'a> = &'a dyn Fn(&Tracer) -> deepfit_nn::Result<Tensor>;
+/// What traces a network to its outputs.
+pub type Forward<'a> = &'a dyn Fn(&Tracer) -> deepfit_nn::Result<Vec<Tensor>>;
 
 /// The rows in the order of computation: names of operations from the network as it is trained, where a normalisation is
 /// one operation and not the arithmetic that is left of it in use; counts from `prediction`, the graph in use; what a step
@@ -61,11 +61,11 @@ pub fn rows(
 /// The nodes that the network's output needs as it is trained, without those that update running statistics.
 fn trained(forward: Forward<'_>) -> Result<Graph> {
     let tracer = Tracer::new(Mode::Train);
-    let output = forward(&tracer)?.value();
+    let outputs = forward(&tracer)?;
     let graph = tracer.graph();
     let mut needed = vec![false; graph.nodes().len()];
-    needed[output.node] = true;
-    for i in (0..needed.len()).rev().filter(|&i| i <= output.node) {
+    outputs.iter().for_each(|output| needed[output.value().node] = true);
+    for i in (0..needed.len()).rev() {
         if needed[i] {
             graph.nodes()[i].inputs.iter().for_each(|v| needed[v.node] = true);
         }

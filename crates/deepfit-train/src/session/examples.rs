@@ -118,17 +118,44 @@ impl Fit {
     pub fn epochs(epochs: u64) -> Self {
         Fit { epochs, schedule: Schedule::constant() }
     }
+
+    /// With another schedule.
+    #[must_use]
+    pub fn schedule(self, schedule: Schedule) -> Self {
+        Fit { schedule, ..self }
+    }
+}
+
+/// An epoch of [`Session::fit`] that has ended.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Epoch {
+    /// Its number, from 1.
+    pub number: u64,
+    /// Its mean loss over the examples, each as it was before the step that learned from it.
+    pub loss: f64,
 }
 
 impl Session {
     /// Trains for some epochs in batches of shuffled examples and returns the mean loss of each epoch.
     ///
-    /// `watch` is told the number of each epoch, from 1, and its mean loss, and may end the training.
-    ///
     /// # Errors
     /// If the schedule is impossible, there are no examples, or as [`Session::step`]. The learning rate is then, and in
     /// the end, what it was before.
-    pub fn fit(&mut self, examples: &Examples, fit: &Fit, mut watch: impl FnMut(u64, f64) -> Flow) -> Result<Vec<f64>> {
+    pub fn fit(&mut self, examples: &Examples, fit: &Fit) -> Result<Vec<f64>> {
+        self.fit_watched(examples, fit, |_, _| Ok(Flow::Continue))
+    }
+
+    /// Like [`Session::fit`]; after each epoch `watch` is told of it, and may end the training. It is given the session, to
+    /// measure its loss on other examples or to save it.
+    ///
+    /// # Errors
+    /// As [`Session::fit`], and those of `watch`.
+    pub fn fit_watched(
+        &mut self,
+        examples: &Examples,
+        fit: &Fit,
+        mut watch: impl FnMut(&mut Session, Epoch) -> Result<Flow>,
+    ) -> Result<Vec<f64>> {
         fit.schedule.validate()?;
         if examples.is_empty() {
             return Err(TrainError::setting("examples", "are none"));
@@ -144,20 +171,21 @@ impl Session {
         rate: f64,
         examples: &Examples,
         fit: &Fit,
-        watch: &mut dyn FnMut(u64, f64) -> Flow,
+        watch: &mut dyn FnMut(&mut Session, Epoch) -> Result<Flow>,
     ) -> Result<Vec<f64>> {
         let size = self.options.batch;
         let total = fit.epochs * examples.len().div_ceil(size) as u64;
         let (mut step, mut losses) = (0, Vec::new());
-        for epoch in 1..=fit.epochs {
+        for number in 1..=fit.epochs {
             let mut sum = 0.0;
-            for batch in examples.batches(self.options.seed, epoch, size) {
+            for batch in examples.batches(self.options.seed, number, size) {
                 self.set_learning_rate(rate * fit.schedule.rate(step, total));
                 sum += self.step(&batch.views())? * batch.len() as f64;
                 step += 1;
             }
-            losses.push(sum / examples.len() as f64);
-            if watch(epoch, sum / examples.len() as f64) == Flow::Stop {
+            let loss = sum / examples.len() as f64;
+            losses.push(loss);
+            if watch(self, Epoch { number, loss })? == Flow::Stop {
                 break;
             }
         }

@@ -41,8 +41,7 @@ impl Session {
             return Ok(program);
         }
         let tracer = Tracer::new(Mode::Train);
-        let output = (self.network)(&tracer)?;
-        let loss = (learning.loss)(&tracer, &output)?;
+        let loss = (learning.loss)(&tracer)?;
         tracer.output(step::LOSS, &loss);
         tracer.guard(&loss).map_err(NnError::from)?;
         let parameters = learning.stepper.trained();

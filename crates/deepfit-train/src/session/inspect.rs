@@ -1,8 +1,9 @@
 //! What is inside of a session's network.
 
-use deepfit_nn::step::{StepKind, Traced, evaluation_graph, step_graph};
+use deepfit_nn::step::{StepKind, Traced, step_graph};
 
-use super::{OUTPUT, Session};
+use super::Session;
+use super::outputs::prediction_graph;
 use crate::error::Result;
 use crate::inspect::{Inspection, Subject};
 
@@ -18,14 +19,13 @@ impl Session {
             Some(learning) => {
                 let training = &self.options.training;
                 Some(step_graph(&self.declarations, training, StepKind::Plain, |tracer| {
-                    let output = (self.network)(tracer)?;
-                    Ok(Traced { loss: (learning.loss)(tracer, &output)?, outputs: Vec::new() })
+                    Ok(Traced { loss: (learning.loss)(tracer)?, outputs: Vec::new() })
                 })?)
             }
         };
         let subject = Subject {
-            forward: &self.network,
-            prediction: evaluation_graph(|tracer| Ok(vec![(OUTPUT.to_string(), (self.network)(tracer)?)]))?,
+            forward: &*self.network,
+            prediction: prediction_graph(&self.network)?,
             step,
             declarations: &self.declarations,
             maximum: self.options.maximum(),

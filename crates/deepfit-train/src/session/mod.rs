@@ -6,13 +6,16 @@ mod files;
 mod gradients;
 mod inspect;
 mod memory;
+mod outputs;
+mod predict;
 mod search;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::rc::Rc;
 
-use deepfit_cpu::{Engine, ProgramId, View};
-use deepfit_graph::{Extents, Tensor, Tracer};
+use deepfit_cpu::{Culprit, Engine, ProgramId, View};
+use deepfit_graph::{Extents, Graph, Op, RANDOM_KEY, Tensor, TensorType, Tracer};
 use deepfit_nn::optim::{AVERAGE, STATE};
 use deepfit_nn::step::{self, OUTPUT, Traced, Training};
 use deepfit_nn::{Declaration, Optimizer, Parameter, Scope};
@@ -20,7 +23,12 @@ use deepfit_nn::{Declaration, Optimizer, Parameter, Scope};
 use crate::error::{Result, TrainError};
 use crate::stepper::{Place, StepOptions, Stepper, with_scalars};
 
-pub use examples::{Examples, Fit};
+pub use examples::{Epoch, Examples, Fit};
+pub use outputs::Outputs;
+use outputs::prediction_graph;
+
+/// More threads than any machine has cores are a mistake.
+const MOST_THREADS: usize = 1024;
 
 /// How a [`Session`] trains and runs.
 #[derive(Debug, Clone, PartialEq)]
@@ -97,6 +105,12 @@ impl SessionOptions {
                 return Err(TrainError::setting(key, "is 0, but must be at least 1"));
             }
         }
+        if self.threads > MOST_THREADS {
+            return Err(TrainError::setting(
+                "threads",
+                format!("is {}, but must be at most {MOST_THREADS}", self.threads),
+            ));
+        }
         let rate = self.learning_rate;
         if !(rate.is_finite() && rate >= 0.0) {
             return Err(TrainError::setting("learning_rate", format!("is {rate}, but must not be negative")));
@@ -126,13 +140,10 @@ pub struct Values {
     pub values: Vec<f32>,
 }
 
-type Network = Box<dyn Fn(&Tracer) -> deepfit_nn::Result<Tensor>>;
-type Loss = Box<dyn Fn(&Tracer, &Tensor) -> deepfit_nn::Result<Tensor>>;
-
-/// The loss within a layer of this name, by which errors, costs and watches know it.
-fn in_its_layer(loss: impl Fn(&Tracer, &Tensor) -> deepfit_nn::Result<Tensor> + 'static) -> Loss {
-    Box::new(move |tracer, output| tracer.in_layer("loss", || loss(tracer, output)))
-}
+/// Traces the network to its outputs.
+type Network = Rc<dyn Fn(&Tracer) -> deepfit_nn::Result<Vec<Tensor>>>;
+/// Traces the network and its loss.
+type Loss = Box<dyn Fn(&Tracer) -> deepfit_nn::Result<Tensor>>;
 
 /// A network that is trained step by step: its parameters, its optimiser's state, and the programs that use them.
 ///
@@ -144,6 +155,8 @@ pub struct Session {
     aliases: BTreeMap<String, String>,
     options: SessionOptions,
     network: Network,
+    /// All that the network and the loss ask for, by name.
+    inputs: BTreeMap<String, TensorType>,
     /// What trains it; a session that only predicts has none.
     learning: Option<Learning>,
     /// Compiled when first asked for.
@@ -153,7 +166,7 @@ pub struct Session {
     /// Batches so far, of which `accumulate` make an update.
     steps: u64,
     /// Sequence steps of a batch whose inputs do not tell.
-    sequence: usize,
+    sequence: Option<usize>,
     /// Floating-point operations on a full batch, by the textbook.
     operations: u64,
 }
@@ -178,22 +191,30 @@ impl fmt::Debug for Session {
 impl Session {
     /// Compiles a network and its loss.
     ///
-    /// `scope` is where the layers declared their parameters. `network` asks its [`Tracer`] for inputs and returns the
-    /// output; `loss` asks for targets and makes a scalar of them and the output. Both run a few times, never on data.
+    /// `scope` is where the layers declared their parameters. `network` asks its [`Tracer`] for inputs and returns its
+    /// output, or [several](Outputs); `loss` asks for targets and makes a scalar of them and the output. Both run a few times,
+    /// never on data.
     ///
     /// # Errors
     /// If shapes do not fit, a setting is out of range, a parameter is not used, or the memory limit cannot be kept.
-    pub fn new(
+    pub fn new<O: Outputs>(
         scope: &Scope,
         options: SessionOptions,
-        network: impl Fn(&Tracer) -> deepfit_nn::Result<Tensor> + 'static,
-        loss: impl Fn(&Tracer, &Tensor) -> deepfit_nn::Result<Tensor> + 'static,
+        network: impl Fn(&Tracer) -> deepfit_nn::Result<O> + 'static,
+        loss: impl Fn(&Tracer, &O) -> deepfit_nn::Result<Tensor> + 'static,
     ) -> Result<Session> {
         options.validate()?;
         scope.validate()?;
-        let loss = in_its_layer(loss);
+        let network = Rc::new(network);
+        let of_both = Rc::clone(&network);
+        // The loss has a layer, by which errors, costs and watches know it.
+        let loss: Loss = Box::new(move |tracer| {
+            let output = of_both(tracer)?;
+            tracer.in_layer("loss", || loss(tracer, &output))
+        });
+        let network: Network = Rc::new(move |tracer| Ok(network(tracer)?.tensors()));
         // What is wrong in use alone is told now, too.
-        step::evaluation_graph(|tracer| Ok(vec![(OUTPUT.to_string(), network(tracer)?)]))?;
+        let used = prediction_graph(&network)?;
         memory::check(&scope.declarations(), Some(&options))?;
         let mut engine = options.engine()?;
         let step = StepOptions {
@@ -203,10 +224,13 @@ impl Session {
             seed: options.seed,
         };
         let stepper = Stepper::new(&mut engine, scope.declarations(), options.training.clone(), step, |tracer| {
-            let output = network(tracer)?;
-            Ok(Traced { loss: loss(tracer, &output)?, outputs: Vec::new() })
+            Ok(Traced { loss: loss(tracer)?, outputs: Vec::new() })
         })?;
-        let mut session = Session::with(engine, scope, options, Box::new(network));
+        let mut session = Session::with(engine, scope, options, network);
+        session.know_inputs(&used);
+        let plan = session.engine.plan(stepper.program(true));
+        let asked: Vec<(String, TensorType)> = plan.inputs.clone();
+        session.inputs.extend(asked.into_iter().filter(|(name, _)| !is_given(name)));
         session.operations = stepper.operations();
         session.learning = Some(Learning { stepper, loss, evaluating: None, differentiating: None });
         session.check_parameters()?;
@@ -217,10 +241,10 @@ impl Session {
     ///
     /// # Errors
     /// As [`Session::new`].
-    pub fn inference(
+    pub fn inference<O: Outputs>(
         scope: &Scope,
         options: SessionOptions,
-        network: impl Fn(&Tracer) -> deepfit_nn::Result<Tensor> + 'static,
+        network: impl Fn(&Tracer) -> deepfit_nn::Result<O> + 'static,
     ) -> Result<Session> {
         options.validate()?;
         scope.validate()?;
@@ -229,7 +253,10 @@ impl Session {
         for declaration in scope.declarations() {
             engine.set_parameter(&declaration.name, &declaration.shape, &declaration.values(options.seed))?;
         }
-        let mut session = Session::with(engine, scope, options, Box::new(network));
+        let network: Network = Rc::new(move |tracer| Ok(network(tracer)?.tensors()));
+        let used = prediction_graph(&network)?;
+        let mut session = Session::with(engine, scope, options, network);
+        session.know_inputs(&used);
         session.predicting()?;
         session.check_parameters()?;
         Ok(session)
@@ -240,15 +267,24 @@ impl Session {
             engine,
             declarations: scope.declarations(),
             aliases: scope.aliases(),
-            sequence: options.sequence,
+            sequence: None,
             options,
             network,
+            inputs: BTreeMap::new(),
             learning: None,
             predicting: None,
             last: None,
             steps: 0,
             operations: 0,
         }
+    }
+
+    fn know_inputs(&mut self, graph: &Graph) {
+        let inputs = graph.nodes().iter().filter_map(|node| match &node.op {
+            Op::Input(input) if !is_given(&input.name) => Some((input.name.clone(), input.ty.clone())),
+            _ => None,
+        });
+        self.inputs.extend(inputs);
     }
 
     /// A parameter that a closure asked the tracer for, and not a scope, would be zeros and never saved.
@@ -280,8 +316,9 @@ impl Session {
     /// first, nothing changes there either.
     ///
     /// # Errors
-    /// If an input is missing or does not fit, or a number is not finite.
+    /// If an input is missing, unknown or does not fit, if the learning rate is negative, or if a number is not finite.
     pub fn step(&mut self, batch: &[(&str, View<'_>)]) -> Result<f64> {
+        self.options.validate()?;
         let count = self.options.accumulate;
         let place = Place {
             rate: self.options.learning_rate,
@@ -306,10 +343,8 @@ impl Session {
         let program = match learning.evaluating {
             Some(program) => program,
             None => {
-                let graph = step::evaluation_graph(|tracer| {
-                    let output = (self.network)(tracer)?;
-                    Ok(vec![(step::LOSS.to_string(), (learning.loss)(tracer, &output)?)])
-                })?;
+                let loss = |tracer: &Tracer| Ok(vec![(step::LOSS.to_string(), (learning.loss)(tracer)?)]);
+                let graph = step::evaluation_graph(loss)?;
                 let program = self.engine.compile(&graph, self.options.maximum())?;
                 self.learning.as_mut().map_or(program, |learning| *learning.evaluating.insert(program))
             }
@@ -318,22 +353,11 @@ impl Session {
         self.scalar(program, step::LOSS)
     }
 
-    /// What the network makes of one batch.
-    ///
-    /// # Errors
-    /// If an input is missing or does not fit.
-    pub fn predict(&mut self, batch: &[(&str, View<'_>)]) -> Result<Values> {
-        let program = self.predicting()?;
-        self.run(program, batch)?;
-        let shape = self.engine.output_shape(program, OUTPUT).unwrap_or_default();
-        Ok(Values { shape, values: self.engine.output(program, OUTPUT)?.to_vec() })
-    }
-
     fn predicting(&mut self) -> Result<ProgramId> {
         if let Some(program) = self.predicting {
             return Ok(program);
         }
-        let graph = step::evaluation_graph(|tracer| Ok(vec![(OUTPUT.to_string(), (self.network)(tracer)?)]))?;
+        let graph = prediction_graph(&self.network)?;
         if self.learning.is_none() {
             self.operations = graph.cost(&self.options.maximum()).operations;
         }
@@ -362,16 +386,28 @@ impl Session {
     }
 
     fn run_at(&mut self, program: ProgramId, batch: &[(&str, View<'_>)], place: Place) -> Result<()> {
-        if let Some((name, _)) = batch.iter().find(|(name, _)| step::is_reserved(name)) {
-            let problem = "belongs to the training step, which gives it itself".to_string();
-            return Err(deepfit_cpu::Error::Input { name: name.to_string(), problem }.into());
-        }
-        let extents = self.extents(program, batch)?;
+        self.check_names(batch)?;
+        let extents = self.extents(batch)?;
+        self.check_extents(extents)?;
+        self.run_with(program, extents, batch, place)
+    }
+
+    fn run_with(
+        &mut self,
+        program: ProgramId,
+        extents: Extents,
+        batch: &[(&str, View<'_>)],
+        place: Place,
+    ) -> Result<()> {
         self.last = None;
         let (seed, engine) = (self.options.seed, &mut self.engine);
         with_scalars(seed, batch, place, |views| match engine.run(program, extents, views) {
             Err(deepfit_cpu::Error::NonFinite { .. }) => {
                 let culprit = engine.find_non_finite(program, extents, views);
+                if let Some(Culprit::Input { name, position }) = culprit {
+                    let problem = format!("holds a value, number {position} from 0, that is NaN or infinite");
+                    return Err(deepfit_cpu::Error::Input { name, problem }.into());
+                }
                 let what = culprit.map_or_else(|| "a gradient".to_string(), |culprit| culprit.to_string());
                 Err(TrainError::Step { step: place.counter, what })
             }
@@ -417,9 +453,9 @@ impl Session {
     }
 
     /// Sets the number of sequence steps of the next batches, for networks none of whose inputs is without a sequence
-    /// axis: rows and steps could not be told apart. At first it is the planned maximum.
+    /// axis: rows and steps could not be told apart, and without this a batch is refused.
     pub fn set_sequence(&mut self, steps: usize) {
-        self.sequence = steps;
+        self.sequence = Some(steps);
     }
 
     /// Number of updates so far.
@@ -462,4 +498,9 @@ impl Session {
             }
         }
     }
+}
+
+/// Whether a program gets an input of this name from the session itself.
+fn is_given(name: &str) -> bool {
+    name == RANDOM_KEY || step::is_reserved(name)
 }

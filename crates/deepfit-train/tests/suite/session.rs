@@ -9,7 +9,7 @@ use deepfit_nn::optim::lbfgs::{Lbfgs, Memory};
 use deepfit_nn::optim::{Adam, Lamb, Sgd};
 use deepfit_nn::schedule::RateSearch;
 use deepfit_nn::{Activation, Clip, Init, Module, MovingAverage, Optimizer, Role, Scope, Sequential};
-use deepfit_train::{Examples, Fit, Flow, Session, SessionOptions, TrainError, Values};
+use deepfit_train::{Epoch, Examples, Fit, Flow, Session, SessionOptions, TrainError, Values};
 
 const INPUTS: usize = 6;
 
@@ -70,20 +70,30 @@ fn state(session: &Session) -> Vec<u8> {
 fn fit_learns_and_a_step_loop_does_the_same() {
     let examples = examples(100);
     let mut fitted = session(options(), 2).expect("builds");
-    let losses = fitted.fit(&examples, &Fit::epochs(30), |_, _| Flow::Continue).expect("trains");
+    let losses = fitted.fit(&examples, &Fit::epochs(30)).expect("trains");
     assert!(losses.len() == 30 && losses[29] < 0.5 * losses[0], "{losses:?}");
     assert_eq!(fitted.updates(), 90);
     let mut stopped = session(options(), 2).expect("builds");
-    let flow = |epoch, _| if epoch == 4 { Flow::Stop } else { Flow::Continue };
-    assert_eq!(stopped.fit(&examples, &Fit::epochs(30), flow).expect("trains"), losses[..4]);
-    assert!(fitted.loss(&examples.rows(&[1, 2, 3]).views()).expect("fits").is_finite());
+    let mut seen = Vec::new();
+    let flow = |session: &mut Session, epoch: Epoch| {
+        assert_eq!(session.updates(), 3 * epoch.number);
+        seen.push(epoch.loss);
+        session.mean_loss(&examples)?;
+        Ok(if epoch.number == 4 { Flow::Stop } else { Flow::Continue })
+    };
+    assert_eq!(stopped.fit_watched(&examples, &Fit::epochs(30), flow).expect("trains"), losses[..4]);
+    assert_eq!(seen, losses[..4]);
+    let few = examples.rows(&(0..40).collect::<Vec<_>>());
+    let more = examples.rows(&(40..100).collect::<Vec<_>>());
+    let parts = 0.4 * fitted.loss(&few.views()).expect("fits") + 0.6 * fitted.mean_loss(&more).expect("fits");
+    assert!((fitted.mean_loss(&examples).expect("fits") - parts).abs() < 1e-6 * parts);
 }
 
 #[test]
 fn results_do_not_depend_on_threads() {
     let train = |threads| {
         let mut session = session(SessionOptions { threads, ..options() }, 3).expect("builds");
-        session.fit(&examples(100), &Fit::epochs(2), |_, _| Flow::Continue).expect("trains");
+        session.fit(&examples(100), &Fit::epochs(2)).expect("trains");
         state(&session)
     };
     assert_eq!(train(1), train(3));
@@ -93,7 +103,7 @@ fn results_do_not_depend_on_threads() {
 fn the_search_for_a_rate_leaves_the_network_untouched() {
     let examples = examples(90);
     let mut session = session(options(), 2).expect("builds");
-    session.fit(&examples, &Fit::epochs(1), |_, _| Flow::Continue).expect("trains");
+    session.fit(&examples, &Fit::epochs(1)).expect("trains");
     let before = (state(&session), session.learning_rate(), session.updates());
     let curve = session.find_rate(&examples, &RateSearch { steps: 60, ..RateSearch::default() }).expect("searches");
     assert_eq!((state(&session), session.learning_rate(), session.updates()), before);
@@ -121,7 +131,7 @@ fn a_search_with_huge_rates_ends_where_the_numbers_do() {
 fn a_memory_limit_changes_no_bit() {
     let train = |memory_limit| {
         let mut session = session(SessionOptions { memory_limit, ..options() }, 12).expect("builds");
-        let losses = session.fit(&examples(100), &Fit::epochs(3), |_, _| Flow::Continue).expect("trains");
+        let losses = session.fit(&examples(100), &Fit::epochs(3)).expect("trains");
         let gradients = session.gradients(&examples(7).views()).expect("fits");
         (losses, state(&session), gradients, session.planned_bytes().0)
     };
@@ -354,7 +364,7 @@ fn a_step_that_fails_changes_nothing_and_says_why() {
     let before = state(&session);
     let (x, y) = ([0.5f32; 2 * INPUTS], [1.0f32, f32::NAN]);
     for (batch, words) in [
-        (vec![("x", View::F32(&x[..])), ("y", View::F32(&y[..]))], &["step 2", "input `y`"][..]),
+        (vec![("x", View::F32(&x[..])), ("y", View::F32(&y[..]))], &["the input `y` holds", "number 1"][..]),
         (vec![("x", View::F32(&x[..]))], &["`y`", "missing"]),
         (vec![("x", View::F32(&x[..7])), ("y", View::F32(&y[..]))], &["`x`", "[batch, 6]", "7"]),
         (vec![("x", View::F32(&x[..])), ("y", View::F32(&x[..3]))], &["`y`", "3", "2"]),
@@ -456,8 +466,10 @@ fn batches_may_be_smaller_and_sequences_shorter_than_planned() {
     let batch = [("x", View::F32(&x)), ("y", View::F32(&y))];
     // Two rows of three steps, whose means are the targets.
     assert_eq!(session.loss(&batch).expect("fits"), 0.0);
-    // Without a target, nothing tells rows from steps: one full row.
-    assert_eq!(session.predict(&batch[..1]).expect("fits").shape, [1, 6]);
+    // The target tells the rows to a prediction, too; without it, nothing tells rows from steps.
+    assert_eq!(session.predict(&batch).expect("fits").shape, [2, 3]);
+    let message = session.predict(&batch[..1]).expect_err("either").to_string();
+    assert!(message.contains("`x`") && message.contains("set_sequence"), "{message}");
     session.set_sequence(2);
     assert_eq!(session.predict(&batch[..1]).expect("fits").shape, [3, 2]);
     assert_eq!(session.loss(&batch).expect("fits"), 0.0);
@@ -465,7 +477,7 @@ fn batches_may_be_smaller_and_sequences_shorter_than_planned() {
     assert!(message.contains("`x`") && message.contains("[batch, sequence]"), "{message}");
     let four = [0.0f32; 4];
     let wide = session.loss(&[("x", View::F32(&[0.0; 28])), ("y", View::F32(&four))]).expect_err("longer").to_string();
-    assert!(wide.contains("sequence: 7") && wide.contains("sequence: 6"), "{wide}");
+    assert!(wide.contains("is 6") && wide.contains("sequences of 7"), "{wide}");
 }
 
 #[test]

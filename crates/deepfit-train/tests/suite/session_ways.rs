@@ -7,7 +7,7 @@ use deepfit_nn::losses::{self, Reduction};
 use deepfit_nn::optim::Sgd;
 use deepfit_nn::step::gradient_name;
 use deepfit_nn::{Clip, Module, Optimizer, Scope, Sequential};
-use deepfit_train::{Examples, Fit, Flow, Session, SessionOptions, TrainError};
+use deepfit_train::{Examples, Fit, Session, SessionOptions, TrainError};
 
 fn network(scope: &Scope) -> Sequential {
     Sequential::new()
@@ -86,7 +86,7 @@ fn kept_gradients_are_those_of_the_step_before_they_are_limited() {
 #[test]
 fn a_session_for_inference_predicts_as_the_trained_one_and_holds_weights_alone() {
     let (mut trained, data) = (session(options()).unwrap(), examples(12));
-    trained.fit(&data, &Fit::epochs(3), |_, _| Flow::Continue).unwrap();
+    trained.fit(&data, &Fit::epochs(3)).unwrap();
     let scope = Scope::root();
     let network = network(&scope);
     let mut used =
@@ -100,7 +100,7 @@ fn a_session_for_inference_predicts_as_the_trained_one_and_holds_weights_alone()
         used.step(&data.views()).unwrap_err(),
         used.loss(&data.views()).unwrap_err(),
         used.gradients(&data.views()).unwrap_err(),
-        used.fit(&data, &Fit::epochs(1), |_, _| Flow::Continue).unwrap_err(),
+        used.fit(&data, &Fit::epochs(1)).unwrap_err(),
     ] {
         assert!(error.to_string().contains("Session::new"), "{error}");
     }
@@ -115,5 +115,78 @@ fn options_of_nothing_are_refused_by_name() {
         (options().learning_rate(f64::NAN), "learning_rate"),
     ] {
         assert!(session(options).unwrap_err().to_string().contains(&format!("`{key}`")), "{key}");
+    }
+}
+
+#[test]
+fn more_rows_than_a_batch_are_predicted_in_parts() {
+    let (mut small, mut large) = (session(options().batch(5)).unwrap(), session(options().batch(64)).unwrap());
+    let data = examples(17);
+    let x = &data.views()[..1];
+    let (parts, whole) = (small.predict(x).unwrap(), large.predict(x).unwrap());
+    assert_eq!((&parts.shape[..], &whole.shape[..]), (&[17, 1][..], &[17, 1][..]));
+    assert!(parts.values.iter().zip(&whole.values).all(|(a, b)| (a - b).abs() < 1e-6), "{parts:?} and {whole:?}");
+    // A step cannot be cut.
+    let told = small.step(&data.views()).unwrap_err().to_string();
+    assert!(told.contains("`batch`: is 5") && told.contains("a batch of 17"), "{told}");
+    // Nor can an output that is not one for each row.
+    let scope = Scope::root();
+    let network = network(&scope);
+    let mut mean = Session::inference(&scope, options().batch(5), move |t| {
+        Ok(network.forward(&t.batch("x", &[3], DType::F32))?.mean()?)
+    })
+    .unwrap();
+    let told = mean.predict(x).unwrap_err().to_string();
+    assert!(told.contains("17 examples") && told.contains("[]"), "{told}");
+}
+
+#[test]
+fn a_network_of_several_outputs_is_trained_by_all_of_them() {
+    let scope = Scope::root();
+    let (left, right) = (Linear::new(&scope.child("left"), 3, 2), Linear::new(&scope.child("right"), 3, 1));
+    let mut session = Session::new(
+        &scope,
+        options(),
+        move |t| {
+            let x = t.batch("x", &[3], DType::F32);
+            Ok((left.forward(&x)?, right.forward(&x)?))
+        },
+        |t, (left, right)| {
+            let sum = losses::mse(right, &t.batch("y", &[1], DType::F32), Reduction::Mean)?;
+            Ok(sum.add(&left.square()?.mean()?)?)
+        },
+    )
+    .unwrap();
+    let data = examples(20);
+    let before = session.mean_loss(&data).unwrap();
+    session.fit(&data, &Fit::epochs(20)).unwrap();
+    assert!(session.mean_loss(&data).unwrap() < 0.8 * before);
+    let all = session.predict_all(&data.views()[..1]).unwrap();
+    assert_eq!([&all[0].shape[..], &all[1].shape], [[20, 2], [20, 1]]);
+    assert_eq!(session.predict(&data.views()[..1]).unwrap(), all[0]);
+    assert!(session.inspect().unwrap().to_string().contains("right"));
+}
+
+#[test]
+fn names_that_nobody_asks_for_or_that_come_twice_are_refused() {
+    let (mut session, data) = (session(options()).unwrap(), examples(4));
+    let with = |name| [data.views(), vec![(name, View::F32(&[1.0; 4]))]].concat();
+    for (batch, words) in [(with("z"), "asked for by nobody; there are x, y"), (with("y"), "`y` is given twice")] {
+        for error in [session.step(&batch).unwrap_err(), session.predict(&batch).unwrap_err()] {
+            assert!(error.to_string().contains(words), "{error}");
+        }
+    }
+    let told = session.step(&[("x", View::F32(&[0.0, f32::NAN, 0.0])), ("y", View::F32(&[1.0]))]).unwrap_err();
+    assert!(told.to_string().contains("`x` holds a value, number 1") && !told.to_string().contains("rate"), "{told}");
+}
+
+#[test]
+fn a_rate_that_is_no_rate_changes_nothing() {
+    let (mut session, data) = (session(options()).unwrap(), examples(4));
+    let before = session.state_dict();
+    for rate in [f64::NAN, f64::INFINITY, -1.0] {
+        session.set_learning_rate(rate);
+        assert!(session.step(&data.views()).unwrap_err().to_string().contains("learning_rate"), "{rate}");
+        assert_eq!(session.state_dict(), before);
     }
 }
