@@ -19,7 +19,8 @@ use crate::tensors::{Borrowed, Owned};
 
 /// Output of the graph in use: probabilities `[batch, classes]`, or values `[batch, 1]`.
 pub const PREDICTION: &str = "prediction";
-const TARGET: &str = "target";
+/// Input of the graph of a step: classes or values, i32 or f32 `[batch]`.
+pub const TARGET: &str = "target";
 const PARTNER: &str = "partner";
 const SHARE: &str = "share";
 

@@ -27,13 +27,23 @@ pub use deepfit_nn as nn;
 pub use deepfit_train as train;
 pub use deepfit_zoo as zoo;
 
+pub use deepfit_train::{Result, TrainError as Error};
+
 /// What a program that defines, trains or uses a network needs.
 ///
 /// Layers, losses and optimisers are in their modules: `layers::Linear`, `losses::mse`, `optim::Sgd`.
 pub mod prelude {
-    pub use deepfit_cpu::View;
+    pub use std::sync::Arc;
+
+    pub use deepfit_cpu::{View, suite};
     pub use deepfit_data::{Dataset, OpenOptions, Split, SplitOptions, Task, TaskKind};
-    pub use deepfit_graph::{DType, Graph, HostTensor, Mode, Shape, Symbol, Tensor, Tracer};
+    pub use deepfit_graph::ops::{Custom, Interpolation, ReduceKind, Window, Window1d};
+    pub use deepfit_graph::sample::{Sample, uniform};
+    pub use deepfit_graph::{
+        CustomOperation, DType, Derivative, Dim, Graph, HostData, HostTensor, Mode, Reference, ReferenceContext, Shape,
+        Symbol, Tensor, TensorType, Tracer,
+    };
+    pub use deepfit_nn::losses::Reduction;
     pub use deepfit_nn::schedule::{Plateau, RateCurve, RateSearch, ReduceOnPlateau, Schedule};
     pub use deepfit_nn::step::{Group, Training};
     pub use deepfit_nn::{
@@ -41,8 +51,8 @@ pub mod prelude {
         optim,
     };
     pub use deepfit_train::{
-        Event, Examples, Fit, Flow, Job, Observer, Outcome, Prediction, Predictor, Report, Session, SessionOptions,
-        Settings, Silent, Values, prepare, resume,
+        Epoch, Event, Examples, Fit, Flow, InspectOptions, Inspection, Job, Observer, Outcome, Outputs, Prediction,
+        Predictor, Report, Session, SessionOptions, Settings, Silent, Values, inspect, prepare, resume,
     };
 }
 

@@ -1,6 +1,7 @@
 //! Examples in memory, and the plain loop over them.
 
 use deepfit_cpu::View;
+use deepfit_data::{Array, Batch, Pass, Source};
 use deepfit_graph::HostData;
 use deepfit_graph::philox::Stream;
 use deepfit_nn::Schedule;
@@ -8,6 +9,7 @@ use deepfit_nn::Schedule;
 use super::Session;
 use crate::error::{Result, TrainError};
 use crate::event::Flow;
+use crate::learner::TARGET;
 
 /// Examples in memory: for each input by name, the same number of rows.
 #[derive(Debug, Clone, Default)]
@@ -44,6 +46,26 @@ impl Examples {
     /// As [`Examples::f32`].
     pub fn u8(self, name: &str, values: Vec<u8>) -> Result<Self> {
         self.with(name, HostData::U8(values))
+    }
+
+    /// Rows of a data set: its inputs under their names (`image`, `numeric`, `categories`) and, where they are known, the
+    /// classes or values as `target`.
+    ///
+    /// # Errors
+    /// If none of the rows can be read; those that cannot are left out.
+    pub fn from_source(source: &dyn Source, rows: &[u32]) -> Result<Self> {
+        let mut batch = Batch::new();
+        source.fill(rows, Pass::Evaluate, &mut batch)?;
+        let values = |array: &Array| match array {
+            Array::U8(values) => HostData::U8(values.clone()),
+            Array::I32(values) => HostData::I32(values.clone()),
+            Array::F32(values) => HostData::F32(values.clone()),
+        };
+        let mut examples = Examples::new(batch.len);
+        for (slot, array) in source.slots().iter().zip(&batch.inputs) {
+            examples = examples.with(&slot.name, values(array))?;
+        }
+        if source.has_targets() { examples.with(TARGET, values(&batch.targets)) } else { Ok(examples) }
     }
 
     fn with(mut self, name: &str, values: HostData) -> Result<Self> {

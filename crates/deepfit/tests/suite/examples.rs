@@ -6,12 +6,19 @@ mod network;
 mod own_loss;
 #[path = "../../examples/own_operation.rs"]
 mod own_operation;
+#[path = "../../examples/save_load.rs"]
+mod save_load;
 #[path = "../../examples/step_loop.rs"]
 mod step_loop;
 
 #[test]
-fn a_network_is_defined_fitted_saved_and_loaded() {
+fn a_network_is_defined_and_fitted() {
     network::main().expect("the example runs");
+}
+
+#[test]
+fn weights_are_saved_and_loaded_for_use() {
+    save_load::main().expect("the example runs");
 }
 
 #[test]
