@@ -25,6 +25,9 @@ pub enum Error {
     /// A length, or a place where a part begins, does not fit the memory that it speaks of.
     #[error("{what} {position} is {length}, but must be in {least}..={most}")]
     Length { what: &'static str, position: usize, length: i32, least: usize, most: usize },
+    /// A graph cannot be compiled: a mistake was made when it was traced.
+    #[error(transparent)]
+    Graph(#[from] deepfit_graph::GraphError),
     /// A parameter does not fit what is done with it.
     #[error("the parameter `{name}` does not fit: {problem}")]
     Parameter { name: String, problem: String },
@@ -53,6 +56,9 @@ pub enum Error {
     /// A value that must be finite is not: a loss that is guarded, or the gradient that an update is given.
     #[error("`{operation}`{} met a value that is NaN or infinite", at_layer(layer))]
     NonFinite { operation: String, layer: String },
+    /// A user's operation does not do what it says.
+    #[error("its reference gives {given} where {expected} must be")]
+    Reference { given: String, expected: String },
     /// A row number or a length is out of range.
     #[error("`{operation}`{}: {source}", at_layer(layer))]
     Index { operation: String, layer: String, source: Box<Error> },

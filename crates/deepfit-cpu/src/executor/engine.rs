@@ -116,7 +116,7 @@ impl Engine {
     /// # Errors
     /// If it exists with another shape, the number of values does not fit the shape, or there is no memory for it.
     pub fn set_parameter(&mut self, name: &str, shape: &[usize], values: &[f32]) -> Result<(), Error> {
-        if values.len() != shape.iter().product::<usize>() {
+        if elements(shape) != Some(values.len()) {
             let problem = format!("{} values do not fill its shape {shape:?}", values.len());
             return Err(Error::Parameter { name: name.to_string(), problem });
         }
@@ -134,7 +134,8 @@ impl Engine {
             }
             return Ok(index);
         }
-        let data = AlignedBuffer::new(shape.iter().product::<usize>() * 4)?;
+        let bytes = elements(shape).and_then(|n| n.checked_mul(4)).unwrap_or(usize::MAX);
+        let data = AlignedBuffer::new(bytes)?;
         self.parameters.push(Parameter { name: name.to_string(), shape: shape.to_vec(), data });
         self.by_name.insert(name.to_string(), self.parameters.len() - 1);
         Ok(self.parameters.len() - 1)
@@ -179,8 +180,10 @@ impl Engine {
     /// Optimises and plans a graph for extents up to `maximum`. Parameters that do not exist yet begin as zeros.
     ///
     /// # Errors
-    /// If a parameter exists with another shape, or there is no memory for the arena or a new parameter.
+    /// If a mistake was made when the graph was traced (see [`Graph::check`]), a parameter exists with another shape, or
+    /// there is no memory for the arena or a new parameter.
     pub fn compile(&mut self, graph: &Graph, maximum: Extents) -> Result<ProgramId, Error> {
+        graph.check(&maximum)?;
         self.compile_as_it_is(passes::optimise(graph), maximum)
     }
 
@@ -197,6 +200,7 @@ impl Engine {
         maximum: Extents,
         limit: usize,
     ) -> Result<ProgramId, Error> {
+        graph.check(&maximum)?;
         let graph = passes::optimise(graph);
         let loss = graph.output(loss).ok_or_else(|| {
             let problem = "does not exist, but the backward pass begins there".to_string();
@@ -227,8 +231,10 @@ impl Engine {
     /// Plans a graph without optimising it.
     ///
     /// # Errors
-    /// If a parameter exists with another shape, or there is no memory for the arena or a new parameter.
+    /// As for [`Engine::compile`].
     pub fn compile_as_it_is(&mut self, graph: Graph, maximum: Extents) -> Result<ProgramId, Error> {
+        // What follows trusts shapes and places: memory is read and written by them.
+        graph.check(&maximum)?;
         let cx = Compute { pool: &self.pool, isa: self.isa, caches: self.caches };
         let mut program = Program::new(graph, maximum, &cx);
         for (name, ty) in program.plan.parameters.clone() {
@@ -385,7 +391,7 @@ impl Engine {
             Place::Arena(offset) => Ok(&self.arena.f32()[offset / 4..][..len]),
             Place::Parameter(i) => Ok(&self.parameters[parameters[i]].data.f32()[..len]),
             Place::Constant(i) => match &plan.graph.nodes()[i].op {
-                Op::Constant(c) => match &c.data.data {
+                Op::Constant(c) => match &c.data.data() {
                     HostData::F32(values) => Ok(values),
                     _ => Err(fail("is not floating point")),
                 },
@@ -403,10 +409,15 @@ impl Engine {
     }
 }
 
+/// The product of axis lengths, if it can be counted.
+fn elements(shape: &[usize]) -> Option<usize> {
+    shape.iter().try_fold(1usize, |n, &length| n.checked_mul(length))
+}
+
 fn constant_pointer(op: &Op) -> *mut u8 {
     let Op::Constant(constant) = op else { unreachable!("the plan places constants at constant nodes") };
     // Constants are only read: see `Call`.
-    match &constant.data.data {
+    match &constant.data.data() {
         HostData::F32(v) => v.as_ptr().cast_mut().cast(),
         HostData::U8(v) => v.as_ptr().cast_mut(),
         HostData::I32(v) => v.as_ptr().cast_mut().cast(),

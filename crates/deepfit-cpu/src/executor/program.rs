@@ -1,7 +1,7 @@
 //! A compiled graph: its plan, a kernel for each step, and the shapes of the current extents.
 
 use deepfit_graph::plan::Plan;
-use deepfit_graph::{Extents, Graph, Node, Shape};
+use deepfit_graph::{Extents, Graph, Node, Shape, Symbol};
 
 use super::call::{Kernel, Shapes};
 use crate::bind;
@@ -61,6 +61,9 @@ fn shapes_of(graph: &Graph, node: &Node, extents: &Extents) -> Shapes {
     }
 }
 
+/// Batches up to this are tried one by one for the scratch memory that they need.
+const TRIED: usize = 1 << 16;
+
 /// Bytes of scratch that serve every batch up to the maximum: blocking depends on the shape, so a smaller batch can
 /// need more than a larger one.
 fn largest_scratch(graph: &Graph, node: &Node, maximum: &Extents, cx: &Compute<'_>) -> usize {
@@ -69,9 +72,17 @@ fn largest_scratch(graph: &Graph, node: &Node, maximum: &Extents, cx: &Compute<'
     }
     let kernel = bind::kernel(&node.op);
     let need = |batch: usize| kernel.scratch(cx, &shapes_of(graph, node, &Extents { batch, ..*maximum }));
+    let types = node.inputs.iter().map(|&v| graph.type_of(v)).chain(&node.outputs);
+    let is_batched = types.flat_map(|ty| ty.shape.dims()).any(|d| d.depends_on(Symbol::Batch));
     let elements = match need(maximum.batch) {
         0 => 0,
-        largest => (1..maximum.batch).map(need).max().unwrap_or(0).max(largest),
+        largest if !is_batched => largest,
+        // Blocks have long reached their full size in batches beyond those tried: a few of these tell the rest.
+        largest => {
+            let larger = std::iter::successors(Some(TRIED), |n| n.checked_add(n / 8));
+            let tried = (1..TRIED).chain(larger).take_while(|&batch| batch < maximum.batch);
+            tried.map(need).max().unwrap_or(0).max(largest)
+        }
     };
-    elements * 4
+    elements.saturating_mul(4)
 }

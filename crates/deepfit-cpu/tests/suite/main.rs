@@ -8,3 +8,4 @@ mod out_of_range;
 mod programs;
 mod recurrent;
 mod small_network;
+mod trust;

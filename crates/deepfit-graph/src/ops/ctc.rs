@@ -3,7 +3,7 @@
 use super::floating;
 use crate::autodiff::Derivative;
 use crate::error::Result;
-use crate::host::{HostData, HostTensor, Reference};
+use crate::host::{HostTensor, Reference};
 use crate::op::{Operation, ReferenceContext};
 use crate::sample::{Sample, integers, uniform};
 use crate::shape::{DType, Extents, TensorType};
@@ -181,7 +181,7 @@ impl Operation for Ctc {
 
     fn samples() -> Vec<Sample> {
         samples_of(|op, inputs| {
-            let small = inputs[0].shape.iter().product::<usize>() <= 200;
+            let small = inputs[0].shape().iter().product::<usize>() <= 200;
             let batched = vec![true; inputs.len()];
             let sample = Sample::new(op, inputs).non_finite_may_spread().batched(&batched);
             if small { sample } else { sample.without_gradient() }
@@ -196,11 +196,11 @@ fn states_visited(inputs: &[&TensorType], extents: &Extents) -> u64 {
 
 /// Samples with and without lengths, with repeated labels, without labels, and too long for their frames.
 fn samples_of(make: impl Fn(Ctc, Vec<HostTensor>) -> Sample) -> Vec<Sample> {
-    let list = |values: &[i32]| HostTensor { shape: vec![values.len()], data: HostData::I32(values.to_vec()) };
+    let list = |values: &[i32]| HostTensor::i32(&[values.len()], values.to_vec());
     let scores = |shape: [usize; 3]| uniform(&shape, -3.0, -0.2, 1);
     let plain = Ctc { blank: 0, zero_infinity: false, input_lengths: false, target_lengths: false };
     let both = Ctc { input_lengths: true, target_lengths: true, ..plain };
-    let repeated = HostTensor { shape: vec![3, 3], data: HostData::I32(vec![1, 1, 2, 2, 1, 2, 3, 3, 3]) };
+    let repeated = HostTensor::i32(&[3, 3], vec![1, 1, 2, 2, 1, 2, 3, 3, 3]);
     vec![
         make(plain.clone(), vec![scores([3, 6, 4]), repeated.clone()]),
         make(both.clone(), vec![scores([3, 6, 4]), repeated.clone(), list(&[6, 4, 5]), list(&[3, 0, 2])]),
@@ -268,7 +268,7 @@ impl Operation for CtcGrad {
 
     fn samples() -> Vec<Sample> {
         samples_of(|loss, mut inputs| {
-            inputs.insert(0, uniform(&inputs[0].shape[..1], -1.0, 1.0, 9));
+            inputs.insert(0, uniform(&inputs[0].shape()[..1], -1.0, 1.0, 9));
             let batched = vec![true; inputs.len()];
             Sample::new(CtcGrad { loss }, inputs).without_gradient().non_finite_may_spread().batched(&batched)
         })

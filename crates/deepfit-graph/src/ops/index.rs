@@ -3,7 +3,7 @@
 use super::{arity, floating};
 use crate::autodiff::Derivative;
 use crate::error::Result;
-use crate::host::{HostData, HostTensor, Reference, for_each_index};
+use crate::host::{HostTensor, Reference, for_each_index};
 use crate::op::{Operation, ReferenceContext};
 use crate::sample::{Sample, integers, uniform};
 use crate::shape::{DType, Dim, Extents, Shape, TensorType};
@@ -273,7 +273,7 @@ impl Operation for OneHot {
         let sample = |shape: &[usize], classes: usize, ignore| {
             Sample::new(OneHot { classes, ignore }, vec![integers(shape, classes as i32, 1)]).without_gradient()
         };
-        let ignored = HostTensor { shape: vec![3], data: HostData::I32(vec![1, -100, 0]) };
+        let ignored = HostTensor::i32(&[3], vec![1, -100, 0]);
         vec![
             sample(&[4], 3, None).batched(&[true]),
             sample(&[3, 5], 17, Some(2)).batched(&[true]),

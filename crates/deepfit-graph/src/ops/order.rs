@@ -6,7 +6,7 @@ use super::index::ScatterAdd;
 use super::{arity, floating};
 use crate::autodiff::Derivative;
 use crate::error::Result;
-use crate::host::{HostData, HostTensor, Reference, for_each_index};
+use crate::host::{HostTensor, Reference, for_each_index};
 use crate::op::{Operation, ReferenceContext};
 use crate::sample::{Sample, distinct, uniform};
 use crate::shape::{DType, Dim, Extents, Shape, TensorType};
@@ -89,7 +89,7 @@ impl Operation for TopK {
                 samples.push(Sample::new(op, vec![uniform(&shape, -1.0, 1.0, 2)]).without_gradient());
             }
             // Many equal elements: the lowest indices win.
-            let ties = HostTensor { shape: vec![2, 8], data: HostData::F32([1.0, 0.0, 1.0, -1.0].repeat(4)) };
+            let ties = HostTensor::f32(&[2, 8], [1.0, 0.0, 1.0, -1.0].repeat(4));
             samples.push(Sample::new(TopK { k: 5, largest }, vec![ties]).without_gradient());
         }
         samples

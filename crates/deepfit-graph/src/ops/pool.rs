@@ -3,7 +3,7 @@
 use super::{arity, floating};
 use crate::autodiff::Derivative;
 use crate::error::Result;
-use crate::host::Reference;
+use crate::host::{HostTensor, Reference};
 use crate::op::{Operation, ReferenceContext};
 use crate::sample::{Sample, distinct, uniform};
 use crate::shape::{DType, Extents, Shape, TensorType};
@@ -270,7 +270,7 @@ impl Operation for MaxPool2dGrad {
                 };
                 let places = MaxPool2d { regions }.reference(&cx).swap_remove(1);
                 let places = places.data.iter().map(|&p| p as i32).collect();
-                let places = crate::host::HostTensor { shape: shape.clone(), data: crate::host::HostData::I32(places) };
+                let places = HostTensor::i32(&shape, places);
                 let op = MaxPool2dGrad { regions, image: image_type };
                 Sample::new(op, vec![uniform(&shape, -1.0, 1.0, 2), places]).without_gradient()
             })

@@ -5,30 +5,30 @@
 use super::ALIGNMENT;
 use super::lifetime::Buffer;
 
-/// Offset of each buffer, and the bytes of the arena.
+/// Offset of each buffer, and the bytes of the arena; `usize::MAX` if these are more.
 pub(super) fn place(buffers: &[Buffer]) -> (Vec<usize>, usize) {
     let padded = |buffer: &Buffer| buffer.size.next_multiple_of(ALIGNMENT);
     let mut by_size: Vec<usize> = (0..buffers.len()).collect();
     by_size.sort_by_key(|&i| (std::cmp::Reverse(padded(&buffers[i])), buffers[i].start));
-    let mut offsets = vec![0; buffers.len()];
+    let mut offsets = vec![0usize; buffers.len()];
     // Placed buffers, ordered by offset.
     let mut placed: Vec<usize> = Vec::with_capacity(buffers.len());
-    let mut total = 0;
+    let mut total: usize = 0;
     for i in by_size {
         let buffer = &buffers[i];
-        let mut offset = 0;
+        let mut offset: usize = 0;
         for &other in &placed {
             let o = &buffers[other];
             let overlaps_in_time = o.start <= buffer.end && buffer.start <= o.end;
             if overlaps_in_time {
-                if offset + padded(buffer) <= offsets[other] {
+                if offset.saturating_add(padded(buffer)) <= offsets[other] {
                     break;
                 }
-                offset = offset.max(offsets[other] + padded(o));
+                offset = offset.max(offsets[other].saturating_add(padded(o)));
             }
         }
         offsets[i] = offset;
-        total = total.max(offset + padded(buffer));
+        total = total.max(offset.saturating_add(padded(buffer)));
         let at = placed.partition_point(|&p| offsets[p] <= offset);
         placed.insert(at, i);
     }

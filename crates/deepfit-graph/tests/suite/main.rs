@@ -1,6 +1,7 @@
 //! Tests of the graph: operations, derivatives, passes and plans, all measured in f64.
 
 mod derivatives;
+mod mistakes;
 mod networks;
 mod passes;
 mod plan;

@@ -11,9 +11,9 @@ fn operations_on_a_batch_equal_those_on_fixed_shapes() {
         let Some(first) = sample.batched.iter().position(|&b| b) else { continue };
         tested.insert(kind);
         assert_eq!(sample.batched.len(), sample.inputs.len(), "{name}");
-        let batch = sample.inputs[first].shape[0];
+        let batch = sample.inputs[first].shape()[0];
         for (input, batched) in sample.inputs.iter().zip(&sample.batched) {
-            assert!(!batched || input.shape[0] == batch, "{name}: batches of different size");
+            assert!(!batched || input.shape()[0] == batch, "{name}: batches of different size");
         }
         let extents = Extents::batch(batch);
         let results: Vec<(Vec<Reference>, Vec<Reference>)> = [Case::fixed(&sample), Case::batched(&sample)]

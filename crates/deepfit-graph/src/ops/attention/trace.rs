@@ -52,7 +52,7 @@ fn hides_all(mask: &Tensor, causal: bool) -> Option<usize> {
         Op::Constant(Constant { data }) => Some(data.clone()),
         _ => None,
     })?;
-    let HostData::U8(values) = &data.data else { return None };
+    let HostData::U8(values) = data.data() else { return None };
     let lengths: Vec<usize> = mask.shape().dims().iter().filter_map(|d| d.as_fixed()).collect();
     let keys = lengths.last().copied().unwrap_or(1);
     let queries = if lengths.len() > 1 { lengths[lengths.len() - 2] } else { 1 };
