@@ -6,6 +6,7 @@
 #![warn(missing_docs)]
 
 mod autodiff;
+mod constant_value;
 pub mod differences;
 mod error;
 mod graph;

@@ -3,6 +3,7 @@
 mod attention;
 mod custom;
 mod errors;
+mod hidden;
 mod operations;
 mod out_of_range;
 mod programs;

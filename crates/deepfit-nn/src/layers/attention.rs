@@ -44,8 +44,8 @@ impl MultiheadAttentionConfig {
 
 /// Which keys a query sees, and what is added to its scores. By default it sees all.
 ///
-/// A query that sees no key gets zeros from the attention, so that the layer gives the bias of its output projection;
-/// PyTorch gives NaN.
+/// A query that sees no key is an error, unless [`AttentionMask::allow_hidden`] is set: then it gets zeros from the
+/// attention, so that the layer gives the bias of its output projection. PyTorch gives NaN.
 #[derive(Debug, Clone, Default)]
 pub struct AttentionMask {
     /// Whether query `i` sees keys `0..=i` alone.
@@ -55,8 +55,10 @@ pub struct AttentionMask {
     pub attn_mask: Option<Tensor>,
     /// u8 `[batch, S]`, not 0 where a key is padding, or f32, which is added.
     pub key_padding_mask: Option<Tensor>,
-    /// Number of keys of each example, i32 `[batch]`: cheaper than a mask where the padding is at the end.
+    /// Number of keys of each example, i32 `[batch]`, at least 1: cheaper than a mask where the padding is at the end.
     pub lengths: Option<Tensor>,
+    /// Whether a query may see no key, and an example have none.
+    pub allow_hidden: bool,
     /// Added to the scores, such as relative positions; broadcasts to `[batch, heads, T, S]`.
     pub bias: Option<Tensor>,
 }
@@ -73,8 +75,9 @@ impl AttentionMask {
     }
 
     fn options(&self, batch: Dim, heads: usize, dropout: f32) -> Result<AttentionOptions> {
+        let (causal, allow_hidden) = (self.causal, self.allow_hidden);
         let mut options =
-            AttentionOptions { causal: self.causal, lengths: self.lengths.clone(), dropout, ..Default::default() };
+            AttentionOptions { causal, lengths: self.lengths.clone(), allow_hidden, dropout, ..Default::default() };
         let mut biases: Vec<Tensor> = self.bias.iter().cloned().collect();
         let mut given = Vec::new();
         if let Some(mask) = &self.attn_mask {
@@ -195,8 +198,9 @@ impl MultiheadAttention {
         mask: &AttentionMask,
     ) -> Result<(Tensor, Tensor)> {
         query.tracer().in_layer(&self.path, || {
+            let projected = self.project(query, key, value)?;
             let options = self.options(query, mask)?;
-            let (result, weights) = match self.project(query, key, value)? {
+            let (result, weights) = match projected {
                 Projected::Packed(all) => all.self_attention_with_weights(self.config.kv_heads, &options)?,
                 Projected::Separate([q, k, v]) => q.attention_with_weights(&k, &v, &options)?,
             };

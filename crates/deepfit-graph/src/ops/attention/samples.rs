@@ -52,6 +52,7 @@ impl Case {
             bias: false,
             masks: 0,
             lengths: false,
+            allow_hidden: true,
             dropout: None,
         };
         let batched = vec![true; inputs.len()];
@@ -76,7 +77,7 @@ impl Case {
         let random = uniform(shape, 0.0, 1.0, 5 + self.op.masks as u64);
         let HostData::F32(values) = random.data() else { unreachable!("uniform values are f32") };
         let values = values.iter().map(|&v| if v < 0.25 { 255 } else { 0 }).collect();
-        self.inputs.push(HostTensor::u8(&shape, values));
+        self.inputs.push(HostTensor::u8(shape, values));
         self.batched.push(shape.len() == 4 && shape[0] > 1);
         self
     }
@@ -156,7 +157,7 @@ pub(super) fn backward() -> Vec<Sample> {
 /// The gradient of a case, whose result and sums are those of the attention, rounded.
 fn of_gradient(case: Case) -> Vec<Sample> {
     let types: Vec<TensorType> =
-        case.inputs.iter().map(|i| TensorType { shape: (&i.shape()[..]).into(), dtype: i.data().dtype() }).collect();
+        case.inputs.iter().map(|i| TensorType { shape: i.shape().into(), dtype: i.data().dtype() }).collect();
     let outputs = case.op.infer(&types.iter().collect::<Vec<_>>()).expect("samples fit");
     let extents = Extents::batch(1);
     let shapes: Vec<Vec<usize>> = outputs.iter().map(|t| t.shape.resolve(&extents)).collect();
