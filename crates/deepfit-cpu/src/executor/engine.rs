@@ -26,6 +26,25 @@ pub enum View<'a> {
 }
 
 impl View<'_> {
+    /// Number of values.
+    pub fn len(&self) -> usize {
+        self.raw().len
+    }
+
+    /// Whether there are no values.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The values as f32: bytes exactly, and integers up to 2^24.
+    pub fn to_f32(&self) -> Vec<f32> {
+        match self {
+            View::F32(values) => values.to_vec(),
+            View::U8(values) => values.iter().map(|&v| f32::from(v)).collect(),
+            View::I32(values) => values.iter().map(|&v| v as f32).collect(),
+        }
+    }
+
     fn raw(&self) -> Raw {
         // Inputs are only read: see `Call`.
         match self {
@@ -272,8 +291,12 @@ impl Engine {
 
     /// Runs a program. `inputs` are found by name; those that the program does not have are ignored.
     ///
+    /// An extent may be 0, and all that depends on it is empty, unless the program computes something of it that has no
+    /// result of nothing: a mean, a maximum or a normalisation over the axis, a recurrence along it, or an attention over
+    /// it, unless that allows hidden queries.
+    ///
     /// # Errors
-    /// If an input is missing or of the wrong type or length, the extents are larger than planned, a row number is out
+    /// If an extent is 0 that must not be, an input is missing or of the wrong type or length, the extents are larger than planned, a row number is out
     /// of range, or a guarded value is not finite. Parameters updated before that stay updated.
     pub fn run(&mut self, program: ProgramId, extents: Extents, inputs: &[(&str, View<'_>)]) -> Result<(), Error> {
         self.run_observed(program, extents, inputs, &mut |_, _, _| true)
@@ -348,6 +371,7 @@ impl Engine {
             let maximum = compiled.plan.maximum;
             return Err(Error::Extents { asked: format!("{extents:?}"), planned: format!("{maximum:?}") });
         }
+        compiled.needs.check(&compiled.plan.graph, &extents)?;
         compiled.set_extents(extents);
         self.last_run = None;
         self.inputs.clear();
@@ -371,11 +395,25 @@ impl Engine {
         Ok(())
     }
 
-    /// A named output of the program that ran last.
+    /// A named output of the program that ran last, which must be floating point; see [`Engine::output_view`] for others.
     ///
     /// # Errors
     /// If there is no such output, it is not floating point, or another program has run since.
     pub fn output(&self, program: ProgramId, name: &str) -> Result<&[f32], Error> {
+        match self.output_view(program, name)? {
+            View::F32(values) => Ok(values),
+            _ => {
+                let problem = "is not floating point: read it with `output_view`".to_string();
+                Err(Error::Output { name: name.to_string(), problem })
+            }
+        }
+    }
+
+    /// A named output of the program that ran last, in its own element type; [`View::to_f32`] makes numbers of any.
+    ///
+    /// # Errors
+    /// If there is no such output, or another program has run since.
+    pub fn output_view(&self, program: ProgramId, name: &str) -> Result<View<'_>, Error> {
         let Program { plan, extents, parameters, .. } = &self.programs[program.0];
         let fail = |problem: &str| Error::Output { name: name.to_string(), problem: problem.to_string() };
         if self.last_run != Some(program) {
@@ -383,21 +421,15 @@ impl Engine {
         }
         let value = plan.graph.output(name).ok_or_else(|| fail("does not exist"))?;
         let ty = plan.graph.type_of(value);
-        if ty.dtype != DType::F32 {
-            return Err(fail("is not floating point"));
-        }
         let len = ty.shape.count(extents);
         match plan.place(value) {
-            Place::Arena(offset) => Ok(&self.arena.f32()[offset / 4..][..len]),
-            Place::Parameter(i) => Ok(&self.parameters[parameters[i]].data.f32()[..len]),
+            Place::Arena(offset) => Ok(self.arena.view(offset, len, ty.dtype)),
+            Place::Parameter(i) => Ok(self.parameters[parameters[i]].data.view(0, len, ty.dtype)),
             Place::Constant(i) => match &plan.graph.nodes()[i].op {
-                Op::Constant(c) => match &c.data.data() {
-                    HostData::F32(values) => Ok(values),
-                    _ => Err(fail("is not floating point")),
-                },
+                Op::Constant(constant) => Ok(constant.data.data().into()),
                 _ => Err(fail("is not a constant")),
             },
-            Place::Input(_) => Err(fail("is an input, which the caller has")),
+            Place::Input(_) => Err(fail("was not copied when the graph was planned")),
         }
     }
 

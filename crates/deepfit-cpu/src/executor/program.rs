@@ -4,6 +4,7 @@ use deepfit_graph::plan::Plan;
 use deepfit_graph::{Extents, Graph, Node, Shape, Symbol};
 
 use super::call::{Kernel, Shapes};
+use super::empty::Needs;
 use crate::bind;
 use crate::kernels::Compute;
 
@@ -16,6 +17,7 @@ pub(super) struct Program {
     /// One for each step, for `extents`.
     pub(super) shapes: Vec<Shapes>,
     pub(super) extents: Extents,
+    pub(super) needs: Needs,
 }
 
 impl Program {
@@ -28,7 +30,8 @@ impl Program {
             kernels.push(bind::kernel(&node.op));
             shapes.push(shapes_of(&plan.graph, node, &maximum));
         }
-        Program { plan, kernels, parameters: Vec::new(), shapes, extents: maximum }
+        let needs = Needs::of(&plan.graph);
+        Program { plan, kernels, parameters: Vec::new(), shapes, extents: maximum, needs }
     }
 
     /// Computes the shapes for other extents, in place.

@@ -8,5 +8,6 @@ mod operations;
 mod out_of_range;
 mod programs;
 mod recurrent;
+mod results;
 mod small_network;
 mod trust;

@@ -116,7 +116,7 @@ impl SessionOptions {
     }
 }
 
-/// An array of floating-point numbers that has left the engine.
+/// An array of numbers that has left the engine; bytes and integers, such as class numbers, as the f32 that they equal.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Values {
     /// Axis lengths.
@@ -214,13 +214,15 @@ impl Session {
         network: impl Fn(&Tracer) -> deepfit_nn::Result<Tensor> + 'static,
     ) -> Result<Session> {
         options.validate()?;
-        let mut engine = options.engine()?;
-        for declaration in scope.declarations() {
-            declaration.validate()?;
-            engine.set_parameter(&declaration.name, &declaration.shape, &declaration.values(options.seed))?;
-        }
+        let (engine, seed) = (options.engine()?, options.seed);
+        let declarations = scope.declarations();
+        declarations.iter().try_for_each(|declaration| declaration.validate())?;
         let mut session = Session::with(engine, scope, options, Box::new(network));
+        // First values are drawn when it is known that there is memory for them.
         session.predicting()?;
+        for declaration in &declarations {
+            session.engine.set_parameter(&declaration.name, &declaration.shape, &declaration.values(seed))?;
+        }
         session.check_parameters()?;
         Ok(session)
     }
@@ -316,7 +318,7 @@ impl Session {
         let program = self.predicting()?;
         self.run(program, batch)?;
         let shape = self.engine.output_shape(program, OUTPUT).unwrap_or_default();
-        Ok(Values { shape, values: self.engine.output(program, OUTPUT)?.to_vec() })
+        Ok(Values { shape, values: self.engine.output_view(program, OUTPUT)?.to_f32() })
     }
 
     fn predicting(&mut self) -> Result<ProgramId> {
@@ -336,7 +338,7 @@ impl Session {
     pub fn output(&self, name: &str) -> Option<Values> {
         let program = self.last?;
         let shape = self.engine.output_shape(program, name)?;
-        Some(Values { shape, values: self.engine.output(program, name).ok()?.to_vec() })
+        Some(Values { shape, values: self.engine.output_view(program, name).ok()?.to_f32() })
     }
 
     fn trained(&self) -> Vec<Parameter> {
