@@ -85,7 +85,7 @@ pub fn integers(shape: &[usize], below: i32, seed: u64) -> HostTensor {
     let n = shape.iter().product();
     let mut state = seed + 5;
     let data = (0..n).map(|_| ((unit(&mut state) * below as f32) as i32).min(below - 1)).collect();
-    HostTensor::i32(&shape, data)
+    HostTensor::i32(shape, data)
 }
 
 /// Deterministic bytes.
@@ -93,7 +93,7 @@ pub fn bytes(shape: &[usize], seed: u64) -> HostTensor {
     let n = shape.iter().product();
     let mut state = seed + 3;
     let data = (0..n).map(|_| (unit(&mut state) * 256.0).min(255.0) as u8).collect();
-    HostTensor::u8(&shape, data)
+    HostTensor::u8(shape, data)
 }
 
 /// Next value in [0, 1): splitmix64 (Steele, Lea and Flood, 2014).

@@ -99,8 +99,8 @@ fn has_derivative(sample: &Sample) -> bool {
         for (i, host) in sample.inputs.iter().enumerate() {
             let name = format!("input{i}");
             inputs.push(match host.data().dtype() {
-                DType::F32 => tracer.parameter(&name, &host.shape()[..])?,
-                other => tracer.input(&name, &host.shape()[..], other),
+                DType::F32 => tracer.parameter(&name, host.shape())?,
+                other => tracer.input(&name, host.shape(), other),
             });
         }
         let given: Vec<&Tensor> = inputs.iter().collect();
@@ -121,11 +121,8 @@ fn no_kernel(kind: &str, samples: &[Sample]) -> Option<String> {
         return Some("a view: its output is the input's memory".to_string());
     }
     let integers = |sample: &Sample| {
-        let types: Vec<TensorType> = sample
-            .inputs
-            .iter()
-            .map(|i| TensorType { shape: (&i.shape()[..]).into(), dtype: i.data().dtype() })
-            .collect();
+        let types: Vec<TensorType> =
+            sample.inputs.iter().map(|i| TensorType { shape: i.shape().into(), dtype: i.data().dtype() }).collect();
         let types: Vec<&TensorType> = types.iter().collect();
         sample.op.infer(&types).is_ok_and(|outputs| outputs.iter().all(|output| output.dtype != DType::F32))
     };

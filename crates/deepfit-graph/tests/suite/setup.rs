@@ -34,7 +34,7 @@ impl Case {
         let mut inputs = Vec::new();
         let mut environment = Environment::new();
         for (i, value) in sample.inputs.iter().enumerate() {
-            let (name, shape) = (format!("x{i}"), shape(i, &value.shape()));
+            let (name, shape) = (format!("x{i}"), shape(i, value.shape()));
             inputs.push(match value.data().dtype() {
                 DType::F32 => tracer.parameter(&name, shape)?,
                 other => tracer.input(&name, shape, other),

@@ -81,7 +81,7 @@ pub(super) fn forward() -> Vec<Sample> {
         // A rectifier's kink must be far from what differences look at.
         let mut inputs = vec![sequence(choice, sizes, width, 1), weights(kind, hidden)];
         if kind == RecurrentKind::Relu && gradient {
-            inputs[0] = distinct(&inputs[0].shape().to_vec(), 0.1, 3);
+            inputs[0] = distinct(inputs[0].shape(), 0.1, 3);
         }
         if choice.bias {
             inputs.push(uniform(&[width], -0.5, 0.5, 4));
