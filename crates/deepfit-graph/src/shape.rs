@@ -118,6 +118,12 @@ impl Dim {
         let factor = self.factor.checked_add(other.factor)?;
         (self.powers == other.powers).then_some(Dim { factor, powers: self.powers })
     }
+
+    /// `self - other` where both are multiples of the same product of symbols and the difference is not negative.
+    pub fn minus(&self, other: Dim) -> Option<Dim> {
+        let factor = self.factor.checked_sub(other.factor)?;
+        (self.powers == other.powers).then_some(Dim { factor, powers: self.powers })
+    }
 }
 
 /// A product that cannot be counted stays at the largest number; tracing refuses a value of that length.

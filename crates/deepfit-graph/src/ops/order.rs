@@ -41,6 +41,9 @@ impl Operation for TopK {
         let mut dims = shape.dims().to_vec();
         let Some(last) = dims.last_mut() else { return Err("a scalar has no last axis".to_string()) };
         match last.as_fixed() {
+            Some(n) if n > i32::MAX as usize => {
+                return Err(format!("the last axis of {shape} has more positions than an i32 can number"));
+            }
             Some(n) if self.k <= n => {}
             _ => return Err(format!("the last axis of {shape} must have a fixed length of at least {}", self.k)),
         }

@@ -12,6 +12,7 @@ mod references;
 mod setup;
 mod shapes;
 mod simulator;
+mod sizes;
 mod speed;
 mod symbolic;
 mod updates;

@@ -242,7 +242,7 @@ fn elements_move_where_they_should() {
     let joined = value([x(), counting(&[2, 1])], |_, [x, y]| y.concat(&[&x], 1));
     assert_near(&joined.data, &[1.0, 1.0, 2.0, 3.0, 2.0, 4.0, 5.0, 6.0]);
     assert_near(&value([counting(&[2, 1])], |_, [x]| x.broadcast_to([2, 2])).data, &[1.0, 1.0, 2.0, 2.0]);
-    let pad = deepfit_graph::ops::Pad { axis: 1, before: 1, after: 0 };
+    let pad = deepfit_graph::ops::Pad::fixed(1, 1, 0);
     assert_near(&value([counting(&[2, 1])], |t, [x]| t.apply_one(pad, &[&x])).data, &[0.0, 1.0, 0.0, 2.0]);
 }
 

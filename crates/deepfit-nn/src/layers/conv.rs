@@ -100,13 +100,18 @@ impl Conv2d {
     }
 }
 
+/// A border as the padding takes it; what is too large for that is too large for any image.
+fn signed(padding: usize) -> isize {
+    isize::try_from(padding).unwrap_or(isize::MAX)
+}
+
 impl Module for Conv2d {
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
         let tracer = x.tracer();
         tracer.in_layer(&self.path, || {
             let padded = match self.border {
                 Some(((vertical, horizontal), mode)) => {
-                    let (v, h) = (vertical as isize, horizontal as isize);
+                    let (v, h) = (signed(vertical), signed(horizontal));
                     x.pad2d([v, v, h, h], mode)?
                 }
                 None => x.clone(),
@@ -197,7 +202,7 @@ impl Module for Conv1d {
         let tracer = x.tracer();
         tracer.in_layer(&self.path, || {
             let padded = match self.border {
-                Some((padding, mode)) => x.pad(1, padding as isize, padding as isize, mode)?,
+                Some((padding, mode)) => x.pad(1, signed(padding), signed(padding), mode)?,
                 None => x.clone(),
             };
             with_bias(padded.conv1d(&self.weight.on(tracer)?, self.attributes)?, self.bias.as_ref())

@@ -13,6 +13,7 @@ mod more_optimisers;
 mod more_schedules;
 mod optimisers;
 mod recurrent;
+mod regions;
 mod schedules;
 mod settings;
 mod spatial;
