@@ -104,6 +104,9 @@ impl Graph {
             if node.op.infer(&given).map_err(wrong)? != node.outputs {
                 return Err(wrong("its outputs are not of the types that it infers".to_string()));
             }
+            if let Some(problem) = node.outputs.iter().find_map(TensorType::problem) {
+                return Err(wrong(problem));
+            }
             if let Some(large) = node.outputs.iter().find(|t| !t.is_addressable_at(maximum)) {
                 let megabytes = large.megabytes(maximum);
                 return Err(wrong(format!("a value {large} has {megabytes:.0} MB at {maximum}: more than any memory")));

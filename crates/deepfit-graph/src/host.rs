@@ -54,7 +54,7 @@ impl HostTensor {
     pub fn new(shape: &[usize], data: HostData) -> Result<Self> {
         let wrong = || GraphError::Values { shape: shape.to_vec(), given: data.len() };
         let ty = TensorType { shape: Shape::from(shape), dtype: data.dtype() };
-        if !ty.is_addressable() || ty.shape.elements().as_fixed() != Some(data.len()) {
+        if ty.problem().is_some() || ty.shape.elements().as_fixed() != Some(data.len()) {
             return Err(wrong());
         }
         Ok(HostTensor { shape: shape.to_vec(), data })

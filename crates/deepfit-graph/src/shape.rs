@@ -310,6 +310,9 @@ impl fmt::Display for DType {
     }
 }
 
+/// Most axes of one value.
+pub const MOST_AXES: usize = 8;
+
 /// Most bytes of one value: what a process can address. Sums and small multiples of such sizes do not overflow.
 pub const MOST_BYTES: usize = 1 << 47;
 
@@ -333,9 +336,12 @@ impl TensorType {
         self.shape.count(extents).saturating_mul(self.dtype.size())
     }
 
-    /// Whether a memory could hold this type, as far as the shape is fixed.
-    pub(crate) fn is_addressable(&self) -> bool {
-        self.is_addressable_at(&Extents { batch: 1, sequence: 1 })
+    /// What keeps a value from being of this type, as far as its shape is fixed.
+    pub(crate) fn problem(&self) -> Option<String> {
+        if self.shape.rank() > MOST_AXES {
+            return Some(format!("{self} has more than {MOST_AXES} axes"));
+        }
+        (!self.is_addressable_at(&Extents { batch: 1, sequence: 1 })).then(|| format!("{self} is more than any memory"))
     }
 
     /// Whether a memory could hold this type for given extents: it has at most [`MOST_BYTES`]. Axes of length 0 count as

@@ -116,7 +116,7 @@ impl Tracer {
     ///
     /// # Errors
     /// If a call before it made a mistake (see [`Tracer::check`]); if the graph has [`MOST_NODES`] nodes; if the shapes do
-    /// not fit or are too large for any memory, naming the layer and the shapes; if a parameter is updated twice, or its old
+    /// not fit, have more than [`MOST_AXES`](crate::MOST_AXES) axes or are too large for any memory, naming the layer and the shapes; if a parameter is updated twice, or its old
     /// value is needed beside a new one in a way that no order of computation allows.
     pub fn apply(&self, op: impl Into<Op>, inputs: &[&Tensor]) -> Result<Vec<Tensor>> {
         let op = op.into();
@@ -135,9 +135,9 @@ impl Tracer {
         if let (true, [ty]) = (op.is_leaf(), &outputs[..]) {
             return Ok(vec![self.leaf(op, ty.clone())?]);
         }
-        if let Some(large) = outputs.iter().find(|ty| !ty.is_addressable()) {
+        if let Some(problem) = outputs.iter().find_map(TensorType::problem) {
             let given = types.iter().map(|t| t.to_string()).collect::<Vec<_>>().join(" and ");
-            return Err(wrong(format!("makes {large} of {given}: more than any memory")));
+            return Err(wrong(format!("of {given}: {problem}")));
         }
         for (input, _) in op.updates() {
             let leaf = inputs[input].value;
@@ -276,8 +276,7 @@ impl Tracer {
 
     /// The value of a leaf; that of the first one for inputs and parameters of the same name.
     fn leaf(&self, op: Op, ty: TensorType) -> Result<Tensor> {
-        if !ty.is_addressable() {
-            let problem = format!("{ty} is more than any memory");
+        if let Some(problem) = ty.problem() {
             return Err(GraphError::Shape { operation: op.name(), layer: self.layer_prefix(), problem });
         }
         let (name, what, known) = match &op {

@@ -1,7 +1,7 @@
 //! Kernels of the operations that move elements.
 
 use deepfit_graph::ops::{AxisLength, BroadcastTo, Concat, Pad, Permute, Reshape, Slice, StopGradient};
-use deepfit_graph::{DType, Dim};
+use deepfit_graph::{DType, Dim, MOST_AXES};
 
 use super::is_kernel;
 use crate::executor::{Call, Fault, Kernel};
@@ -9,6 +9,9 @@ use crate::kernels::copy;
 use crate::pool::SharedMut;
 
 is_kernel!(Reshape, StopGradient, Permute, BroadcastTo, Concat, Pad, Slice, AxisLength);
+
+// Kernels have room for as many axes as a value may have.
+const _: () = assert!(MOST_AXES <= copy::MAX_RANK && MOST_AXES <= crate::kernels::reduce::MAX_RANK);
 
 /// Bytes that one task moves: enough to be worth handing out.
 const BYTES_PER_TASK: usize = 1 << 16;

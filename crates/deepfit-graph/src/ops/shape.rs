@@ -98,7 +98,7 @@ impl Operation for Permute {
 
     fn samples() -> Vec<Sample> {
         let mut samples = Vec::new();
-        let cases: [(&[usize], &[usize]); 7] = [
+        let cases: [(&[usize], &[usize]); 8] = [
             (&[3, 5], &[1, 0]),
             (&[2, 3, 4], &[0, 2, 1]),
             (&[2, 3, 4], &[2, 0, 1]),
@@ -106,6 +106,7 @@ impl Operation for Permute {
             (&[33, 65], &[1, 0]),
             (&[0, 4], &[1, 0]),
             (&[2, 3, 2, 2, 2], &[4, 1, 0, 3, 2]),
+            (&[2, 1, 3, 2, 1, 2, 3, 2], &[7, 5, 1, 0, 6, 4, 3, 2]),
         ];
         for (shape, order) in cases {
             samples.push(Sample::new(Permute { order: order.to_vec() }, vec![uniform(shape, -1.0, 1.0, 1)]));
@@ -151,8 +152,14 @@ impl Operation for BroadcastTo {
 
     fn samples() -> Vec<Sample> {
         let mut samples = Vec::new();
-        let cases: [(&[usize], &[usize]); 5] =
-            [(&[4], &[3, 4]), (&[3, 1], &[3, 4]), (&[], &[2, 3]), (&[2, 1, 3], &[2, 4, 3]), (&[1, 4], &[0, 4])];
+        let cases: [(&[usize], &[usize]); 6] = [
+            (&[4], &[3, 4]),
+            (&[3, 1], &[3, 4]),
+            (&[], &[2, 3]),
+            (&[2, 1, 3], &[2, 4, 3]),
+            (&[1, 4], &[0, 4]),
+            (&[2, 1, 2, 1, 2, 1, 2], &[2, 2, 2, 2, 2, 2, 2, 2]),
+        ];
         for (from, to) in cases {
             samples.push(Sample::new(BroadcastTo { shape: to.into() }, vec![uniform(from, -1.0, 1.0, 1)]));
         }

@@ -114,3 +114,15 @@ fn products_of_axes_do_not_wrap() {
     refused(stem(|t| t.scalar(1.0).reshape([1 << 63, 2, 1])), &["reshape"]);
     refused(stem(|t| many(t, 0).reshape([1 << 32, 1 << 32])), &["reshape"]);
 }
+
+#[test]
+fn values_of_too_many_axes_are_refused() {
+    let x = |t: &Tracer, rank: usize| t.input("x", vec![Dim::fixed(1); rank], DType::F32);
+    let eight = "[1, 1, 1, 1, 1, 1, 1, 1]";
+    stem(|t| x(t, 8).neg()).expect("eight axes");
+    refused(stem(|t| x(t, 8).unsqueeze(0)), &["reshape", eight, "more than 8 axes"]);
+    let tracer = Tracer::new(Mode::Train);
+    x(&tracer, 9);
+    assert!(tracer.check().unwrap_err().to_string().contains("more than 8 axes"));
+    refused(stem(|t| t.input("x", [2; 5], DType::F32).tile(&[2; 5])), &["[2, 2, 2, 2, 2]", "more than 8 axes"]);
+}

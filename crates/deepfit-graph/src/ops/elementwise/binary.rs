@@ -132,7 +132,7 @@ impl Operation for Binary {
             samples.push(Sample::new(Binary { kind }, inputs).without_gradient());
         }
         // A constant second input of Gate must not be perturbed across zero: kept apart by `distinct`.
-        let shapes: [(&[usize], &[usize]); 9] = [
+        let shapes: [(&[usize], &[usize]); 10] = [
             (&[2, 3, 4], &[4]),
             (&[4], &[2, 3, 4]),
             (&[2, 3, 4], &[3, 1]),
@@ -142,6 +142,7 @@ impl Operation for Binary {
             (&[3, 1], &[1, 4]),
             (&[2, 3, 2, 2], &[1, 3, 1, 2]),
             (&[0, 3], &[3]),
+            (&[2, 1, 2, 1, 2, 1, 2, 1], &[2, 1, 3, 1, 2, 1, 2]),
         ];
         for (a, b) in shapes {
             for kind in [Mul, Sub] {
