@@ -144,3 +144,30 @@ fn labels_in_a_row_give_what_padded_ones_give() {
     assert!(found[0].iter().all(|loss| loss.is_finite() && *loss > 0.0), "{found:?}");
     assert_eq!(losses(false), found);
 }
+
+#[test]
+fn parts_of_a_symbolic_axis_are_found_at_every_extent() {
+    let tracer = Tracer::new(Mode::Train);
+    let steps = Dim::symbol(Symbol::Sequence);
+    let of = |name: &str, n: usize| tracer.input(name, vec![Dim::fixed(2), steps * Dim::fixed(n)], DType::F32);
+    let (a, b, up) = (of("a", 1), of("b", 2), of("up", 3));
+    let loss = a.concat(&[&b], 1).unwrap().mul(&up).unwrap().sum().unwrap();
+    let found = gradients(&loss, &[a, b]).unwrap();
+    tracer.output("a", &found[0]);
+    tracer.output("b", &found[1]);
+    // The derivative of a part is the part within zeros.
+    let squares = found[1].square().unwrap().sum().unwrap();
+    tracer.output("up", &gradients(&squares, &[up]).unwrap()[0]);
+    let (mut engine, program) = compiled(&tracer, Extents { batch: 1, sequence: 5 });
+    for sequence in [5, 1, 3] {
+        let n = 3 * sequence;
+        let values: Vec<f32> = (0..2 * n).map(|i| i as f32 + 1.0).collect();
+        let inputs = [("a", 1), ("b", 2), ("up", 3)].map(|(name, k)| (name, View::F32(&values[..2 * k * sequence])));
+        engine.run(program, Extents { batch: 1, sequence }, &inputs).unwrap();
+        let part = |from: usize, to: usize| [&values[from..to], &values[n + from..n + to]].concat();
+        assert_eq!(engine.output(program, "a").unwrap(), part(0, sequence));
+        assert_eq!(engine.output(program, "b").unwrap(), part(sequence, n));
+        let inside = |i: usize| if i % n < sequence { 0.0 } else { 2.0 * values[i] };
+        assert_eq!(engine.output(program, "up").unwrap(), (0..2 * n).map(inside).collect::<Vec<f32>>());
+    }
+}

@@ -93,7 +93,7 @@ impl Tensor {
             Some(inputs) if inputs > 0 && length > 0 && inputs.max(length) <= MOST_TAPS => inputs,
             _ => {
                 let problem = format!(
-                    "axis {axis} of {shape} must be fixed and not empty, and cannot become {length} long: at most {MOST_TAPS}"
+                    "axis {axis} of {shape} must be fixed and cannot become {length} long: both lengths must be in 1..={MOST_TAPS}"
                 );
                 return Err(self.error("interpolate", problem));
             }
