@@ -28,6 +28,7 @@ from goldens import (
     networks,
     optimizers,
     recurrent,
+    regions,
     schedules,
     spatial,
     tables,
@@ -50,6 +51,7 @@ PARTS = (
     spatial,
     tables,
     indexing,
+    regions,
     attention,
 )
 

@@ -60,6 +60,7 @@ POOL1D = {
         "AvgPool1d",
         {"kernel_size": 4, "stride": 3, "padding": 1, "ceil_mode": True, "count_include_pad": True},
     ),
+    "lp": ("LPPool1d", {"norm_type": 2.0, "kernel_size": 3, "stride": 2, "ceil_mode": True}),
     "adaptive-max": ("AdaptiveMaxPool1d", {"output_size": 5}),
     "adaptive-avg": ("AdaptiveAvgPool1d", {"output_size": 5}),
     "adaptive-avg-longer": ("AdaptiveAvgPool1d", {"output_size": 17}),
@@ -82,6 +83,11 @@ POOL2D = {
         "AvgPool2d",
         {"kernel_size": (3, 2), "stride": (3, 2), "padding": (1, 1), "ceil_mode": True, "count_include_pad": False},
     ),
+    "avg-divisor": (
+        "AvgPool2d",
+        {"kernel_size": (2, 3), "stride": (2, 2), "padding": (1, 1), "ceil_mode": True, "divisor_override": 5},
+    ),
+    "lp": ("LPPool2d", {"norm_type": 4.0, "kernel_size": (3, 2), "stride": (2, 2), "ceil_mode": False}),
     "adaptive-max": ("AdaptiveMaxPool2d", {"output_size": (3, 4)}),
     "adaptive-avg": ("AdaptiveAvgPool2d", {"output_size": (3, 4)}),
     "adaptive-avg-larger": ("AdaptiveAvgPool2d", {"output_size": (10, 2)}),
@@ -139,6 +145,8 @@ PADDINGS = {
     "constant-2d-crop": ("ConstantPad2d", {"padding": (-1, 2, 3, -2), "value": 0.75}, IMAGE),
     "reflect-2d": ("ReflectionPad2d", {"padding": (8, 2, 1, 6)}, IMAGE),
     "replicate-2d": ("ReplicationPad2d", {"padding": (1, 2, 3, 4)}, IMAGE),
+    "circular-1d-crop": ("CircularPad1d", {"padding": (-2, 9)}, SEQUENCE),
+    "circular-2d-crop": ("CircularPad2d", {"padding": (3, -2, -1, -1)}, IMAGE),
     "circular-2d": ("CircularPad2d", {"padding": (9, 2, 1, 7)}, IMAGE),
 }
 
@@ -150,6 +158,10 @@ UPSAMPLINGS = {
     "bilinear-2d": ({"scale_factor": (2.0, 2.5), "mode": "bilinear", "align_corners": False}, IMAGE),
     "bilinear-2d-corners": ({"scale_factor": (2.0, 2.5), "mode": "bilinear", "align_corners": True}, IMAGE),
     "bilinear-2d-smaller": ({"size": (3, 1), "mode": "bilinear", "align_corners": True}, IMAGE),
+    "nearest-exact-1d": ({"size": 20, "mode": "nearest-exact"}, SEQUENCE),
+    "nearest-exact-2d": ({"scale_factor": (0.7, 2.5), "mode": "nearest-exact"}, IMAGE),
+    "area-1d": ({"scale_factor": 1.7, "mode": "area"}, SEQUENCE),
+    "area-2d": ({"size": (3, 20), "mode": "area"}, IMAGE),
     "bicubic-2d": ({"size": (11, 20), "mode": "bicubic", "align_corners": False}, IMAGE),
     "bicubic-2d-corners": ({"size": (5, 20), "mode": "bicubic", "align_corners": True}, IMAGE),
 }
@@ -157,6 +169,11 @@ UPSAMPLINGS = {
 SHUFFLES = {
     "pixel-shuffle": ("PixelShuffle", {"upscale_factor": 2}, (2, 12, 3, 5)),
     "pixel-unshuffle": ("PixelUnshuffle", {"downscale_factor": 3}, (2, 2, 6, 9)),
+    "fold": (
+        "Fold",
+        {"output_size": (5, 7), "kernel_size": (2, 3), "dilation": (2, 1), "padding": (1, 0), "stride": (1, 2)},
+        (2, 4 * 6, 15),
+    ),
     "unfold": ("Unfold", {"kernel_size": (2, 3), "dilation": (2, 1), "padding": (1, 0), "stride": (1, 2)}, IMAGE),
 }
 

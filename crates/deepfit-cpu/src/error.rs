@@ -19,12 +19,35 @@ pub enum Error {
         "the class number {class} of row {row} is none of {classes} classes: they are counted from 0, in 0..{classes}"
     )]
     ClassOutOfRange { class: i32, row: usize, classes: usize },
+    /// A label of a sequence is that of no class, or stands for "no label".
+    #[error(
+        "label {position} of example {example} is {label}, but labels must be in 0..{classes} and not the blank, {blank}"
+    )]
+    Label { label: i32, position: usize, example: usize, classes: usize, blank: usize },
+    /// Labels in a row are fewer than their numbers say.
+    #[error("the numbers of labels of all examples add up to {all}, but there are {labels} labels")]
+    LabelCount { all: usize, labels: usize },
+    /// A query sees no key.
+    #[error(
+        "query {query} of example {example} sees no key in head {head}: masks, bias and numbers of keys hide all of them, or \
+         its scores are minus infinity; let it see one, or allow it with `allow_hidden`, by which it gets zeros"
+    )]
+    HiddenQuery { example: usize, head: usize, query: usize },
+    /// An extent is 0 in a run, and something is computed of no elements.
+    #[error(
+        "`{symbol}` is 0 in this run, but `{operation}`{} has no result of nothing: leave the run out",
+        at_layer(layer)
+    )]
+    EmptyExtent { symbol: &'static str, operation: String, layer: String },
     /// A sequence has a length that is not among its steps.
     #[error("the length {length} of row {row} is not in 1..={steps}: leave empty sequences out of the batch")]
     SequenceLength { length: i32, row: usize, steps: usize },
     /// A length, or a place where a part begins, does not fit the memory that it speaks of.
     #[error("{what} {position} is {length}, but must be in {least}..={most}")]
     Length { what: &'static str, position: usize, length: i32, least: usize, most: usize },
+    /// A graph cannot be compiled: a mistake was made when it was traced.
+    #[error(transparent)]
+    Graph(#[from] deepfit_graph::GraphError),
     /// A parameter does not fit what is done with it.
     #[error("the parameter `{name}` does not fit: {problem}")]
     Parameter { name: String, problem: String },
@@ -53,6 +76,9 @@ pub enum Error {
     /// A value that must be finite is not: a loss that is guarded, or the gradient that an update is given.
     #[error("`{operation}`{} met a value that is NaN or infinite", at_layer(layer))]
     NonFinite { operation: String, layer: String },
+    /// A user's operation does not do what it says.
+    #[error("its reference gives {given} where {expected} must be")]
+    Reference { given: String, expected: String },
     /// A row number or a length is out of range.
     #[error("`{operation}`{}: {source}", at_layer(layer))]
     Index { operation: String, layer: String, source: Box<Error> },

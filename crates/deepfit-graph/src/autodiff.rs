@@ -94,8 +94,14 @@ impl Derivative<'_> {
 /// Parts of the graph on which none of `wanted` has an influence get no backward nodes.
 ///
 /// # Errors
-/// If the loss is not a scalar, does not depend on one of `wanted`, or an operation on the way has no derivative.
+/// If the loss is not a scalar, does not depend on one of `wanted`, one of these belongs to another graph, or an operation
+/// on the way has no derivative.
 pub fn gradients(loss: &Tensor, wanted: &[Tensor]) -> Result<Vec<Tensor>> {
+    if let Some(foreign) = wanted.iter().find(|t| !loss.tracer().owns(t)) {
+        let shapes = format!("{} and {}", loss.shape(), foreign.shape());
+        let operation = format!("gradient with respect to `{}`", describe(foreign));
+        return Err(GraphError::ForeignValue { operation, layer: String::new(), shapes });
+    }
     if loss.shape().rank() != 0 {
         return Err(loss.error("gradient", format!("the loss must be a scalar, but its shape is {}", loss.shape())));
     }
@@ -182,6 +188,9 @@ fn check(cx: &Derivative<'_>, gradients: &[Option<Tensor>]) -> Result<()> {
         return Err(wrong(format!("gives {} gradients for {} inputs", gradients.len(), cx.inputs.len())));
     }
     for (i, (input, gradient)) in cx.inputs.iter().zip(gradients).enumerate() {
+        if gradient.as_ref().is_some_and(|g| !cx.tracer.owns(g)) {
+            return Err(wrong(format!("the gradient of input {i} belongs to another graph")));
+        }
         if let Some(gradient) = gradient.as_ref().filter(|g| cx.wanted[i] && g.ty() != input.ty()) {
             let problem = format!("the gradient of input {i} is {}, but the input is {}", gradient.ty(), input.ty());
             return Err(wrong(problem));

@@ -33,7 +33,7 @@ pub fn check(sample: &Sample) -> Result<Vec<usize>, String> {
         let analytic = match gradients(&loss, std::slice::from_ref(input)) {
             Ok(found) => evaluate(&tracer.graph(), found[0].value(), &environment)?,
             // By contract the derivative is zero, which the differences must confirm.
-            Err(GraphError::Unreachable { .. }) => Reference::full(&sample.inputs[i].shape, 0.0),
+            Err(GraphError::Unreachable { .. }) => Reference::full(sample.inputs[i].shape(), 0.0),
             Err(GraphError::NoDerivative { input, .. }) if input == i => {
                 refused.push(i);
                 continue;
@@ -62,8 +62,8 @@ fn inputs(tracer: &Tracer, sample: &Sample) -> Result<(Vec<Tensor>, Environment)
     let mut environment = Environment::new();
     let mut tensors = Vec::new();
     for (i, value) in sample.inputs.iter().enumerate() {
-        let shape = Shape::from(&value.shape[..]);
-        tensors.push(match value.data.dtype() {
+        let shape = Shape::from(value.shape());
+        tensors.push(match value.data().dtype() {
             DType::F32 => tracer.parameter(&name(i), shape)?,
             other => tracer.input(&name(i), shape, other),
         });

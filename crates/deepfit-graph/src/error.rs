@@ -3,7 +3,7 @@ use thiserror::Error;
 /// Everything that can go wrong while a network is traced, differentiated, optimised or planned.
 ///
 /// All of these are found before the first step runs.
-#[derive(Debug, Clone, PartialEq, Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum GraphError {
     /// The inputs of an operation do not fit together.
     #[error("{layer}{operation}: {problem}")]
@@ -51,6 +51,14 @@ pub enum GraphError {
         name: String,
         /// What there is instead.
         problem: String,
+    },
+    /// An array has another number of values than its shape says.
+    #[error("{given} values do not fill an array of shape {shape:?}")]
+    Values {
+        /// Its axis lengths.
+        shape: Vec<usize>,
+        /// How many values it has.
+        given: usize,
     },
     /// Values of two different graphs were combined.
     #[error(

@@ -1,5 +1,8 @@
 //! The graph: nodes are operations, edges are values with known shape and element type.
 
+use std::collections::HashMap;
+
+use crate::error::{GraphError, Result};
 use crate::op::Op;
 use crate::shape::{Extents, TensorType};
 
@@ -32,6 +35,8 @@ pub struct Graph {
     outputs: Vec<(String, Value)>,
     /// Nodes that must not run before their place in the list, in rising order.
     late: Vec<usize>,
+    /// The first mistake of a call that could not return it.
+    problem: Option<GraphError>,
 }
 
 impl Graph {
@@ -67,6 +72,64 @@ impl Graph {
     pub(crate) fn old_parameter(&self, value: Value) -> Option<usize> {
         let source = self.source(value).node;
         matches!(self.nodes[source].op, Op::Parameter(_)).then_some(source)
+    }
+
+    /// The first mistake made while the graph was traced, in a call that returns no error: see
+    /// [`Tracer::check`](crate::Tracer::check).
+    pub fn problem(&self) -> Option<&GraphError> {
+        self.problem.as_ref()
+    }
+
+    pub(crate) fn set_problem(&mut self, problem: GraphError) {
+        self.problem.get_or_insert(problem);
+    }
+
+    /// Checks what whoever runs the graph relies on: no mistake was made when it was traced, every value that is read
+    /// exists, every operation has the outputs that it infers, names stand for one thing each, and a memory could hold
+    /// every value at the extents `maximum`.
+    ///
+    /// # Errors
+    /// The first that does not hold.
+    pub fn check(&self, maximum: &Extents) -> Result<()> {
+        if let Some(problem) = &self.problem {
+            return Err(problem.clone());
+        }
+        let mut names: HashMap<(bool, &str), &TensorType> = HashMap::new();
+        for (i, node) in self.nodes.iter().enumerate() {
+            let wrong = |problem| GraphError::Shape { operation: node.op.name(), layer: node.layer_prefix(), problem };
+            if node.inputs.iter().any(|v| v.node >= i || self.nodes[v.node].outputs.len() <= v.port) {
+                return Err(wrong("reads a value that no node before it computes".to_string()));
+            }
+            let given: Vec<&TensorType> = node.inputs.iter().map(|&v| self.type_of(v)).collect();
+            if node.op.infer(&given).map_err(wrong)? != node.outputs {
+                return Err(wrong("its outputs are not of the types that it infers".to_string()));
+            }
+            if let Some(problem) = node.outputs.iter().find_map(TensorType::problem) {
+                return Err(wrong(problem));
+            }
+            if let Some(large) = node.outputs.iter().find(|t| !t.is_addressable_at(maximum)) {
+                let megabytes = large.megabytes(maximum);
+                return Err(wrong(format!("a value {large} has {megabytes:.0} MB at {maximum}: more than any memory")));
+            }
+            let name = match &node.op {
+                Op::Input(op) => (true, &op.name[..]),
+                Op::Parameter(op) => (false, &op.name[..]),
+                _ => continue,
+            };
+            if names.insert(name, &node.outputs[0]).is_some() {
+                return Err(GraphError::Name { name: name.1.to_string(), problem: "by two nodes".to_string() });
+            }
+        }
+        for (i, (name, value)) in self.outputs.iter().enumerate() {
+            if self.nodes.get(value.node).is_none_or(|n| n.outputs.len() <= value.port) {
+                let problem = "as an output, and is no value of the graph".to_string();
+                return Err(GraphError::Name { name: name.clone(), problem });
+            }
+            if self.outputs[..i].iter().any(|(other, _)| other == name) {
+                return Err(twice(name));
+            }
+        }
+        Ok(())
     }
 
     /// Appends a node and returns its position.
@@ -150,6 +213,18 @@ impl Graph {
         let node = self.push(node);
         (0..ports).map(|port| Value { node, port }).collect()
     }
+}
+
+impl Node {
+    /// The layer as errors begin with it.
+    fn layer_prefix(&self) -> String {
+        if self.layer.is_empty() { String::new() } else { format!("{}: ", self.layer) }
+    }
+}
+
+/// The error for an output whose name another has.
+pub(crate) fn twice(name: &str) -> GraphError {
+    GraphError::Name { name: name.to_string(), problem: "as the name of two outputs".to_string() }
 }
 
 /// Work of one run at given extents.

@@ -1,6 +1,7 @@
 //! Arrays in ordinary memory: what goes into a graph as a constant, an input or a reference value.
 
-use crate::shape::DType;
+use crate::error::{GraphError, Result};
+use crate::shape::{DType, Shape, TensorType};
 
 /// Values of an array, in row-major order.
 #[derive(Debug, Clone, PartialEq)]
@@ -38,23 +39,86 @@ impl HostData {
     }
 }
 
-/// An array in ordinary memory.
+/// An array in ordinary memory: its number of values is the product of its axis lengths.
 #[derive(Debug, Clone, PartialEq)]
 pub struct HostTensor {
-    /// Axis lengths.
-    pub shape: Vec<usize>,
-    /// Values; their number is the product of the lengths.
-    pub data: HostData,
+    shape: Vec<usize>,
+    data: HostData,
 }
 
 impl HostTensor {
+    /// An array from its axis lengths and its values in row-major order.
+    ///
+    /// # Errors
+    /// If the number of values is not the product of the axis lengths.
+    pub fn new(shape: &[usize], data: HostData) -> Result<Self> {
+        let wrong = || GraphError::Values { shape: shape.to_vec(), given: data.len() };
+        let ty = TensorType { shape: Shape::from(shape), dtype: data.dtype() };
+        if ty.problem().is_some() || ty.shape.elements().as_fixed() != Some(data.len()) {
+            return Err(wrong());
+        }
+        Ok(HostTensor { shape: shape.to_vec(), data })
+    }
+
     /// A floating-point array.
     ///
     /// # Panics
-    /// If the number of values is not the product of the axis lengths.
+    /// If the number of values is not the product of the axis lengths; see [`HostTensor::new`].
     pub fn f32(shape: &[usize], data: Vec<f32>) -> Self {
-        assert_eq!(shape.iter().product::<usize>(), data.len(), "values do not fill {shape:?}");
-        HostTensor { shape: shape.to_vec(), data: HostData::F32(data) }
+        HostTensor::filled(shape, HostData::F32(data))
+    }
+
+    /// An array of bytes.
+    ///
+    /// # Panics
+    /// As [`HostTensor::f32`].
+    pub fn u8(shape: &[usize], data: Vec<u8>) -> Self {
+        HostTensor::filled(shape, HostData::U8(data))
+    }
+
+    /// An array of integers.
+    ///
+    /// # Panics
+    /// As [`HostTensor::f32`].
+    pub fn i32(shape: &[usize], data: Vec<i32>) -> Self {
+        HostTensor::filled(shape, HostData::I32(data))
+    }
+
+    fn filled(shape: &[usize], data: HostData) -> Self {
+        HostTensor::new(shape, data).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// Axis lengths.
+    pub fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    /// Values in row-major order.
+    pub fn data(&self) -> &HostData {
+        &self.data
+    }
+
+    /// The values alone.
+    pub fn into_data(self) -> HostData {
+        self.data
+    }
+
+    /// Element type.
+    pub fn dtype(&self) -> DType {
+        self.data.dtype()
+    }
+
+    /// Shape and element type, as a graph has them.
+    pub fn ty(&self) -> TensorType {
+        TensorType { shape: Shape::from(&self.shape[..]), dtype: self.dtype() }
+    }
+
+    /// Values to change, if they are floating point.
+    pub fn f32_mut(&mut self) -> Option<&mut [f32]> {
+        match &mut self.data {
+            HostData::F32(values) => Some(values),
+            _ => None,
+        }
     }
 
     /// The f64 copy that the reference interpreter computes with.

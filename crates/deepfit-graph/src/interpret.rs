@@ -24,13 +24,14 @@ impl Values {
 /// Runs a graph in f64 and returns all of its values. Parameters that the graph updates are changed in `parameters`.
 ///
 /// # Errors
-/// If an input or a parameter is missing or has the wrong shape.
+/// If an input or a parameter is missing or has the wrong shape, or the graph is not right: see [`Graph::check`].
 pub fn run(
     graph: &Graph,
     extents: Extents,
     inputs: &Environment,
     parameters: &mut Environment,
 ) -> Result<Values, String> {
+    graph.check(&extents).map_err(|error| error.to_string())?;
     let mut values: Vec<Vec<Reference>> = Vec::with_capacity(graph.nodes().len());
     let mut updates: Vec<(String, Reference)> = Vec::new();
     for node in graph.nodes() {

@@ -6,6 +6,7 @@
 #![warn(missing_docs)]
 
 mod autodiff;
+mod constant_value;
 pub mod differences;
 mod error;
 mod graph;
@@ -29,6 +30,6 @@ pub use graph::{Cost, Graph, Node, Value};
 pub use host::{HostData, HostTensor, Reference, for_each_index};
 pub use op::{Op, Operation, ReferenceContext};
 pub use ops::CustomOperation;
-pub use shape::{DType, Dim, Extents, Shape, Symbol, TensorType};
+pub use shape::{DType, Dim, Extents, MOST_AXES, MOST_BYTES, Shape, Symbol, TensorType};
 pub use trace::{MOST_NODES, Mode, RANDOM_KEY, Tensor, Tracer};
 pub use watch::{LayerResult, OUTPUT};

@@ -1,6 +1,6 @@
 //! Samples: the inputs on which the generic suite tests an operation.
 
-use crate::host::{HostData, HostTensor};
+use crate::host::HostTensor;
 use crate::op::Op;
 
 /// An operation with inputs worth testing.
@@ -85,7 +85,7 @@ pub fn integers(shape: &[usize], below: i32, seed: u64) -> HostTensor {
     let n = shape.iter().product();
     let mut state = seed + 5;
     let data = (0..n).map(|_| ((unit(&mut state) * below as f32) as i32).min(below - 1)).collect();
-    HostTensor { shape: shape.to_vec(), data: HostData::I32(data) }
+    HostTensor::i32(shape, data)
 }
 
 /// Deterministic bytes.
@@ -93,7 +93,7 @@ pub fn bytes(shape: &[usize], seed: u64) -> HostTensor {
     let n = shape.iter().product();
     let mut state = seed + 3;
     let data = (0..n).map(|_| (unit(&mut state) * 256.0).min(255.0) as u8).collect();
-    HostTensor { shape: shape.to_vec(), data: HostData::U8(data) }
+    HostTensor::u8(shape, data)
 }
 
 /// Next value in [0, 1): splitmix64 (Steele, Lea and Flood, 2014).

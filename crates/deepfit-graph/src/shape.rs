@@ -53,6 +53,12 @@ impl Extents {
     }
 }
 
+impl fmt::Display for Extents {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "batch {} and sequence {}", self.batch, self.sequence)
+    }
+}
+
 /// Length of one axis: a fixed factor times a product of symbols, such as `64`, `batch` or `49*batch`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Dim {
@@ -83,11 +89,16 @@ impl Dim {
         self.as_fixed() == Some(1)
     }
 
-    /// The length for given extents.
+    /// Whether the length depends on a symbol.
+    pub fn depends_on(&self, symbol: Symbol) -> bool {
+        self.powers[symbol as usize] > 0
+    }
+
+    /// The length for given extents; `usize::MAX` if it is larger.
     pub fn length(&self, extents: &Extents) -> usize {
-        Symbol::ALL
-            .iter()
-            .fold(self.factor, |length, &s| length * extents.of(s).pow(u32::from(self.powers[s as usize])))
+        Symbol::ALL.iter().fold(self.factor, |length, &s| {
+            length.saturating_mul(extents.of(s).saturating_pow(u32::from(self.powers[s as usize])))
+        })
     }
 
     /// `self / other` where that is exact.
@@ -102,20 +113,28 @@ impl Dim {
         Some(Dim { factor: self.factor / other.factor, powers })
     }
 
-    /// `self + other` where both are multiples of the same product of symbols.
+    /// `self + other` where both are multiples of the same product of symbols and the sum can be counted.
     pub fn plus(&self, other: Dim) -> Option<Dim> {
-        (self.powers == other.powers).then_some(Dim { factor: self.factor + other.factor, powers: self.powers })
+        let factor = self.factor.checked_add(other.factor)?;
+        (self.powers == other.powers).then_some(Dim { factor, powers: self.powers })
+    }
+
+    /// `self - other` where both are multiples of the same product of symbols and the difference is not negative.
+    pub fn minus(&self, other: Dim) -> Option<Dim> {
+        let factor = self.factor.checked_sub(other.factor)?;
+        (self.powers == other.powers).then_some(Dim { factor, powers: self.powers })
     }
 }
 
+/// A product that cannot be counted stays at the largest number; tracing refuses a value of that length.
 impl std::ops::Mul for Dim {
     type Output = Dim;
     fn mul(self, other: Dim) -> Dim {
         let mut powers = self.powers;
         for (power, more) in powers.iter_mut().zip(other.powers) {
-            *power += more;
+            *power = power.saturating_add(more);
         }
-        Dim { factor: self.factor * other.factor, powers }
+        Dim { factor: self.factor.saturating_mul(other.factor), powers }
     }
 }
 
@@ -189,9 +208,9 @@ impl Shape {
         self.0.iter().fold(Dim::fixed(1), |n, &d| n * d)
     }
 
-    /// Number of elements for given extents.
+    /// Number of elements for given extents; `usize::MAX` if it is larger.
     pub fn count(&self, extents: &Extents) -> usize {
-        self.0.iter().map(|d| d.length(extents)).product()
+        self.0.iter().fold(1, |n: usize, d| n.saturating_mul(d.length(extents)))
     }
 
     /// The axis lengths for given extents.
@@ -291,6 +310,12 @@ impl fmt::Display for DType {
     }
 }
 
+/// Most axes of one value.
+pub const MOST_AXES: usize = 8;
+
+/// Most bytes of one value: what a process can address. Sums and small multiples of such sizes do not overflow.
+pub const MOST_BYTES: usize = 1 << 47;
+
 /// Shape and element type of a value.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct TensorType {
@@ -306,9 +331,29 @@ impl TensorType {
         TensorType { shape: shape.into(), dtype: DType::F32 }
     }
 
-    /// Bytes for given extents.
+    /// Bytes for given extents; `usize::MAX` if they are more.
     pub fn bytes(&self, extents: &Extents) -> usize {
-        self.shape.count(extents) * self.dtype.size()
+        self.shape.count(extents).saturating_mul(self.dtype.size())
+    }
+
+    /// What keeps a value from being of this type, as far as its shape is fixed.
+    pub(crate) fn problem(&self) -> Option<String> {
+        if self.shape.rank() > MOST_AXES {
+            return Some(format!("{self} has more than {MOST_AXES} axes"));
+        }
+        (!self.is_addressable_at(&Extents { batch: 1, sequence: 1 })).then(|| format!("{self} is more than any memory"))
+    }
+
+    /// Whether a memory could hold this type for given extents: it has at most [`MOST_BYTES`]. Axes of length 0 count as
+    /// 1, so that the same holds for each part of the shape.
+    pub fn is_addressable_at(&self, extents: &Extents) -> bool {
+        self.megabytes(extents) <= MOST_BYTES as f64 / 1e6
+    }
+
+    /// Megabytes for given extents, axes of length 0 counting as 1: a number that never overflows.
+    pub fn megabytes(&self, extents: &Extents) -> f64 {
+        let lengths = self.shape.dims().iter().map(|d| d.length(extents).max(1) as f64);
+        lengths.product::<f64>() * self.dtype.size() as f64 / 1e6
     }
 }
 

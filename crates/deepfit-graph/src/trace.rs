@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::error::{GraphError, Result};
-use crate::graph::{Graph, Node, Value};
+use crate::graph::{self, Graph, Node, Value};
 use crate::hazard::Effects;
 use crate::host::HostTensor;
 use crate::op::Op;
@@ -34,6 +34,7 @@ struct Trace {
     graph: Graph,
     mode: Mode,
     layer: String,
+    inputs: HashMap<String, Value>,
     parameters: HashMap<String, Value>,
     random_key: Option<Value>,
     random_streams: u32,
@@ -60,6 +61,7 @@ impl Tracer {
             graph: Graph::default(),
             mode,
             layer: String::new(),
+            inputs: HashMap::new(),
             parameters: HashMap::new(),
             random_key: None,
             random_streams: 0,
@@ -74,9 +76,11 @@ impl Tracer {
     }
 
     /// A value that the caller gives at each run.
+    ///
+    /// Asking twice for a name gives the same value. Another type than before is a mistake that [`Tracer::check`] tells.
     pub fn input(&self, name: &str, shape: impl Into<Shape>, dtype: DType) -> Tensor {
         let ty = TensorType { shape: shape.into(), dtype };
-        self.leaf(Input { name: name.to_string(), ty: ty.clone() }.into(), ty)
+        self.leaf_or_mistake(Input { name: name.to_string(), ty: ty.clone() }.into(), ty)
     }
 
     /// A batch of examples that the caller gives at each run: `batch("x", &[28, 28], DType::F32)` is `[batch, 28, 28]`.
@@ -89,27 +93,16 @@ impl Tracer {
     /// Asking twice for a name gives the same value.
     ///
     /// # Errors
-    /// If the name was used before with another shape.
+    /// If the name was used before with another shape, or the shape is too large for any memory.
     pub fn parameter(&self, name: &str, shape: impl Into<Shape>) -> Result<Tensor> {
         let ty = TensorType::f32(shape);
-        let known = self.0.borrow().parameters.get(name).copied();
-        if let Some(value) = known {
-            let tensor = self.tensor(value);
-            if tensor.ty != ty {
-                let problem = format!("as a parameter of shape {} and of shape {}", tensor.ty.shape, ty.shape);
-                return Err(GraphError::Name { name: name.to_string(), problem });
-            }
-            return Ok(tensor);
-        }
-        let tensor = self.leaf(Parameter { name: name.to_string(), ty: ty.clone() }.into(), ty);
-        self.0.borrow_mut().parameters.insert(name.to_string(), tensor.value);
-        Ok(tensor)
+        self.leaf(Parameter { name: name.to_string(), ty: ty.clone() }.into(), ty)
     }
 
     /// An array whose values are part of the graph.
     pub fn constant(&self, data: HostTensor) -> Tensor {
-        let ty = TensorType { shape: Shape::from(&data.shape[..]), dtype: data.data.dtype() };
-        self.leaf(Constant { data: Arc::new(data) }.into(), ty)
+        let ty = data.ty();
+        self.leaf_or_mistake(Constant { data: Arc::new(data) }.into(), ty)
     }
 
     /// A constant scalar.
@@ -122,11 +115,13 @@ impl Tracer {
     /// A parameter stands for its value from before the run wherever it is read, and is updated at most once.
     ///
     /// # Errors
-    /// If the graph has [`MOST_NODES`] nodes; if the shapes do not fit, naming the layer and the shapes; if a parameter is updated twice, or its old value is
-    /// needed beside a new one in a way that no order of computation allows.
+    /// If a call before it made a mistake (see [`Tracer::check`]); if the graph has [`MOST_NODES`] nodes; if the shapes do
+    /// not fit, have more than [`MOST_AXES`](crate::MOST_AXES) axes or are too large for any memory, naming the layer and the shapes; if a parameter is updated twice, or its old
+    /// value is needed beside a new one in a way that no order of computation allows.
     pub fn apply(&self, op: impl Into<Op>, inputs: &[&Tensor]) -> Result<Vec<Tensor>> {
         let op = op.into();
-        if inputs.iter().any(|t| !Rc::ptr_eq(&t.tracer.0, &self.0)) {
+        self.check()?;
+        if !inputs.iter().all(|t| self.owns(t)) {
             let shapes = inputs.iter().map(|t| t.shape().to_string()).collect::<Vec<_>>().join(" and ");
             return Err(GraphError::ForeignValue { operation: op.name(), layer: self.layer_prefix(), shapes });
         }
@@ -137,6 +132,13 @@ impl Tracer {
         let types: Vec<&TensorType> = inputs.iter().map(|t| &t.ty).collect();
         let wrong = |problem| GraphError::Shape { operation: op.name(), layer: self.layer_prefix(), problem };
         let outputs = op.infer(&types).map_err(wrong)?;
+        if let (true, [ty]) = (op.is_leaf(), &outputs[..]) {
+            return Ok(vec![self.leaf(op, ty.clone())?]);
+        }
+        if let Some(problem) = outputs.iter().find_map(TensorType::problem) {
+            let given = types.iter().map(|t| t.to_string()).collect::<Vec<_>>().join(" and ");
+            return Err(wrong(format!("of {given}: {problem}")));
+        }
         for (input, _) in op.updates() {
             let leaf = inputs[input].value;
             if !matches!(self.0.borrow().graph.nodes()[leaf.node].op, Op::Parameter(_)) {
@@ -176,9 +178,38 @@ impl Tracer {
         Ok(self.apply(op, inputs)?.swap_remove(0))
     }
 
-    /// Names a value as a result of the graph.
+    /// Names a value as a result of the graph. A name that another result has, and a value of another graph, are mistakes
+    /// that [`Tracer::check`] tells.
     pub fn output(&self, name: &str, tensor: &Tensor) {
+        if !self.owns(tensor) {
+            let (operation, shapes) = (format!("output `{name}`"), tensor.shape().to_string());
+            return self.remember(GraphError::ForeignValue { operation, layer: self.layer_prefix(), shapes });
+        }
+        if self.with_graph(|graph| graph.output(name).is_some()) {
+            return self.remember(graph::twice(name));
+        }
         self.0.borrow_mut().graph.push_output(name, tensor.value);
+    }
+
+    /// Whether every call so far was right, those among them that cannot return an error: [`Tracer::input`],
+    /// [`Tracer::batch`], [`Tracer::constant`] and [`Tracer::output`].
+    ///
+    /// Whoever makes a graph of a trace need not ask: [`Tracer::apply`] returns the same error from then on, and a graph
+    /// with a mistake can be neither compiled nor interpreted.
+    ///
+    /// # Errors
+    /// The first mistake: a name that stands for two things, a value of another graph, a size that no memory has.
+    pub fn check(&self) -> Result<()> {
+        self.with_graph(|graph| graph.problem().cloned().map_or(Ok(()), Err))
+    }
+
+    fn remember(&self, problem: GraphError) {
+        self.0.borrow_mut().graph.set_problem(problem);
+    }
+
+    /// Whether a value belongs to this graph.
+    pub(crate) fn owns(&self, tensor: &Tensor) -> bool {
+        Rc::ptr_eq(&tensor.tracer.0, &self.0)
     }
 
     /// Stops the run with an error if the value is not finite; effects that come later do not happen.
@@ -243,9 +274,47 @@ impl Tracer {
         effects.push(graph, node)
     }
 
-    fn leaf(&self, op: Op, ty: TensorType) -> Tensor {
-        let node = Node { op, inputs: Vec::new(), outputs: vec![ty.clone()], layer: String::new() };
+    /// The value of a leaf; that of the first one for inputs and parameters of the same name.
+    fn leaf(&self, op: Op, ty: TensorType) -> Result<Tensor> {
+        if let Some(problem) = ty.problem() {
+            return Err(GraphError::Shape { operation: op.name(), layer: self.layer_prefix(), problem });
+        }
+        let (name, what, known) = match &op {
+            Op::Input(Input { name, .. }) => (name, "an input", self.0.borrow().inputs.get(name).copied()),
+            Op::Parameter(Parameter { name, .. }) => {
+                (name, "a parameter", self.0.borrow().parameters.get(name).copied())
+            }
+            _ => return Ok(self.new_leaf(op, ty)),
+        };
+        let Some(known) = known.map(|value| self.tensor(value)) else { return Ok(self.new_leaf(op, ty)) };
+        if known.ty == ty {
+            return Ok(known);
+        }
+        let of = |ty: &TensorType| match ty.dtype {
+            DType::F32 => format!("shape {}", ty.shape),
+            _ => format!("type {ty}"),
+        };
+        let problem = format!("as {what} of {} and of {}", of(&known.ty), of(&ty));
+        Err(GraphError::Name { name: name.clone(), problem })
+    }
+
+    /// A leaf for a call that returns no error: [`Tracer::check`] tells it.
+    fn leaf_or_mistake(&self, op: Op, ty: TensorType) -> Tensor {
+        self.leaf(op.clone(), ty.clone()).unwrap_or_else(|problem| {
+            self.remember(problem);
+            self.new_leaf(op, ty)
+        })
+    }
+
+    fn new_leaf(&self, op: Op, ty: TensorType) -> Tensor {
+        let node = Node { op: op.clone(), inputs: Vec::new(), outputs: vec![ty.clone()], layer: String::new() };
         let value = self.push(node)[0];
+        let Trace { inputs, parameters, .. } = &mut *self.0.borrow_mut();
+        match op {
+            Op::Input(input) => inputs.insert(input.name, value),
+            Op::Parameter(parameter) => parameters.insert(parameter.name, value),
+            _ => None,
+        };
         Tensor { tracer: self.clone(), value, ty }
     }
 

@@ -132,8 +132,9 @@ impl Tracer {
     /// Checks that everything asked for was found.
     ///
     /// # Errors
-    /// If no layer of such a path offered such a name, saying what is offered.
+    /// If no layer of such a path offered such a name, saying what is offered; as [`Tracer::check`].
     pub fn check_watches(&self) -> Result<()> {
+        self.check()?;
         self.with_watches(|watches| {
             let Some(lost) = watches.wanted.iter().find(|w| w.found.is_empty()) else { return Ok(()) };
             let of_layer = watches.offered.iter().filter(|(layer, _)| *layer == lost.layer);

@@ -78,7 +78,7 @@ fn no_derivative(kind: &str, samples: &[Sample]) -> Option<String> {
     let every = |property: fn(&Sample) -> bool| samples.iter().all(property);
     let reason = if every(|s| s.inputs.is_empty()) {
         "has no inputs"
-    } else if every(|s| s.inputs.iter().all(|input| input.data.dtype() != DType::F32)) {
+    } else if every(|s| s.inputs.iter().all(|input| input.data().dtype() != DType::F32)) {
         "its inputs are integers"
     } else if every(|s| !s.op.updates().is_empty()) {
         "writes parameters, after the loss"
@@ -98,9 +98,9 @@ fn has_derivative(sample: &Sample) -> bool {
         let mut inputs: Vec<Tensor> = Vec::new();
         for (i, host) in sample.inputs.iter().enumerate() {
             let name = format!("input{i}");
-            inputs.push(match host.data.dtype() {
-                DType::F32 => tracer.parameter(&name, &host.shape[..])?,
-                other => tracer.input(&name, &host.shape[..], other),
+            inputs.push(match host.data().dtype() {
+                DType::F32 => tracer.parameter(&name, host.shape())?,
+                other => tracer.input(&name, host.shape(), other),
             });
         }
         let given: Vec<&Tensor> = inputs.iter().collect();
@@ -122,7 +122,7 @@ fn no_kernel(kind: &str, samples: &[Sample]) -> Option<String> {
     }
     let integers = |sample: &Sample| {
         let types: Vec<TensorType> =
-            sample.inputs.iter().map(|i| TensorType { shape: (&i.shape[..]).into(), dtype: i.data.dtype() }).collect();
+            sample.inputs.iter().map(|i| TensorType { shape: i.shape().into(), dtype: i.data().dtype() }).collect();
         let types: Vec<&TensorType> = types.iter().collect();
         sample.op.infer(&types).is_ok_and(|outputs| outputs.iter().all(|output| output.dtype != DType::F32))
     };

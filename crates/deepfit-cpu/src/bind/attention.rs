@@ -3,6 +3,7 @@
 use deepfit_graph::ops::{Attention, AttentionGrad, RelativeBuckets};
 
 use super::is_kernel;
+use crate::error::Error;
 use crate::executor::{Call, Fault, Kernel, Shapes};
 use crate::kernels::Compute;
 use crate::kernels::attention::*;
@@ -102,8 +103,34 @@ impl Kernel for Attention {
     }
 
     fn run(&self, call: &Call<'_>) -> Result<(), Fault> {
-        attention(call.compute(), &problem(self, call), call.output(0), call.output(1), call.scratch());
-        Ok(())
+        let problem = problem(self, call);
+        check_lengths(&problem, self.allow_hidden).map_err(Fault::Index)?;
+        let log_sums = call.output(1);
+        attention(call.compute(), &problem, call.output(0), log_sums, call.scratch());
+        if self.allow_hidden {
+            return Ok(());
+        }
+        match log_sums.iter().position(|&log_sum| log_sum == f32::NEG_INFINITY) {
+            Some(row) => {
+                let (queries, heads) = (problem.queries, problem.heads);
+                let (example, head, query) = (row / queries / heads, row / queries % heads, row % queries);
+                Err(Fault::Index(Error::HiddenQuery { example, head, query }))
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+/// Checks that each example has at least one key, unless it may have none, and at most all.
+fn check_lengths(problem: &Problem<'_>, allow_hidden: bool) -> Result<(), Error> {
+    let (least, most) = (usize::from(!allow_hidden), problem.keys);
+    let fits = |length: i32| usize::try_from(length).is_ok_and(|n| (least..=most).contains(&n));
+    match problem.lengths.and_then(|lengths| Some((lengths, lengths.iter().position(|&n| !fits(n))?))) {
+        Some((lengths, position)) => {
+            let what = "the number of keys of example";
+            Err(Error::Length { what, position, length: lengths[position], least, most })
+        }
+        None => Ok(()),
     }
 }
 

@@ -10,6 +10,11 @@ use crate::kernels::scratch::{as_f64, f64_in_f32};
 
 is_kernel!(Ctc, CtcGrad);
 
+/// Most labels that one example can have.
+fn longest(targets: &[usize]) -> usize {
+    targets.last().copied().unwrap_or(0)
+}
+
 /// The operands, of which the log-probabilities are input `first`.
 fn alignment<'a>(op: &Ctc, call: &Call<'a>, first: usize) -> Alignment<'a> {
     let scores = call.shapes().input(first);
@@ -23,14 +28,15 @@ fn alignment<'a>(op: &Ctc, call: &Call<'a>, first: usize) -> Alignment<'a> {
         batch: scores[0],
         time: scores[1],
         classes: scores[2],
-        labels: call.shapes().input(first + 1)[1],
+        labels: longest(call.shapes().input(first + 1)),
+        in_a_row: call.shapes().input(first + 1).len() == 1,
         blank: op.blank,
         zero_infinity: op.zero_infinity,
     }
 }
 
 fn scratch(cx: &Compute<'_>, shapes: &Shapes, first: usize, gradient: bool) -> usize {
-    let (time, labels) = (shapes.input(first)[1], shapes.input(first + 1)[1]);
+    let (time, labels) = (shapes.input(first)[1], longest(shapes.input(first + 1)));
     f64_in_f32(cx.pool.threads() * ctc::scratch(time, labels, gradient))
 }
 

@@ -4,6 +4,7 @@ use deepfit_graph::ops::Custom;
 use deepfit_graph::{DType, Operation, Reference, ReferenceContext};
 
 use super::is_kernel;
+use crate::error::Error;
 use crate::executor::{Call, Fault, Kernel};
 
 is_kernel!(Custom);
@@ -32,7 +33,15 @@ impl Kernel for Custom {
             .collect();
         let inputs: Vec<&Reference> = inputs.iter().collect();
         let cx = ReferenceContext { inputs: &inputs, shapes: &call.shapes().outputs, extents: call.extents() };
-        for (output, values) in outputs.iter_mut().zip(self.reference(&cx)) {
+        let found = self.reference(&cx);
+        let lengths = |lengths: Vec<usize>| format!("{lengths:?} values");
+        let given: Vec<usize> = found.iter().map(|values| values.data.len()).collect();
+        let expected: Vec<usize> = outputs.iter().map(|output| output.len()).collect();
+        if given != expected {
+            let (given, expected) = (lengths(given), lengths(expected));
+            return Err(Fault::Index(Error::Reference { given, expected }));
+        }
+        for (output, values) in outputs.iter_mut().zip(found) {
             for (to, from) in output.iter_mut().zip(values.data) {
                 *to = from as f32;
             }

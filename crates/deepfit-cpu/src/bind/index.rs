@@ -1,12 +1,12 @@
 //! Kernels of the operations that pick and place elements along an axis.
 
-use deepfit_graph::ops::{Arange, CumSum, Flip, Gather, OneHot, Scatter, ScatterAdd, TopK};
+use deepfit_graph::ops::{Arange, CumSum, Flip, Gather, OneHot, Scatter, ScatterAdd, ScatterKind, ScatterReduce, TopK};
 
 use super::is_kernel;
 use crate::executor::{Call, Fault, Kernel};
 use crate::kernels::index::{self, Around};
 
-is_kernel!(Gather, ScatterAdd, Scatter, OneHot, Arange, TopK, CumSum, Flip);
+is_kernel!(Gather, ScatterAdd, Scatter, ScatterReduce, OneHot, Arange, TopK, CumSum, Flip);
 
 fn around(shape: &[usize], axis: usize) -> Around {
     Around { outer: shape[..axis].iter().product(), length: shape[axis], inner: shape[axis + 1..].iter().product() }
@@ -32,6 +32,21 @@ impl Kernel for Scatter {
         let around = around(call.shapes().output(0), self.axis);
         let (x, indices, values) = (call.input(0), call.input_i32(1), call.input(2));
         index::scatter(call.compute(), x, indices, values, call.output(0), around).map_err(Fault::Index)
+    }
+}
+
+impl Kernel for ScatterReduce {
+    fn run(&self, call: &Call<'_>) -> Result<(), Fault> {
+        let around = around(call.shapes().output(0), self.axis);
+        let (cx, y) = (call.compute(), call.output(0));
+        let (x, indices, values) = (call.input(0), call.input_i32(1), call.input(2));
+        let larger = |a: f32, b: f32| if a.is_nan() || a > b { a } else { b };
+        match self.kind {
+            ScatterKind::Max => index::scatter_reduce(cx, x, indices, values, y, around, larger),
+            ScatterKind::Min => index::scatter_reduce(cx, x, indices, values, y, around, |a, b| -larger(-a, -b)),
+            ScatterKind::Product => index::scatter_reduce(cx, x, indices, values, y, around, |a, b| a * b),
+        }
+        .map_err(Fault::Index)
     }
 }
 

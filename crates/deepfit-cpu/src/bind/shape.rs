@@ -1,7 +1,7 @@
 //! Kernels of the operations that move elements.
 
-use deepfit_graph::DType;
 use deepfit_graph::ops::{AxisLength, BroadcastTo, Concat, Pad, Permute, Reshape, Slice, StopGradient};
+use deepfit_graph::{DType, Dim, MOST_AXES};
 
 use super::is_kernel;
 use crate::executor::{Call, Fault, Kernel};
@@ -9,6 +9,9 @@ use crate::kernels::copy;
 use crate::pool::SharedMut;
 
 is_kernel!(Reshape, StopGradient, Permute, BroadcastTo, Concat, Pad, Slice, AxisLength);
+
+// Kernels have room for as many axes as a value may have.
+const _: () = assert!(MOST_AXES <= copy::MAX_RANK && MOST_AXES <= crate::kernels::reduce::MAX_RANK);
 
 /// Bytes that one task moves: enough to be worth handing out.
 const BYTES_PER_TASK: usize = 1 << 16;
@@ -118,11 +121,12 @@ impl Kernel for Slice {
     fn run(&self, call: &Call<'_>) -> Result<(), Fault> {
         let (_, full, inner) = around(call.shapes().input(0), self.axis);
         let bytes = inner * call.input_dtype(0).size();
-        let (from, part) = (call.input_bytes(0), self.length * bytes);
+        let at = |dim: Dim| dim.length(&call.extents());
+        let (from, start, part) = (call.input_bytes(0), at(self.start), at(self.length) * bytes);
         let rows = BYTES_PER_TASK.div_ceil(part.max(1));
         call.compute().pool.for_each_chunk(call.output_bytes(0), rows * part.max(1), |task, out| {
             for (r, out) in out.chunks_exact_mut(part.max(1)).enumerate() {
-                out.copy_from_slice(&from[((task * rows + r) * full + self.start) * bytes..][..part]);
+                out.copy_from_slice(&from[((task * rows + r) * full + start) * bytes..][..part]);
             }
         });
         Ok(())
@@ -132,15 +136,16 @@ impl Kernel for Slice {
 impl Kernel for Pad {
     fn run(&self, call: &Call<'_>) -> Result<(), Fault> {
         let (_, length, inner) = around(call.shapes().input(0), self.axis);
-        let (from, part, row) = (call.input(0), length * inner, (self.before + length + self.after) * inner);
+        let (before, after) = (self.before.length(&call.extents()), self.after.length(&call.extents()));
+        let (from, part, row) = (call.input(0), length * inner, (before + length + after) * inner);
         let rows = (BYTES_PER_TASK / 4).div_ceil(row.max(1));
         call.compute().pool.for_each_chunk(call.output(0), rows * row.max(1), |task, out| {
             for (r, out) in out.chunks_exact_mut(row.max(1)).enumerate() {
-                let (before, rest) = out.split_at_mut(self.before * inner);
-                let (middle, after) = rest.split_at_mut(part);
-                before.fill(0.0);
+                let (first, rest) = out.split_at_mut(before * inner);
+                let (middle, last) = rest.split_at_mut(part);
+                first.fill(0.0);
                 middle.copy_from_slice(&from[(task * rows + r) * part..][..part]);
-                after.fill(0.0);
+                last.fill(0.0);
             }
         });
         Ok(())

@@ -30,6 +30,8 @@ pub enum Culprit {
         operation: String,
         /// Path of its layer; empty outside of layers.
         layer: String,
+        /// Position of the first such value in its first output that has one.
+        position: usize,
     },
 }
 
@@ -42,14 +44,16 @@ impl fmt::Display for Culprit {
                 write!(f, "the parameter `{name}`, written in an earlier step by the operation `{operation}`")?;
                 if layer.is_empty() { Ok(()) } else { write!(f, " of layer `{layer}`,") }
             }
-            Culprit::Operation { operation, layer } => {
+            Culprit::Operation { operation, layer, position } => {
                 write!(f, "the operation `{operation}`")?;
                 if !layer.is_empty() {
                     write!(f, " of layer `{layer}`")?;
                 }
                 match &operation[..] {
-                    "ctc" => f.write_str(
-                        " (infinite where labels need more frames than an example has: see `zero_infinity`)",
+                    "ctc" => write!(
+                        f,
+                        ", in example {position} (infinite where labels need more frames than an example has: see \
+                         `zero_infinity`)"
                     ),
                     _ => Ok(()),
                 }
@@ -81,26 +85,27 @@ impl Engine {
         }
         let nodes = plan.graph.nodes();
         let runs = without_effects(&plan.graph);
-        let mut found: Option<usize> = None;
+        let mut found: Option<(usize, usize)> = None;
         let mut observe = |index: usize, done: bool, outputs: &[Raw]| {
             if !done {
                 return found.is_none() && runs[index];
             }
-            let finite = |raw: &Raw| {
+            let wrong = |raw: &Raw| {
                 // SAFETY: an output of the step that has just ended, of this type and length.
                 let values = unsafe { std::slice::from_raw_parts(raw.start.cast::<f32>(), raw.len) };
-                values.iter().all(|v| v.is_finite())
+                values.iter().position(|v| !v.is_finite())
             };
-            if found.is_none() && !outputs.iter().filter(|raw| raw.dtype == DType::F32).all(finite) {
-                found = Some(index);
+            if found.is_none() {
+                let position = outputs.iter().filter(|raw| raw.dtype == DType::F32).find_map(wrong);
+                found = position.map(|position| (index, position));
             }
             true
         };
         // An error of the run itself (a row number out of range) was reported before anybody looks for this.
         let _ = self.run_observed(program, extents, inputs, &mut observe);
-        found.map(|index| {
+        found.map(|(index, position)| {
             let node = &nodes[index];
-            Culprit::Operation { operation: node.op.name(), layer: node.layer.clone() }
+            Culprit::Operation { operation: node.op.name(), layer: node.layer.clone(), position }
         })
     }
 }

@@ -26,6 +26,25 @@ pub enum View<'a> {
 }
 
 impl View<'_> {
+    /// Number of values.
+    pub fn len(&self) -> usize {
+        self.raw().len
+    }
+
+    /// Whether there are no values.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The values as f32: bytes exactly, and integers up to 2^24.
+    pub fn to_f32(&self) -> Vec<f32> {
+        match self {
+            View::F32(values) => values.to_vec(),
+            View::U8(values) => values.iter().map(|&v| f32::from(v)).collect(),
+            View::I32(values) => values.iter().map(|&v| v as f32).collect(),
+        }
+    }
+
     fn raw(&self) -> Raw {
         // Inputs are only read: see `Call`.
         match self {
@@ -116,7 +135,7 @@ impl Engine {
     /// # Errors
     /// If it exists with another shape, the number of values does not fit the shape, or there is no memory for it.
     pub fn set_parameter(&mut self, name: &str, shape: &[usize], values: &[f32]) -> Result<(), Error> {
-        if values.len() != shape.iter().product::<usize>() {
+        if elements(shape) != Some(values.len()) {
             let problem = format!("{} values do not fill its shape {shape:?}", values.len());
             return Err(Error::Parameter { name: name.to_string(), problem });
         }
@@ -134,7 +153,8 @@ impl Engine {
             }
             return Ok(index);
         }
-        let data = AlignedBuffer::new(shape.iter().product::<usize>() * 4)?;
+        let bytes = elements(shape).and_then(|n| n.checked_mul(4)).unwrap_or(usize::MAX);
+        let data = AlignedBuffer::new(bytes)?;
         self.parameters.push(Parameter { name: name.to_string(), shape: shape.to_vec(), data });
         self.by_name.insert(name.to_string(), self.parameters.len() - 1);
         Ok(self.parameters.len() - 1)
@@ -179,8 +199,10 @@ impl Engine {
     /// Optimises and plans a graph for extents up to `maximum`. Parameters that do not exist yet begin as zeros.
     ///
     /// # Errors
-    /// If a parameter exists with another shape, or there is no memory for the arena or a new parameter.
+    /// If a mistake was made when the graph was traced (see [`Graph::check`]), a parameter exists with another shape, or
+    /// there is no memory for the arena or a new parameter.
     pub fn compile(&mut self, graph: &Graph, maximum: Extents) -> Result<ProgramId, Error> {
+        graph.check(&maximum)?;
         self.compile_as_it_is(passes::optimise(graph), maximum)
     }
 
@@ -197,6 +219,7 @@ impl Engine {
         maximum: Extents,
         limit: usize,
     ) -> Result<ProgramId, Error> {
+        graph.check(&maximum)?;
         let graph = passes::optimise(graph);
         let loss = graph.output(loss).ok_or_else(|| {
             let problem = "does not exist, but the backward pass begins there".to_string();
@@ -227,8 +250,10 @@ impl Engine {
     /// Plans a graph without optimising it.
     ///
     /// # Errors
-    /// If a parameter exists with another shape, or there is no memory for the arena or a new parameter.
+    /// As for [`Engine::compile`].
     pub fn compile_as_it_is(&mut self, graph: Graph, maximum: Extents) -> Result<ProgramId, Error> {
+        // What follows trusts shapes and places: memory is read and written by them.
+        graph.check(&maximum)?;
         let cx = Compute { pool: &self.pool, isa: self.isa, caches: self.caches };
         let mut program = Program::new(graph, maximum, &cx);
         for (name, ty) in program.plan.parameters.clone() {
@@ -266,8 +291,12 @@ impl Engine {
 
     /// Runs a program. `inputs` are found by name; those that the program does not have are ignored.
     ///
+    /// An extent may be 0, and all that depends on it is empty, unless the program computes something of it that has no
+    /// result of nothing: a mean, a maximum or a normalisation over the axis, a recurrence along it, or an attention over
+    /// it, unless that allows hidden queries.
+    ///
     /// # Errors
-    /// If an input is missing or of the wrong type or length, the extents are larger than planned, a row number is out
+    /// If an extent is 0 that must not be, an input is missing or of the wrong type or length, the extents are larger than planned, a row number is out
     /// of range, or a guarded value is not finite. Parameters updated before that stay updated.
     pub fn run(&mut self, program: ProgramId, extents: Extents, inputs: &[(&str, View<'_>)]) -> Result<(), Error> {
         self.run_observed(program, extents, inputs, &mut |_, _, _| true)
@@ -342,6 +371,7 @@ impl Engine {
             let maximum = compiled.plan.maximum;
             return Err(Error::Extents { asked: format!("{extents:?}"), planned: format!("{maximum:?}") });
         }
+        compiled.needs.check(&compiled.plan.graph, &extents)?;
         compiled.set_extents(extents);
         self.last_run = None;
         self.inputs.clear();
@@ -365,11 +395,25 @@ impl Engine {
         Ok(())
     }
 
-    /// A named output of the program that ran last.
+    /// A named output of the program that ran last, which must be floating point; see [`Engine::output_view`] for others.
     ///
     /// # Errors
     /// If there is no such output, it is not floating point, or another program has run since.
     pub fn output(&self, program: ProgramId, name: &str) -> Result<&[f32], Error> {
+        match self.output_view(program, name)? {
+            View::F32(values) => Ok(values),
+            _ => {
+                let problem = "is not floating point: read it with `output_view`".to_string();
+                Err(Error::Output { name: name.to_string(), problem })
+            }
+        }
+    }
+
+    /// A named output of the program that ran last, in its own element type; [`View::to_f32`] makes numbers of any.
+    ///
+    /// # Errors
+    /// If there is no such output, or another program has run since.
+    pub fn output_view(&self, program: ProgramId, name: &str) -> Result<View<'_>, Error> {
         let Program { plan, extents, parameters, .. } = &self.programs[program.0];
         let fail = |problem: &str| Error::Output { name: name.to_string(), problem: problem.to_string() };
         if self.last_run != Some(program) {
@@ -377,21 +421,15 @@ impl Engine {
         }
         let value = plan.graph.output(name).ok_or_else(|| fail("does not exist"))?;
         let ty = plan.graph.type_of(value);
-        if ty.dtype != DType::F32 {
-            return Err(fail("is not floating point"));
-        }
         let len = ty.shape.count(extents);
         match plan.place(value) {
-            Place::Arena(offset) => Ok(&self.arena.f32()[offset / 4..][..len]),
-            Place::Parameter(i) => Ok(&self.parameters[parameters[i]].data.f32()[..len]),
+            Place::Arena(offset) => Ok(self.arena.view(offset, len, ty.dtype)),
+            Place::Parameter(i) => Ok(self.parameters[parameters[i]].data.view(0, len, ty.dtype)),
             Place::Constant(i) => match &plan.graph.nodes()[i].op {
-                Op::Constant(c) => match &c.data.data {
-                    HostData::F32(values) => Ok(values),
-                    _ => Err(fail("is not floating point")),
-                },
+                Op::Constant(constant) => Ok(constant.data.data().into()),
                 _ => Err(fail("is not a constant")),
             },
-            Place::Input(_) => Err(fail("is an input, which the caller has")),
+            Place::Input(_) => Err(fail("was not copied when the graph was planned")),
         }
     }
 
@@ -403,10 +441,15 @@ impl Engine {
     }
 }
 
+/// The product of axis lengths, if it can be counted.
+fn elements(shape: &[usize]) -> Option<usize> {
+    shape.iter().try_fold(1usize, |n, &length| n.checked_mul(length))
+}
+
 fn constant_pointer(op: &Op) -> *mut u8 {
     let Op::Constant(constant) = op else { unreachable!("the plan places constants at constant nodes") };
     // Constants are only read: see `Call`.
-    match &constant.data.data {
+    match &constant.data.data() {
         HostData::F32(v) => v.as_ptr().cast_mut().cast(),
         HostData::U8(v) => v.as_ptr().cast_mut(),
         HostData::I32(v) => v.as_ptr().cast_mut().cast(),

@@ -2,8 +2,10 @@
 
 use std::alloc::{Layout, alloc_zeroed, dealloc};
 
+use deepfit_graph::DType;
 use deepfit_graph::plan::ALIGNMENT;
 
+use super::engine::View;
 use crate::Error;
 
 /// A piece of memory that starts on a cache line.
@@ -11,6 +13,8 @@ use crate::Error;
 pub(super) struct AlignedBuffer {
     start: *mut u8,
     bytes: usize,
+    /// Where the allocation begins, at most a cache line before the start.
+    base: *mut u8,
 }
 
 // SAFETY: the buffer owns its memory; access goes through `&self` or `&mut self` like that of a `Vec<u8>`.
@@ -21,7 +25,8 @@ unsafe impl Sync for AlignedBuffer {}
 impl AlignedBuffer {
     /// A buffer of nothing.
     pub(super) fn empty() -> Self {
-        AlignedBuffer { start: std::ptr::without_provenance_mut(ALIGNMENT), bytes: 0 }
+        let nowhere = std::ptr::without_provenance_mut(ALIGNMENT);
+        AlignedBuffer { start: nowhere, bytes: 0, base: nowhere }
     }
 
     /// Zeroed memory. The system maps pages only when they are touched.
@@ -34,16 +39,19 @@ impl AlignedBuffer {
         }
         let layout = Self::layout(bytes).ok_or(Error::Memory { bytes })?;
         // SAFETY: the layout's size is not zero.
-        let start = unsafe { alloc_zeroed(layout) };
-        if start.is_null() {
+        let base = unsafe { alloc_zeroed(layout) };
+        if base.is_null() {
             return Err(Error::Memory { bytes });
         }
-        Ok(AlignedBuffer { start, bytes })
+        // The layout has room for the bytes from the next cache line on.
+        let start = base.wrapping_add(base.align_offset(ALIGNMENT));
+        Ok(AlignedBuffer { start, bytes, base })
     }
 
-    /// `None` if the size does not fit the address space.
+    /// Room for as many bytes from the first cache line on; `None` if that does not fit the address space. It asks for no
+    /// alignment of its own: what is aligned further would be set to zero by hand, and all of it touched.
     fn layout(bytes: usize) -> Option<Layout> {
-        Layout::from_size_align(bytes.checked_next_multiple_of(ALIGNMENT)?, ALIGNMENT).ok()
+        Layout::from_size_align(bytes.checked_next_multiple_of(ALIGNMENT)?.checked_add(ALIGNMENT)?, 16).ok()
     }
 
     pub(super) fn bytes(&self) -> usize {
@@ -60,6 +68,28 @@ impl AlignedBuffer {
         unsafe { std::slice::from_raw_parts(self.start.cast(), self.bytes / 4) }
     }
 
+    /// `len` elements of a type from a byte offset on, which is aligned for it.
+    ///
+    /// # Panics
+    /// If the memory is shorter, or the offset is not aligned.
+    pub(super) fn view(&self, offset: usize, len: usize, dtype: DType) -> View<'_> {
+        let end = len.checked_mul(dtype.size()).and_then(|bytes| bytes.checked_add(offset));
+        assert!(
+            end.is_some_and(|end| end <= self.bytes) && offset.is_multiple_of(ALIGNMENT),
+            "a value beyond its memory"
+        );
+        let start = self.start.wrapping_add(offset);
+        // SAFETY: the memory is initialised, reaches that far, is aligned to more than any element type, all bits of which
+        // are values, and borrowed with `self`.
+        unsafe {
+            match dtype {
+                DType::F32 => View::F32(std::slice::from_raw_parts(start.cast(), len)),
+                DType::U8 => View::U8(std::slice::from_raw_parts(start, len)),
+                DType::I32 => View::I32(std::slice::from_raw_parts(start.cast(), len)),
+            }
+        }
+    }
+
     /// The memory as numbers.
     pub(super) fn f32_mut(&mut self) -> &mut [f32] {
         // SAFETY: as for `f32`, and `self` is borrowed exclusively.
@@ -71,7 +101,7 @@ impl Drop for AlignedBuffer {
     fn drop(&mut self) {
         if let (Some(layout), true) = (Self::layout(self.bytes), self.bytes > 0) {
             // SAFETY: the memory was allocated with this layout and is not used after this.
-            unsafe { dealloc(self.start, layout) }
+            unsafe { dealloc(self.base, layout) }
         }
     }
 }

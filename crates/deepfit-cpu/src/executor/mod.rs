@@ -2,6 +2,7 @@
 
 mod call;
 mod diagnose;
+mod empty;
 mod engine;
 mod memory;
 mod program;

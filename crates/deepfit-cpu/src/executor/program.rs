@@ -1,9 +1,10 @@
 //! A compiled graph: its plan, a kernel for each step, and the shapes of the current extents.
 
 use deepfit_graph::plan::Plan;
-use deepfit_graph::{Extents, Graph, Node, Shape};
+use deepfit_graph::{Extents, Graph, Node, Shape, Symbol};
 
 use super::call::{Kernel, Shapes};
+use super::empty::Needs;
 use crate::bind;
 use crate::kernels::Compute;
 
@@ -16,6 +17,7 @@ pub(super) struct Program {
     /// One for each step, for `extents`.
     pub(super) shapes: Vec<Shapes>,
     pub(super) extents: Extents,
+    pub(super) needs: Needs,
 }
 
 impl Program {
@@ -28,7 +30,8 @@ impl Program {
             kernels.push(bind::kernel(&node.op));
             shapes.push(shapes_of(&plan.graph, node, &maximum));
         }
-        Program { plan, kernels, parameters: Vec::new(), shapes, extents: maximum }
+        let needs = Needs::of(&plan.graph);
+        Program { plan, kernels, parameters: Vec::new(), shapes, extents: maximum, needs }
     }
 
     /// Computes the shapes for other extents, in place.
@@ -61,6 +64,9 @@ fn shapes_of(graph: &Graph, node: &Node, extents: &Extents) -> Shapes {
     }
 }
 
+/// Batches up to this are tried one by one for the scratch memory that they need.
+const TRIED: usize = 1 << 16;
+
 /// Bytes of scratch that serve every batch up to the maximum: blocking depends on the shape, so a smaller batch can
 /// need more than a larger one.
 fn largest_scratch(graph: &Graph, node: &Node, maximum: &Extents, cx: &Compute<'_>) -> usize {
@@ -69,9 +75,17 @@ fn largest_scratch(graph: &Graph, node: &Node, maximum: &Extents, cx: &Compute<'
     }
     let kernel = bind::kernel(&node.op);
     let need = |batch: usize| kernel.scratch(cx, &shapes_of(graph, node, &Extents { batch, ..*maximum }));
+    let types = node.inputs.iter().map(|&v| graph.type_of(v)).chain(&node.outputs);
+    let is_batched = types.flat_map(|ty| ty.shape.dims()).any(|d| d.depends_on(Symbol::Batch));
     let elements = match need(maximum.batch) {
         0 => 0,
-        largest => (1..maximum.batch).map(need).max().unwrap_or(0).max(largest),
+        largest if !is_batched => largest,
+        // Blocks have long reached their full size in batches beyond those tried: a few of these tell the rest.
+        largest => {
+            let larger = std::iter::successors(Some(TRIED), |n| n.checked_add(n / 8));
+            let tried = (1..TRIED).chain(larger).take_while(|&batch| batch < maximum.batch);
+            tried.map(need).max().unwrap_or(0).max(largest)
+        }
     };
-    elements * 4
+    elements.saturating_mul(4)
 }

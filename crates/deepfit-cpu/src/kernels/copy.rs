@@ -7,7 +7,7 @@ use crate::pool::SharedMut;
 use crate::simd::Simd;
 
 /// The most axes of a tensor.
-pub const MAX_RANK: usize = 6;
+pub const MAX_RANK: usize = 8;
 
 /// Side of the square that a transposition handles at once: both sides stay in the first-level cache.
 const TILE: usize = 32;

@@ -7,7 +7,7 @@ use super::Compute;
 use crate::error::Error;
 use crate::pool::SharedMut;
 
-/// Log-probabilities `[batch, time, classes]` and label sequences `[batch, labels]`.
+/// Log-probabilities `[batch, time, classes]` and label sequences `[batch, labels]`, or those of all examples in a row.
 #[derive(Debug, Clone, Copy)]
 pub struct Alignment<'a> {
     pub scores: &'a [f32],
@@ -19,7 +19,10 @@ pub struct Alignment<'a> {
     pub batch: usize,
     pub time: usize,
     pub classes: usize,
+    /// Labels of the longest sequence.
     pub labels: usize,
+    /// Whether the labels of all examples stand in a row, as many of each as `target_lengths` says.
+    pub in_a_row: bool,
     pub blank: usize,
     /// Whether an infinite loss becomes 0, without gradient.
     pub zero_infinity: bool,
@@ -48,7 +51,15 @@ impl<'a> Alignment<'a> {
 
     fn target(&self, n: usize) -> &'a [i32] {
         let length = self.target_lengths.map_or(self.labels, |lengths| lengths[n] as usize);
-        &self.targets[n * self.labels..][..length]
+        &self.targets[self.start(n)..][..length]
+    }
+
+    /// Where the labels of an example begin.
+    fn start(&self, n: usize) -> usize {
+        match self.target_lengths {
+            Some(lengths) if self.in_a_row => lengths[..n].iter().map(|&length| length as usize).sum(),
+            _ => n * self.labels,
+        }
     }
 
     fn example(&self, n: usize) -> Example<'a> {
@@ -64,7 +75,8 @@ impl<'a> Alignment<'a> {
     /// Lengths must fit the memory, labels the classes.
     fn check(&self) -> Result<(), Error> {
         assert!(self.scores.len() == self.batch * self.time * self.classes);
-        assert!(self.targets.len() == self.batch * self.labels);
+        let rows = if self.in_a_row { 1 } else { self.batch };
+        assert!(self.targets.len() == rows * self.labels && (!self.in_a_row || self.target_lengths.is_some()));
         let lengths = [
             (self.input_lengths, self.time, "the number of frames of example"),
             (self.target_lengths, self.labels, "the number of labels of example"),
@@ -75,11 +87,18 @@ impl<'a> Alignment<'a> {
                 return Err(Error::Length { what, position, length, least: 0, most });
             }
         }
-        for n in 0..self.batch {
-            let wrong = |&label: &i32| label < 0 || label as usize >= self.classes;
-            if let Some(i) = self.target(n).iter().position(wrong) {
-                let position = n * self.labels + i;
-                return Err(Error::IndexOutOfRange { index: self.targets[position], position, rows: self.classes });
+        if self.in_a_row {
+            let all: usize = self.target_lengths.into_iter().flatten().map(|&length| length as usize).sum();
+            if all > self.labels {
+                return Err(Error::LabelCount { all, labels: self.labels });
+            }
+        }
+        for example in 0..self.batch {
+            let wrong = |&label: &i32| label < 0 || label as usize >= self.classes || label as usize == self.blank;
+            let labels = self.target(example);
+            if let Some(position) = labels.iter().position(wrong) {
+                let (label, classes, blank) = (labels[position], self.classes, self.blank);
+                return Err(Error::Label { label, position, example, classes, blank });
             }
         }
         if self.batch > 0 && self.blank >= self.classes {

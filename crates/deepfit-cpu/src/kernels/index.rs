@@ -140,6 +140,26 @@ pub fn scatter(
     Ok(())
 }
 
+/// `y = x`, then `y[o, indices[o, j, i], i]` becomes what `combine` makes of it and `values[o, j, i]`, in the order of
+/// `j`.
+///
+/// # Errors
+/// [`Error::IndexOutOfRange`], before anything is written.
+pub fn scatter_reduce(
+    cx: &Compute,
+    x: &[f32],
+    indices: &[i32],
+    values: &[f32],
+    y: &mut [f32],
+    around: Around,
+    combine: impl Fn(f32, f32) -> f32 + Sync,
+) -> Result<(), Error> {
+    check(indices, around.length)?;
+    y.copy_from_slice(x);
+    scattered(cx, indices, values, y, around, |_| (), |place, value| *place = combine(*place, value));
+    Ok(())
+}
+
 /// Row `i` of `y` is 1 at `numbers[i]` and 0 elsewhere; all zero for the number to be ignored.
 ///
 /// # Errors

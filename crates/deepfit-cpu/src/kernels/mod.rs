@@ -7,6 +7,7 @@ pub mod conv;
 pub mod copy;
 pub mod ctc;
 pub mod embedding;
+pub mod fractional_pool;
 pub mod gemm;
 pub mod index;
 pub mod norm;

@@ -79,6 +79,29 @@ impl PoolAxis {
     }
 }
 
+/// What the sum of a window is divided by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Divisor {
+    /// Its pixels of the image.
+    Pixels,
+    /// Its pixels of the image and of the padding, which count as zeros (PyTorch's `count_include_pad`).
+    WithPadding,
+    /// One number for all windows.
+    Fixed(usize),
+}
+
+impl Divisor {
+    #[inline(always)]
+    fn of(self, axes: [PoolAxis; 2], oy: usize, ox: usize) -> f32 {
+        let count = |padding: bool| axes[0].counted(oy, padding) * axes[1].counted(ox, padding);
+        match self {
+            Divisor::Pixels => count(false) as f32,
+            Divisor::WithPadding => count(true) as f32,
+            Divisor::Fixed(n) => n as f32,
+        }
+    }
+}
+
 /// Sizes of a pooling.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pool2dShape {
@@ -209,30 +232,29 @@ crate::simd_kernel! {
     fn max_backward_line(shape: &Pool2dShape, dy: &[f32], winner: &[i32], iy: usize, dx: &mut [f32]) = max_backward_line_body;
 }
 
-/// Average of each window into `y` `[n, out_h, out_w, c]`. With `count_padding` the pixels of the padding
-/// count too, being zero (PyTorch's `count_include_pad`); without it only pixels of the image count.
+/// Sum of each window, divided as the divisor says, into `y` `[n, out_h, out_w, c]`.
 ///
 /// # Panics
 /// If a slice has another length than the shape says, or windows are dilated.
-pub fn average_pool(cx: &Compute, s: &Pool2dShape, count_padding: bool, x: &[f32], y: &mut [f32]) {
+pub fn average_pool(cx: &Compute, s: &Pool2dShape, divisor: Divisor, x: &[f32], y: &mut [f32]) {
     let (sx, sy) = s.sizes();
     assert!(x.len() == sx && y.len() == sy, "average_pool: operands do not match {s:?}");
     assert!(s.axes.iter().all(|axis| axis.step() == 1), "average_pool: dilated windows");
     let [down, across] = s.axes;
     let (oh, image) = (down.outputs, down.size * across.size * s.c);
     cx.pool.for_each_chunk(y, across.outputs * s.c, |task, y| {
-        average_line(cx.isa, s, count_padding, &x[task / oh * image..][..image], task % oh, y);
+        average_line(cx.isa, s, divisor, &x[task / oh * image..][..image], task % oh, y);
     });
 }
 
 #[inline(always)]
-fn average_line_body<S: Simd>(s: S, shape: &Pool2dShape, count_padding: bool, image: &[f32], oy: usize, y: &mut [f32]) {
+fn average_line_body<S: Simd>(s: S, shape: &Pool2dShape, divisor: Divisor, image: &[f32], oy: usize, y: &mut [f32]) {
     let ([down, across], c) = (shape.axes, shape.c);
     let w = across.size;
     let (y0, y1) = down.window(oy);
     for ox in 0..across.outputs {
         let (x0, x1) = across.window(ox);
-        let count = s.splat((down.counted(oy, count_padding) * across.counted(ox, count_padding)) as f32);
+        let count = s.splat(divisor.of(shape.axes, oy, ox));
         let y = &mut y[ox * c..][..c];
         let mut i = 0;
         while i < c {
@@ -248,14 +270,14 @@ fn average_line_body<S: Simd>(s: S, shape: &Pool2dShape, count_padding: bool, im
     }
 }
 crate::simd_kernel! {
-    fn average_line(shape: &Pool2dShape, count_padding: bool, image: &[f32], oy: usize, y: &mut [f32]) = average_line_body;
+    fn average_line(shape: &Pool2dShape, divisor: Divisor, image: &[f32], oy: usize, y: &mut [f32]) = average_line_body;
 }
 
 /// Gradient of [`average_pool`].
 ///
 /// # Panics
 /// If a slice has another length than the shape says.
-pub fn average_pool_backward(cx: &Compute, s: &Pool2dShape, count_padding: bool, dy: &[f32], dx: &mut [f32]) {
+pub fn average_pool_backward(cx: &Compute, s: &Pool2dShape, divisor: Divisor, dy: &[f32], dx: &mut [f32]) {
     let (sx, sy) = s.sizes();
     assert!(dx.len() == sx && dy.len() == sy, "average_pool_backward: operands do not match {s:?}");
     assert!(s.axes.iter().all(|axis| axis.step() == 1), "average_pool_backward: dilated windows");
@@ -263,7 +285,7 @@ pub fn average_pool_backward(cx: &Compute, s: &Pool2dShape, count_padding: bool,
     let out = down.outputs * across.outputs * s.c;
     cx.pool.for_each_chunk(dx, across.size * s.c, |task, dx| {
         let image = task / down.size * out;
-        average_backward_line(cx.isa, s, count_padding, &dy[image..][..out], task % down.size, dx);
+        average_backward_line(cx.isa, s, divisor, &dy[image..][..out], task % down.size, dx);
     });
 }
 
@@ -271,7 +293,7 @@ pub fn average_pool_backward(cx: &Compute, s: &Pool2dShape, count_padding: bool,
 fn average_backward_line_body<S: Simd>(
     s: S,
     shape: &Pool2dShape,
-    count_padding: bool,
+    divisor: Divisor,
     dy: &[f32],
     iy: usize,
     dx: &mut [f32],
@@ -285,7 +307,7 @@ fn average_backward_line_body<S: Simd>(
         dx.fill(0.0);
         for oy in y0..y1 {
             for ox in x0..x1 {
-                let count = s.splat((down.counted(oy, count_padding) * across.counted(ox, count_padding)) as f32);
+                let count = s.splat(divisor.of(shape.axes, oy, ox));
                 let dy = &dy[(oy * ow + ox) * c..][..c];
                 let mut i = 0;
                 while i < c {
@@ -299,6 +321,6 @@ fn average_backward_line_body<S: Simd>(
 }
 crate::simd_kernel! {
     fn average_backward_line(
-        shape: &Pool2dShape, count_padding: bool, dy: &[f32], iy: usize, dx: &mut [f32],
+        shape: &Pool2dShape, divisor: Divisor, dy: &[f32], iy: usize, dx: &mut [f32],
     ) = average_backward_line_body;
 }

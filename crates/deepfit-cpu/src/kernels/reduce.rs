@@ -18,7 +18,7 @@ pub enum Reduction {
 }
 
 /// The most axes of a tensor.
-pub const MAX_RANK: usize = 6;
+pub const MAX_RANK: usize = 8;
 
 /// Numbers of one contiguous chunk.
 const CONTIGUOUS: usize = 4096;

@@ -128,22 +128,26 @@ fn nan_wins_and_minus_infinity_has_a_winner() {
 }
 
 #[test]
-fn averages_count_padding_or_not() {
+fn averages_divide_as_asked() {
     for s in shapes() {
-        for count_padding in [false, true] {
+        for divisor in [Divisor::Pixels, Divisor::WithPadding, Divisor::Fixed(3)] {
             let (sx, sy) = s.sizes();
             let (x, dy) = (numbers(sx, 1), numbers(sy, 2));
             let (mut y, mut dx) = (vec![0.0; sy], vec![0.0; sx]);
             windows(&s, |out, inside, with_padding| {
-                let count = if count_padding { with_padding } else { inside.len() } as f64;
+                let count = match divisor {
+                    Divisor::Pixels => inside.len(),
+                    Divisor::WithPadding => with_padding,
+                    Divisor::Fixed(n) => n,
+                } as f64;
                 y[out] = inside.iter().map(|&i| x[i] as f64).sum::<f64>() / count;
                 inside.iter().for_each(|&i| dx[i] += dy[out] as f64 / count);
             });
             everywhere(
                 |cx| {
                     let (mut y, mut dx) = (vec![0.0; sy], vec![9.0; sx]);
-                    average_pool(cx, &s, count_padding, &x, &mut y);
-                    average_pool_backward(cx, &s, count_padding, &dy, &mut dx);
+                    average_pool(cx, &s, divisor, &x, &mut y);
+                    average_pool_backward(cx, &s, divisor, &dy, &mut dx);
                     y.extend(dx);
                     y
                 },

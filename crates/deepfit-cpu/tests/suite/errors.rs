@@ -113,7 +113,7 @@ fn the_first_operation_that_is_not_finite_is_found_with_its_layer() {
         refused(&mut engine, program, 8, &inputs);
         let before = snapshot(&engine);
         match engine.find_non_finite(program, Extents::batch(8), &inputs) {
-            Some(Culprit::Operation { operation, layer: found }) => {
+            Some(Culprit::Operation { operation, layer: found, .. }) => {
                 assert_eq!(found, layer, "{operation}");
                 assert!(!operation.is_empty());
             }

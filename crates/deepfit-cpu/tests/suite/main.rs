@@ -3,8 +3,11 @@
 mod attention;
 mod custom;
 mod errors;
+mod hidden;
 mod operations;
 mod out_of_range;
 mod programs;
 mod recurrent;
+mod results;
 mod small_network;
+mod trust;

@@ -80,8 +80,35 @@ fn labels_and_lengths_of_an_alignment() {
     };
     // What stands beyond a length does not count.
     align(&[1, 2, 3, 1, -7, 99], &[5, 4], &[3, 1]).unwrap();
-    assert_told(align(&[1, 2, 3, 4, 0, 0], &[5, 4], &[3, 1]), &["`ctc`", "index 4 at position 3", "0..4"]);
+    assert_told(align(&[1, 2, 3, 4, 0, 0], &[5, 4], &[3, 1]), &["`ctc`", "label 0 of example 1 is 4", "0..4"]);
     assert_told(align(&[1; 6], &[5, 6], &[3, 1]), &["the number of frames of example 1 is 6", "0..=5"]);
     assert_told(align(&[1; 6], &[5, -1], &[3, 1]), &["the number of frames of example 1 is -1"]);
     assert_told(align(&[1; 6], &[5, 5], &[4, 1]), &["the number of labels of example 0 is 4", "0..=3"]);
+}
+
+#[test]
+fn a_label_that_is_the_blank() {
+    let align = |labels: &[i32]| {
+        let build = |t: &Tracer, l: &[Tensor]| {
+            let targets = CtcTargets { labels: &l[0], input_lengths: None, target_lengths: None };
+            t.parameter("scores", [2, 5, 4])?.ctc(targets, 2, false)
+        };
+        told(build, &[&[2, 3]], &[labels])
+    };
+    align(&[0, 1, 3, 1, 3, 0]).unwrap();
+    assert_told(align(&[0, 1, 3, 1, 2, 0]), &["`ctc`", "label 1 of example 1 is 2", "blank, 2"]);
+}
+
+#[test]
+fn labels_in_a_row_that_are_fewer_than_their_numbers_say() {
+    let align = |labels: &[i32], count: &[i32]| {
+        let build = |t: &Tracer, l: &[Tensor]| {
+            let targets = CtcTargets { labels: &l[0], input_lengths: None, target_lengths: Some(&l[1]) };
+            t.parameter("scores", [2, 5, 4])?.ctc(targets, 0, false)
+        };
+        told(build, &[&[4], &[2]], &[labels, count])
+    };
+    align(&[1, 2, 3, -7], &[2, 1]).unwrap();
+    assert_told(align(&[1, 2, 3, 1], &[2, 3]), &["`ctc`", "add up to 5", "4 labels"]);
+    assert_told(align(&[1, 2, 4, 1], &[2, 2]), &["label 0 of example 1 is 4"]);
 }

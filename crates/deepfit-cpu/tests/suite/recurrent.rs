@@ -61,7 +61,7 @@ fn compiled(graph: &Graph, threads: usize) -> (Engine, deepfit_cpu::ProgramId, E
         engine.parameters().map(|(name, shape, _)| (name.to_string(), shape.to_vec())).collect();
     for (i, (name, shape)) in shapes.iter().enumerate() {
         let values = uniform(shape, -0.3, 0.3, i as u64);
-        let deepfit_graph::HostData::F32(numbers) = &values.data else { unreachable!("made as numbers") };
+        let deepfit_graph::HostData::F32(numbers) = values.data() else { unreachable!("made as numbers") };
         engine.set_parameter(name, shape, numbers).unwrap();
         given.insert(name.clone(), values.to_reference());
     }
@@ -69,7 +69,7 @@ fn compiled(graph: &Graph, threads: usize) -> (Engine, deepfit_cpu::ProgramId, E
 }
 
 fn numbers(tensor: &HostTensor) -> &[f32] {
-    let deepfit_graph::HostData::F32(numbers) = &tensor.data else { unreachable!("made as numbers") };
+    let deepfit_graph::HostData::F32(numbers) = tensor.data() else { unreachable!("made as numbers") };
     numbers
 }
 
@@ -89,7 +89,7 @@ fn one_plan_serves_every_number_of_rows_and_steps() {
                 ("lengths", View::I32(&lengths)),
             ];
             engine.run(program, extents, &views).unwrap();
-            let host = HostTensor { shape: vec![batch], data: deepfit_graph::HostData::I32(lengths.clone()) };
+            let host = HostTensor::i32(&[batch], lengths.clone());
             let mut given = parameters.clone();
             for (name, tensor) in [("x", &x), ("first", &first), ("lengths", &host)] {
                 given.insert(name.to_string(), tensor.to_reference());

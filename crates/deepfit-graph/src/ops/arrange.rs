@@ -111,7 +111,7 @@ impl Tensor {
     /// If the axis is not fixed or the lengths do not add up to its length.
     pub fn split(&self, axis: usize, lengths: &[usize]) -> Result<Vec<Tensor>> {
         let full = self.fixed_axis("split", axis)?;
-        if lengths.iter().sum::<usize>() != full {
+        if lengths.iter().try_fold(0usize, |sum, &n| sum.checked_add(n)) != Some(full) {
             let problem = format!("{lengths:?} do not add up to the length {full} of axis {axis} of {}", self.shape());
             return Err(self.error("split", problem));
         }

@@ -1,9 +1,10 @@
 //! Borders around images and sequences: padding in PyTorch's modes.
 
 use super::Taps;
+use super::resample::MOST_TAPS;
 use super::shape::{Pad, Slice};
 use crate::error::Result;
-use crate::shape::Dim;
+use crate::shape::{Dim, MOST_BYTES};
 use crate::trace::Tensor;
 
 /// What a border is filled with.
@@ -34,6 +35,11 @@ impl PaddingMode {
         }
     }
 
+    /// Whether what the border is filled with is moved there from within.
+    fn moves(self) -> bool {
+        !matches!(self, PaddingMode::Constant(_))
+    }
+
     /// The position that stands at `i`, counted from the first one within, on an axis of length `n`.
     fn source(self, i: isize, n: isize) -> usize {
         let within = match self {
@@ -47,7 +53,8 @@ impl PaddingMode {
 }
 
 impl Tensor {
-    /// A border of `before` and `after` positions along one axis; negative numbers cut positions off.
+    /// A border of `before` and `after` positions along one axis; negative numbers cut positions off. A circular border
+    /// repeats what is left after that, the others what there was, as in PyTorch.
     ///
     /// # Errors
     /// If the axis is not fixed, if more is cut off than there is, or if a border is longer than its mode can fill:
@@ -61,25 +68,19 @@ impl Tensor {
         let Some(length) = shape.fixed(axis) else {
             return Err(self.error(&name, format!("{shape} has no axis {axis} of fixed length")));
         };
-        let n = length as isize;
-        let padded = n + before + after;
-        let left = n + before.min(0) + after.min(0);
-        if padded < 0 || left < 0 {
+        let cut = |end: isize| end.min(0).unsigned_abs();
+        let Some(left) = length.checked_sub(cut(before)).and_then(|left| left.checked_sub(cut(after))) else {
             return Err(self.error(&name, format!("{before} and {after} cut more off axis {axis} than {shape} has")));
-        }
-        let most = match mode {
-            PaddingMode::Constant(_) => isize::MAX,
-            PaddingMode::Reflect => n - 1,
-            PaddingMode::Replicate => {
-                if n > 0 {
-                    isize::MAX
-                } else {
-                    0
-                }
-            }
-            PaddingMode::Circular => n,
         };
-        if before.max(after) > most {
+        let most = match mode {
+            PaddingMode::Constant(_) => MOST_BYTES,
+            PaddingMode::Reflect => length.saturating_sub(1),
+            PaddingMode::Replicate if length == 0 => 0,
+            PaddingMode::Replicate => MOST_TAPS,
+            PaddingMode::Circular => left,
+        };
+        let (more_before, more_after) = (before.max(0) as usize, after.max(0) as usize);
+        if more_before.max(more_after) > most {
             return Err(self.error(
                 &name,
                 format!(
@@ -87,22 +88,31 @@ impl Tensor {
                 ),
             ));
         }
+        if mode.moves() && length.max(left + more_before + more_after) > MOST_TAPS {
+            let problem =
+                format!("borders of {before} and {after} make {shape} longer than {MOST_TAPS} along axis {axis}");
+            return Err(self.error(&name, problem));
+        }
+        let within = |x: &Tensor| match left == length {
+            true => Ok(x.clone()),
+            false => x.tracer().apply_one(Slice::fixed(axis, cut(before), left), &[x]),
+        };
+        if mode == PaddingMode::Circular && left != length {
+            // What is repeated is what is left, not what was cut off.
+            return within(self)?.pad(axis, before.max(0), after.max(0), mode);
+        }
         let PaddingMode::Constant(value) = mode else {
+            let n = length as isize;
             let rows = (-before..n + after).map(|i| vec![(mode.source(i, n), 1.0)]);
             return self.resample(axis, Taps::new(length, rows));
         };
-        let (start, kept) = ((-before).max(0) as usize, left as usize);
-        let within = if kept == length {
-            self.clone()
-        } else {
-            self.tracer().apply_one(Slice { axis, start, length: kept }, &[self])?
-        };
-        let (before, after) = (before.max(0) as usize, after.max(0) as usize);
+        let within = within(self)?;
+        let (before, after) = (more_before, more_after);
         if (before, after) == (0, 0) {
             return Ok(within);
         }
         if value == 0.0 {
-            return self.tracer().apply_one(Pad { axis, before, after }, &[&within]);
+            return self.tracer().apply_one(Pad::fixed(axis, before, after), &[&within]);
         }
         let border = |length: usize| {
             let mut dims = shape.dims().to_vec();

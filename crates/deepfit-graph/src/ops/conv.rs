@@ -29,12 +29,22 @@ impl Default for Conv2dAttributes {
     }
 }
 
+/// Most positions of an axis with the border around it: far below what overflows, far beyond any memory.
+const MOST_POSITIONS: usize = 1 << 47;
+
+/// By how many positions a window of `size` taps can move over `n` positions with a border on each side; `None` if it
+/// does not fit, or is of a size that no axis has.
+pub(super) fn room(n: usize, size: usize, padding: usize, dilation: usize) -> Option<usize> {
+    let span = dilation.checked_mul(size.checked_sub(1)?)?.checked_add(1)?;
+    let all = padding.checked_mul(2)?.checked_add(n).filter(|&all| all <= MOST_POSITIONS)?;
+    all.checked_sub(span)
+}
+
 impl Conv2dAttributes {
     /// Height and width of the output for those of the image and the kernel; `None` if no window fits.
     pub fn output_size(&self, image: (usize, usize), kernel: (usize, usize)) -> Option<(usize, usize)> {
         let length = |n: usize, k: usize, stride: usize, padding: usize, dilation: usize| {
-            let span = dilation * k.checked_sub(1)? + 1;
-            Some((n + 2 * padding).checked_sub(span)? / stride + 1)
+            Some(room(n, k, padding, dilation)?.checked_div(stride)? + 1)
         };
         Some((
             length(image.0, kernel.0, self.stride.0, self.padding.0, self.dilation.0)?,
@@ -61,7 +71,7 @@ impl Conv2dAttributes {
         }
         let (oh, ow) = self.output_size((h, w), (lengths[2], lengths[3])).ok_or_else(|| {
             format!(
-                "a window of {}x{} with dilation {:?} does not fit into images {image} with padding {:?}",
+                "a window of {}x{}, of weights {weight}, with dilation {:?} does not fit into images {image} with padding {:?}",
                 lengths[2], lengths[3], self.dilation, self.padding
             )
         })?;

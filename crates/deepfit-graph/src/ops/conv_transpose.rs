@@ -19,8 +19,9 @@ impl ConvTranspose2dAttributes {
     /// Height and width of the output for those of the input and the kernel; `None` if nothing is left of it.
     pub fn output_size(&self, image: (usize, usize), kernel: (usize, usize)) -> Option<(usize, usize)> {
         let length = |n: usize, k: usize, stride: usize, padding: usize, dilation: usize, more: usize| {
-            let spread = n.checked_sub(1)? * stride + dilation * k.checked_sub(1)? + 1 + more;
-            spread.checked_sub(2 * padding).filter(|&n| n > 0)
+            let taps = dilation.checked_mul(k.checked_sub(1)?)?.checked_add(1)?;
+            let spread = n.checked_sub(1)?.checked_mul(stride)?.checked_add(taps)?.checked_add(more)?;
+            spread.checked_sub(padding.checked_mul(2)?).filter(|&n| n > 0)
         };
         let Conv2dAttributes { stride, padding, dilation, .. } = self.conv;
         let more = self.output_padding;
@@ -64,14 +65,14 @@ impl Tensor {
         }
         let Some((oh, ow)) = attributes.output_size((h, w), (kh, kw)) else {
             return wrong(format!(
-                "nothing is left of images {image} and windows of {kh}x{kw} with padding {padding:?}"
+                "nothing is left of images {image} and windows of {kernel} with padding {padding:?}, or more than can be counted"
             ));
         };
         // Output rows beyond a whole stride are those of one more input row of zeros.
         let mut x = self.clone();
         for (axis, after) in [(1, more.0 / stride.0), (2, more.1 / stride.1)] {
             if after > 0 {
-                x = self.tracer().apply_one(Pad { axis, before: 0, after }, &[&x])?;
+                x = self.tracer().apply_one(Pad::fixed(axis, 0, after), &[&x])?;
             }
         }
         let image = vec![image.dims()[0], oh.into(), ow.into(), (outputs * groups).into()].into();

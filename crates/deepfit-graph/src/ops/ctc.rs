@@ -13,8 +13,10 @@ use crate::trace::Tensor;
 ///
 /// Inputs: log-probabilities f32 `[batch, time, classes]`, labels i32 `[batch, labels]`, then, where the flags say so, the
 /// number of frames i32 `[batch]` and the number of labels i32 `[batch]` of each example; output f32 `[batch]`. Without
-/// them all frames and all labels count. A sequence that needs more frames than there are has the loss infinity. A
-/// label or length out of range stops the run with an error.
+/// them all frames and all labels count. Labels i32 `[labels]` are those of all examples one after another, as their
+/// numbers say, which then must be given; what is behind the last one does not count. A sequence that needs more frames
+/// than there are has the loss infinity. A length out of range, and a label that is the blank or no class, stop the run
+/// with an error.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Ctc {
     /// The class of "no label".
@@ -35,14 +37,17 @@ impl Ctc {
         let (scores, targets) = (&inputs[0].shape, &inputs[1].shape);
         let batch = scores.dims().first();
         let fits = scores.rank() == 3
-            && targets.rank() == 2
-            && targets.dims().first() == batch
+            && match targets.rank() {
+                1 => self.target_lengths,
+                rank => rank == 2 && targets.dims().first() == batch,
+            }
             && inputs[1..].iter().all(|t| t.dtype == DType::I32)
             && inputs[2..].iter().all(|t| t.shape.rank() == 1 && t.shape.dims().first() == batch);
         if !fits {
             let given: Vec<String> = inputs.iter().map(ToString::to_string).collect();
             return Err(format!(
-                "needs log-probabilities [batch, time, classes], labels i32 [batch, labels] and lengths i32 [batch], not {}",
+                "needs log-probabilities [batch, time, classes], labels i32 [batch, labels], or [labels] with their numbers, and \
+                 lengths i32 [batch], not {}",
                 given.join(", ")
             ));
         }
@@ -50,6 +55,7 @@ impl Ctc {
             return Err(format!("the blank {} is none of the {classes} classes of {scores}", self.blank));
         }
         match (scores.fixed(1), targets.fixed(1)) {
+            (Some(0), _) => Err(format!("log-probabilities {scores} have no frames")),
             (Some(time), Some(labels)) if !self.target_lengths && labels > time => Err(format!(
                 "{labels} labels of {targets} cannot be aligned with {time} frames of {scores}: give the labels' lengths, or \
                  more frames"
@@ -62,13 +68,20 @@ impl Ctc {
     /// become the blank: the reference cannot stop a run.
     fn example(&self, cx: &ReferenceContext<'_>, n: usize) -> (usize, Vec<usize>) {
         let (scores, targets) = (cx.inputs[0], cx.inputs[1]);
-        let (time, classes, longest) = (scores.shape[1], scores.shape[2], targets.shape[1]);
+        let (time, classes) = (scores.shape[1], scores.shape[2]);
         let cut = |length: f64, longest: usize| (length.max(0.0) as usize).min(longest);
         let frames = if self.input_lengths { cut(cx.inputs[2].data[n], time) } else { time };
         let lengths = cx.inputs.get(2 + usize::from(self.input_lengths)).filter(|_| self.target_lengths);
-        let labels = lengths.map_or(longest, |l| cut(l.data[n], longest));
+        let row = match (targets.shape.len(), lengths) {
+            (1, Some(lengths)) => {
+                let before: f64 = lengths.data[..n].iter().sum();
+                &targets.data[cut(before, targets.data.len())..]
+            }
+            _ => &targets.data[n * targets.shape[1]..][..targets.shape[1]],
+        };
+        let labels = lengths.map_or(row.len(), |l| cut(l.data[n], row.len()));
         let mut states = vec![self.blank];
-        for &label in &targets.data[n * longest..][..labels] {
+        for &label in &row[..labels] {
             let known = label >= 0.0 && (label as usize) < classes;
             states.extend([if known { label as usize } else { self.blank }, self.blank]);
         }
@@ -181,8 +194,8 @@ impl Operation for Ctc {
 
     fn samples() -> Vec<Sample> {
         samples_of(|op, inputs| {
-            let small = inputs[0].shape.iter().product::<usize>() <= 200;
-            let batched = vec![true; inputs.len()];
+            let small = inputs[0].shape().iter().product::<usize>() <= 200;
+            let batched = batched(&inputs, 1);
             let sample = Sample::new(op, inputs).non_finite_may_spread().batched(&batched);
             if small { sample } else { sample.without_gradient() }
         })
@@ -191,16 +204,22 @@ impl Operation for Ctc {
 
 fn states_visited(inputs: &[&TensorType], extents: &Extents) -> u64 {
     let (scores, targets) = (inputs[0].shape.resolve(extents), inputs[1].shape.resolve(extents));
-    (scores[0] * scores[1] * (2 * targets[1] + 1)) as u64
+    let longest = targets.last().copied().unwrap_or(0) as u64;
+    (scores[0] as u64).saturating_mul(scores[1] as u64).saturating_mul(2 * longest + 1)
 }
 
 /// Samples with and without lengths, with repeated labels, without labels, and too long for their frames.
 fn samples_of(make: impl Fn(Ctc, Vec<HostTensor>) -> Sample) -> Vec<Sample> {
-    let list = |values: &[i32]| HostTensor { shape: vec![values.len()], data: HostData::I32(values.to_vec()) };
+    let list = |values: &[i32]| HostTensor::i32(&[values.len()], values.to_vec());
     let scores = |shape: [usize; 3]| uniform(&shape, -3.0, -0.2, 1);
+    // Any class but the blank, 0.
+    let labels = |shape: &[usize], classes: i32, seed| {
+        let HostData::I32(numbers) = integers(shape, classes - 1, seed).into_data() else { unreachable!("integers") };
+        HostTensor::i32(shape, numbers.iter().map(|n| n + 1).collect())
+    };
     let plain = Ctc { blank: 0, zero_infinity: false, input_lengths: false, target_lengths: false };
     let both = Ctc { input_lengths: true, target_lengths: true, ..plain };
-    let repeated = HostTensor { shape: vec![3, 3], data: HostData::I32(vec![1, 1, 2, 2, 1, 2, 3, 3, 3]) };
+    let repeated = HostTensor::i32(&[3, 3], vec![1, 1, 2, 2, 1, 2, 3, 3, 3]);
     vec![
         make(plain.clone(), vec![scores([3, 6, 4]), repeated.clone()]),
         make(both.clone(), vec![scores([3, 6, 4]), repeated.clone(), list(&[6, 4, 5]), list(&[3, 0, 2])]),
@@ -209,12 +228,19 @@ fn samples_of(make: impl Fn(Ctc, Vec<HostTensor>) -> Sample) -> Vec<Sample> {
             vec![scores([2, 5, 4]), integers(&[2, 2], 3, 2), list(&[2, 1])],
         ),
         make(
-            Ctc { zero_infinity: true, ..both },
+            Ctc { zero_infinity: true, ..both.clone() },
             vec![scores([3, 6, 4]), repeated, list(&[6, 3, 4]), list(&[3, 3, 3])],
         ),
-        make(plain.clone(), vec![scores([2, 60, 20]), integers(&[2, 17], 20, 3)]),
-        make(plain, vec![scores([0, 4, 3]), integers(&[0, 2], 3, 3)]),
+        make(plain.clone(), vec![scores([2, 60, 20]), labels(&[2, 17], 20, 3)]),
+        make(plain, vec![scores([0, 4, 3]), labels(&[0, 2], 3, 3)]),
+        // All labels in one row, and one more.
+        make(both, vec![scores([3, 6, 4]), list(&[1, 1, 2, 3, 2, 1]), list(&[6, 4, 5]), list(&[3, 0, 2])]),
     ]
+}
+
+/// Which inputs have a batch axis: all but labels in one row.
+fn batched(inputs: &[HostTensor], labels: usize) -> Vec<bool> {
+    inputs.iter().enumerate().map(|(i, input)| i != labels || input.shape().len() > 1).collect()
 }
 
 /// Gradient of [`Ctc`] with respect to the log-probabilities. Inputs: gradient of each loss, then those of the loss.
@@ -268,8 +294,8 @@ impl Operation for CtcGrad {
 
     fn samples() -> Vec<Sample> {
         samples_of(|loss, mut inputs| {
-            inputs.insert(0, uniform(&inputs[0].shape[..1], -1.0, 1.0, 9));
-            let batched = vec![true; inputs.len()];
+            inputs.insert(0, uniform(&inputs[0].shape()[..1], -1.0, 1.0, 9));
+            let batched = batched(&inputs, 2);
             Sample::new(CtcGrad { loss }, inputs).without_gradient().non_finite_may_spread().batched(&batched)
         })
     }
@@ -278,7 +304,8 @@ impl Operation for CtcGrad {
 /// What a [connectionist temporal classification](Tensor::ctc) is given beside the log-probabilities.
 #[derive(Debug, Clone, Copy)]
 pub struct CtcTargets<'a> {
-    /// Labels i32 `[batch, labels]`; what stands beyond an example's number of labels does not count.
+    /// Labels i32 `[batch, labels]`; what stands beyond an example's number of labels does not count. Or i32 `[labels]`,
+    /// those of all examples one after another, with their numbers.
     pub labels: &'a Tensor,
     /// Number of frames of each example i32 `[batch]`; all, if not given.
     pub input_lengths: Option<&'a Tensor>,

@@ -8,14 +8,19 @@ use crate::error::Result;
 use crate::host::Reference;
 use crate::op::{Operation, ReferenceContext};
 use crate::sample::{Sample, uniform};
-use crate::shape::{Extents, TensorType};
+use crate::shape::{DType, Extents, TensorType};
 use crate::trace::Tensor;
+
+/// Most outputs of a user's operation.
+const MOST_OUTPUTS: usize = 62;
 
 /// An operation that a user of the library defines: the same contract as [`Operation`], behind a trait object.
 pub trait CustomOperation: fmt::Debug + Send + Sync {
     /// Name shown by `inspect` and in error messages.
     fn name(&self) -> String;
     /// Types of the outputs, or in words what does not fit: by default, one input, and one output of its type.
+    ///
+    /// Outputs are f32, at least one and at most 62, and depend on the inputs' types alone.
     fn infer(&self, inputs: &[&TensorType]) -> Result<Vec<TensorType>, String> {
         super::arity(inputs, 1)?;
         super::floating(inputs)?;
@@ -25,7 +30,7 @@ pub trait CustomOperation: fmt::Debug + Send + Sync {
     fn derivative(&self, cx: &Derivative<'_>) -> Result<Vec<Option<Tensor>>> {
         Err(cx.no_derivative())
     }
-    /// The outputs in f64.
+    /// The outputs in f64, of the shapes that the context names; others stop a run with an error.
     fn reference(&self, cx: &ReferenceContext<'_>) -> Vec<Reference>;
     /// The kernel: fills the outputs from the inputs and returns true.
     ///
@@ -56,7 +61,14 @@ impl Operation for Custom {
         self.0.name()
     }
     fn infer(&self, inputs: &[&TensorType]) -> Result<Vec<TensorType>, String> {
-        self.0.infer(inputs)
+        let outputs = self.0.infer(inputs)?;
+        if outputs.is_empty() || outputs.len() > MOST_OUTPUTS {
+            return Err(format!("has {} outputs, but must have 1 to {MOST_OUTPUTS}", outputs.len()));
+        }
+        match outputs.iter().position(|ty| ty.dtype != DType::F32) {
+            None => Ok(outputs),
+            Some(i) => Err(format!("output {i} is {}, but must be f32", outputs[i])),
+        }
     }
     fn derivative(&self, cx: &Derivative<'_>) -> Result<Vec<Option<Tensor>>> {
         self.0.derivative(cx)

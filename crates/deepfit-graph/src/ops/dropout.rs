@@ -3,7 +3,7 @@
 use super::{arity, floating};
 use crate::autodiff::Derivative;
 use crate::error::Result;
-use crate::host::{HostData, HostTensor, Reference};
+use crate::host::{HostTensor, Reference};
 use crate::op::{Operation, ReferenceContext};
 use crate::philox::philox4x32;
 use crate::sample::{Sample, uniform};
@@ -73,7 +73,7 @@ impl Operation for Dropout {
     }
 
     fn samples() -> Vec<Sample> {
-        let key = || HostTensor { shape: vec![4], data: HostData::I32(vec![7, -3, 12, 0]) };
+        let key = || HostTensor::i32(&[4], vec![7, -3, 12, 0]);
         let sample = |probability, shape: &[usize]| {
             Sample::new(Dropout { probability, stream: 5 }, vec![uniform(shape, 0.5, 2.0, 1), key()])
         };

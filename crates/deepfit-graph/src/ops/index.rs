@@ -1,16 +1,17 @@
 //! Elements picked and placed by index along an axis.
 
+use super::shape::Slice;
 use super::{arity, floating};
 use crate::autodiff::Derivative;
 use crate::error::Result;
-use crate::host::{HostData, HostTensor, Reference, for_each_index};
+use crate::host::{HostTensor, Reference, for_each_index};
 use crate::op::{Operation, ReferenceContext};
 use crate::sample::{Sample, integers, uniform};
 use crate::shape::{DType, Dim, Extents, Shape, TensorType};
 use crate::trace::Tensor;
 
 /// Checks that indices are integers, of the values' rank and, but for one axis, of their shape.
-fn check_indices(values: &TensorType, indices: &TensorType, axis: usize) -> Result<(), String> {
+pub(super) fn check_indices(values: &TensorType, indices: &TensorType, axis: usize) -> Result<(), String> {
     let (shape, other) = (&values.shape, &indices.shape);
     if indices.dtype != DType::I32 {
         return Err(format!("indices must be i32, not {}", indices.dtype));
@@ -24,7 +25,7 @@ fn check_indices(values: &TensorType, indices: &TensorType, axis: usize) -> Resu
 }
 
 /// Position in an array of `shape` of the element that an index at `index` names; `None` if it names none.
-fn position(shape: &[usize], axis: usize, index: &[usize], chosen: f64) -> Option<Vec<usize>> {
+pub(super) fn position(shape: &[usize], axis: usize, index: &[usize], chosen: f64) -> Option<Vec<usize>> {
     let inside = chosen >= 0.0 && (chosen as usize) < shape[axis];
     inside.then(|| {
         let mut place = index.to_vec();
@@ -273,7 +274,7 @@ impl Operation for OneHot {
         let sample = |shape: &[usize], classes: usize, ignore| {
             Sample::new(OneHot { classes, ignore }, vec![integers(shape, classes as i32, 1)]).without_gradient()
         };
-        let ignored = HostTensor { shape: vec![3], data: HostData::I32(vec![1, -100, 0]) };
+        let ignored = HostTensor::i32(&[3], vec![1, -100, 0]);
         vec![
             sample(&[4], 3, None).batched(&[true]),
             sample(&[3, 5], 17, Some(2)).batched(&[true]),
@@ -298,6 +299,9 @@ impl Operation for Arange {
 
     fn infer(&self, inputs: &[&TensorType]) -> Result<Vec<TensorType>, String> {
         arity(inputs, 0)?;
+        if self.length.as_fixed().is_some_and(|n| n > i32::MAX as usize) {
+            return Err(format!("{} is more than an i32 can count", self.length));
+        }
         Ok(vec![TensorType { shape: Shape::from(vec![self.length]), dtype: DType::I32 }])
     }
 
@@ -318,20 +322,59 @@ impl crate::trace::Tracer {
     /// The integers from 0 below a length, i32 `[length]`.
     ///
     /// # Errors
-    /// Never, at present.
+    /// If the length is fixed and more than an i32 can count.
     pub fn arange(&self, length: impl Into<Dim>) -> Result<Tensor> {
         self.apply_one(Arange { length: length.into() }, &[])
     }
 }
 
 impl Tensor {
-    /// Elements along an axis by index, as PyTorch's `gather`: indices i32 have this tensor's shape but for the axis, and
-    /// so has the result.
+    /// Elements along an axis by index, as PyTorch's `gather`: indices i32 have any length along the axis and at most this
+    /// tensor's along the others, and the result has theirs.
     ///
     /// # Errors
     /// If the shapes do not fit. An index out of range stops the run with an error.
     pub fn gather(&self, axis: usize, indices: &Tensor) -> Result<Tensor> {
-        self.tracer().apply_one(Gather { axis }, &[self, indices])
+        let mut x = self.clone();
+        for other in self.longer_axes(axis, indices.shape()) {
+            x = x.beginning(other, indices.shape().dims()[other])?.0;
+        }
+        self.tracer().apply_one(Gather { axis }, &[&x, indices])
+    }
+
+    /// The axes but one along which this tensor is longer than a shape of the same rank.
+    pub(super) fn longer_axes(&self, axis: usize, shape: &Shape) -> Vec<usize> {
+        let longer = |&a: &usize| {
+            let (own, other) = (self.shape().dims()[a], shape.dims()[a]);
+            a != axis && own != other && own.minus(other).is_some()
+        };
+        let rank = self.shape().rank();
+        if shape.rank() == rank { (0..rank).filter(longer).collect() } else { Vec::new() }
+    }
+
+    /// The first positions of an axis that is longer, and the others.
+    pub(super) fn beginning(&self, axis: usize, length: Dim) -> Result<(Tensor, Tensor)> {
+        let rest = self.shape().dims()[axis].minus(length).unwrap_or(Dim::fixed(0));
+        let part = |start, length| self.tracer().apply_one(Slice { axis, start, length }, &[self]);
+        Ok((part(Dim::fixed(0), length)?, part(length, rest)?))
+    }
+
+    /// What `scatter` makes of this tensor, where indices are shorter along other axes than `axis`: of the part of it
+    /// that they reach, the rest staying as it is; and of the values that have an index.
+    pub(super) fn scattered(
+        &self,
+        axis: usize,
+        indices: &Tensor,
+        values: &Tensor,
+        scatter: &dyn Fn(&Tensor, &Tensor) -> Result<Tensor>,
+    ) -> Result<Tensor> {
+        if let Some(&other) = values.longer_axes(usize::MAX, indices.shape()).first() {
+            let values = values.beginning(other, indices.shape().dims()[other])?.0;
+            return self.scattered(axis, indices, &values, scatter);
+        }
+        let Some(&other) = self.longer_axes(axis, indices.shape()).first() else { return scatter(self, values) };
+        let (reached, rest) = self.beginning(other, indices.shape().dims()[other])?;
+        reached.scattered(axis, indices, values, scatter)?.concat(&[&rest], other)
     }
 
     /// [`Tensor::gather`] along the last axis: what goes with the indices of [`Tensor::topk`] and [`Tensor::argmax`].
@@ -343,7 +386,7 @@ impl Tensor {
     }
 
     /// This tensor with each value added where its index along an axis says, as PyTorch's `scatter_add`; sums have a
-    /// fixed order.
+    /// fixed order. Indices may be shorter than this tensor along other axes, and than the values along all.
     ///
     /// # Errors
     /// If the shapes do not fit. An index out of range stops the run with an error.
@@ -351,19 +394,23 @@ impl Tensor {
         let Some(&length) = self.shape().dims().get(axis) else {
             return Err(self.error("scatter_add", format!("{} has no axis {axis}", self.shape())));
         };
-        let sums = self.tracer().apply_one(ScatterAdd { axis, length }, &[indices, values])?;
-        super::same_shape("this tensor and the sums", self.ty(), sums.ty())
-            .map_err(|p| self.error("scatter_add", p))?;
-        self.add(&sums)
+        self.scattered(axis, indices, values, &|x, values| {
+            let sums = self.tracer().apply_one(ScatterAdd { axis, length }, &[indices, values])?;
+            super::same_shape("this tensor and the sums", x.ty(), sums.ty())
+                .map_err(|p| self.error("scatter_add", p))?;
+            x.add(&sums)
+        })
     }
 
     /// This tensor with each value in place of what stands where its index along an axis says, as PyTorch's `scatter`; of
-    /// several values for one place the last stays.
+    /// several values for one place the last stays. Indices may be shorter as for [`Tensor::scatter_add`].
     ///
     /// # Errors
     /// If the shapes do not fit. An index out of range stops the run with an error.
     pub fn scatter(&self, axis: usize, indices: &Tensor, values: &Tensor) -> Result<Tensor> {
-        self.tracer().apply_one(Scatter { axis }, &[self, indices, values])
+        self.scattered(axis, indices, values, &|x, values| {
+            self.tracer().apply_one(Scatter { axis }, &[x, indices, values])
+        })
     }
 
     /// The slices along an axis that a list of indices i32 `[count]` names, as PyTorch's `index_select`.

@@ -1,14 +1,20 @@
 //! Images and sequences at another resolution.
 
 use super::Taps;
+use super::resample::MOST_TAPS;
 use crate::error::Result;
 use crate::trace::Tensor;
 
 /// How values between positions are found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Interpolation {
-    /// The position at `floor(i * scale)`, PyTorch's `nearest`.
+    /// The position at `floor(i * step)`, PyTorch's `nearest`.
     Nearest,
+    /// The position at `floor((i + 0.5) * step)`, the one whose middle is nearest: PyTorch's `nearest-exact`.
+    NearestExact,
+    /// The mean of all positions that an output covers: PyTorch's `area`, which takes no notice of a scale but for the
+    /// length.
+    Area,
     /// Linear along each axis: PyTorch's `linear` and `bilinear`.
     Linear {
         /// Whether the outermost positions stay in place; if not, the borders of the outermost pixels do.
@@ -33,8 +39,18 @@ impl Interpolation {
             true => i as f64 * last as f64 / (outputs - 1) as f64,
             false => (i as f64 + 0.5) * ratio - 0.5,
         };
+        // Which position is nearest is found in f32, as PyTorch finds it: rounding decides between neighbours.
+        let step = step.map_or(inputs as f32 / outputs as f32, |step| step as f32);
         let row = |i: usize| match self {
-            Interpolation::Nearest => vec![(clamp((i as f64 * ratio).floor() as isize), 1.0)],
+            Interpolation::Nearest => vec![(clamp((i as f32 * step).floor() as isize), 1.0)],
+            Interpolation::NearestExact => {
+                let x = step.mul_add(i as f32 + 0.5, -0.5).max(0.0);
+                vec![(clamp((x + 0.5).floor() as isize), 1.0)]
+            }
+            Interpolation::Area => {
+                let range = i * inputs / outputs..((i + 1) * inputs).div_ceil(outputs);
+                range.clone().map(|from| (from, 1.0 / range.len() as f64)).collect()
+            }
             Interpolation::Linear { align_corners } => {
                 let x = place(i, align_corners).max(0.0);
                 let t = x - x.floor();
@@ -74,17 +90,18 @@ impl Tensor {
     pub fn interpolate(&self, axis: usize, length: usize, scale: Option<f64>, how: Interpolation) -> Result<Tensor> {
         let shape = self.shape();
         let inputs = match shape.fixed(axis) {
-            Some(inputs) if inputs > 0 && length > 0 => inputs,
+            Some(inputs) if inputs > 0 && length > 0 && inputs.max(length) <= MOST_TAPS => inputs,
             _ => {
-                let problem =
-                    format!("axis {axis} of {shape} must be fixed and not empty, and cannot become {length} long");
+                let problem = format!(
+                    "axis {axis} of {shape} must be fixed and cannot become {length} long: both lengths must be in 1..={MOST_TAPS}"
+                );
                 return Err(self.error("interpolate", problem));
             }
         };
         if scale.is_some_and(|s| !(s.is_finite() && s > 0.0)) {
             return Err(self.error("interpolate", format!("the scale {scale:?} must be positive")));
         }
-        if inputs == length && scale.is_none_or(|s| s == 1.0) {
+        if inputs == length && (scale.is_none_or(|s| s == 1.0) || how == Interpolation::Area) {
             return Ok(self.clone());
         }
         self.resample(axis, how.taps(inputs, length, scale.map(f64::recip)))

@@ -7,7 +7,7 @@ use super::arity;
 use crate::host::{HostTensor, Reference};
 use crate::op::{Operation, ReferenceContext};
 use crate::sample::Sample;
-use crate::shape::{Shape, TensorType};
+use crate::shape::TensorType;
 
 /// A value that the caller gives at each run.
 #[derive(Debug, Clone, PartialEq)]
@@ -42,11 +42,11 @@ impl PartialEq for Constant {
 
 impl fmt::Debug for Constant {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.data.data.len() <= 16 {
+        if self.data.data().len() <= 16 {
             write!(f, "Constant({:?})", self.data)
         } else {
             // Long arrays are told apart by identity: comparing their values would cost more than it saves.
-            write!(f, "Constant({:?} at {:p})", self.data.shape, Arc::as_ptr(&self.data))
+            write!(f, "Constant({:?} at {:p})", self.data.shape(), Arc::as_ptr(&self.data))
         }
     }
 }
@@ -77,9 +77,4 @@ macro_rules! leaf {
 // The interpreter and the executors look the values of inputs and parameters up by name: they compute nothing.
 leaf!(Input, |s: &Input| s.name.clone(), |s: &Input| s.ty.clone(), |_| Vec::new());
 leaf!(Parameter, |s: &Parameter| s.name.clone(), |s: &Parameter| s.ty.clone(), |_| Vec::new());
-leaf!(
-    Constant,
-    |_| "constant".to_string(),
-    |s: &Constant| TensorType { shape: Shape::from(&s.data.shape[..]), dtype: s.data.data.dtype() },
-    |s: &Constant| vec![s.data.to_reference()]
-);
+leaf!(Constant, |_| "constant".to_string(), |s: &Constant| s.data.ty(), |s: &Constant| vec![s.data.to_reference()]);

@@ -3,6 +3,7 @@
 //! Each operation is a struct whose `impl Operation` holds its rule, derivative, reference and samples; the methods of
 //! [`crate::Tensor`] that apply it stand in the same file.
 
+mod along;
 mod arrange;
 mod attention;
 mod border;
@@ -31,11 +32,13 @@ mod resample;
 mod rms_norm;
 mod rows;
 mod rule;
+mod scatter_reduce;
 mod segment;
 mod sequence;
 mod shape;
 mod softmax;
 mod stop_gradient;
+mod unfold;
 mod update;
 
 pub use attention::{Attention, AttentionGrad, AttentionInputs, AttentionOptions};
@@ -57,7 +60,7 @@ pub use loss::{CrossEntropy, CrossEntropyGrad, IGNORE};
 pub use matmul::MatMul;
 pub use norm::{BatchNorm, BatchNormGrad, LayerNorm, LayerNormGrad};
 pub use order::{CumSum, Flip, TopK};
-pub use pool::{AvgPool2d, AvgPool2dGrad, MaxPool2d, MaxPool2dGrad, Regions, Window};
+pub use pool::{AvgPool2d, AvgPool2dGrad, Divisor, FractionalMaxPool2d, MaxPool2d, MaxPool2dGrad, Regions, Window};
 pub use random::RandomUniform;
 pub use recurrent::{Recurrent, RecurrentAttributes, RecurrentGrad, RecurrentKind, RecurrentOutputs, RecurrentState};
 pub use reduce::{Reduce, ReduceKind};
@@ -66,6 +69,7 @@ pub use resample::{Resample, Taps};
 pub use rms_norm::{RmsNorm, RmsNormGrad};
 pub use rows::{AdamRows, CoalescedGrad, RowGradient, SgdRows};
 pub use rule::{Rule, Update};
+pub use scatter_reduce::{ScatterKind, ScatterReduce, ScatterReduction};
 pub use segment::{BagMode, BagNumbers, Bags, SegmentMax, SegmentMaxGrad};
 pub use sequence::{Conv1dAttributes, Window1d};
 pub use shape::{AxisLength, BroadcastTo, Concat, Pad, Permute, Reshape, Slice};

@@ -6,7 +6,7 @@ use super::index::ScatterAdd;
 use super::{arity, floating};
 use crate::autodiff::Derivative;
 use crate::error::Result;
-use crate::host::{HostData, HostTensor, Reference, for_each_index};
+use crate::host::{HostTensor, Reference, for_each_index};
 use crate::op::{Operation, ReferenceContext};
 use crate::sample::{Sample, distinct, uniform};
 use crate::shape::{DType, Dim, Extents, Shape, TensorType};
@@ -41,6 +41,9 @@ impl Operation for TopK {
         let mut dims = shape.dims().to_vec();
         let Some(last) = dims.last_mut() else { return Err("a scalar has no last axis".to_string()) };
         match last.as_fixed() {
+            Some(n) if n > i32::MAX as usize => {
+                return Err(format!("the last axis of {shape} has more positions than an i32 can number"));
+            }
             Some(n) if self.k <= n => {}
             _ => return Err(format!("the last axis of {shape} must have a fixed length of at least {}", self.k)),
         }
@@ -89,7 +92,7 @@ impl Operation for TopK {
                 samples.push(Sample::new(op, vec![uniform(&shape, -1.0, 1.0, 2)]).without_gradient());
             }
             // Many equal elements: the lowest indices win.
-            let ties = HostTensor { shape: vec![2, 8], data: HostData::F32([1.0, 0.0, 1.0, -1.0].repeat(4)) };
+            let ties = HostTensor::f32(&[2, 8], [1.0, 0.0, 1.0, -1.0].repeat(4));
             samples.push(Sample::new(TopK { k: 5, largest }, vec![ties]).without_gradient());
         }
         samples

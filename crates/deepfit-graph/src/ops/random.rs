@@ -2,7 +2,7 @@
 
 use super::arity;
 use crate::error::Result;
-use crate::host::{HostData, HostTensor, Reference};
+use crate::host::{HostTensor, Reference};
 use crate::op::{Operation, ReferenceContext};
 use crate::philox::philox4x32;
 use crate::sample::Sample;
@@ -53,7 +53,7 @@ impl Operation for RandomUniform {
         [0, 1, 5, 64, 65, 4097]
             .into_iter()
             .map(|n| {
-                let key = HostTensor { shape: vec![4], data: HostData::I32(vec![7, -3, 12, 1]) };
+                let key = HostTensor::i32(&[4], vec![7, -3, 12, 1]);
                 Sample::new(RandomUniform { shape: [n].into(), stream: 5 }, vec![key]).without_gradient()
             })
             .collect()

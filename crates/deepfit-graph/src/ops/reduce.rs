@@ -113,7 +113,7 @@ impl Operation for Reduce {
     fn samples() -> Vec<Sample> {
         use ReduceKind::*;
         let mut samples = Vec::new();
-        let cases: [(&[usize], &[usize]); 8] = [
+        let cases: [(&[usize], &[usize]); 9] = [
             (&[4, 6], &[1]),
             (&[4, 6], &[0]),
             (&[4, 6], &[0, 1]),
@@ -122,6 +122,7 @@ impl Operation for Reduce {
             (&[2, 3, 4], &[0, 2]),
             (&[5], &[0]),
             (&[3, 4], &[]),
+            (&[2, 2, 1, 2, 3, 2, 2, 2], &[1, 3, 5, 7]),
         ];
         for kind in [Sum, Mean, Max, SumSquares] {
             for (i, (shape, axes)) in cases.into_iter().enumerate() {

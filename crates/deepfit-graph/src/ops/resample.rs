@@ -11,6 +11,9 @@ use crate::sample::{Sample, uniform};
 use crate::shape::{Dim, Extents, Shape, TensorType};
 use crate::trace::Tensor;
 
+/// Longest axis that a matrix is made for: the matrix is part of the graph, and must fit into memory beside it.
+pub(super) const MOST_TAPS: usize = 1 << 26;
+
 /// A sparse matrix: for each output position, input positions and their weights.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Taps {

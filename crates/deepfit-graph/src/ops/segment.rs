@@ -4,7 +4,7 @@ use super::embedding::EmbeddingGrad;
 use super::{arity, floating};
 use crate::autodiff::Derivative;
 use crate::error::Result;
-use crate::host::{HostData, HostTensor, Reference};
+use crate::host::{HostTensor, Reference};
 use crate::op::{Operation, ReferenceContext};
 use crate::sample::{Sample, distinct, integers};
 use crate::shape::{DType, Dim, Extents, Shape, TensorType};
@@ -57,7 +57,7 @@ impl Operation for BagNumbers {
     }
 
     fn samples() -> Vec<Sample> {
-        let offsets = |list: &[i32]| HostTensor { shape: vec![list.len()], data: HostData::I32(list.to_vec()) };
+        let offsets = |list: &[i32]| HostTensor::i32(&[list.len()], list.to_vec());
         let sample = |padding, inputs| Sample::new(BagNumbers { padding }, inputs).without_gradient();
         vec![
             sample(None, vec![integers(&[7], 5, 1), offsets(&[0, 2, 2, 6])]),
@@ -125,7 +125,7 @@ impl Operation for SegmentMax {
     }
 
     fn samples() -> Vec<Sample> {
-        let bags = |list: &[i32]| HostTensor { shape: vec![list.len()], data: HostData::I32(list.to_vec()) };
+        let bags = |list: &[i32]| HostTensor::i32(&[list.len()], list.to_vec());
         let sample = |count: usize, list: &[i32], width: usize| {
             let op = SegmentMax { bags: Dim::fixed(count) };
             Sample::new(op, vec![bags(list), distinct(&[list.len(), width], 0.13, 2)])
@@ -180,7 +180,7 @@ impl Operation for SegmentMaxGrad {
 
     fn samples() -> Vec<Sample> {
         // Each bag has rows of its own, as those of a maximum do; a bag without rows has none.
-        let from = HostTensor { shape: vec![3, 2], data: HostData::I32(vec![1, 0, -1, -1, 3, 4]) };
+        let from = HostTensor::i32(&[3, 2], vec![1, 0, -1, -1, 3, 4]);
         let up = crate::sample::uniform(&[3, 2], -1.0, 1.0, 1);
         vec![Sample::new(SegmentMaxGrad { rows: Dim::fixed(5) }, vec![from, up]).without_gradient()]
     }

@@ -120,7 +120,9 @@ impl Tensor {
         }
         if attributes.in_2d().output_size((1, length), (1, size)).is_none() {
             return wrong(format!(
-                "a window of {size} with dilation {dilation} does not fit into sequences {} with padding {padding}",
+                "a window of {size}, of weights {}, with dilation {dilation} does not fit into sequences {} with padding \
+                 {padding}",
+                weight.shape(),
                 self.shape()
             ));
         }
@@ -156,8 +158,9 @@ impl Tensor {
         let whole = ConvTranspose2dAttributes { conv: attributes.in_2d(), output_padding: (0, output_padding) };
         if whole.output_size((1, length), (1, size)).is_none() {
             return wrong(format!(
-                "nothing is left of sequences {} and windows of {size} with padding {padding}",
-                self.shape()
+                "nothing is left of sequences {} and windows of {} with padding {padding}, or more than can be counted",
+                self.shape(),
+                weight.shape()
             ));
         }
         self.as_row()?.conv_transpose2d(&kernel, whole)?.without_row()
@@ -196,6 +199,15 @@ impl Tensor {
     pub fn avg_pool1d(&self, window: Window1d, count_include_pad: bool) -> Result<Tensor> {
         self.check_window("avg_pool1d", window)?;
         self.as_row()?.avg_pool2d(window.in_2d(), count_include_pad)?.without_row()
+    }
+
+    /// The norm `(sum of x^p)^(1/p)` of each window of sequences: see [`Tensor::lp_pool2d`].
+    ///
+    /// # Errors
+    /// As [`Tensor::lp_pool2d`].
+    pub fn lp_pool1d(&self, window: Window1d, p: f32) -> Result<Tensor> {
+        self.check_window("lp_pool1d", window)?;
+        self.as_row()?.lp_pool2d(window.in_2d(), p)?.without_row()
     }
 
     /// Largest value of each of `outputs` stretches that cover the sequences.

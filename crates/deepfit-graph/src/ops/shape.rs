@@ -98,7 +98,7 @@ impl Operation for Permute {
 
     fn samples() -> Vec<Sample> {
         let mut samples = Vec::new();
-        let cases: [(&[usize], &[usize]); 7] = [
+        let cases: [(&[usize], &[usize]); 8] = [
             (&[3, 5], &[1, 0]),
             (&[2, 3, 4], &[0, 2, 1]),
             (&[2, 3, 4], &[2, 0, 1]),
@@ -106,6 +106,7 @@ impl Operation for Permute {
             (&[33, 65], &[1, 0]),
             (&[0, 4], &[1, 0]),
             (&[2, 3, 2, 2, 2], &[4, 1, 0, 3, 2]),
+            (&[2, 1, 3, 2, 1, 2, 3, 2], &[7, 5, 1, 0, 6, 4, 3, 2]),
         ];
         for (shape, order) in cases {
             samples.push(Sample::new(Permute { order: order.to_vec() }, vec![uniform(shape, -1.0, 1.0, 1)]));
@@ -151,8 +152,14 @@ impl Operation for BroadcastTo {
 
     fn samples() -> Vec<Sample> {
         let mut samples = Vec::new();
-        let cases: [(&[usize], &[usize]); 5] =
-            [(&[4], &[3, 4]), (&[3, 1], &[3, 4]), (&[], &[2, 3]), (&[2, 1, 3], &[2, 4, 3]), (&[1, 4], &[0, 4])];
+        let cases: [(&[usize], &[usize]); 6] = [
+            (&[4], &[3, 4]),
+            (&[3, 1], &[3, 4]),
+            (&[], &[2, 3]),
+            (&[2, 1, 3], &[2, 4, 3]),
+            (&[1, 4], &[0, 4]),
+            (&[2, 1, 2, 1, 2, 1, 2], &[2, 2, 2, 2, 2, 2, 2, 2]),
+        ];
         for (from, to) in cases {
             samples.push(Sample::new(BroadcastTo { shape: to.into() }, vec![uniform(from, -1.0, 1.0, 1)]));
         }
@@ -192,13 +199,13 @@ impl Operation for Concat {
 
     fn derivative(&self, cx: &Derivative<'_>) -> Result<Vec<Option<Tensor>>> {
         let upstream = cx.upstream()?;
-        let mut start = 0;
+        let mut start = Dim::fixed(0);
         let mut gradients = Vec::new();
         for (i, input) in cx.inputs().iter().enumerate() {
-            // A symbolic axis cannot be cut at fixed places.
-            let length = input.shape().fixed(self.axis).ok_or_else(|| cx.no_derivative())?;
-            gradients.push(if cx.wants(i) { Some(upstream.slice(self.axis, start, length)?) } else { None });
-            start += length;
+            let length = input.shape().dims()[self.axis];
+            let part = Slice { axis: self.axis, start, length };
+            gradients.push(if cx.wants(i) { Some(cx.tracer().apply_one(part, &[upstream])?) } else { None });
+            start = if i == 0 { length } else { start.plus(length).ok_or_else(|| cx.no_derivative())? };
         }
         Ok(gradients)
     }
@@ -238,10 +245,23 @@ impl Operation for Concat {
 pub struct Slice {
     /// The axis.
     pub axis: usize,
-    /// First position.
-    pub start: usize,
-    /// Number of positions.
-    pub length: usize,
+    /// First position; 0, or a multiple of the same symbols as the axis.
+    pub start: Dim,
+    /// Number of positions, a multiple of the same symbols as the axis.
+    pub length: Dim,
+}
+
+impl Slice {
+    /// A range of an axis of fixed length.
+    pub fn fixed(axis: usize, start: usize, length: usize) -> Self {
+        Slice { axis, start: Dim::fixed(start), length: Dim::fixed(length) }
+    }
+
+    /// What comes behind the range on an axis of this length; `None` if it does not reach that far.
+    fn behind(&self, axis: Dim) -> Option<Dim> {
+        let before = if self.start == Dim::fixed(0) { Some(axis) } else { axis.minus(self.start) };
+        before?.minus(self.length)
+    }
 }
 
 impl Operation for Slice {
@@ -252,21 +272,20 @@ impl Operation for Slice {
     fn infer(&self, inputs: &[&TensorType]) -> Result<Vec<TensorType>, String> {
         arity(inputs, 1)?;
         let shape = &inputs[0].shape;
-        match shape.fixed(self.axis) {
-            Some(n) if self.start.checked_add(self.length).is_some_and(|end| end <= n) => {}
-            _ => {
-                let end = self.start.saturating_add(self.length);
-                return Err(format!("{shape} has no positions {}..{end} along axis {}", self.start, self.axis));
-            }
+        if shape.dims().get(self.axis).and_then(|&axis| self.behind(axis)).is_none() {
+            let end = match (self.start.as_fixed(), self.length.as_fixed()) {
+                (Some(start), Some(length)) => start.saturating_add(length).to_string(),
+                _ => format!("{} + {}", self.start, self.length),
+            };
+            return Err(format!("{shape} has no positions {}..{end} along axis {}", self.start, self.axis));
         }
         let mut dims = shape.dims().to_vec();
-        dims[self.axis] = Dim::fixed(self.length);
+        dims[self.axis] = self.length;
         Ok(vec![TensorType { shape: dims.into(), dtype: inputs[0].dtype }])
     }
 
     fn derivative(&self, cx: &Derivative<'_>) -> Result<Vec<Option<Tensor>>> {
-        let full = cx.input(0).shape().fixed(self.axis).ok_or_else(|| cx.no_derivative())?;
-        let after = full - self.start - self.length;
+        let after = self.behind(cx.input(0).shape().dims()[self.axis]).ok_or_else(|| cx.no_derivative())?;
         let pad = Pad { axis: self.axis, before: self.start, after };
         Ok(vec![Some(cx.tracer().apply_one(pad, &[cx.upstream()?])?)])
     }
@@ -274,7 +293,7 @@ impl Operation for Slice {
     fn reference(&self, cx: &ReferenceContext<'_>) -> Vec<Reference> {
         vec![Reference::from_fn(&cx.shapes[0], |index| {
             let mut index = index.to_vec();
-            index[self.axis] += self.start;
+            index[self.axis] += self.start.length(&cx.extents);
             cx.inputs[0].at(&index)
         })]
     }
@@ -286,11 +305,11 @@ impl Operation for Slice {
     fn samples() -> Vec<Sample> {
         let u = |shape: &[usize]| uniform(shape, -1.0, 1.0, 1);
         vec![
-            Sample::new(Slice { axis: 1, start: 1, length: 2 }, vec![u(&[3, 4])]).batched(&[true]),
-            Sample::new(Slice { axis: 0, start: 2, length: 3 }, vec![u(&[5, 3])]),
-            Sample::new(Slice { axis: 1, start: 0, length: 3 }, vec![u(&[2, 3, 2, 2])]).batched(&[true]),
-            Sample::new(Slice { axis: 0, start: 4, length: 0 }, vec![u(&[4])]),
-            Sample::new(Slice { axis: 1, start: 3, length: 2 }, vec![bytes(&[3, 6], 1)]).without_gradient(),
+            Sample::new(Slice::fixed(1, 1, 2), vec![u(&[3, 4])]).batched(&[true]),
+            Sample::new(Slice::fixed(0, 2, 3), vec![u(&[5, 3])]),
+            Sample::new(Slice::fixed(1, 0, 3), vec![u(&[2, 3, 2, 2])]).batched(&[true]),
+            Sample::new(Slice::fixed(0, 4, 0), vec![u(&[4])]),
+            Sample::new(Slice::fixed(1, 3, 2), vec![bytes(&[3, 6], 1)]).without_gradient(),
         ]
     }
 }
@@ -300,10 +319,17 @@ impl Operation for Slice {
 pub struct Pad {
     /// The axis.
     pub axis: usize,
-    /// Number of zeros in front.
-    pub before: usize,
-    /// Number of zeros behind.
-    pub after: usize,
+    /// Number of zeros in front; 0, or a multiple of the same symbols as the axis.
+    pub before: Dim,
+    /// Number of zeros behind; 0, or a multiple of the same symbols as the axis.
+    pub after: Dim,
+}
+
+impl Pad {
+    /// Zeros around an axis of fixed length.
+    pub fn fixed(axis: usize, before: usize, after: usize) -> Self {
+        Pad { axis, before: Dim::fixed(before), after: Dim::fixed(after) }
+    }
 }
 
 impl Operation for Pad {
@@ -315,15 +341,18 @@ impl Operation for Pad {
         arity(inputs, 1)?;
         floating(inputs)?;
         let shape = &inputs[0].shape;
-        let length = shape.fixed(self.axis).ok_or_else(|| format!("axis {} of {shape} is not fixed", self.axis))?;
         let mut dims = shape.dims().to_vec();
-        dims[self.axis] = Dim::fixed(length + self.before + self.after);
+        let add = |sum: Dim, more: Dim| if more == Dim::fixed(0) { Some(sum) } else { sum.plus(more) };
+        let padded = dims.get(self.axis).and_then(|&axis| add(add(axis, self.before)?, self.after));
+        dims[self.axis] = padded.ok_or_else(|| {
+            format!("axis {} of {shape} cannot be made longer by {} and {}", self.axis, self.before, self.after)
+        })?;
         Ok(vec![TensorType::f32(Shape::from(dims))])
     }
 
     fn derivative(&self, cx: &Derivative<'_>) -> Result<Vec<Option<Tensor>>> {
-        let length = cx.input(0).shape().fixed(self.axis).ok_or_else(|| cx.no_derivative())?;
-        Ok(vec![Some(cx.upstream()?.slice(self.axis, self.before, length)?)])
+        let slice = Slice { axis: self.axis, start: self.before, length: cx.input(0).shape().dims()[self.axis] };
+        Ok(vec![Some(cx.tracer().apply_one(slice, &[cx.upstream()?])?)])
     }
 
     fn reference(&self, cx: &ReferenceContext<'_>) -> Vec<Reference> {
@@ -332,7 +361,7 @@ impl Operation for Pad {
         for_each_index(&cx.inputs[0].shape, |index| {
             target.clear();
             target.extend_from_slice(index);
-            target[self.axis] += self.before;
+            target[self.axis] += self.before.length(&cx.extents);
             let offset = out.offset(&target);
             out.data[offset] = cx.inputs[0].at(index);
         });
@@ -346,10 +375,10 @@ impl Operation for Pad {
     fn samples() -> Vec<Sample> {
         let u = |shape: &[usize]| uniform(shape, -1.0, 1.0, 1);
         vec![
-            Sample::new(Pad { axis: 1, before: 1, after: 2 }, vec![u(&[3, 4])]).batched(&[true]),
-            Sample::new(Pad { axis: 0, before: 0, after: 3 }, vec![u(&[2, 3])]),
-            Sample::new(Pad { axis: 1, before: 2, after: 0 }, vec![u(&[2, 3, 2])]).batched(&[true]),
-            Sample::new(Pad { axis: 0, before: 2, after: 1 }, vec![u(&[0])]),
+            Sample::new(Pad::fixed(1, 1, 2), vec![u(&[3, 4])]).batched(&[true]),
+            Sample::new(Pad::fixed(0, 0, 3), vec![u(&[2, 3])]),
+            Sample::new(Pad::fixed(1, 2, 0), vec![u(&[2, 3, 2])]).batched(&[true]),
+            Sample::new(Pad::fixed(0, 2, 1), vec![u(&[0])]),
         ]
     }
 }
@@ -434,7 +463,7 @@ impl Tensor {
     /// # Errors
     /// If the axis is not that long.
     pub fn slice(&self, axis: usize, start: usize, length: usize) -> Result<Tensor> {
-        self.tracer().apply_one(Slice { axis, start, length }, &[self])
+        self.tracer().apply_one(Slice::fixed(axis, start, length), &[self])
     }
 
     /// This tensor and others one after another along an axis.

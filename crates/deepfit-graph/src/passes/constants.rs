@@ -6,7 +6,7 @@ use crate::graph::{Graph, Node, Value};
 use crate::host::{HostData, HostTensor, Reference};
 use crate::op::{Op, ReferenceContext};
 use crate::ops::{Binary, BinaryKind, Constant, Unary, UnaryKind};
-use crate::shape::{DType, Extents, Shape, TensorType};
+use crate::shape::{DType, Extents, TensorType};
 
 /// Larger results stay computed: a constant takes memory for as long as the graph lives.
 const LARGEST_FOLDED: usize = 65_536;
@@ -36,7 +36,7 @@ fn constant(graph: &Graph, value: Value) -> Option<&Arc<HostTensor>> {
 }
 
 fn push_constant(graph: &mut Graph, data: HostTensor) -> Value {
-    let ty = crate::shape::TensorType { shape: Shape::from(&data.shape[..]), dtype: data.data.dtype() };
+    let ty = data.ty();
     let op = Constant { data: Arc::new(data) }.into();
     graph.push_values(Node { op, inputs: Vec::new(), outputs: vec![ty], layer: String::new() })[0]
 }
@@ -87,7 +87,7 @@ fn absorb_broadcast(graph: &Graph, node: &mut Node) {
 /// Turns `x + c`, `x - c`, `x * c` with a constant scalar into an operation of one input.
 fn absorb_scalar(graph: &Graph, node: &mut Node) {
     let Op::Binary(Binary { kind }) = node.op else { return };
-    let scalar = |value: Value| match constant(graph, value).map(|c| &c.data) {
+    let scalar = |value: Value| match constant(graph, value).map(|c| c.data()) {
         Some(HostData::F32(values)) if values.len() == 1 => Some(values[0]),
         _ => None,
     };

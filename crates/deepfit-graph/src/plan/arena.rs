@@ -13,7 +13,7 @@ use super::lifetime::Buffer;
 /// As many buffers, the largest ones, are compared with each other.
 const MOST_COMPARED: usize = 8192;
 
-/// Offset of each buffer, and the bytes of the arena.
+/// Offset of each buffer, and the bytes of the arena; `usize::MAX` if these are more.
 pub(super) fn place(buffers: &[Buffer]) -> (Vec<usize>, usize) {
     place_comparing(buffers, MOST_COMPARED)
 }
@@ -22,9 +22,9 @@ fn place_comparing(buffers: &[Buffer], most: usize) -> (Vec<usize>, usize) {
     let mut by_size: Vec<usize> = (0..buffers.len()).collect();
     by_size.sort_by_key(|&i| (Reverse(padded(&buffers[i])), buffers[i].start));
     let (large, small) = by_size.split_at(most.min(buffers.len()));
-    let mut offsets = vec![0; buffers.len()];
+    let mut offsets = vec![0usize; buffers.len()];
     let total = place_by_size(buffers, large, &mut offsets);
-    let total = total + place_by_time(buffers, small, total, &mut offsets);
+    let total = total.saturating_add(place_by_time(buffers, small, total, &mut offsets));
     (offsets, total)
 }
 
@@ -36,22 +36,22 @@ fn padded(buffer: &Buffer) -> usize {
 fn place_by_size(buffers: &[Buffer], order: &[usize], offsets: &mut [usize]) -> usize {
     // Placed buffers, ordered by offset.
     let mut placed: Vec<usize> = Vec::with_capacity(order.len());
-    let mut total = 0;
+    let mut total: usize = 0;
     for &i in order {
         let buffer = &buffers[i];
-        let mut offset = 0;
+        let mut offset: usize = 0;
         for &other in &placed {
             let o = &buffers[other];
             let overlaps_in_time = o.start <= buffer.end && buffer.start <= o.end;
             if overlaps_in_time {
-                if offset + padded(buffer) <= offsets[other] {
+                if offset.saturating_add(padded(buffer)) <= offsets[other] {
                     break;
                 }
-                offset = offset.max(offsets[other] + padded(o));
+                offset = offset.max(offsets[other].saturating_add(padded(o)));
             }
         }
         offsets[i] = offset;
-        total = total.max(offset + padded(buffer));
+        total = total.max(offset.saturating_add(padded(buffer)));
         let at = placed.partition_point(|&p| offsets[p] <= offset);
         placed.insert(at, i);
     }
@@ -65,7 +65,7 @@ fn place_by_time(buffers: &[Buffer], which: &[usize], base: usize, offsets: &mut
     // Free stretches by offset, and what is in use by its last step.
     let mut free: BTreeMap<usize, usize> = BTreeMap::new();
     let mut in_use: BinaryHeap<Reverse<(usize, usize)>> = BinaryHeap::new();
-    let mut total = 0;
+    let mut total: usize = 0;
     for i in by_start {
         while let Some(&Reverse((end, other))) = in_use.peek()
             && end < buffers[i].start
@@ -83,11 +83,12 @@ fn place_by_time(buffers: &[Buffer], which: &[usize], base: usize, offsets: &mut
                 at
             }
             None => {
-                total += size;
-                total - size
+                let end = total;
+                total = total.saturating_add(size);
+                end
             }
         };
-        offsets[i] = base + at;
+        offsets[i] = base.saturating_add(at);
         in_use.push(Reverse((buffers[i].end, i)));
     }
     total

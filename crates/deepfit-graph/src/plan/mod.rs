@@ -8,8 +8,8 @@ use std::collections::HashSet;
 
 use crate::graph::{Graph, Node, Value};
 use crate::op::Op;
-use crate::ops::BroadcastTo;
-use crate::shape::{Extents, TensorType};
+use crate::ops::{BroadcastTo, Concat, Permute};
+use crate::shape::{DType, Extents, TensorType};
 
 /// Where a value lives while the plan runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,7 +51,7 @@ pub struct Plan {
 impl Plan {
     /// Plans a graph for extents up to `maximum`; `scratch` tells how many bytes a node's kernel needs while it runs.
     pub fn new(graph: Graph, maximum: Extents, scratch: impl Fn(&Graph, &Node) -> usize) -> Plan {
-        let graph = with_old_values_kept(graph);
+        let graph = with_results_kept(graph);
         let roots = roots(&graph);
         let order = schedule::order(&graph, &roots);
         let sizes: Vec<usize> = graph.nodes().iter().map(|n| scratch(&graph, n)).collect();
@@ -102,12 +102,15 @@ impl Plan {
     }
 }
 
-/// The graph with a copy of each parameter that is updated and whose old value is a result: the parameter's own memory
-/// holds the new one when the run is over.
-fn with_old_values_kept(graph: Graph) -> Graph {
+/// The graph with a copy of each result whose memory is not the plan's when the run is over: of an input, which is the
+/// caller's, and of a parameter that is updated, whose memory then holds the new value.
+fn with_results_kept(graph: Graph) -> Graph {
     let updated: HashSet<usize> =
         graph.nodes().iter().flat_map(|n| n.op.updates().into_iter().map(|(input, _)| n.inputs[input].node)).collect();
-    let is_lost = |v: Value| graph.old_parameter(v).is_some_and(|p| updated.contains(&p));
+    let is_lost = |v: Value| {
+        let is_input = matches!(graph.nodes()[graph.source(v).node].op, Op::Input(_));
+        is_input || graph.old_parameter(v).is_some_and(|p| updated.contains(&p))
+    };
     if !graph.outputs().iter().any(|&(_, v)| is_lost(v)) {
         return graph;
     }
@@ -121,7 +124,7 @@ fn with_old_values_kept(graph: Graph) -> Graph {
     for &(ref name, value) in graph.outputs() {
         let result = if is_lost(value) {
             let ty = graph.type_of(value).clone();
-            let op = BroadcastTo { shape: ty.shape.clone() }.into();
+            let op = copy_of(&ty);
             let layer = graph.nodes()[value.node].layer.clone();
             Value { node: kept.push(Node { op, inputs: vec![value], outputs: vec![ty], layer }), port: 0 }
         } else {
@@ -130,6 +133,15 @@ fn with_old_values_kept(graph: Graph) -> Graph {
         kept.push_output(name, result);
     }
     kept
+}
+
+/// An operation that copies a value of this type.
+fn copy_of(ty: &TensorType) -> Op {
+    match (ty.dtype, ty.shape.rank()) {
+        (DType::F32, _) => BroadcastTo { shape: ty.shape.clone() }.into(),
+        (_, 0) => Permute { order: Vec::new() }.into(),
+        _ => Concat { axis: 0 }.into(),
+    }
 }
 
 /// For each value, the value whose memory it is: itself, the source of a view, or the parameter that is updated.

@@ -1,6 +1,7 @@
 //! Tests of the graph: operations, derivatives, passes and plans, all measured in f64.
 
 mod derivatives;
+mod mistakes;
 mod networks;
 mod passes;
 mod plan;
@@ -11,6 +12,7 @@ mod references;
 mod setup;
 mod shapes;
 mod simulator;
+mod sizes;
 mod speed;
 mod symbolic;
 mod updates;

@@ -4,7 +4,7 @@ use deepfit_graph::interpret::Environment;
 use deepfit_graph::ops::Sgd;
 use deepfit_graph::plan::Plan;
 use deepfit_graph::sample::uniform;
-use deepfit_graph::{DType, Extents, Graph, HostData, HostTensor, Mode, Op, Result, Shape, Tracer, gradients, passes};
+use deepfit_graph::{DType, Extents, Graph, HostTensor, Mode, Op, Result, Shape, Tracer, gradients, passes};
 
 use super::simulator::simulate;
 
@@ -38,7 +38,7 @@ fn step(depth: usize) -> Result<(Graph, Environment)> {
     tracer.guard(&loss)?;
     let rate = tracer.input("rate", Shape::scalar(), DType::F32);
     given.insert("rate".to_string(), HostTensor::f32(&[], vec![0.1]).to_reference());
-    let key = HostTensor { shape: vec![4], data: HostData::I32(vec![1, 2, 3, 4]) };
+    let key = HostTensor::i32(&[4], vec![1, 2, 3, 4]);
     given.insert("random_key".to_string(), key.to_reference());
     for (parameter, gradient) in trained.iter().zip(gradients(&loss, &trained)?) {
         let sgd = Sgd { momentum: 0.0, nesterov: false, weight_decay: 0.0 };

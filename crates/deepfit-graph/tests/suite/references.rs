@@ -150,7 +150,7 @@ fn cross_entropy_with_weights_and_smoothing_is_the_sum_by_hand() {
     let loss = |classes: [i32; 2], weights: Option<[f32; 3]>, smoothing| {
         value([logits()], |tracer, [logits]| {
             let data = deepfit_graph::HostData::I32(classes.to_vec());
-            let classes = tracer.constant(HostTensor { shape: vec![2], data });
+            let classes = tracer.constant(HostTensor::new(&[2], data).expect("fits"));
             let weights = weights.map(|w| tracer.constant(HostTensor::f32(&[3], w.to_vec())));
             logits.cross_entropy(&classes, weights.as_ref(), smoothing)
         })
@@ -172,7 +172,7 @@ fn embedding_looks_rows_up_and_marks_numbers_out_of_range() {
     let rows = |numbers: [i32; 3]| {
         value([table.clone()], |tracer, [table]| {
             let data = deepfit_graph::HostData::I32(numbers.to_vec());
-            table.embedding(&tracer.constant(HostTensor { shape: vec![3], data }))
+            table.embedding(&tracer.constant(HostTensor::new(&[3], data).expect("fits")))
         })
         .data
     };
@@ -186,7 +186,7 @@ fn embedding_looks_rows_up_and_marks_numbers_out_of_range() {
 fn lookup_gives_each_class_its_weight() {
     let weights = value([array(&[3], &[0.5, 1.0, 2.0])], |tracer, [weights]| {
         let data = deepfit_graph::HostData::I32(vec![2, 0, 2, 1]);
-        weights.lookup(&tracer.constant(HostTensor { shape: vec![4], data }))
+        weights.lookup(&tracer.constant(HostTensor::new(&[4], data).expect("fits")))
     });
     assert_near(&weights.data, &[2.0, 0.5, 2.0, 1.0]);
 }
@@ -242,7 +242,7 @@ fn elements_move_where_they_should() {
     let joined = value([x(), counting(&[2, 1])], |_, [x, y]| y.concat(&[&x], 1));
     assert_near(&joined.data, &[1.0, 1.0, 2.0, 3.0, 2.0, 4.0, 5.0, 6.0]);
     assert_near(&value([counting(&[2, 1])], |_, [x]| x.broadcast_to([2, 2])).data, &[1.0, 1.0, 2.0, 2.0]);
-    let pad = deepfit_graph::ops::Pad { axis: 1, before: 1, after: 0 };
+    let pad = deepfit_graph::ops::Pad::fixed(1, 1, 0);
     assert_near(&value([counting(&[2, 1])], |t, [x]| t.apply_one(pad, &[&x])).data, &[0.0, 1.0, 0.0, 2.0]);
 }
 

@@ -34,8 +34,8 @@ impl Case {
         let mut inputs = Vec::new();
         let mut environment = Environment::new();
         for (i, value) in sample.inputs.iter().enumerate() {
-            let (name, shape) = (format!("x{i}"), shape(i, &value.shape));
-            inputs.push(match value.data.dtype() {
+            let (name, shape) = (format!("x{i}"), shape(i, value.shape()));
+            inputs.push(match value.data().dtype() {
                 DType::F32 => tracer.parameter(&name, shape)?,
                 other => tracer.input(&name, shape, other),
             });
@@ -77,7 +77,7 @@ pub fn samples() -> Vec<(String, &'static str, Sample)> {
     let mut list = Vec::new();
     for (kind, samples) in Op::all_samples() {
         for (i, sample) in samples.into_iter().enumerate() {
-            let shapes: Vec<&Vec<usize>> = sample.inputs.iter().map(|x| &x.shape).collect();
+            let shapes: Vec<&[usize]> = sample.inputs.iter().map(|x| x.shape()).collect();
             list.push((format!("{kind} sample {i} ({:?}) {shapes:?}", sample.op), kind, sample));
         }
     }

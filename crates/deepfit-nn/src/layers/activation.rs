@@ -224,10 +224,12 @@ pub enum AdjustedActivation {
         /// What stands for everything that is not above it.
         value: f32,
     },
-    /// `ln(1 + exp(beta * x)) / beta`
+    /// `ln(1 + exp(beta * x)) / beta`, but `x` where `beta * x` is above the threshold.
     Softplus {
         /// How sharply it bends at 0; not 0.
         beta: f32,
+        /// Where it becomes a line; 20 in PyTorch.
+        threshold: f32,
     },
 }
 
@@ -245,7 +247,7 @@ impl AdjustedActivation {
             AdjustedActivation::Softshrink { lambda } | AdjustedActivation::Hardshrink { lambda } => {
                 require(lambda >= 0.0, "shrink", "lambda", || format!("is {lambda}, but must not be negative"))
             }
-            AdjustedActivation::Softplus { beta } => {
+            AdjustedActivation::Softplus { beta, .. } => {
                 require(beta != 0.0, "softplus", "beta", || "is 0, by which it would divide".to_string())
             }
             _ => Ok(()),
@@ -268,7 +270,11 @@ impl Module for AdjustedActivation {
                 // Asked for what is not above, so that NaN stays.
                 Ok(x.masked_fill(&limit.greater(x)?.add(&x.equal(&limit)?)?, value)?)
             }
-            AdjustedActivation::Softplus { beta } => Ok(x.mul_scalar(beta)?.softplus()?.mul_scalar(1.0 / beta)?),
+            AdjustedActivation::Softplus { beta, threshold } => {
+                let scaled = x.mul_scalar(beta)?;
+                let line = scaled.greater(&x.tracer().scalar(threshold))?;
+                Ok(line.select(x, &scaled.softplus()?.mul_scalar(1.0 / beta)?)?)
+            }
         }
     }
 }
@@ -292,13 +298,18 @@ fn celu(x: &Tensor, alpha: f32) -> Result<Tensor> {
 }
 
 fn softshrink(x: &Tensor, lambda: f32) -> Result<Tensor> {
-    Ok(x.sub(&x.clamp(-lambda, lambda)?)?)
+    within(&x.sub(&x.clamp(-lambda, lambda)?)?, x, lambda)
 }
 
 fn hardshrink(x: &Tensor, lambda: f32) -> Result<Tensor> {
+    within(x, x, lambda)
+}
+
+/// `y`, but 0 without a slope where `x` is within `lambda` of 0.
+fn within(y: &Tensor, x: &Tensor, lambda: f32) -> Result<Tensor> {
     // The limits belong to what becomes 0, and those of `Inside` do not.
     let limit = lambda.next_up();
-    Ok(x.masked_fill(&x.unary(UnaryKind::Inside(-limit, limit))?, 0.0)?)
+    Ok(y.masked_fill(&x.unary(UnaryKind::Inside(-limit, limit))?, 0.0)?)
 }
 
 fn hardsigmoid(x: &Tensor) -> Result<Tensor> {

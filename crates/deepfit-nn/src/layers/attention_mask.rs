@@ -5,8 +5,8 @@ use crate::error::Result;
 
 /// Which keys a query sees, and what is added to its scores. By default it sees all.
 ///
-/// A query that sees no key gets zeros from the attention, so that the layer gives the bias of its output projection;
-/// PyTorch gives NaN.
+/// A query that sees no key is an error, unless [`AttentionMask::allow_hidden`] is set: then it gets zeros from the
+/// attention, so that the layer gives the bias of its output projection. PyTorch gives NaN.
 #[derive(Debug, Clone, Default)]
 pub struct AttentionMask {
     /// Whether query `i` sees keys `0..=i` alone.
@@ -16,8 +16,10 @@ pub struct AttentionMask {
     pub attn_mask: Option<Tensor>,
     /// u8 `[batch, S]`, not 0 where a key is padding, or f32, which is added.
     pub key_padding_mask: Option<Tensor>,
-    /// Number of keys of each example, i32 `[batch]`: cheaper than a mask where the padding is at the end.
+    /// Number of keys of each example, i32 `[batch]`, at least 1: cheaper than a mask where the padding is at the end.
     pub lengths: Option<Tensor>,
+    /// Whether a query may see no key, and an example have none.
+    pub allow_hidden: bool,
     /// Added to the scores, such as relative positions; broadcasts to `[batch, heads, T, S]`.
     pub bias: Option<Tensor>,
 }
@@ -44,8 +46,9 @@ impl AttentionMask {
 
     /// What the attention operation is given.
     pub(super) fn options(&self, batch: Dim, heads: usize, dropout: f32) -> Result<AttentionOptions> {
+        let (causal, allow_hidden) = (self.causal, self.allow_hidden);
         let mut options =
-            AttentionOptions { causal: self.causal, lengths: self.lengths.clone(), dropout, ..Default::default() };
+            AttentionOptions { causal, lengths: self.lengths.clone(), allow_hidden, dropout, ..Default::default() };
         let mut biases: Vec<Tensor> = self.bias.iter().cloned().collect();
         let mut given = Vec::new();
         if let Some(mask) = &self.attn_mask {

@@ -15,6 +15,7 @@ mod gate;
 mod group_norm;
 mod layer_norm;
 mod linear;
+mod more_pool;
 mod pool;
 mod rectifier;
 mod recurrence;
@@ -45,13 +46,14 @@ pub use recurrent_cell::{GruCell, LstmCell, RnnCell};
 pub use crate::max_norm::MaxNorm;
 pub use deepfit_graph::ops::RecurrentState;
 pub use gate::Glu;
+pub use more_pool::{FractionalMaxPool2d, FractionalOutput, LpPool1d, LpPool2d, MaxUnpool2d};
 pub use pool::{AdaptiveAvgPool1d, AdaptiveAvgPool2d, AdaptiveMaxPool1d, AdaptiveMaxPool2d, AvgPool1d};
 pub use pool::{AvgPool2d, GlobalAvgPool2d, MaxPool1d, MaxPool2d};
 pub use positional::{
     LearnedPositions, RelativePositionBias, RotaryPairs, RotaryPositions, SinusoidalPositions, alibi_bias,
 };
 pub use rectifier::{Prelu, Rrelu};
-pub use resize::{Pad1d, Pad2d, PixelShuffle, PixelUnshuffle, Resize, Unfold, Upsample};
+pub use resize::{Fold, Pad1d, Pad2d, PixelShuffle, PixelUnshuffle, Resize, Unfold, Upsample};
 pub use softmax::Softmax;
 pub use transformer::{
     Transformer, TransformerConfig, TransformerDecoder, TransformerDecoderLayer, TransformerEncoder,

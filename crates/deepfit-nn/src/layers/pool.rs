@@ -1,5 +1,5 @@
 use deepfit_graph::Tensor;
-use deepfit_graph::ops::{Regions, Window, Window1d};
+use deepfit_graph::ops::{Divisor, Regions, Window, Window1d};
 
 use crate::error::Result;
 use crate::module::Module;
@@ -18,6 +18,14 @@ impl MaxPool2d {
     pub fn new(scope: &Scope, window: Window) -> Self {
         MaxPool2d { path: scope.place("max_pool2d"), window }
     }
+
+    /// The largest values, and their places i32, `row * width + column` in the image: PyTorch's `return_indices`.
+    ///
+    /// # Errors
+    /// If the window does not fit.
+    pub fn pool(&self, x: &Tensor) -> Result<(Tensor, Tensor)> {
+        x.tracer().in_layer(&self.path, || Ok(x.max_pool2d_with_places(self.window)?))
+    }
 }
 
 impl Module for MaxPool2d {
@@ -32,20 +40,26 @@ impl Module for MaxPool2d {
 pub struct AvgPool2d {
     path: String,
     window: Window,
-    count_include_pad: bool,
+    divisor: Divisor,
 }
 
 impl AvgPool2d {
     /// A layer with the given window. With `count_include_pad`, PyTorch's default, the border counts as zeros; without,
     /// the mean is over the pixels inside of the image.
     pub fn new(scope: &Scope, window: Window, count_include_pad: bool) -> Self {
-        AvgPool2d { path: scope.place("avg_pool2d"), window, count_include_pad }
+        let divisor = if count_include_pad { Divisor::WithBorder } else { Divisor::Pixels };
+        AvgPool2d { path: scope.place("avg_pool2d"), window, divisor }
+    }
+
+    /// A layer that divides the sum of each window by `divisor_override`.
+    pub fn with_divisor(scope: &Scope, window: Window, divisor_override: usize) -> Self {
+        AvgPool2d { path: scope.place("avg_pool2d"), window, divisor: Divisor::Fixed(divisor_override) }
     }
 }
 
 impl Module for AvgPool2d {
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        x.tracer().in_layer(&self.path, || Ok(x.avg_pool2d(self.window, self.count_include_pad)?))
+        x.tracer().in_layer(&self.path, || Ok(x.avg_pool2d_by(self.window, self.divisor)?))
     }
 }
 

@@ -35,7 +35,9 @@ impl Module for Prelu {
             let weight = self.weight.on(x.tracer())?;
             // A scalar stays a scalar.
             let weight = if x.shape().rank() == 0 { weight.reshape(x.shape().clone())? } else { weight };
-            Ok(x.relu()?.sub(&x.neg()?.relu()?.mul(&weight)?)?)
+            // The slope at 0 is the one below it.
+            let positive = x.greater(&x.tracer().scalar(0.0))?;
+            Ok(positive.select(x, &x.mul(&weight)?)?)
         })
     }
 }

@@ -1,8 +1,6 @@
-use deepfit_graph::HostTensor;
 use deepfit_graph::Tensor;
 use deepfit_graph::ops::{Conv2dAttributes, Interpolation, PaddingMode};
 
-use crate::declaration::{check_table, product};
 use crate::error::{Result, require};
 use crate::module::Module;
 use crate::scope::Scope;
@@ -174,27 +172,37 @@ impl Unfold {
 
 impl Module for Unfold {
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        let tracer = x.tracer();
-        tracer.in_layer(&self.path, || {
-            let channels = match (x.shape().rank(), x.shape().fixed(3)) {
-                (4, Some(channels)) => channels,
-                _ => {
-                    let problem = format!("images must be [batch, height, width, channels], not {}", x.shape());
-                    return Err(x.error("unfold", problem).into());
-                }
-            };
-            // A depth-wise convolution whose filters each pick one tap.
-            let (height, width) = self.kernel;
-            let taps = product(&[height, width]);
-            check_table(&self.path, &[channels, taps, taps])?;
-            let one_tap = |i: usize| if i / taps % taps.max(1) == i % taps.max(1) { 1.0 } else { 0.0 };
-            let values = (0..channels * taps * taps).map(one_tap).collect();
-            let filters = tracer.constant(HostTensor::f32(&[channels * taps, 1, height, width], values));
-            let windows = x.conv2d(&filters, Conv2dAttributes { groups: channels, ..self.attributes })?;
-            let &[batch, rows, columns, values] = windows.shape().dims() else {
-                unreachable!("a convolution gives images");
-            };
-            Ok(windows.reshape(vec![batch, rows * columns, values])?)
-        })
+        x.tracer().in_layer(&self.path, || Ok(x.unfold2d(self.kernel, self.attributes)?))
+    }
+}
+
+/// Images as the sums of windows, as PyTorch's `Fold` with channels last: `[batch, windows, c*height*width]`, rows as
+/// [`Unfold`] gives them, becomes `[batch, h, w, c]`.
+#[derive(Debug, Clone)]
+pub struct Fold {
+    path: String,
+    output_size: (usize, usize),
+    kernel: (usize, usize),
+    attributes: Conv2dAttributes,
+}
+
+impl Fold {
+    /// A layer that gives images of the given height and width, with the windows of an [`Unfold`].
+    pub fn new(
+        scope: &Scope,
+        output_size: (usize, usize),
+        kernel: (usize, usize),
+        dilation: (usize, usize),
+        padding: (usize, usize),
+        stride: (usize, usize),
+    ) -> Self {
+        let attributes = Conv2dAttributes { stride, padding, dilation, groups: 1 };
+        Fold { path: scope.place("fold"), output_size, kernel, attributes }
+    }
+}
+
+impl Module for Fold {
+    fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        x.tracer().in_layer(&self.path, || Ok(x.fold2d(self.output_size, self.kernel, self.attributes)?))
     }
 }

@@ -3,7 +3,7 @@ use deepfit_graph::Tensor;
 use crate::error::Result;
 use crate::module::Module;
 
-/// Functions of whole rows `[..., width]`, along the last axis. The shape stays.
+/// Functions of whole rows `[..., width]`, along the last axis unless they name another. The shape stays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Softmax {
     /// `exp(x)`, scaled so that each row sums to 1: PyTorch's `Softmax(dim=-1)`.
@@ -14,6 +14,10 @@ pub enum Softmax {
     Softmin,
     /// It over the channels of each place of images `[batch, height, width, channels]`: `Softmax2d`.
     Softmax2d,
+    /// It along any axis: `Softmax(dim)`.
+    SoftmaxAlong(usize),
+    /// The logarithm of it along any axis: `LogSoftmax(dim)`.
+    LogSoftmaxAlong(usize),
 }
 
 impl Module for Softmax {
@@ -27,6 +31,8 @@ impl Module for Softmax {
                 return Err(x.error("softmax2d", problem).into());
             }
             Softmax::Softmax2d => x.softmax()?,
+            Softmax::SoftmaxAlong(axis) => x.softmax_along(*axis)?,
+            Softmax::LogSoftmaxAlong(axis) => x.log_softmax_along(*axis)?,
         })
     }
 }

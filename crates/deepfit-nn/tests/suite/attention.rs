@@ -2,9 +2,7 @@
 
 use deepfit_graph::interpret::{self, Environment};
 use deepfit_graph::ops::RelativeBuckets;
-use deepfit_graph::{
-    DType, Dim, Extents, HostData, HostTensor, Mode, Reference, Shape, Symbol, Tensor, Tracer, gradients,
-};
+use deepfit_graph::{DType, Dim, Extents, HostTensor, Mode, Reference, Shape, Symbol, Tensor, Tracer, gradients};
 use deepfit_nn::layers::*;
 use deepfit_nn::step::evaluation_graph;
 use deepfit_nn::{Init, Module, Result, Scope};
@@ -436,9 +434,11 @@ fn what_cannot_be_is_refused_with_layer_and_shapes() {
     );
     // Query 2 sees nothing, which is known before any run.
     let values = (0..25).map(|i| u8::from(i / 5 == 2)).collect();
-    let all = tracer.constant(HostTensor { shape: vec![5, 5], data: HostData::U8(values) });
+    let all = tracer.constant(HostTensor::u8(&[5, 5], values));
     let mask = AttentionMask { attn_mask: Some(all), ..AttentionMask::default() };
-    assert!(told(&mask).contains("hides all keys from query 2"), "{}", told(&mask));
+    assert!(told(&mask).contains("hide all keys from query 2"), "{}", told(&mask));
+    // Unless that is allowed.
+    layer.attend(&x, &x, &x, &AttentionMask { allow_hidden: true, ..mask }).expect("allowed");
     let narrow = tracer.input("narrow", [2, 5, 7], DType::F32);
     let error = layer.forward(&narrow).expect_err("another width").to_string();
     assert!(error.contains("[batch, length, 8]") && error.contains("[2, 5, 7]"), "{error}");

@@ -210,7 +210,7 @@ fn array(tracer: &Tracer, shape: &[usize], data: &[f32]) -> Tensor {
 
 fn integers(tracer: &Tracer, shape: &[usize], data: &[i32]) -> Tensor {
     let data = deepfit_graph::HostData::I32(data.to_vec());
-    tracer.constant(deepfit_graph::HostTensor { shape: shape.to_vec(), data })
+    tracer.constant(deepfit_graph::HostTensor::new(shape, data).expect("fits"))
 }
 
 #[test]

@@ -15,6 +15,7 @@ mod more_schedules;
 mod optimisers;
 mod recurrent;
 mod refusals;
+mod regions;
 mod schedules;
 mod scopes;
 mod settings;

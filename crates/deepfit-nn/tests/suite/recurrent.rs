@@ -298,7 +298,7 @@ fn misfits_name_the_layer_and_the_shapes() {
     let scope = Scope::root().child("encoder");
     let lstm = Lstm::new(&scope, 4, 3, RecurrentConfig::default()).unwrap();
     let tracer = Tracer::new(Mode::Train);
-    let sequence = |width| tracer.input("x", [5, 2, width], DType::F32);
+    let sequence = |width| tracer.input(&format!("x{width}"), [5, 2, width], DType::F32);
     let fails = |x: &Tensor, given: &Sequences<'_>, words: &[&str]| {
         let message = lstm.run(x, given).expect_err("does not fit").to_string();
         for word in words.iter().chain(&["encoder"]) {
@@ -307,8 +307,8 @@ fn misfits_name_the_layer_and_the_shapes() {
     };
     let nothing = Sequences::default();
     fails(&sequence(6), &nothing, &["[5, 2, 6]", "[12, 4]"]);
-    fails(&tracer.input("x", [5, 4], DType::F32), &nothing, &["[steps, batch, inputs]", "[5, 4]"]);
-    fails(&tracer.input("x", [0, 2, 4], DType::F32), &nothing, &["at least one step", "[0, 2, 4]"]);
+    fails(&tracer.input("flat", [5, 4], DType::F32), &nothing, &["[steps, batch, inputs]", "[5, 4]"]);
+    fails(&tracer.input("none", [0, 2, 4], DType::F32), &nothing, &["at least one step", "[0, 2, 4]"]);
     let x = sequence(4);
     let lengths = tracer.input("lengths", [3], DType::I32);
     fails(&x, &Sequences { lengths: Some(&lengths), ..nothing }, &["i32 [2]", "i32 [3]"]);

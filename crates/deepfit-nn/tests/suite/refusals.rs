@@ -88,10 +88,9 @@ fn batch_norm_refuses_one_value_per_channel_where_the_shape_tells() {
 
 #[test]
 fn positions_of_another_width_are_not_repeated() {
-    let tracer = Tracer::new(Mode::Train);
     let at = || Scope::root().child("place");
     for (width, lengths) in [(8, &[4, 1][..]), (1, &[4, 8]), (7, &[4, 8]), (8, &[4, 2, 8]), (8, &[8])] {
-        let x = tracer.input("x", Shape::batch_of(lengths), DType::F32);
+        let x = Tracer::new(Mode::Train).input("x", Shape::batch_of(lengths), DType::F32);
         let words = ["place: positions", &format!("width {width}"), &x.shape().to_string()];
         says(SinusoidalPositions::new(&at(), 5, width, 0.0).forward(&x), &words);
         says(LearnedPositions::new(&at(), 5, width).forward(&x), &words);
@@ -103,10 +102,12 @@ fn class_weights_must_be_one_for_each_class() {
     let tracer = Tracer::new(Mode::Train);
     let (x, soft) = (batch(&tracer, "x", &[4]), batch(&tracer, "soft", &[4]));
     let classes = tracer.input("y", Shape::batch_of(&[]), DType::I32);
+    // One name stands for one input.
+    let mut names = (0..).map(|i| format!("w{i}"));
+    let mut given = |shape: &Shape| tracer.input(&names.next().unwrap_or_default(), shape.clone(), DType::F32);
     let shapes = [Shape::from([1]), Shape::from([5]), Shape::batch_of(&[4]), Shape::from([1, 4]), Shape::scalar()];
     for shape in shapes {
-        let given = tracer.input("w", shape.clone(), DType::F32);
-        let weights = Some(given.clone());
+        let weights = Some(given(&shape));
         let words = ["loss: ", "[batch, 4]", &shape.to_string()];
         says(losses::nll(&x, &classes, &Nll { weights: weights.clone(), ..Nll::default() }), &words);
         let margin = MultiMargin { weights: weights.clone(), ..MultiMargin::default() };
@@ -192,7 +193,7 @@ fn offsets_whose_last_is_left_out_must_be_counted() {
     let layer = layer.include_last_offset();
     let integers = |name: &str, shape: Shape| tracer.input(name, shape, DType::I32);
     let numbers = integers("numbers", Shape::from([7]));
-    let of = |offsets: Shape| layer.of(&numbers, Some(&integers("offsets", offsets)), None);
-    assert_eq!(of(Shape::from([4])).expect("three bags").shape().to_string(), "[3, 3]");
-    says(of(Shape::batch_of(&[])), &["bag: embedding_bag", "fixed number of offsets", "[batch]"]);
+    let of = |name: &str, offsets: Shape| layer.of(&numbers, Some(&integers(name, offsets)), None);
+    assert_eq!(of("four", Shape::from([4])).expect("three bags").shape().to_string(), "[3, 3]");
+    says(of("any", Shape::batch_of(&[])), &["bag: embedding_bag", "fixed number of offsets", "[batch]"]);
 }

@@ -105,14 +105,14 @@ fn pooling(scope: &Scope, config: &Value) -> Box<dyn Module> {
     let ceil_mode = config["ceil_mode"] == true;
     let window = || Window {
         stride: pair(config, "stride"),
-        padding: pair(config, "padding"),
+        padding: if config["padding"].is_null() { (0, 0) } else { pair(config, "padding") },
         dilation: if config["dilation"].is_null() { (1, 1) } else { pair(config, "dilation") },
         ceil_mode,
         ..Window::of(pair(config, "kernel_size"))
     };
     let window1d = || Window1d {
         stride: size(config, "stride"),
-        padding: size(config, "padding"),
+        padding: if config["padding"].is_null() { 0 } else { size(config, "padding") },
         dilation: if config["dilation"].is_null() { 1 } else { size(config, "dilation") },
         ceil_mode,
         ..Window1d::of(size(config, "kernel_size"))
@@ -123,6 +123,11 @@ fn pooling(scope: &Scope, config: &Value) -> Box<dyn Module> {
         "AdaptiveMaxPool1d" => Box::new(AdaptiveMaxPool1d::new(scope, size(config, "output_size"))),
         "AdaptiveAvgPool1d" => Box::new(AdaptiveAvgPool1d::new(scope, size(config, "output_size"))),
         "MaxPool2d" => Box::new(MaxPool2d::new(scope, window())),
+        "LPPool1d" => Box::new(LpPool1d::new(scope, number(config, "norm_type"), window1d())),
+        "LPPool2d" => Box::new(LpPool2d::new(scope, number(config, "norm_type"), window())),
+        "AvgPool2d" if !config["divisor_override"].is_null() => {
+            Box::new(AvgPool2d::with_divisor(scope, window(), size(config, "divisor_override")))
+        }
         "AvgPool2d" => Box::new(AvgPool2d::new(scope, window(), flag(config, "count_include_pad"))),
         "AdaptiveMaxPool2d" => Box::new(AdaptiveMaxPool2d::new(scope, pair(config, "output_size"))),
         "AdaptiveAvgPool2d" => Box::new(AdaptiveAvgPool2d::new(scope, pair(config, "output_size"))),
@@ -178,6 +183,8 @@ fn upsampling(scope: &Scope, config: &Value) -> Box<dyn Module> {
     let align_corners = config["align_corners"] == true;
     let mode = match config["mode"].as_str().expect("a mode") {
         "nearest" => Interpolation::Nearest,
+        "nearest-exact" => Interpolation::NearestExact,
+        "area" => Interpolation::Area,
         "linear" | "bilinear" => Interpolation::Linear { align_corners },
         "bicubic" => Interpolation::Cubic { align_corners },
         other => panic!("no mode {other}"),
@@ -196,6 +203,14 @@ fn shuffle(scope: &Scope, config: &Value) -> Box<dyn Module> {
     match config["layer"].as_str().expect("a class name") {
         "PixelShuffle" => Box::new(PixelShuffle::new(scope, size(config, "upscale_factor"))),
         "PixelUnshuffle" => Box::new(PixelUnshuffle::new(scope, size(config, "downscale_factor"))),
+        "Fold" => Box::new(Fold::new(
+            scope,
+            pair(config, "output_size"),
+            pair(config, "kernel_size"),
+            pair(config, "dilation"),
+            pair(config, "padding"),
+            pair(config, "stride"),
+        )),
         "Unfold" => Box::new(Unfold::new(
             scope,
             pair(config, "kernel_size"),
@@ -244,8 +259,8 @@ fn transposed_convolutions_equal_pytorchs() {
 
 #[test]
 fn pooling_equals_pytorchs() {
-    check_all("spatial-pool1d-", 7, pooling);
-    check_all("spatial-pool2d-", 8, pooling);
+    check_all("spatial-pool1d-", 8, pooling);
+    check_all("spatial-pool2d-", 10, pooling);
 }
 
 #[test]
@@ -255,17 +270,17 @@ fn normalisation_equals_pytorchs() {
 
 #[test]
 fn padding_equals_pytorchs() {
-    check_all("spatial-pad-", 10, padding);
+    check_all("spatial-pad-", 12, padding);
 }
 
 #[test]
 fn upsampling_equals_pytorchs() {
-    check_all("spatial-upsample-", 9, upsampling);
+    check_all("spatial-upsample-", 13, upsampling);
 }
 
 #[test]
 fn pixels_and_windows_are_moved_as_pytorch_moves_them() {
-    check_all("spatial-shuffle-", 3, shuffle);
+    check_all("spatial-shuffle-", 4, shuffle);
 }
 
 /// The error of a layer at the place `net.part` for a batch of arrays of these lengths.

@@ -131,7 +131,7 @@ impl SessionOptions {
     }
 }
 
-/// An array of floating-point numbers that has left the engine.
+/// An array of numbers that has left the engine; bytes and integers, such as class numbers, as the f32 that they equal.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Values {
     /// Axis lengths.
@@ -249,15 +249,17 @@ impl Session {
         options.validate()?;
         scope.validate()?;
         memory::check(&scope.declarations(), None)?;
-        let mut engine = options.engine()?;
-        for declaration in scope.declarations() {
-            engine.set_parameter(&declaration.name, &declaration.shape, &declaration.values(options.seed))?;
-        }
+        let (engine, seed) = (options.engine()?, options.seed);
+        let declarations = scope.declarations();
         let network: Network = Rc::new(move |tracer| Ok(network(tracer)?.tensors()));
         let used = prediction_graph(&network)?;
         let mut session = Session::with(engine, scope, options, network);
         session.know_inputs(&used);
+        // First values are drawn when it is known that there is memory for them.
         session.predicting()?;
+        for declaration in &declarations {
+            session.engine.set_parameter(&declaration.name, &declaration.shape, &declaration.values(seed))?;
+        }
         session.check_parameters()?;
         Ok(session)
     }
@@ -370,7 +372,7 @@ impl Session {
     pub fn output(&self, name: &str) -> Option<Values> {
         let program = self.last?;
         let shape = self.engine.output_shape(program, name)?;
-        Some(Values { shape, values: self.engine.output(program, name).ok()?.to_vec() })
+        Some(Values { shape, values: self.engine.output_view(program, name).ok()?.to_f32() })
     }
 
     fn trained(&self) -> Vec<Parameter> {

@@ -67,7 +67,7 @@ impl Session {
 
     fn values_of(&self, program: deepfit_cpu::ProgramId, name: &str) -> Result<Values> {
         let shape = self.engine.output_shape(program, name).unwrap_or_default();
-        Ok(Values { shape, values: self.engine.output(program, name)?.to_vec() })
+        Ok(Values { shape, values: self.engine.output_view(program, name)?.to_f32() })
     }
 
     /// Refuses to cut what is not made of rows.

@@ -1,7 +1,7 @@
 //! The networks of the workloads that are no architecture of the zoo, made of public layers.
 
 use deepfit_graph::ops::{AttentionOptions, ReduceKind, Window};
-use deepfit_graph::{DType, HostData, HostTensor, Tensor};
+use deepfit_graph::{DType, HostTensor, Tensor};
 use deepfit_nn::layers::{
     Activate, Activation, AttentionMask, Conv2d, Conv2dConfig, Embedding, Flatten, LayerNorm, LearnedPositions, Linear,
     Lstm, MaxPool2d, RecurrentConfig, TransformerConfig, TransformerEncoderLayer,
@@ -182,7 +182,7 @@ impl Network for Encoder {
     fn forward(&self, inputs: &[Tensor]) -> Result<Tensor> {
         let tokens = &inputs[0];
         let tracer = tokens.tracer();
-        let one_kind = tracer.constant(HostTensor { shape: vec![1], data: HostData::I32(vec![0]) });
+        let one_kind = tracer.constant(HostTensor::i32(&[1], vec![0]));
         let x = self.words.forward(tokens)?.add(&self.positions.forward(&tracer.arange(Self::LENGTH)?)?)?;
         let mut x = self.norm.forward(&x.add(&self.kinds.forward(&one_kind)?)?)?;
         for layer in &self.layers {

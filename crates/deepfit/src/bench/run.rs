@@ -97,7 +97,7 @@ impl Bench {
                 DType::I32 => sample::integers(shape, below as i32, seed),
                 DType::F32 => sample::uniform(shape, -1.0, 1.0, seed),
             };
-            batch.insert(name.clone(), values.data);
+            batch.insert(name.clone(), values.into_data());
         }
         batch
     }

@@ -51,7 +51,7 @@ fn layers_that_do_not_fit_are_refused_when_the_network_is_built() {
     let scope = Scope::root();
     let norm = BatchNorm::new(&scope.child("bn"), 5);
     let forward = move |t: &Tracer| norm.forward(&t.batch("x", &[4], DType::F32));
-    refused(&scope, forward, &["bn: batch_norm", "[batch, 4]", "[5]"]);
+    refused(&scope, forward, &["bn: ", "[batch, 4]", "[5]"]);
 
     let scope = Scope::root();
     let norm = LayerNorm::new(&scope.child("ln"), 5);
@@ -85,8 +85,9 @@ fn batches_that_do_not_fit_name_the_input_and_its_shape() {
     let mut told = |batch: &[(&str, View<'_>)]| session.step(batch).expect_err("must not run");
     says(told(&[("x", View::F32(&[0.0; 7]))]), &["`x` has 7 values", "[batch, 4]"]);
     says(told(&[("x", View::I32(&[0; 4]))]), &["`x`", "i32", "f32"]);
-    says(told(&[("y", View::F32(&[0.0; 4]))]), &["`x` is missing", "[batch, 4]"]);
-    says(told(&[("x", View::F32(&[0.0; 20]))]), &["5", "4", "larger than planned"]);
+    says(told(&[("y", View::F32(&[0.0; 4]))]), &["`y` is asked for by nobody", "there are x"]);
+    says(told(&[]), &["`x` is missing", "[batch, 4]"]);
+    says(told(&[("x", View::F32(&[0.0; 20]))]), &["a batch of 5", "`batch`: is 4"]);
     says(told(&[("x", View::F32(&[]))]), &["`x` has no values", "[batch, 4]"]);
 }
 
@@ -141,17 +142,27 @@ fn sequences_without_steps_are_refused() {
 }
 
 #[test]
-fn masks_that_hide_everything_give_zeros_and_masks_that_do_not_fit_are_refused() {
+fn masks_that_hide_everything_are_refused_or_give_zeros_and_masks_that_do_not_fit_are_refused() {
     let attention = |scope: &Scope| MultiheadAttention::new(&scope.child("attn"), MultiheadAttentionConfig::new(8, 2));
-    let scope = Scope::root();
-    let attn = attention(&scope).unwrap();
-    let mut open = session(&scope, move |t| {
-        let x = t.batch("x", &[3, 8], DType::F32);
-        attn.attend(&x, &x, &x, &AttentionMask::padding(&t.batch("mask", &[3], DType::U8)))
-    })
-    .unwrap();
+    let masked = |allow_hidden: bool| {
+        let scope = Scope::root();
+        let attn = attention(&scope).unwrap();
+        session(&scope, move |t| {
+            let x = t.batch("x", &[3, 8], DType::F32);
+            let mask = AttentionMask::padding(&t.batch("mask", &[3], DType::U8));
+            attn.attend(&x, &x, &x, &AttentionMask { allow_hidden, ..mask })
+        })
+        .unwrap()
+    };
     let x: Vec<f32> = (0..48).map(|i| i as f32 / 48.0).collect();
     let batch = [("x", View::F32(&x)), ("mask", View::U8(&[1, 1, 1, 0, 0, 1]))];
+    let mut strict = masked(false);
+    let before = strict.state_dict();
+    for told in [strict.predict(&batch).unwrap_err(), strict.step(&batch).unwrap_err()] {
+        says(told, &["layer `attn`", "query 0 of example 0", "allow_hidden"]);
+    }
+    assert_eq!(strict.state_dict(), before);
+    let mut open = masked(true);
     let bias = open.parameter("attn.out_proj.bias").unwrap().to_vec();
     let found = open.predict(&batch).unwrap().values;
     assert!(found[..24].chunks(8).all(|row| row == bias) && found[24..].iter().all(|v| v.is_finite()));
@@ -247,4 +258,57 @@ fn a_network_without_end_is_refused() {
     let error = session(&scope, forward).expect_err("must not be built");
     assert!(matches!(&error, TrainError::Network(NnError::Graph(_))), "{error:?}");
     says(error, &["loop.line: ", "500000 nodes", "fewer steps or layers"]);
+}
+
+#[test]
+fn results_of_any_type_are_read_as_numbers() {
+    let scope = Scope::root();
+    let line = Linear::new(&scope.child("line"), 4, 3);
+    let forward = move |t: &Tracer| {
+        let x = t.batch("x", &[4], DType::F32);
+        let y = line.forward(&x)?;
+        t.output("class", &y.argmax()?);
+        t.output("itself", &x);
+        Ok(y)
+    };
+    let mut session = session(&scope, forward).unwrap();
+    let x = [0.5, -1.0, 2.0, 0.25, 1.0, 1.0, -2.0, 0.0];
+    let scores = session.predict(&[("x", View::F32(&x))]).unwrap().values;
+    let best = |row: &[f32]| (0..3).fold(0, |best, i| if row[i] > row[best] { i } else { best }) as f32;
+    let class = session.output("class").unwrap();
+    assert_eq!((class.shape, class.values), (vec![2], scores.chunks(3).map(best).collect()));
+    assert_eq!(session.output("itself").unwrap().values, x);
+
+    // A network without parameters, in evaluation only its input.
+    let scope = Scope::root();
+    let mut identity = Session::inference(&scope, options(), |t| Ok(t.batch("x", &[4], DType::F32))).unwrap();
+    assert_eq!(identity.predict(&[("x", View::F32(&x))]).unwrap().values, x);
+}
+
+#[test]
+fn mistakes_in_calls_without_errors_are_told_when_the_session_is_built() {
+    let line = |scope: &Scope| Linear::new(&scope.child("line"), 4, 3);
+    let scope = Scope::root();
+    let one = line(&scope);
+    let forward = move |t: &Tracer| {
+        t.batch("x", &[5], DType::F32);
+        one.forward(&t.batch("x", &[4], DType::F32))
+    };
+    refused(&scope, forward, &["`x` is used twice", "[batch, 5]", "[batch, 4]"]);
+    let scope = Scope::root();
+    let one = line(&scope);
+    let forward = move |t: &Tracer| {
+        let y = one.forward(&t.batch("x", &[4], DType::F32))?;
+        t.output("extra", &y);
+        t.output("extra", &y);
+        Ok(y)
+    };
+    refused(&scope, forward, &["`extra` is used twice", "outputs"]);
+    let scope = Scope::root();
+    let wide = Linear::new(&scope.child("wide"), 4, 1 << 62);
+    refused(
+        &scope,
+        move |t| wide.forward(&t.batch("x", &[4], DType::F32)),
+        &["wide.bias", "[4611686018427387904]", "GB"],
+    );
 }

@@ -2,6 +2,7 @@
 
 mod decomposition;
 mod gradient;
+mod hidden;
 mod reference;
 mod samples;
 mod trace;
@@ -32,7 +33,9 @@ use reference::Rows;
 ///
 /// A key is hidden from a query if a mask is not 0 there (as in `nn.MultiheadAttention`), if the bias is `-inf`, if the key
 /// lies behind the number of keys, or, with [`Attention::causal`], if it lies behind the query: key `j > i` for query `i`.
-/// **A query from which every key is hidden gets zeros**, and gives no gradient; PyTorch gives NaN.
+/// A query from which every key is hidden stops the run with an error that names it, and so does a number of keys that is
+/// not in `1..=S`. With [`Attention::allow_hidden`] such a query gets zeros and gives no gradient, and numbers of keys may
+/// be 0; PyTorch gives NaN.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Attention {
     /// With a number of key heads: query, key and value are one input `[batch, T, heads + 2 * kv_heads, d]`, the heads of
@@ -48,6 +51,8 @@ pub struct Attention {
     pub masks: usize,
     /// Whether the number of keys of each example is given.
     pub lengths: bool,
+    /// Whether a query may see no key: it gets zeros.
+    pub allow_hidden: bool,
     /// Dropout of the weights: weight `i` of `[batch, heads, T, S]`, counted in row-major order, is dropped as
     /// [`Dropout`] drops element `i`.
     pub dropout: Option<Dropout>,
@@ -109,7 +114,7 @@ impl Attention {
         };
         let axes = if let Some(kv_heads) = self.packed {
             let (batch, length, all, d) = axes("packed input", inputs[0])?;
-            let heads = all.checked_sub(2 * kv_heads).filter(|&h| h > 0);
+            let heads = all.checked_sub(kv_heads.saturating_mul(2)).filter(|&h| h > 0);
             let heads = heads.ok_or(format!("{all} heads leave none for the query beside 2 times {kv_heads}"))?;
             Axes { batch, queries: length, keys: length, heads, kv_heads, d, e: d }
         } else {
@@ -130,8 +135,12 @@ impl Attention {
         if axes.kv_heads == 0 || axes.heads % axes.kv_heads != 0 {
             return Err(format!("{} key heads do not divide {} query heads", axes.kv_heads, axes.heads));
         }
-        if axes.keys.as_fixed() == Some(0) && axes.queries.as_fixed() != Some(0) {
-            return Err("there are queries but no keys".to_string());
+        if axes.keys.as_fixed() == Some(0) && axes.queries.as_fixed() != Some(0) && !self.allow_hidden {
+            let key = inputs[if self.packed.is_some() { 0 } else { 1 }];
+            return Err(format!(
+                "{} queries see no key, of which {} has none; allow it with `allow_hidden`, by which they get zeros",
+                axes.queries, key.shape
+            ));
         }
         Ok(axes)
     }

@@ -52,6 +52,7 @@ impl Case {
             bias: false,
             masks: 0,
             lengths: false,
+            allow_hidden: true,
             dropout: None,
         };
         let batched = vec![true; inputs.len()];
@@ -74,9 +75,9 @@ impl Case {
     fn mask(mut self, shape: &[usize]) -> Case {
         self.op.masks += 1;
         let random = uniform(shape, 0.0, 1.0, 5 + self.op.masks as u64);
-        let HostData::F32(values) = random.data else { unreachable!("uniform values are f32") };
+        let HostData::F32(values) = random.data() else { unreachable!("uniform values are f32") };
         let values = values.iter().map(|&v| if v < 0.25 { 255 } else { 0 }).collect();
-        self.inputs.push(HostTensor { shape: shape.to_vec(), data: HostData::U8(values) });
+        self.inputs.push(HostTensor::u8(shape, values));
         self.batched.push(shape.len() == 4 && shape[0] > 1);
         self
     }
@@ -85,21 +86,21 @@ impl Case {
     fn hiding_query(mut self, queries: usize, keys: usize, query: usize) -> Case {
         self.op.masks += 1;
         let values = (0..queries * keys).map(|i| u8::from(i / keys == query)).collect();
-        self.inputs.push(HostTensor { shape: vec![queries, keys], data: HostData::U8(values) });
+        self.inputs.push(HostTensor::u8(&[queries, keys], values));
         self.batched.push(false);
         self
     }
 
     fn lengths(mut self, lengths: &[i32]) -> Case {
         self.op.lengths = true;
-        self.inputs.push(HostTensor { shape: vec![lengths.len()], data: HostData::I32(lengths.to_vec()) });
+        self.inputs.push(HostTensor::i32(&[lengths.len()], lengths.to_vec()));
         self.batched.push(true);
         self
     }
 
     fn dropout(mut self, probability: f32) -> Case {
         self.op.dropout = Some(Dropout { probability, stream: 3 });
-        self.inputs.push(HostTensor { shape: vec![4], data: HostData::I32(vec![11, -2, 5, 1]) });
+        self.inputs.push(HostTensor::i32(&[4], vec![11, -2, 5, 1]));
         self.batched.push(false);
         self
     }
@@ -156,7 +157,7 @@ pub(super) fn backward() -> Vec<Sample> {
 /// The gradient of a case, whose result and sums are those of the attention, rounded.
 fn of_gradient(case: Case) -> Vec<Sample> {
     let types: Vec<TensorType> =
-        case.inputs.iter().map(|i| TensorType { shape: (&i.shape[..]).into(), dtype: i.data.dtype() }).collect();
+        case.inputs.iter().map(|i| TensorType { shape: i.shape().into(), dtype: i.data().dtype() }).collect();
     let outputs = case.op.infer(&types.iter().collect::<Vec<_>>()).expect("samples fit");
     let extents = Extents::batch(1);
     let shapes: Vec<Vec<usize>> = outputs.iter().map(|t| t.shape.resolve(&extents)).collect();

@@ -1,10 +1,8 @@
 //! Attention of tensors.
 
-use super::{Attention, decomposition};
+use super::{Attention, decomposition, hidden};
 use crate::error::Result;
-use crate::host::HostData;
-use crate::op::Op;
-use crate::ops::{Constant, Dropout};
+use crate::ops::Dropout;
 use crate::trace::Tensor;
 
 /// What attention does beside the product: see [`Attention`]. By default nothing, with the scale `1 / sqrt(d)`.
@@ -18,8 +16,11 @@ pub struct AttentionOptions {
     pub bias: Option<Tensor>,
     /// u8, not 0 where a key is hidden; each broadcasts to `[batch, heads, T, S]`.
     pub masks: Vec<Tensor>,
-    /// Number of keys of each example, i32 `[batch]`; the others are hidden.
+    /// Number of keys of each example, i32 `[batch]`, in `1..=S`; the others are hidden.
     pub lengths: Option<Tensor>,
+    /// Whether a query may see no key, and an example have none: it gets zeros. If not, it is an error, when the graph is
+    /// built if masks or bias are constants, else when it runs.
+    pub allow_hidden: bool,
     /// Probability, 0 to 1, that a weight is dropped, whether the graph is traced to learn or not.
     pub dropout: f32,
 }
@@ -36,40 +37,21 @@ impl AttentionOptions {
         if dropout.is_some() {
             inputs.push(tracer.random_key());
         }
-        for mask in &self.masks {
-            if let Some(row) = hides_all(mask, self.causal) {
-                return Err(mask.error("attention", format!("the mask hides all keys from query {row}")));
-            }
-        }
         let (bias, masks, lengths) = (self.bias.is_some(), self.masks.len(), self.lengths.is_some());
-        Ok((Attention { packed, scale, causal: self.causal, bias, masks, lengths, dropout }, inputs))
+        let (causal, allow_hidden) = (self.causal, self.allow_hidden);
+        let op = Attention { packed, scale, causal, bias, masks, lengths, allow_hidden, dropout };
+        hidden::check(&op, &inputs)?;
+        Ok((op, inputs))
     }
-}
-
-/// The first query from which a mask whose values are part of the graph hides all keys.
-fn hides_all(mask: &Tensor, causal: bool) -> Option<usize> {
-    let data = mask.tracer().with_graph(|graph| match &graph.nodes()[graph.source(mask.value()).node].op {
-        Op::Constant(Constant { data }) => Some(data.clone()),
-        _ => None,
-    })?;
-    let HostData::U8(values) = &data.data else { return None };
-    let lengths: Vec<usize> = mask.shape().dims().iter().filter_map(|d| d.as_fixed()).collect();
-    let keys = lengths.last().copied().unwrap_or(1);
-    let queries = if lengths.len() > 1 { lengths[lengths.len() - 2] } else { 1 };
-    let hidden = |(row, values): (usize, &[u8])| {
-        // A single value stands for all keys.
-        let seen = if causal { keys.min(row % queries + 1) } else { keys };
-        values[..seen].iter().all(|&hidden| hidden != 0)
-    };
-    values.chunks(keys.max(1)).enumerate().position(hidden).map(|row| row % queries)
 }
 
 impl Tensor {
     /// Attention of this query `[batch, T, heads, d]` over a key `[batch, S, kv_heads, d]` and a value
-    /// `[batch, S, kv_heads, e]`; gives `[batch, T, heads, e]`. A query from which all keys are hidden gets zeros.
+    /// `[batch, S, kv_heads, e]`; gives `[batch, T, heads, e]`.
     ///
     /// # Errors
-    /// If shapes or types do not fit, or a mask that is a constant hides all keys from a query.
+    /// If shapes or types do not fit, or masks and bias that are constants hide all keys from a query. Other masks, a bias
+    /// or numbers of keys that do so stop the run with an error; see [`AttentionOptions::allow_hidden`].
     pub fn attention(&self, key: &Tensor, value: &Tensor, options: &AttentionOptions) -> Result<Tensor> {
         let (op, inputs) = options.operation(vec![self.clone(), key.clone(), value.clone()], None)?;
         Ok(self.tracer().apply(op, &inputs.iter().collect::<Vec<_>>())?.swap_remove(0))

@@ -1,7 +1,7 @@
 //! Sequences worth testing.
 
 use super::{Recurrent, RecurrentAttributes, RecurrentGrad, RecurrentKind};
-use crate::host::{HostData, HostTensor};
+use crate::host::HostTensor;
 use crate::sample::{Sample, distinct, uniform};
 
 const KINDS: [RecurrentKind; 4] = [RecurrentKind::Tanh, RecurrentKind::Relu, RecurrentKind::Lstm, RecurrentKind::Gru];
@@ -32,7 +32,7 @@ fn sequence(choice: Choice, (batch, steps): (usize, usize), width: usize, seed: 
 /// Lengths from 1 to all steps, the longest not first.
 fn lengths(batch: usize, steps: usize) -> HostTensor {
     let values = (0..batch).map(|row| ((row * 5 + 1) % steps.max(1) + 1) as i32).collect();
-    HostTensor { shape: vec![batch], data: HostData::I32(values) }
+    HostTensor::i32(&[batch], values)
 }
 
 fn optional(choice: Choice, kind: RecurrentKind, (batch, steps): (usize, usize), hidden: usize) -> Vec<HostTensor> {
@@ -81,7 +81,7 @@ pub(super) fn forward() -> Vec<Sample> {
         // A rectifier's kink must be far from what differences look at.
         let mut inputs = vec![sequence(choice, sizes, width, 1), weights(kind, hidden)];
         if kind == RecurrentKind::Relu && gradient {
-            inputs[0] = HostTensor { shape: inputs[0].shape.clone(), ..distinct(&[inputs[0].data.len()], 0.1, 3) };
+            inputs[0] = distinct(inputs[0].shape(), 0.1, 3);
         }
         if choice.bias {
             inputs.push(uniform(&[width], -0.5, 0.5, 4));
