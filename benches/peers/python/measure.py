@@ -1,0 +1,67 @@
+"""The clock and the report that all peers in Python share."""
+
+import json
+import math
+import os
+import platform
+import statistics
+import time
+from collections.abc import Callable
+
+WARM_UP = 3
+LEAST = 5
+
+
+def process_seconds() -> float:
+    """Since the start of this process, to a hundredth."""
+    with open("/proc/self/stat") as file:
+        started = int(file.read().rsplit(")", 1)[1].split()[19])
+    return time.clock_gettime(time.CLOCK_BOOTTIME) - started / os.sysconf("SC_CLK_TCK")
+
+
+def memory(field: str) -> float:
+    """Of `/proc/self/status`, MB."""
+    with open("/proc/self/status") as file:
+        line = next(line for line in file if line.startswith(field + ":"))
+    return int(line.split()[1]) * 1024 / 1e6
+
+
+class Measurement:
+    """One workload in one engine. `base` is taken when everything is imported and nothing is built."""
+
+    def __init__(self, engine: str, workload: str, seconds: float, threads: int, versions: dict[str, str]):
+        self.engine, self.workload, self.seconds, self.threads = engine, workload, seconds, threads
+        self.versions = {"python": platform.python_version(), **versions}
+        self.base = memory("VmRSS")
+
+    def run(self, step: Callable[[], float]) -> None:
+        """Times `step`, which gives its loss or a logit when all its work is done, and prints what was found."""
+        values = [step()]
+        first = process_seconds()
+        values.extend(step() for _ in range(WARM_UP))
+        times = []
+        start = time.perf_counter()
+        while len(times) < LEAST or time.perf_counter() - start < self.seconds:
+            begin = time.perf_counter()
+            value = step()
+            times.append((time.perf_counter() - begin) * 1e3)
+        values.append(value)
+        if not all(map(math.isfinite, values)):
+            raise ArithmeticError(f"values are not finite: {values}")
+        self.report(
+            {
+                "ms": statistics.median(times),
+                "min_ms": min(times),
+                "n": len(times),
+                "first_s": first,
+                "rss_mb": memory("VmHWM"),
+                "base_mb": self.base,
+                "first_value": values[0],
+                "last_value": values[-1],
+            }
+        )
+
+    def report(self, figures: dict[str, float]) -> None:
+        """Prints figures with what they are of."""
+        of = {"engine": self.engine, "workload": self.workload, "threads": self.threads, "versions": self.versions}
+        print(json.dumps({**of, **figures}), flush=True)
