@@ -3,7 +3,7 @@
 
     .venv/bin/python scripts/bench-check.py [--program target/release/deepfit] [WORKLOAD...]
 
-Prints a table: the first loss (relative), the worst gradient of the first step (relative L2), the worst
+Prints a table, or with `--json` an object a line: the first loss (relative), the worst gradient of the first step (relative L2), the worst
 of 20 losses (relative to the first). Of a network in use its logits are compared. Ends with 1 if a
 figure is beyond its bound.
 
@@ -67,7 +67,8 @@ def worst_gradient(found: dict, expected: dict) -> tuple[float, str]:
     return distance[name], name
 
 
-def check(name: str, program: str, folder: Path, steps: int, seed: int) -> bool:
+def check(name: str, program: str, folder: Path, steps: int, seed: int) -> dict:
+    """The figures of a workload, and whether they are within their bounds."""
     workload = WORKLOADS[name]
     torch.manual_seed(seed)
     network = workload.network()
@@ -83,8 +84,7 @@ def check(name: str, program: str, folder: Path, steps: int, seed: int) -> bool:
         with torch.no_grad():
             expected = network.double().eval()(workload.tensor(data, torch.float64)).flatten().numpy()
         error = float(np.linalg.norm(told["logits"] - expected) / np.linalg.norm(expected))
-        print(f"{name:<20} logits {error:.1e}", flush=True)
-        return error <= LOGITS
+        return {"workload": name, "logits": error, "good": error <= LOGITS}
     _, single = reference(workload, copy.deepcopy(network), data, 1, torch.float32)
     fresh = copy.deepcopy(network)
     losses, expected = reference(workload, network, data, steps, torch.float64)
@@ -100,12 +100,19 @@ def check(name: str, program: str, folder: Path, steps: int, seed: int) -> bool:
         turned, number = kinks.explain(fresh, lambda: workload.loss(fresh(inputs), target), found)
         beyond, gradient = gradient, worst_gradient(found, turned)[0]
         told = f"gradients {beyond:.1e} with {number} activations that rounding moved over a kink"
-    print(
-        f"{name:<20} first loss {first:.1e}  gradients {gradient:.1e} (PyTorch in f32 {theirs:.1e})  "
-        f"losses {later:.1e}  {told}",
-        flush=True,
+    good = first <= FIRST_LOSS and gradient <= GRADIENT and later <= LOSSES
+    figures = {"first_loss": first, "gradients": gradient, "peer_gradients": theirs, "losses": later}
+    return {"workload": name, **figures, "remark": told, "good": good}
+
+
+def line(found: dict) -> str:
+    """Figures of a workload as a row of the table."""
+    if "logits" in found:
+        return f"{found['workload']:<20} logits {found['logits']:.1e}"
+    return (
+        f"{found['workload']:<20} first loss {found['first_loss']:.1e}  gradients {found['gradients']:.1e} "
+        f"(PyTorch in f32 {found['peer_gradients']:.1e})  losses {found['losses']:.1e}  {found['remark']}"
     )
-    return first <= FIRST_LOSS and gradient <= GRADIENT and later <= LOSSES
 
 
 def main() -> None:
@@ -114,11 +121,16 @@ def main() -> None:
     parser.add_argument("--program", default="target/release/deepfit")
     parser.add_argument("--steps", type=int, default=STEPS)
     parser.add_argument("--seed", type=int, default=0, help="of the weights; the batch has the next one")
+    parser.add_argument("--json", action="store_true", help="an object a line instead of a table")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         names = arguments.workloads or list(WORKLOADS)
-        good = [check(name, arguments.program, Path(folder), arguments.steps, arguments.seed) for name in names]
-    sys.exit(0 if all(good) else 1)
+        good = True
+        for name in names:
+            found = check(name, arguments.program, Path(folder), arguments.steps, arguments.seed)
+            print(json.dumps(found) if arguments.json else line(found), flush=True)
+            good &= found["good"]
+    sys.exit(0 if good else 1)
 
 
 if __name__ == "__main__":

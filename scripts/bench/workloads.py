@@ -45,10 +45,11 @@ class Workload:
             return (values.to(dtype) / 255).permute(0, 3, 1, 2).contiguous()
         return values.long() if self.below is not None else values.to(dtype)
 
-    def stepper(self, network: nn.Module) -> torch.optim.Optimizer:
+    def stepper(self, network: nn.Module, fused: bool | None = None) -> torch.optim.Optimizer:
+        """The optimiser; `fused` updates each parameter in one pass over memory."""
         if self.optimizer == "AdamW":
-            return torch.optim.AdamW(network.parameters(), lr=1e-3, weight_decay=0.01)
-        return torch.optim.SGD(network.parameters(), lr=0.01, momentum=0.9)
+            return torch.optim.AdamW(network.parameters(), lr=1e-3, weight_decay=0.01, fused=fused)
+        return torch.optim.SGD(network.parameters(), lr=0.01, momentum=0.9, fused=fused)
 
     @staticmethod
     def loss(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:

@@ -5,7 +5,9 @@ mod goldens;
 mod long;
 mod markdown;
 mod mutate;
+mod peers;
 mod process;
+mod scaling;
 
 use std::process::ExitCode;
 
@@ -29,6 +31,10 @@ enum Command {
     Mutate(mutate::Arguments),
     /// What takes long: kills and resumes, planted faults, accuracy on real data
     Long(long::Arguments),
+    /// Times deepfit and its peers side by side and writes BENCHMARKS.md
+    BenchPeers(peers::Arguments),
+    /// Times deepfit at other sizes and on other numbers of threads, and draws how it grows
+    BenchScaling(scaling::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -37,6 +43,8 @@ fn main() -> ExitCode {
         Command::Goldens(arguments) => goldens::run(&arguments),
         Command::Mutate(arguments) => mutate::run(&arguments),
         Command::Long(arguments) => long::run(&arguments),
+        Command::BenchPeers(arguments) => peers::run(&arguments),
+        Command::BenchScaling(arguments) => scaling::run(&arguments),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -17,7 +17,17 @@ impl Table {
 
     /// Adds a row, which has as many cells as there are columns.
     pub fn row<const N: usize>(&mut self, cells: [String; N]) {
-        assert_eq!(N, self.rows[0].len(), "a row of the table `{}` has too few or too many cells", self.title);
+        self.cells(cells.to_vec());
+    }
+
+    /// [`Table::row`] of a table whose columns are not known before.
+    pub fn cells(&mut self, cells: Vec<String>) {
+        assert_eq!(
+            cells.len(),
+            self.rows[0].len(),
+            "a row of the table `{}` has too few or too many cells",
+            self.title
+        );
         self.rows.push(cells.into_iter().map(|cell| cell.replace('|', "\\|")).collect());
     }
 }
@@ -28,7 +38,7 @@ impl fmt::Display for Table {
             .map(|column| self.rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0).max(3))
             .collect();
         let numeric = |column: usize| {
-            self.rows[1..].iter().all(|row| row[column].chars().all(|c| c.is_ascii_digit() || "+-.% ".contains(c)))
+            self.rows[1..].iter().all(|row| row[column].chars().all(|c| c.is_ascii_digit() || "+-.% –x".contains(c)))
         };
         writeln!(f, "\n### {}\n", self.title)?;
         for (number, row) in self.rows.iter().enumerate() {

@@ -46,20 +46,20 @@ def used(network, inputs, compiled: bool):
 
 
 def trained(workload, network, inputs, target, compiled: bool):
-    optimizer = workload.stepper(network)
+    # Faster than the optimiser by default, and than a compiled one.
+    optimizer = workload.stepper(network, fused=True)
 
     def loss() -> torch.Tensor:
         return workload.loss(network(inputs), target)
 
-    update = optimizer.step
     if compiled:
-        loss, update = torch.compile(loss), torch.compile(update)
+        loss = torch.compile(loss)
 
     def step() -> float:
         optimizer.zero_grad()
         value = loss()
         value.backward()
-        update()
+        optimizer.step()
         return value.item()
 
     return step

@@ -478,6 +478,13 @@ impl Session {
         self.operations
     }
 
+    /// Bytes that the operations of a step on a full batch read and write, or those of a prediction if the session does not
+    /// train: of the program as it runs, every operation by itself, as if no value stayed in a cache between two of them.
+    pub fn moved_bytes(&self) -> u64 {
+        let program = self.learning.as_ref().map(|learning| learning.stepper.program(true)).or(self.predicting);
+        program.map_or(0, |program| self.engine.plan(program).graph.cost(&self.options.maximum()).bytes)
+    }
+
     fn declaration(&self, name: &str) -> Option<&Declaration> {
         let name = self.declared_name(name);
         self.declarations.iter().find(|d| d.name == name)

@@ -9,6 +9,11 @@ use deepfit_nn::layers::{
 use deepfit_nn::{Module, Result, Scope, Sequential};
 use deepfit_zoo::{IMAGE, ImageConfig, InputSlot, Network};
 
+use super::workload::Sizes;
+
+/// Width of each head of attention: a transformer has as many as fit into its own width.
+pub const HEAD_WIDTH: usize = 32;
+
 /// Name of the input that holds sequences of numbers.
 pub const SEQUENCE: &str = "sequence";
 /// Name of the input that holds sequences of tokens.
@@ -55,23 +60,26 @@ impl Network for Lenet {
 pub struct SequenceClassifier {
     lstm: Lstm,
     fc: Linear,
+    steps: usize,
+    hidden: usize,
 }
 
 impl SequenceClassifier {
-    const STEPS: usize = 64;
     const INPUTS: usize = 64;
-    const HIDDEN: usize = 256;
 
-    pub fn new(scope: &Scope) -> Result<Self> {
-        let config = RecurrentConfig { layers: 2, batch_first: true, ..RecurrentConfig::default() };
-        let lstm = Lstm::new(&scope.child("lstm"), Self::INPUTS, Self::HIDDEN, config)?;
-        Ok(SequenceClassifier { lstm, fc: Linear::new(&scope.child("fc"), Self::HIDDEN, 10) })
+    /// Of 64 steps, 256 hidden units and two layers, where nothing else is asked for.
+    pub fn new(scope: &Scope, sizes: &Sizes) -> Result<Self> {
+        let (steps, hidden) = (sizes.sequence.unwrap_or(64), sizes.width.unwrap_or(256));
+        let layers = sizes.depth.unwrap_or(2);
+        let config = RecurrentConfig { layers, batch_first: true, ..RecurrentConfig::default() };
+        let lstm = Lstm::new(&scope.child("lstm"), Self::INPUTS, hidden, config)?;
+        Ok(SequenceClassifier { lstm, fc: Linear::new(&scope.child("fc"), hidden, 10), steps, hidden })
     }
 }
 
 impl Network for SequenceClassifier {
     fn inputs(&self) -> Vec<InputSlot> {
-        vec![InputSlot { name: SEQUENCE.to_string(), shape: vec![Self::STEPS, Self::INPUTS], dtype: DType::F32 }]
+        vec![InputSlot { name: SEQUENCE.to_string(), shape: vec![self.steps, Self::INPUTS], dtype: DType::F32 }]
     }
 
     fn outputs(&self) -> usize {
@@ -82,7 +90,7 @@ impl Network for SequenceClassifier {
         let output = self.lstm.forward(&inputs[0])?;
         let last = output.tracer().in_layer("last", || {
             let batch = output.shape().dims()[0];
-            output.slice(1, Self::STEPS - 1, 1)?.reshape(vec![batch, Self::HIDDEN.into()])
+            output.slice(1, self.steps - 1, 1)?.reshape(vec![batch, self.hidden.into()])
         })?;
         self.fc.forward(&last)
     }
@@ -96,6 +104,7 @@ pub struct Encoder {
     norm: LayerNorm,
     layers: Vec<EncoderLayer>,
     classifier: Linear,
+    length: usize,
 }
 
 /// Attention, then a feed-forward network, each normalised after its shortcut.
@@ -111,32 +120,31 @@ struct EncoderLayer {
 }
 
 impl Encoder {
-    const LENGTH: usize = 128;
     /// Different tokens.
     pub const VOCABULARY: usize = 30_522;
-    const WIDTH: usize = 384;
-    const HEADS: usize = 12;
-    const FEED_FORWARD: usize = 1536;
     const EPSILON: f32 = 1e-12;
 
-    pub fn new(scope: &Scope) -> Self {
+    /// Of 128 tokens, 384 wide and six layers deep, where nothing else is asked for.
+    pub fn new(scope: &Scope, sizes: &Sizes) -> Self {
+        let (length, width) = (sizes.sequence.unwrap_or(128), sizes.width.unwrap_or(384));
         let tables = scope.child("embeddings");
-        let table = |name: &str, rows: usize| Embedding::new(&tables.child(name), rows, Self::WIDTH);
-        let layer = |i: usize| EncoderLayer::new(&scope.child("encoder").child("layer").child(i));
+        let table = |name: &str, rows: usize| Embedding::new(&tables.child(name), rows, width);
+        let layer = |i: usize| EncoderLayer::new(&scope.child("encoder").child("layer").child(i), width);
         Encoder {
             words: table("word_embeddings", Self::VOCABULARY),
-            positions: table("position_embeddings", 512),
+            positions: table("position_embeddings", length.max(512)),
             kinds: table("token_type_embeddings", 2),
-            norm: LayerNorm::with(&tables.child("LayerNorm"), Self::WIDTH, Self::EPSILON),
-            layers: (0..6).map(layer).collect(),
-            classifier: Linear::new(&scope.child("classifier"), Self::WIDTH, 2),
+            norm: LayerNorm::with(&tables.child("LayerNorm"), width, Self::EPSILON),
+            layers: (0..sizes.depth.unwrap_or(6)).map(layer).collect(),
+            classifier: Linear::new(&scope.child("classifier"), width, 2),
+            length,
         }
     }
 }
 
 impl EncoderLayer {
-    fn new(scope: &Scope) -> Self {
-        let (attention, width) = (scope.child("attention"), Encoder::WIDTH);
+    fn new(scope: &Scope, width: usize) -> Self {
+        let attention = scope.child("attention");
         let own = |name: &str| Linear::new(&attention.child("self").child(name), width, width);
         let norm = |scope: Scope| LayerNorm::with(&scope.child("LayerNorm"), width, Encoder::EPSILON);
         EncoderLayer {
@@ -145,8 +153,8 @@ impl EncoderLayer {
             value: own("value"),
             attended: Linear::new(&attention.child("output").child("dense"), width, width),
             attention_norm: norm(attention.child("output")),
-            intermediate: Linear::new(&scope.child("intermediate").child("dense"), width, Encoder::FEED_FORWARD),
-            output: Linear::new(&scope.child("output").child("dense"), Encoder::FEED_FORWARD, width),
+            intermediate: Linear::new(&scope.child("intermediate").child("dense"), width, 4 * width),
+            output: Linear::new(&scope.child("output").child("dense"), 4 * width, width),
             norm: norm(scope.child("output")),
         }
     }
@@ -159,8 +167,8 @@ impl Module for EncoderLayer {
             let &[batch, length, width] = x.shape().dims() else {
                 return Err(x.error("attention", format!("needs [batch, length, width], not {}", x.shape())).into());
             };
-            let each = Encoder::WIDTH / Encoder::HEADS;
-            let heads = |x: &Tensor| x.reshape(vec![batch, length, Encoder::HEADS.into(), each.into()]);
+            let number = width.as_fixed().unwrap_or(HEAD_WIDTH) / HEAD_WIDTH;
+            let heads = |x: &Tensor| x.reshape(vec![batch, length, number.into(), HEAD_WIDTH.into()]);
             let mixed = heads(&query)?.attention(&heads(&key)?, &heads(&value)?, &AttentionOptions::default())?;
             Ok(mixed.reshape(vec![batch, length, width])?)
         })?;
@@ -172,7 +180,7 @@ impl Module for EncoderLayer {
 
 impl Network for Encoder {
     fn inputs(&self) -> Vec<InputSlot> {
-        vec![InputSlot { name: TOKENS.to_string(), shape: vec![Self::LENGTH], dtype: DType::I32 }]
+        vec![InputSlot { name: TOKENS.to_string(), shape: vec![self.length], dtype: DType::I32 }]
     }
 
     fn outputs(&self) -> usize {
@@ -183,7 +191,7 @@ impl Network for Encoder {
         let tokens = &inputs[0];
         let tracer = tokens.tracer();
         let one_kind = tracer.constant(HostTensor::i32(&[1], vec![0]));
-        let x = self.words.forward(tokens)?.add(&self.positions.forward(&tracer.arange(Self::LENGTH)?)?)?;
+        let x = self.words.forward(tokens)?.add(&self.positions.forward(&tracer.arange(self.length)?)?)?;
         let mut x = self.norm.forward(&x.add(&self.kinds.forward(&one_kind)?)?)?;
         for layer in &self.layers {
             x = layer.forward(&x)?;
@@ -200,39 +208,40 @@ pub struct Decoder {
     layers: Vec<TransformerEncoderLayer>,
     norm: LayerNorm,
     head: Linear,
+    length: usize,
 }
 
 impl Decoder {
-    /// Tokens of a row.
+    /// Tokens of a row, where nothing else is asked for.
     pub const LENGTH: usize = 256;
     /// Different tokens.
     pub const VOCABULARY: usize = 256;
-    const WIDTH: usize = 256;
-    const HEADS: usize = 8;
-    const FEED_FORWARD: usize = 1024;
 
-    pub fn new(scope: &Scope) -> Result<Self> {
+    /// 256 wide and four layers deep, where nothing else is asked for.
+    pub fn new(scope: &Scope, sizes: &Sizes) -> Result<Self> {
+        let (length, width) = (sizes.sequence.unwrap_or(Self::LENGTH), sizes.width.unwrap_or(256));
         let config = TransformerConfig {
-            dim_feedforward: Self::FEED_FORWARD,
+            dim_feedforward: 4 * width,
             dropout: 0.0,
             activation: Activation::Gelu,
             norm_first: true,
-            ..TransformerConfig::new(Self::WIDTH, Self::HEADS)
+            ..TransformerConfig::new(width, width / HEAD_WIDTH)
         };
         let layer = |i: usize| TransformerEncoderLayer::new(&scope.child("layers").child(i), &config);
         Ok(Decoder {
-            tokens: Embedding::new(&scope.child("token_embedding"), Self::VOCABULARY, Self::WIDTH),
-            positions: LearnedPositions::new(&scope.child("position_embedding"), Self::LENGTH, Self::WIDTH),
-            layers: (0..4).map(layer).collect::<Result<_>>()?,
-            norm: LayerNorm::new(&scope.child("norm"), Self::WIDTH),
-            head: Linear::new(&scope.child("head"), Self::WIDTH, Self::VOCABULARY),
+            tokens: Embedding::new(&scope.child("token_embedding"), Self::VOCABULARY, width),
+            positions: LearnedPositions::new(&scope.child("position_embedding"), length, width),
+            layers: (0..sizes.depth.unwrap_or(4)).map(layer).collect::<Result<_>>()?,
+            norm: LayerNorm::new(&scope.child("norm"), width),
+            head: Linear::new(&scope.child("head"), width, Self::VOCABULARY),
+            length,
         })
     }
 }
 
 impl Network for Decoder {
     fn inputs(&self) -> Vec<InputSlot> {
-        vec![InputSlot { name: TOKENS.to_string(), shape: vec![Self::LENGTH], dtype: DType::I32 }]
+        vec![InputSlot { name: TOKENS.to_string(), shape: vec![self.length], dtype: DType::I32 }]
     }
 
     fn outputs(&self) -> usize {

@@ -19,7 +19,7 @@ const WARM_UP: usize = 3;
 
 /// A workload that is ready to run.
 pub struct Bench {
-    workload: &'static Workload,
+    workload: Workload,
     session: Session,
     parameters: Vec<String>,
     wanted: Vec<(String, Vec<usize>, DType)>,
@@ -43,7 +43,7 @@ impl Bench {
     ///
     /// # Errors
     /// If the network cannot be compiled.
-    pub fn new(workload: &'static Workload, threads: usize, gradients: bool) -> Result<Bench> {
+    pub fn new(workload: Workload, threads: usize, gradients: bool) -> Result<Bench> {
         let scope = Scope::root();
         let network = workload.build(&scope)?;
         let declarations = scope.declarations();
@@ -62,7 +62,8 @@ impl Bench {
         options.training.groups = vec![Group { weight_decay: Some(optimizer.weight_decay()), ..Group::new("*", 1.0) }];
         let session = if workload.optimizer.is_some() {
             slots.push(workload.target());
-            Session::new(&scope, options, forward, |tracer, logits| workload.loss(tracer, logits))?
+            let loss = workload.clone();
+            Session::new(&scope, options, forward, move |tracer, logits| loss.loss(tracer, logits))?
         } else {
             Session::inference(&scope, options, forward)?
         };
@@ -79,6 +80,11 @@ impl Bench {
     /// Floating-point operations of a step by the textbook, before any optimisation.
     pub fn operations(&self) -> u64 {
         self.session.operations()
+    }
+
+    /// Bytes that the operations of a step read and write, each by itself.
+    pub fn moved_bytes(&self) -> u64 {
+        self.session.moved_bytes()
     }
 
     /// Bytes of the arena, the parameters and the optimiser's state.

@@ -13,7 +13,31 @@ use super::networks;
 /// Name of the input that holds the true classes.
 pub const TARGET: &str = "target";
 
+/// Sizes that may be asked for instead of those of the list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Sizes {
+    /// Rows of the batch.
+    pub batch: Option<usize>,
+    /// Neurons of a hidden layer, or of a token.
+    pub width: Option<usize>,
+    /// Hidden layers.
+    pub depth: Option<usize>,
+    /// Steps or tokens of an example.
+    pub sequence: Option<usize>,
+}
+
+/// The sizes that a workload has beside its batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Has {
+    Batch,
+    Layers,
+    Sequence,
+    /// Like `Sequence`, and its width is a whole number of heads.
+    Heads,
+}
+
 /// A network, its batch and its optimiser.
+#[derive(Clone)]
 pub struct Workload {
     /// Its name on the command line.
     pub name: &'static str,
@@ -25,8 +49,12 @@ pub struct Workload {
     pub classes: usize,
     /// What trains it, with the learning rate; without it the network is used, not trained.
     pub optimizer: Option<(Optimizer, f64)>,
-    network: fn(&Scope) -> deepfit_zoo::Result<Box<dyn Network>>,
+    network: fn(&Scope, &Sizes) -> deepfit_zoo::Result<Box<dyn Network>>,
+    has: Has,
+    sizes: Sizes,
 }
+
+const LISTED: Sizes = Sizes { batch: None, width: None, depth: None, sequence: None };
 
 const fn adamw() -> Option<(Optimizer, f64)> {
     Some((Optimizer::AdamW(Adam { betas: (0.9, 0.999), eps: 1e-8, weight_decay: 0.01, amsgrad: false }), 1e-3))
@@ -44,7 +72,9 @@ pub const WORKLOADS: [Workload; 11] = [
         batch: 32,
         classes: 2,
         optimizer: adamw(),
-        network: |scope| Ok(Box::new(MlpConfig { hidden: vec![64, 64], ..MlpConfig::new(30, 2) }.build(scope)?)),
+        network: |scope, sizes| mlp(scope, 30, 64, 2, sizes),
+        has: Has::Layers,
+        sizes: LISTED,
     },
     Workload {
         name: "mlp",
@@ -52,7 +82,9 @@ pub const WORKLOADS: [Workload; 11] = [
         batch: 128,
         classes: 10,
         optimizer: adamw(),
-        network: |scope| Ok(Box::new(MlpConfig { hidden: vec![512, 512], ..MlpConfig::new(784, 10) }.build(scope)?)),
+        network: |scope, sizes| mlp(scope, 784, 512, 10, sizes),
+        has: Has::Layers,
+        sizes: LISTED,
     },
     Workload {
         name: "lenet",
@@ -60,7 +92,9 @@ pub const WORKLOADS: [Workload; 11] = [
         batch: 64,
         classes: 10,
         optimizer: adamw(),
-        network: |scope| Ok(Box::new(networks::Lenet::new(scope))),
+        network: |scope, _| Ok(Box::new(networks::Lenet::new(scope))),
+        has: Has::Batch,
+        sizes: LISTED,
     },
     Workload {
         name: "resnet18_cifar",
@@ -68,7 +102,9 @@ pub const WORKLOADS: [Workload; 11] = [
         batch: 32,
         classes: 10,
         optimizer: sgd(),
-        network: |scope| Ok(Box::new(ResnetConfig::resnet18(ImageConfig::new(32, 32, 3), 10).build(scope)?)),
+        network: |scope, _| Ok(Box::new(ResnetConfig::resnet18(ImageConfig::new(32, 32, 3), 10).build(scope)?)),
+        has: Has::Batch,
+        sizes: LISTED,
     },
     Workload {
         name: "resnet18_224",
@@ -77,6 +113,8 @@ pub const WORKLOADS: [Workload; 11] = [
         classes: 1000,
         optimizer: sgd(),
         network: resnet18_224,
+        has: Has::Batch,
+        sizes: LISTED,
     },
     Workload {
         name: "resnet18_224_infer",
@@ -85,6 +123,8 @@ pub const WORKLOADS: [Workload; 11] = [
         classes: 1000,
         optimizer: None,
         network: resnet18_224,
+        has: Has::Batch,
+        sizes: LISTED,
     },
     Workload {
         name: "dwconv",
@@ -92,7 +132,9 @@ pub const WORKLOADS: [Workload; 11] = [
         batch: 16,
         classes: 10,
         optimizer: sgd(),
-        network: |scope| Ok(Box::new(dwconv().build(scope)?)),
+        network: |scope, _| Ok(Box::new(dwconv().build(scope)?)),
+        has: Has::Batch,
+        sizes: LISTED,
     },
     Workload {
         name: "lstm",
@@ -100,7 +142,9 @@ pub const WORKLOADS: [Workload; 11] = [
         batch: 32,
         classes: 10,
         optimizer: adamw(),
-        network: |scope| Ok(Box::new(networks::SequenceClassifier::new(scope)?)),
+        network: |scope, sizes| Ok(Box::new(networks::SequenceClassifier::new(scope, sizes)?)),
+        has: Has::Sequence,
+        sizes: LISTED,
     },
     Workload {
         name: "minilm",
@@ -108,7 +152,9 @@ pub const WORKLOADS: [Workload; 11] = [
         batch: 16,
         classes: 2,
         optimizer: adamw(),
-        network: |scope| Ok(Box::new(networks::Encoder::new(scope))),
+        network: |scope, sizes| Ok(Box::new(networks::Encoder::new(scope, sizes))),
+        has: Has::Heads,
+        sizes: LISTED,
     },
     Workload {
         name: "minilm_infer",
@@ -116,7 +162,9 @@ pub const WORKLOADS: [Workload; 11] = [
         batch: 16,
         classes: 2,
         optimizer: None,
-        network: |scope| Ok(Box::new(networks::Encoder::new(scope))),
+        network: |scope, sizes| Ok(Box::new(networks::Encoder::new(scope, sizes))),
+        has: Has::Heads,
+        sizes: LISTED,
     },
     Workload {
         name: "gpt",
@@ -124,11 +172,24 @@ pub const WORKLOADS: [Workload; 11] = [
         batch: 8,
         classes: networks::Decoder::VOCABULARY,
         optimizer: adamw(),
-        network: |scope| Ok(Box::new(networks::Decoder::new(scope)?)),
+        network: |scope, sizes| Ok(Box::new(networks::Decoder::new(scope, sizes)?)),
+        has: Has::Heads,
+        sizes: LISTED,
     },
 ];
 
-fn resnet18_224(scope: &Scope) -> deepfit_zoo::Result<Box<dyn Network>> {
+fn mlp(
+    scope: &Scope,
+    inputs: usize,
+    width: usize,
+    outputs: usize,
+    sizes: &Sizes,
+) -> deepfit_zoo::Result<Box<dyn Network>> {
+    let hidden = vec![sizes.width.unwrap_or(width); sizes.depth.unwrap_or(2)];
+    Ok(Box::new(MlpConfig { hidden, ..MlpConfig::new(inputs, outputs) }.build(scope)?))
+}
+
+fn resnet18_224(scope: &Scope, _: &Sizes) -> deepfit_zoo::Result<Box<dyn Network>> {
     Ok(Box::new(ResnetConfig::resnet18(ImageConfig::new(224, 224, 3), 1000).build(scope)?))
 }
 
@@ -155,17 +216,43 @@ impl Workload {
         WORKLOADS.iter().find(|w| w.name == name)
     }
 
+    /// The same with other sizes.
+    ///
+    /// # Errors
+    /// If it has no such size, or not that one.
+    pub fn with(&self, sizes: Sizes) -> std::result::Result<Workload, String> {
+        let layers = self.has != Has::Batch;
+        let length = matches!(self.has, Has::Sequence | Has::Heads);
+        for (name, asked, has) in
+            [("width", sizes.width, layers), ("depth", sizes.depth, layers), ("sequence", sizes.sequence, length)]
+        {
+            if asked.is_some() && !has {
+                return Err(format!("{} has no {name} that can be chosen", self.name));
+            }
+        }
+        match sizes.width {
+            Some(width) if self.has == Has::Heads && !width.is_multiple_of(networks::HEAD_WIDTH) => {
+                Err(format!("{}: a width of {width} is no multiple of {}", self.name, networks::HEAD_WIDTH))
+            }
+            _ => Ok(Workload { batch: sizes.batch.unwrap_or(self.batch), sizes, ..self.clone() }),
+        }
+    }
+
     /// The network.
     ///
     /// # Errors
-    /// Never, since its settings are fixed; a network says so by a result.
+    /// Never, since its settings are checked; a network says so by a result.
     pub fn build(&self, scope: &Scope) -> deepfit_zoo::Result<Box<dyn Network>> {
-        (self.network)(scope)
+        (self.network)(scope, &self.sizes)
     }
 
     /// The targets: one class for each example, or for each token of a language model, i32.
     pub fn target(&self) -> InputSlot {
-        let shape = if self.name == "gpt" { vec![networks::Decoder::LENGTH] } else { Vec::new() };
+        let shape = if self.name == "gpt" {
+            vec![self.sizes.sequence.unwrap_or(networks::Decoder::LENGTH)]
+        } else {
+            Vec::new()
+        };
         InputSlot { name: TARGET.to_string(), shape, dtype: DType::I32 }
     }
 

@@ -11,7 +11,7 @@ use deepfit_cpu::simd::Isa;
 use serde::{Deserialize, Serialize};
 
 use super::{parse_threads, threads};
-use crate::bench::{Batch, Bench, WORKLOADS, Workload, read_batch, views, write_gradients};
+use crate::bench::{Batch, Bench, Machine, Sizes, WORKLOADS, Workload, read_batch, views, write_gradients};
 use crate::exit::{Exit, Usage};
 use crate::output;
 
@@ -38,6 +38,11 @@ pub struct Arguments {
     /// Print one JSON object for each workload
     #[arg(long)]
     json: bool,
+    /// Measure what the machine can do at most instead: multiply-adds, products of matrices, copies of memory
+    #[arg(long, conflicts_with_all = ["workloads", "weights", "data", "losses", "gradients"])]
+    machine: bool,
+    #[command(flatten)]
+    sizes: Asked,
     /// Begin with the weights of a safetensors file with PyTorch's names
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     weights: Option<PathBuf>,
@@ -50,6 +55,39 @@ pub struct Arguments {
     /// Write the gradients of the first step to a safetensors file
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     gradients: Option<PathBuf>,
+}
+
+/// Sizes of one workload.
+#[derive(Debug, Args)]
+struct Asked {
+    /// Examples of a batch instead of the workload's own number
+    #[arg(long, value_name = "N", value_parser = size())]
+    batch: Option<u32>,
+    /// Neurons of each hidden layer, or numbers that stand for a token
+    #[arg(long, value_name = "N", value_parser = size())]
+    width: Option<u32>,
+    /// Hidden layers
+    #[arg(long, value_name = "N", value_parser = size())]
+    depth: Option<u32>,
+    /// Steps or tokens of an example
+    #[arg(long, value_name = "N", value_parser = size())]
+    sequence: Option<u32>,
+}
+
+fn size() -> clap::builder::RangedI64ValueParser<u32> {
+    clap::value_parser!(u32).range(1..=1 << 20)
+}
+
+impl Asked {
+    fn sizes(&self) -> Sizes {
+        let size = |asked: Option<u32>| asked.map(|n| n as usize);
+        Sizes {
+            batch: size(self.batch),
+            width: size(self.width),
+            depth: size(self.depth),
+            sequence: size(self.sequence),
+        }
+    }
 }
 
 /// The workloads, a line each.
@@ -88,6 +126,8 @@ struct Row {
     n: usize,
     /// Floating-point operations of a step by the textbook.
     flops: u64,
+    /// Bytes that the operations of a step read and write, each by itself, as if no value stayed in a cache.
+    bytes: u64,
     /// Of what the processor can do at most on these threads.
     share_of_peak: f64,
     /// From the start of the process to the end of the first step.
@@ -96,12 +136,17 @@ struct Row {
     rss_mb: f64,
     /// Arena, parameters and optimiser, with the process as it was before them, MB.
     planned_mb: f64,
+    /// Arena, parameters and optimiser alone, MB.
+    working_mb: f64,
     threads: usize,
     isa: String,
 }
 
 /// Runs the workloads.
 pub fn run(arguments: &Arguments) -> Result<Exit> {
+    if arguments.machine {
+        return machine(arguments);
+    }
     let names: Vec<&str> = if arguments.workloads.is_empty() {
         WORKLOADS.iter().map(|w| w.name).collect()
     } else {
@@ -115,6 +160,11 @@ pub fn run(arguments: &Arguments) -> Result<Exit> {
         let problem = "--weights, --data, --losses and --gradients are of one workload: name it";
         return Err(Usage(problem.to_string()).into());
     }
+    let sizes = arguments.sizes.sizes();
+    if sizes != Sizes::default() && names.len() != 1 {
+        let problem = "--batch, --width, --depth and --sequence are of one workload: name it";
+        return Err(Usage(problem.to_string()).into());
+    }
     if !arguments.json && !on_files {
         output::out(&format!(
             "{:<20}{:>12}{:>12}{:>9}{:>12}{:>10}\n",
@@ -123,6 +173,7 @@ pub fn run(arguments: &Arguments) -> Result<Exit> {
     }
     for name in &names {
         let Some(workload) = Workload::named(name) else { bail!("there is no workload `{name}`") };
+        let workload = &workload.with(sizes).map_err(Usage)?;
         if arguments.losses.is_some() || arguments.gradients.is_some() {
             check(workload, arguments)?;
             continue;
@@ -146,7 +197,21 @@ pub fn run(arguments: &Arguments) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
-fn measure(workload: &'static Workload, arguments: &Arguments) -> Result<Row> {
+fn machine(arguments: &Arguments) -> Result<Exit> {
+    let found = Machine::measure(threads(arguments.threads), arguments.seconds)?;
+    output::out(&if arguments.json {
+        serde_json::to_string(&found)? + "\n"
+    } else {
+        format!(
+            "multiply-adds in registers {:>8.1} GFLOP/s\nproduct of matrices        {:>8.1} GFLOP/s\n\
+             copies of memory           {:>8.1} GB/s\n",
+            found.fma_gflops, found.matmul_gflops, found.copy_gb_s
+        )
+    })?;
+    Ok(Exit::Done)
+}
+
+fn measure(workload: &Workload, arguments: &Arguments) -> Result<Row> {
     let threads = threads(arguments.threads);
     let base = deepfit_train::resident_bytes() as usize;
     let (mut bench, batch) = prepare(workload, arguments, false)?;
@@ -163,10 +228,12 @@ fn measure(workload: &'static Workload, arguments: &Arguments) -> Result<Row> {
         min_ms: timing.shortest,
         n: timing.steps,
         flops: bench.operations(),
+        bytes: bench.moved_bytes(),
         share_of_peak: bench.operations() as f64 / (timing.median * 1e-3) / peak,
         first_s: first,
         rss_mb: deepfit_train::peak_bytes() as f64 / 1e6,
         planned_mb: planned as f64 / 1e6,
+        working_mb: bench.planned_bytes() as f64 / 1e6,
         threads,
         isa: isa.to_string(),
     })
@@ -177,8 +244,8 @@ fn refused(error: anyhow::Error) -> anyhow::Error {
     Usage(format!("{error:#}")).into()
 }
 
-fn prepare(workload: &'static Workload, arguments: &Arguments, gradients: bool) -> Result<(Bench, Batch)> {
-    let mut bench = Bench::new(workload, threads(arguments.threads), gradients)?;
+fn prepare(workload: &Workload, arguments: &Arguments, gradients: bool) -> Result<(Bench, Batch)> {
+    let mut bench = Bench::new(workload.clone(), threads(arguments.threads), gradients)?;
     if let Some(path) = &arguments.weights {
         bench.load(path).map_err(refused)?;
     }
@@ -189,7 +256,7 @@ fn prepare(workload: &'static Workload, arguments: &Arguments, gradients: bool) 
     Ok((bench, batch))
 }
 
-fn in_a_process(workload: &'static Workload, arguments: &Arguments) -> Result<Row> {
+fn in_a_process(workload: &Workload, arguments: &Arguments) -> Result<Row> {
     let mut command = Command::new(std::env::current_exe().context("cannot find this program again")?);
     command.args(["bench", workload.name, "--json", "--seconds", &arguments.seconds.to_string()]);
     command.args(["--threads", &threads(arguments.threads).to_string()]);
@@ -199,7 +266,7 @@ fn in_a_process(workload: &'static Workload, arguments: &Arguments) -> Result<Ro
 }
 
 /// Losses and gradients, for comparison with another implementation from the same weights.
-fn check(workload: &'static Workload, arguments: &Arguments) -> Result<()> {
+fn check(workload: &Workload, arguments: &Arguments) -> Result<()> {
     let (mut bench, batch) = prepare(workload, arguments, arguments.gradients.is_some())?;
     let batch = views(&batch);
     if workload.optimizer.is_none() {

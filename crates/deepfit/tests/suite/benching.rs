@@ -62,7 +62,18 @@ fn every_workload_tells_its_figures() {
         .lines()
         .map(|line| {
             let row = json(line);
-            for key in ["ms", "min_ms", "n", "flops", "share_of_peak", "first_s", "rss_mb", "planned_mb"] {
+            for key in [
+                "ms",
+                "min_ms",
+                "n",
+                "flops",
+                "bytes",
+                "share_of_peak",
+                "first_s",
+                "rss_mb",
+                "planned_mb",
+                "working_mb",
+            ] {
                 assert!(row[key].as_f64().is_some_and(|value| value > 0.0), "{key} of {line}");
             }
             assert!(row["share_of_peak"].as_f64().unwrap() < 1.5 && row["n"].as_u64().unwrap() >= 5, "{line}");
@@ -70,6 +81,53 @@ fn every_workload_tells_its_figures() {
         })
         .collect();
     assert_eq!(names, ["mlp_small", "dwconv", "lstm"]);
+}
+
+#[test]
+fn other_sizes_are_measured_where_a_workload_has_them() {
+    let place = Place::new();
+    let row = |arguments: &[&str]| {
+        let ran = place.run(&[&["bench"], arguments, &["--seconds", "0", "--json", "--threads", "1"]].concat());
+        assert_eq!(ran.code, Some(0), "{arguments:?}: {}", ran.err);
+        json(&ran.out)["flops"].as_f64().unwrap()
+    };
+    // Without the layers' ends, operations are in proportion to batch, depth and length, and to the square of the width.
+    for (workload, option, small, large, least, most) in [
+        ("mlp", "--batch", "16", "32", 1.9, 2.1),
+        ("mlp", "--width", "256", "512", 2.2, 4.0),
+        ("mlp", "--depth", "8", "16", 1.7, 2.1),
+        ("lstm", "--sequence", "4", "8", 1.9, 2.1),
+        ("lstm", "--depth", "1", "2", 2.0, 3.0),
+        ("minilm_infer", "--sequence", "8", "16", 1.9, 2.3),
+        ("gpt", "--width", "32", "64", 2.0, 4.0),
+    ] {
+        let fixed = if workload == "mlp" { &[][..] } else { &["--batch", "2"] };
+        let at = |size: &str| row(&[&[workload, option, size], fixed].concat());
+        let ratio = at(large) / at(small);
+        assert!((least..most).contains(&ratio), "{workload} {option}: {ratio}");
+    }
+    for (arguments, words) in [
+        (&["lenet", "--width", "8"][..], &["lenet has no width"][..]),
+        (&["mlp", "--sequence", "8"], &["mlp has no sequence"]),
+        (&["minilm", "--width", "33"], &["33 is no multiple of 32"]),
+        (&["mlp", "lstm", "--batch", "8"], &["name it"]),
+        (&["mlp", "--depth", "0"], &["--depth"]),
+    ] {
+        let ran = place.run(&[&["bench"], arguments].concat());
+        assert_eq!(ran.code, Some(2), "{arguments:?}: {}", ran.err);
+        assert!(words.iter().all(|word| ran.err.contains(word)), "{arguments:?}: {}", ran.err);
+    }
+}
+
+#[test]
+fn the_machine_is_measured() {
+    let place = Place::new();
+    let ran = place.run(&["bench", "--machine", "--json", "--seconds", "0", "--threads", "2"]);
+    assert_eq!(ran.code, Some(0), "{}", ran.err);
+    let found = json(&ran.out);
+    for key in ["fma_gflops", "matmul_gflops", "copy_gb_s"] {
+        assert!(found[key].as_f64().is_some_and(|value| value > 0.1), "{key} of {}", ran.out);
+    }
 }
 
 #[test]

@@ -101,10 +101,8 @@ struct BasicBlock {
 
 impl BasicBlock {
     fn new(inputs: usize, outputs: usize, stride: usize, device: &Device) -> Self {
-        let shortcut = (stride != 1 || inputs != outputs).then(|| Shortcut {
-            conv: bare(inputs, outputs, 1, stride, 1, device),
-            norm: batch_norm(outputs, device),
-        });
+        let shortcut = (stride != 1 || inputs != outputs)
+            .then(|| Shortcut { conv: bare(inputs, outputs, 1, stride, 1, device), norm: batch_norm(outputs, device) });
         BasicBlock {
             conv1: bare(inputs, outputs, 3, stride, 1, device),
             norm1: batch_norm(outputs, device),
@@ -213,11 +211,7 @@ impl Dwconv {
             blocks.push(InvertedResidual { layers, adds_input: stride == 1 && inputs == outputs });
             inputs = outputs;
         }
-        Dwconv {
-            stem: Convolution::new(3, 32, 3, 2, 1, device),
-            blocks,
-            classifier: linear(inputs, 10, device),
-        }
+        Dwconv { stem: Convolution::new(3, 32, 3, 2, 1, device), blocks, classifier: linear(inputs, 10, device) }
     }
 
     pub fn forward(&self, x: Tensor<4>) -> Tensor<2> {

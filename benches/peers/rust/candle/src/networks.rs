@@ -91,14 +91,7 @@ struct Convolution {
 }
 
 impl Convolution {
-    fn new(
-        inputs: usize,
-        outputs: usize,
-        kernel: usize,
-        stride: usize,
-        groups: usize,
-        vb: VarBuilder,
-    ) -> Result<Self> {
+    fn new(inputs: usize, outputs: usize, kernel: usize, stride: usize, groups: usize, vb: VarBuilder) -> Result<Self> {
         Ok(Convolution {
             conv: conv2d_no_bias(inputs, outputs, kernel, window(kernel, stride, groups), vb.pp("conv"))?,
             norm: batch_norm(outputs, 1e-5, vb.pp("norm"))?,
@@ -252,10 +245,7 @@ impl Lstm {
         let layer = |inputs: usize, vb: VarBuilder| -> Result<(Linear, Linear)> {
             Ok((linear(inputs, 4 * hidden, vb.pp("input"))?, linear(hidden, 4 * hidden, vb.pp("recurrent"))?))
         };
-        Ok(Lstm {
-            layers: vec![layer(64, vb.pp(0))?, layer(hidden, vb.pp(1))?],
-            fc: linear(hidden, 10, vb.pp("fc"))?,
-        })
+        Ok(Lstm { layers: vec![layer(64, vb.pp(0))?, layer(hidden, vb.pp(1))?], fc: linear(hidden, 10, vb.pp("fc"))? })
     }
 }
 
@@ -311,7 +301,14 @@ impl LayerNorm {
     }
 }
 
-fn attend(query: &Tensor, key: &Tensor, value: &Tensor, number: usize, mask: Option<&Tensor>, train: bool) -> Result<Tensor> {
+fn attend(
+    query: &Tensor,
+    key: &Tensor,
+    value: &Tensor,
+    number: usize,
+    mask: Option<&Tensor>,
+    train: bool,
+) -> Result<Tensor> {
     let (batch, length, width) = query.dims3()?;
     let each = width / number;
     let heads = |x: &Tensor| x.reshape((batch, length, number, each))?.transpose(1, 2)?.contiguous();

@@ -30,12 +30,7 @@ const LEAST: usize = 5;
 
 /// Runs the program: `list`, or a workload with `--seconds` and `--threads`. `cannot` are the workloads that the
 /// library is not able to do, with the reason.
-pub fn run(
-    engine: &str,
-    version: &str,
-    cannot: &[(&str, &str)],
-    build: fn(&str) -> Result<Step, String>,
-) -> ExitCode {
+pub fn run(engine: &str, version: &str, cannot: &[(&str, &str)], build: fn(&str) -> Result<Step, String>) -> ExitCode {
     let start = Instant::now();
     match measure(engine, version, cannot, build, start) {
         Ok(line) => {

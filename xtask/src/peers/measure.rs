@@ -1,0 +1,202 @@
+//! Rounds of processes.
+
+use std::fs;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use serde::de::DeserializeOwned;
+
+use super::engines::{self, Engine};
+use super::record::{Checked, Figures, Measurement, Peak, Record};
+use super::summary::DEEPFIT;
+use crate::process::{root, target_folder};
+
+/// What a process may need beyond the seconds that it measures for: compilers take minutes.
+const PATIENCE: Duration = Duration::from_secs(900);
+/// Starts of the command.
+const STARTS: usize = 11;
+
+/// How a run measures.
+#[derive(Debug)]
+pub struct Plan {
+    pub workloads: Vec<&'static str>,
+    pub rounds: usize,
+    pub seconds: f64,
+    pub threads: usize,
+    /// Where the record is stored after each measurement.
+    pub stored: PathBuf,
+}
+
+/// Measures all workloads in all engines, engine after engine for each workload, round after round.
+///
+/// # Errors
+/// If the record cannot be stored; what fails in an engine is noted in the record.
+pub fn rounds(engines: &[Engine], plan: &Plan, record: &mut Record) -> Result<()> {
+    let scratch = Scratch::new()?;
+    for round in 1..=plan.rounds {
+        peaks(engines, plan, record);
+        for &workload in &plan.workloads {
+            for engine in engines.iter().filter(|engine| engine.workloads.iter().any(|w| w == workload)) {
+                let found: Result<Figures> = engine
+                    .start(workload, plan.seconds, plan.threads, &scratch.0)
+                    .and_then(|mut command| told(&mut command, plan.seconds));
+                let mut measurement = Measurement {
+                    round,
+                    engine: engine.name.to_string(),
+                    workload: workload.to_string(),
+                    figures: None,
+                    failed: None,
+                };
+                let place = format!("round {round} of {}: {workload:<18} {:<22}", plan.rounds, engine.name);
+                match found {
+                    Ok(figures) => {
+                        eprintln!("{place} {:>10.3} ms  {:>6.0} MB", figures.ms, figures.rss_mb);
+                        measurement.figures = Some(figures);
+                    }
+                    Err(problem) => {
+                        eprintln!("{place} failed: {problem:#}");
+                        measurement.failed = Some(format!("{problem:#}"));
+                    }
+                }
+                record.measurements.push(measurement);
+                record.write(&plan.stored)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What the machine can do, by deepfit and by PyTorch, whose products come from another library.
+fn peaks(engines: &[Engine], plan: &Plan, record: &mut Record) {
+    for engine in engines {
+        let mut command = match engine.name {
+            DEEPFIT => {
+                let mut command = Command::new(engines::command());
+                command.args(["bench", "--machine", "--json", "--seconds", &plan.seconds.to_string()]);
+                command.args(["--threads", &plan.threads.to_string()]);
+                command
+            }
+            "pytorch" => match engine.start("matmul", plan.seconds, plan.threads, Path::new("")) {
+                Ok(command) => command,
+                Err(_) => continue,
+            },
+            _ => continue,
+        };
+        match told::<Peak>(&mut command, plan.seconds) {
+            Ok(peak) => record.peaks.push(Peak { engine: engine.name.to_string(), ..peak }),
+            Err(problem) => eprintln!("the peak of {} is unknown: {problem:#}", engine.name),
+        }
+    }
+}
+
+/// Whole processes that make one step of the smallest workload.
+///
+/// # Errors
+/// If the command cannot be run.
+pub fn startup(threads: usize) -> Result<Vec<f64>> {
+    (0..STARTS)
+        .map(|_| {
+            let start = Instant::now();
+            let mut command = Command::new(engines::command());
+            command.args(["bench", "mlp_small", "--losses", "1", "--threads", &threads.to_string()]);
+            let ran = command.stdin(Stdio::null()).output().context("cannot start deepfit")?;
+            anyhow::ensure!(ran.status.success(), "one step of mlp_small ended with {}", ran.status);
+            Ok(start.elapsed().as_secs_f64() * 1e3)
+        })
+        .collect()
+}
+
+/// Holds the steps against PyTorch in f64.
+///
+/// # Errors
+/// If there is no Python for it or a comparison tells nothing.
+pub fn correctness(workloads: &[&str]) -> Result<Vec<Checked>> {
+    let python = engines::python()?;
+    workloads
+        .iter()
+        .map(|workload| {
+            eprintln!("holding {workload} against PyTorch in f64");
+            let mut command = Command::new(&python);
+            command.arg(root().join("scripts/bench-check.py")).args(["--json", "--program"]);
+            command.arg(engines::command()).arg(workload).current_dir(root());
+            // It ends with 1 where a bound is missed, and tells all the same.
+            let ran = command.stdin(Stdio::null()).output().context("cannot start Python")?;
+            let line = String::from_utf8_lossy(&ran.stdout);
+            serde_json::from_str(line.trim()).with_context(|| format!("{workload}: {}", last_line(&ran.stderr)))
+        })
+        .collect()
+}
+
+/// Runs a program and reads the last line that it prints.
+fn told<T: DeserializeOwned>(command: &mut Command, seconds: f64) -> Result<T> {
+    let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    let mut child = Killed(child.context("cannot be started")?);
+    // Both pipes are emptied while it runs, or it would stop when one is full.
+    let drain = |pipe: Option<Box<dyn Read + Send>>| {
+        thread::spawn(move || {
+            let mut bytes = Vec::new();
+            if let Some(mut pipe) = pipe {
+                let _ = pipe.read_to_end(&mut bytes);
+            }
+            bytes
+        })
+    };
+    let out = drain(child.0.stdout.take().map(|pipe| Box::new(pipe) as Box<dyn Read + Send>));
+    let err = drain(child.0.stderr.take().map(|pipe| Box::new(pipe) as Box<dyn Read + Send>));
+    let patience = PATIENCE + Duration::from_secs_f64(3.0 * seconds);
+    let start = Instant::now();
+    let status = loop {
+        if let Some(status) = child.0.try_wait()? {
+            break status;
+        }
+        if start.elapsed() > patience {
+            bail!("it was stopped after {:.0} s", patience.as_secs_f64());
+        }
+        thread::sleep(Duration::from_millis(50));
+    };
+    let (out, err) = (out.join().unwrap_or_default(), err.join().unwrap_or_default());
+    if !status.success() {
+        bail!("{}", last_line(&err));
+    }
+    serde_json::from_str(&last_line(&out)).context("it told no figures")
+}
+
+/// The last line that says something.
+fn last_line(bytes: &[u8]) -> String {
+    let text = String::from_utf8_lossy(bytes);
+    text.lines().rev().map(str::trim).find(|line| !line.is_empty()).unwrap_or("it said nothing").to_string()
+}
+
+/// Ends with its owner, so that nothing goes on measuring after a failure.
+struct Killed(Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        if let Ok(None) = self.0.try_wait() {
+            let _ = self.0.kill();
+            let _ = self.0.wait();
+        }
+    }
+}
+
+/// A folder for networks and compiled code, removed at the end; what an interrupted run left goes first.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new() -> Result<Scratch> {
+        let folder = target_folder().join("peers/scratch");
+        let _ = fs::remove_dir_all(&folder);
+        fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        Ok(Scratch(folder))
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
