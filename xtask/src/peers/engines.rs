@@ -93,10 +93,11 @@ fn deepfit() -> Result<Engine> {
 
 fn in_rust(name: &'static str, record: &mut Record) -> Result<Engine> {
     let target = target_folder().join("peers");
-    // In its own folder, where its configuration asks for the instructions of this machine.
+    // In its own folder, where its configuration asks for the instructions of this machine; all at once, since one alone
+    // would compile what they share with other features again.
     let mut build = cargo();
-    build.current_dir(root().join("benches/peers/rust")).args(["build", "--release", "--package"]);
-    build.arg(format!("peer-{name}")).arg("--target-dir").arg(&target).env_remove("RUSTFLAGS");
+    build.current_dir(root().join("benches/peers/rust")).args(["build", "--release"]);
+    build.arg("--target-dir").arg(&target).env_remove("RUSTFLAGS");
     succeed(&mut build)?;
     let program = target.join(format!("release/peer-{name}")).with_extension(env::consts::EXE_EXTENSION);
     let listed: Listed = serde_json::from_str(&output(Command::new(&program).arg("list"))?)?;

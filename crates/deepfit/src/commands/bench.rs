@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use clap::{Args, ValueHint};
 use deepfit_cpu::pool::ThreadPool;
 use deepfit_cpu::simd::Isa;
@@ -165,15 +165,22 @@ pub fn run(arguments: &Arguments) -> Result<Exit> {
         let problem = "--batch, --width, --depth and --sequence are of one workload: name it";
         return Err(Usage(problem.to_string()).into());
     }
+    let workloads = names
+        .iter()
+        .map(|name| {
+            Workload::named(name)
+                .with_context(|| format!("there is no workload `{name}`"))?
+                .with(sizes)
+                .map_err(|problem| Usage(problem).into())
+        })
+        .collect::<Result<Vec<Workload>>>()?;
     if !arguments.json && !on_files {
         output::out(&format!(
             "{:<20}{:>12}{:>12}{:>9}{:>12}{:>10}\n",
             "workload", "median ms", "best ms", "of peak", "first s", "MB"
         ))?;
     }
-    for name in &names {
-        let Some(workload) = Workload::named(name) else { bail!("there is no workload `{name}`") };
-        let workload = &workload.with(sizes).map_err(Usage)?;
+    for workload in &workloads {
         if arguments.losses.is_some() || arguments.gradients.is_some() {
             check(workload, arguments)?;
             continue;
