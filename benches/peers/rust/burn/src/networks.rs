@@ -229,7 +229,8 @@ impl Dwconv {
     }
 }
 
-/// The inputs' part of all gates of all steps is one product; burn's own layer computes each gate of each step apart.
+/// All gates of a step are one product for its inputs and one for its state, where burn's own layer has eight. Steps are
+/// tensors of their own: the gradient of a part of a larger one is as large as the whole.
 #[derive(Module, Debug)]
 struct LstmLayer {
     input: Linear,
@@ -255,27 +256,22 @@ impl Lstm {
     }
 
     pub fn forward(&self, x: Tensor<3>) -> Tensor<2> {
-        let [batch, steps, _] = x.dims();
+        let [batch, length, inputs] = x.dims();
         let (hidden, device) = (Self::HIDDEN, x.device());
-        let mut x = x.swap_dims(0, 1);
-        let mut last = Tensor::zeros([batch, hidden], &device);
+        let step = |step| x.clone().slice([0..batch, step..step + 1]).reshape([batch, inputs]);
+        let mut steps: Vec<Tensor<2>> = (0..length).map(step).collect();
         for layer in &self.layers {
-            let all = layer.input.forward(x);
             let mut h = Tensor::<2>::zeros([batch, hidden], &device);
             let mut c = Tensor::<2>::zeros([batch, hidden], &device);
-            let mut outputs = Vec::with_capacity(steps);
-            for step in 0..steps {
-                let own = all.clone().slice([step..step + 1]).reshape([batch, 4 * hidden]);
-                let gates = own + layer.recurrent.forward(h);
+            for step in &mut steps {
+                let gates = layer.input.forward(step.clone()) + layer.recurrent.forward(h);
                 let gate = |i: usize| gates.clone().slice([0..batch, i * hidden..(i + 1) * hidden]);
                 c = sigmoid(gate(1)) * c + sigmoid(gate(0)) * tanh(gate(2));
                 h = sigmoid(gate(3)) * tanh(c.clone());
-                outputs.push(h.clone());
+                *step = h.clone();
             }
-            last = h;
-            x = Tensor::stack(outputs, 0);
         }
-        self.fc.forward(last)
+        self.fc.forward(steps[length - 1].clone())
     }
 }
 

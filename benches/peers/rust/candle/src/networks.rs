@@ -231,7 +231,7 @@ impl Network for Dwconv {
     }
 }
 
-/// The inputs' part of all gates of all steps is one product.
+/// Steps are tensors of their own: the gradient of a part of a larger one is as large as the whole.
 struct Lstm {
     layers: Vec<(Linear, Linear)>,
     fc: Linear,
@@ -252,27 +252,20 @@ impl Lstm {
 impl Network for Lstm {
     fn forward(&self, x: &Tensor, _: bool) -> Result<Tensor> {
         let (batch, steps, _) = x.dims3()?;
-        let mut x = x.transpose(0, 1)?.contiguous()?;
+        let mut steps: Vec<Tensor> = (0..steps).map(|step| x.i((.., step))?.contiguous()).collect::<Result<_>>()?;
         let zeros = Tensor::zeros((batch, Self::HIDDEN), DType::F32, x.device())?;
-        let mut h = zeros.clone();
-        for (number, (input, recurrent)) in self.layers.iter().enumerate() {
-            let all = input.forward(&x)?;
-            let mut c = zeros.clone();
-            h = zeros.clone();
-            let mut outputs = Vec::with_capacity(steps);
-            for step in 0..steps {
-                let gates = (all.get(step)? + recurrent.forward(&h)?)?;
+        for (input, recurrent) in &self.layers {
+            let (mut h, mut c) = (zeros.clone(), zeros.clone());
+            for step in &mut steps {
+                let gates = (input.forward(step)? + recurrent.forward(&h)?)?;
                 let gate = |i: usize| gates.narrow(1, i * Self::HIDDEN, Self::HIDDEN)?.contiguous();
                 let kept = (ops::sigmoid(&gate(1)?)? * &c)?;
                 c = (kept + (ops::sigmoid(&gate(0)?)? * gate(2)?.tanh()?)?)?;
                 h = (ops::sigmoid(&gate(3)?)? * c.tanh()?)?;
-                outputs.push(h.clone());
-            }
-            if number + 1 < self.layers.len() {
-                x = Tensor::stack(&outputs, 0)?;
+                *step = h.clone();
             }
         }
-        self.fc.forward(&h)
+        self.fc.forward(&steps[steps.len() - 1])
     }
 }
 
