@@ -1,0 +1,419 @@
+//! A run from data to report: opened and planned without writing anything, then carried out.
+
+mod begin;
+mod resume;
+
+use std::collections::BTreeMap;
+use std::fs::{File, OpenOptions as FileOptions};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Instant;
+
+use deepfit_data::{Dataset, Loader, LoaderOptions, Preprocessor, Source, Split};
+use deepfit_zoo::ModelConfig;
+
+pub(crate) use begin::choose;
+pub use begin::prepare;
+use resume::require_fit;
+pub use resume::{resume, resume_with};
+
+use crate::error::{Result, TrainError};
+use crate::event::{Event, Observer};
+use crate::fingerprint::{FINGERPRINT, fingerprint};
+use crate::finish::{self, Times};
+use crate::fit::{End, Fit};
+use crate::forecast::{Description, describe};
+use crate::learner::Learner;
+use crate::limits;
+use crate::progress::{self, Notes, Progress, Saved};
+use crate::recipe::Recipe;
+use crate::report::Report;
+use crate::run_folder::{Durability, FORMAT_VERSION, RunFolder, read_text, without_space, write_text};
+use crate::search;
+use crate::settings::Settings;
+use crate::stage::{Purpose, Stage, choose_epochs, rates_so_far, stages};
+use crate::tensors::Owned;
+
+/// How a run ended.
+#[derive(Debug)]
+pub enum Outcome {
+    /// It is complete.
+    Finished(Box<Report>),
+    /// It was asked to stop, and can be resumed.
+    Interrupted {
+        /// The run folder.
+        run: PathBuf,
+        /// Steps made so far.
+        step: u64,
+    },
+}
+
+/// A run that is ready to start.
+pub struct Job {
+    pub(crate) data: Dataset,
+    pub(crate) split: Split,
+    pub(crate) recipe: Recipe,
+    pub(crate) stages: Vec<Stage>,
+    pub(crate) folder: RunFolder,
+    pub(crate) progress: Progress,
+    saved: Option<Saved>,
+    finished: Option<Report>,
+    is_new: bool,
+    /// Whether the time of operations is recorded.
+    records: bool,
+    /// Whether the run folder was chosen, not given.
+    automatic: bool,
+    pub(crate) description: Description,
+    /// What the first stage to run is trained with, made while planning.
+    workshop: Option<Workshop>,
+}
+
+/// What a stage is trained with.
+pub(crate) struct Workshop {
+    pub(crate) source: Arc<dyn Source>,
+    pub(crate) preprocessor: Preprocessor,
+    pub(crate) model: ModelConfig,
+    pub(crate) learner: Learner,
+}
+
+impl Workshop {
+    /// Fits statistics on the stage's training rows, and builds and compiles the network for them.
+    fn new(data: &Dataset, recipe: &Recipe, stage: &mut Stage) -> Result<Workshop> {
+        let prepared = data.prepare(&stage.train)?;
+        let model = recipe.model(&prepared, &stage.train)?;
+        let learner = Learner::new(recipe, &model, recipe.settings.threads)?;
+        stage.target_scale = prepared.preprocessor.target_scale();
+        Ok(Workshop { source: prepared.source, preprocessor: prepared.preprocessor, model, learner })
+    }
+}
+
+/// How batches of a stage are loaded.
+pub(crate) fn loader_options(recipe: &Recipe, source: &dyn Source, stage: &Stage) -> LoaderOptions {
+    let s = &recipe.settings;
+    // Data held in memory as numbers is prepared faster than a batch is handed from thread to thread.
+    let workers = if source.scratch_bytes() == 0 { 0 } else { s.threads.clamp(1, 4) };
+    let batch = recipe.batch();
+    // A last batch of very few rows gives batch statistics that mean nothing.
+    let drop_last = stage.train.len() > batch && stage.train.len() % batch < batch.div_ceil(4);
+    LoaderOptions { drop_last, ..LoaderOptions::train(batch, workers, s.seed, recipe.augment(), stage.schedule_epochs) }
+}
+
+impl Job {
+    fn plan(
+        data: Dataset,
+        split: Split,
+        settings: Settings,
+        folder: RunFolder,
+        saved: Option<Saved>,
+        is_new: bool,
+    ) -> Result<Job> {
+        let base_bytes = crate::process::resident_bytes();
+        let (mut recipe, notes) = Recipe::resolve(settings, &data, &split)?;
+        let mut stages = stages(&recipe, &data, &split)?;
+        let mut progress = saved.as_ref().map(|s| s.progress.clone()).unwrap_or_default();
+        let current = progress.stage.min(stages.len() - 1);
+        let mut workshop = Workshop::new(&data, &recipe, &mut stages[current])?;
+        if let Some(saved) = &saved {
+            require_fit(&folder, &workshop.learner, saved)?;
+        }
+        let images = data.is_images();
+        // The rehearsal already touches all that was allocated.
+        limits::require(limits::Planned::resident(base_bytes, &workshop.learner), images)?;
+        let mut searched = None;
+        if is_new && recipe.settings.find_lr {
+            searched = Some(search::find_rate(&mut recipe, &stages[current], &mut workshop)?);
+        }
+        let mut description =
+            describe(&data, &split, &recipe, &stages, &mut workshop, base_bytes, folder.root(), is_new)?;
+        if is_new && description.epochs < recipe.epochs() {
+            // The time allows fewer epochs: a decision, saved with the settings.
+            recipe.settings.epochs = Some(description.epochs);
+            for stage in &mut stages {
+                (stage.epochs, stage.schedule_epochs) = (description.epochs, description.epochs);
+            }
+        }
+        limits::require(limits::Planned::of(&description), images)?;
+        description.notes.extend(notes.into_iter().chain(searched));
+        description.notes.extend(limits::warn(description.planned_memory_bytes, images));
+        if is_new && recipe.settings.warmup > f64::from(recipe.epochs()) {
+            let epochs = recipe.epochs();
+            let note = format!("`warmup` is cut to {epochs} epochs: `time` allows no more");
+            description.notes.push(note);
+            recipe.settings.warmup = f64::from(epochs);
+        }
+        if !is_new && saved.is_none() {
+            let note = "there is no checkpoint in the run folder: training begins with its first step";
+            description.notes.push(note.to_string());
+        }
+        description.settings_toml = recipe.settings.to_toml()?;
+        progress.settings = Some(description.settings_toml.clone());
+        description.resumed_at_step = (!is_new).then_some(progress.total_steps);
+        let finished = if folder.result().is_file() && !is_new {
+            let damaged = |e: serde_json::Error| {
+                let again = crate::finish::shell_word(&folder.root().to_string_lossy());
+                let advice = format!("delete it, then make it again with `deepfit train --resume {again}`");
+                TrainError::run(folder.result(), format!("is damaged: {e}; {advice}"))
+            };
+            let mut report: Report = serde_json::from_str(&read_text(&folder.result())?).map_err(damaged)?;
+            report.resumed_at_step = Some(progress.total_steps);
+            // The folder may have been moved since.
+            report.run = folder.root().to_path_buf();
+            report.next = finish::next_commands(folder.root(), images);
+            Some(report)
+        } else {
+            None
+        };
+        let workshop = Some(workshop);
+        Ok(Job {
+            data,
+            split,
+            recipe,
+            stages,
+            folder,
+            progress,
+            saved,
+            finished,
+            is_new,
+            records: false,
+            automatic: false,
+            description,
+            workshop,
+        })
+    }
+
+    /// What will be done, and what it costs.
+    pub fn description(&self) -> &Description {
+        &self.description
+    }
+
+    /// Threads that it trains on.
+    pub fn threads(&self) -> usize {
+        self.recipe.settings.threads
+    }
+
+    /// Records the time of each operation: [`Event::Profile`] tells it at the end of each stage. The result stays the same.
+    pub fn record(&mut self) {
+        self.records = true;
+    }
+
+    /// Carries the run out, from where it stands.
+    ///
+    /// # Errors
+    /// If numbers stop being finite, or a file cannot be read or written. What was written before stays.
+    pub fn run(mut self, observer: &mut dyn Observer) -> Result<Outcome> {
+        if let Some(report) = self.finished.take() {
+            observer.event(&Event::Note("this run has ended already"));
+            return Ok(Outcome::Finished(Box::new(report)));
+        }
+        if self.is_new {
+            self.claim_folder(observer)?;
+        }
+        let (folder, is_new) = (self.folder.clone(), self.is_new);
+        self.carry_out(observer).map_err(|error| without_space(error, &folder, is_new))
+    }
+
+    fn carry_out(mut self, observer: &mut dyn Observer) -> Result<Outcome> {
+        if self.is_new {
+            if let Err(error) = self.write_settings() {
+                self.folder.discard();
+                return Err(error);
+            }
+        } else {
+            // Folders that were removed by hand.
+            self.folder.restore()?;
+        }
+        let _lock = self.lock()?;
+        let journal_text: String = self.progress.epochs.iter().map(|e| e.to_json() + "\n").collect();
+        write_text(&self.folder.metrics(), &journal_text)?;
+        let journal_path = self.folder.metrics();
+        let mut journal = FileOptions::new().append(true).open(&journal_path).map_err(|source| TrainError::Io {
+            action: "write",
+            path: journal_path.clone(),
+            source,
+        })?;
+
+        let notes = self.progress.notes.clone();
+        self.description.notes.iter().for_each(|note| {
+            notes.add(note);
+        });
+        let mut watch = Watch { inner: observer, first_step_seconds: None, notes };
+        let (epochs_before, seconds_before) = (self.progress.epochs.len(), self.progress.seconds);
+        let mut first_step = true;
+        let count = self.stages.len();
+        loop {
+            let number = self.progress.stage;
+            self.choose_refit_epochs(number);
+            let mut workshop = match self.workshop.take() {
+                Some(workshop) => workshop,
+                None => Workshop::new(&self.data, &self.recipe, &mut self.stages[number])?,
+            };
+            let stage = &self.stages[number];
+            watch.event(&Event::Stage {
+                number: number + 1,
+                of: count,
+                purpose: &stage.describe(),
+                epochs: stage.epochs,
+            });
+            let mut best_weights = BTreeMap::new();
+            if let Some(saved) = self.saved.take() {
+                workshop.learner.restore(saved.state.iter().map(|(name, tensor)| (&name[..], tensor)))?;
+                best_weights = saved.best;
+            }
+            let mut loader = self.loader(&workshop, stage)?;
+            if self.records {
+                workshop.learner.record();
+            }
+            let mut fit = Fit {
+                recipe: &self.recipe,
+                stage,
+                learner: &mut workshop.learner,
+                loader: &mut loader,
+                source: workshop.source.clone(),
+                checkpoint: &self.folder.checkpoint(),
+                best_weights: &mut best_weights,
+                deadline: self.deadline(number),
+                journal: &mut journal,
+                journal_path: &journal_path,
+                last_synced: Instant::now(),
+                first_step,
+            };
+            let end = fit.run(&mut self.progress, &mut watch)?;
+            first_step = fit.first_step;
+            if let Some(profile) = workshop.learner.profile() {
+                watch.event(&Event::Profile(&profile));
+            }
+            let mut news = false;
+            for failure in loader.failures() {
+                news |= watch.notes.add(&format!("{}: {}", failure.name, failure.reason));
+            }
+            drop(loader);
+            if end == End::Interrupted {
+                if news {
+                    let (path, progress) = (self.folder.checkpoint(), &self.progress);
+                    progress::save(&path, Durability::Process, progress, &workshop.learner, &best_weights)?;
+                }
+                let run = self.folder.root().to_path_buf();
+                return Ok(Outcome::Interrupted { run, step: self.progress.total_steps });
+            }
+            if number + 1 < count {
+                self.progress.next_stage();
+                continue;
+            }
+            let epochs = self.progress.epochs.len() - epochs_before;
+            let seconds_per_epoch = (self.progress.seconds - seconds_before) / epochs.max(1) as f64;
+            let first_step_seconds = watch.first_step_seconds;
+            return self.finish(workshop, best_weights, first_step_seconds, seconds_per_epoch);
+        }
+    }
+
+    fn finish(
+        self,
+        workshop: Workshop,
+        best_weights: BTreeMap<String, Owned>,
+        first_step_seconds: Option<f64>,
+        seconds_per_epoch: f64,
+    ) -> Result<Outcome> {
+        let times = Times { first_step: first_step_seconds, per_epoch: seconds_per_epoch };
+        let report = finish::finish(&self, workshop, best_weights, times)?;
+        let text =
+            serde_json::to_string_pretty(&report).map_err(|e| TrainError::run(self.folder.result(), e.to_string()))?;
+        write_text(&self.folder.result(), &(text + "\n"))?;
+        Ok(Outcome::Finished(Box::new(report)))
+    }
+
+    /// Creates the run folder. One that was chosen, not given, may have been taken by another run meanwhile.
+    fn claim_folder(&mut self, observer: &mut dyn Observer) -> Result<()> {
+        while self.automatic && self.folder.root().exists() {
+            self.folder = RunFolder::next_for(&self.recipe.settings.data);
+            observer.event(&Event::Note(&format!(
+                "another run took that folder; this one is {}",
+                self.folder.root().display()
+            )));
+        }
+        self.folder.create()
+    }
+
+    /// Keeps a second process from continuing the same run.
+    fn lock(&self) -> Result<File> {
+        let path = self.folder.settings();
+        let file = File::open(&path).map_err(|source| TrainError::Io { action: "read", path: path.clone(), source })?;
+        match file.try_lock() {
+            Ok(()) => Ok(file),
+            Err(std::fs::TryLockError::WouldBlock) => {
+                Err(TrainError::run(self.folder.root(), "is being trained by another process; wait for it, or stop it"))
+            }
+            // Some file systems know no locks.
+            Err(std::fs::TryLockError::Error(_)) => Ok(file),
+        }
+    }
+
+    fn write_settings(&self) -> Result<()> {
+        let split = serde_json::to_string(&self.data.save_split(&self.split));
+        let split = split.map_err(|e| TrainError::run(self.folder.split(), e.to_string()))?;
+        write_text(&self.folder.split(), &(split + "\n"))?;
+        // Last, since a folder with settings is a run that can be resumed.
+        let fingerprint = fingerprint(&self.recipe.settings.data)?;
+        let settings = self.absolute_settings()?.to_toml()?;
+        let text = format!("version = {FORMAT_VERSION}\n{FINGERPRINT} = \"{fingerprint}\"\n{settings}");
+        write_text(&self.folder.settings(), &text)
+    }
+
+    /// Settings whose paths mean the same wherever the run is resumed from.
+    fn absolute_settings(&self) -> Result<Settings> {
+        let absolute = |path: &PathBuf| {
+            std::path::absolute(path).map_err(|source| TrainError::Io { action: "read", path: path.clone(), source })
+        };
+        let mut settings = self.recipe.settings.clone();
+        settings.data = absolute(&settings.data)?;
+        settings.validation = settings.validation.as_ref().map(absolute).transpose()?;
+        settings.test = settings.test.as_ref().map(absolute).transpose()?;
+        Ok(settings)
+    }
+
+    /// Before a refit, the number of epochs is chosen from the stages before it.
+    fn choose_refit_epochs(&mut self, number: usize) {
+        if self.stages[number].purpose == Purpose::Refit {
+            let chosen = choose_epochs(&self.recipe, &self.progress, number);
+            self.progress.chosen_epochs = Some(chosen);
+            self.stages[number].epochs = chosen;
+            if self.recipe.rates().plateau().is_some() {
+                self.stages[number].rates = Some(rates_so_far(&self.recipe, &self.progress, number));
+            }
+        }
+    }
+
+    fn loader(&self, workshop: &Workshop, stage: &Stage) -> Result<Loader> {
+        let options = LoaderOptions {
+            first_epoch: self.progress.epoch,
+            first_step: self.progress.step,
+            ..loader_options(&self.recipe, &*workshop.source, stage)
+        };
+        Ok(Loader::new(workshop.source.clone(), stage.train.clone(), options)?)
+    }
+
+    /// With a limit of time, each stage ends when its share of it, and that of those before it, is used.
+    fn deadline(&self, number: usize) -> Option<f64> {
+        let share = (number + 1) as f64 / self.stages.len() as f64;
+        self.recipe.settings.time.map(|time| time * share)
+    }
+}
+
+/// Passes events on, and remembers what the report tells.
+struct Watch<'a> {
+    inner: &'a mut dyn Observer,
+    first_step_seconds: Option<f64>,
+    notes: Notes,
+}
+
+impl Observer for Watch<'_> {
+    fn event(&mut self, event: &Event<'_>) -> crate::event::Flow {
+        match event {
+            Event::FirstStep => self.first_step_seconds = Some(crate::process::process_seconds()),
+            Event::Note(note) => {
+                self.notes.add(note);
+            }
+            _ => {}
+        }
+        self.inner.event(event)
+    }
+}
