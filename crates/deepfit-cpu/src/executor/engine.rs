@@ -8,6 +8,7 @@ use deepfit_graph::{DType, Extents, Graph, HostData, Op, Shape, Value, mutation,
 
 use super::call::{Call, Fault, Raw};
 use super::memory::AlignedBuffer;
+use super::profile::{Profile, Recorder};
 use super::program::Program;
 use crate::error::Error;
 use crate::kernels::{Caches, Compute};
@@ -69,6 +70,12 @@ impl<'a> From<&'a HostData> for View<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ProgramId(usize);
 
+impl ProgramId {
+    pub(super) fn index(self) -> usize {
+        self.0
+    }
+}
+
 struct Parameter {
     name: String,
     shape: Vec<usize>,
@@ -92,6 +99,8 @@ pub struct Engine {
     inputs: Vec<Raw>,
     node_inputs: Vec<Raw>,
     node_outputs: Vec<Raw>,
+    /// Where runs are recorded, if they are.
+    recorder: Option<Recorder>,
 }
 
 impl Engine {
@@ -117,6 +126,7 @@ impl Engine {
             inputs: Vec::new(),
             node_inputs: Vec::new(),
             node_outputs: Vec::new(),
+            recorder: None,
         }
     }
 
@@ -299,7 +309,28 @@ impl Engine {
     /// If an extent is 0 that must not be, an input is missing or of the wrong type or length, the extents are larger than planned, a row number is out
     /// of range, or a guarded value is not finite. Parameters updated before that stay updated.
     pub fn run(&mut self, program: ProgramId, extents: Extents, inputs: &[(&str, View<'_>)]) -> Result<(), Error> {
-        self.run_observed(program, extents, inputs, &mut |_, _, _| true)
+        let Some(mut recorder) = self.recorder.take() else {
+            return self.run_observed(program, extents, inputs, &mut |_, _, _| true);
+        };
+        recorder.begin(program, &self.programs[program.0].plan.graph, extents);
+        let result = self.run_observed(program, extents, inputs, &mut |node, done, _| {
+            recorder.note(program, node, done);
+            true
+        });
+        recorder.end();
+        self.recorder = Some(recorder);
+        result
+    }
+
+    /// From now on the time of each operation of a run is recorded, until [`Engine::profile`] is called.
+    pub fn record(&mut self) {
+        self.recorder = Some(Recorder::new());
+    }
+
+    /// What has been recorded since [`Engine::record`], which ends with it; `None` if nothing was to be.
+    pub fn profile(&mut self) -> Option<Profile> {
+        let recorder = self.recorder.take()?;
+        Some(recorder.profile(self.graphs()))
     }
 
     /// Runs a program; before each step, `observe` is told the step's node and decides whether it runs; after it, it is
@@ -369,7 +400,7 @@ impl Engine {
         let compiled = &mut self.programs[program.0];
         if !extents.within(&compiled.plan.maximum) {
             let maximum = compiled.plan.maximum;
-            return Err(Error::Extents { asked: format!("{extents:?}"), planned: format!("{maximum:?}") });
+            return Err(Error::Extents { asked: extents.to_string(), planned: maximum.to_string() });
         }
         compiled.needs.check(&compiled.plan.graph, &extents)?;
         compiled.set_extents(extents);

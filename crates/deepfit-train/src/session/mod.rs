@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::rc::Rc;
 
-use deepfit_cpu::{Culprit, Engine, ProgramId, View};
+use deepfit_cpu::{Culprit, Engine, Profile, ProgramId, View};
 use deepfit_graph::{Extents, Graph, Op, RANDOM_KEY, Tensor, TensorType, Tracer};
 use deepfit_nn::optim::{AVERAGE, STATE};
 use deepfit_nn::step::{self, OUTPUT, Traced, Training};
@@ -463,6 +463,16 @@ impl Session {
     /// Number of updates so far.
     pub fn updates(&self) -> u64 {
         self.steps / self.options.accumulate
+    }
+
+    /// Records the time of each operation from now on.
+    pub fn record(&mut self) {
+        self.engine.record();
+    }
+
+    /// What was recorded since [`Session::record`], which ends with it; [`profile::text`](crate::profile::text) shows it.
+    pub fn profile(&mut self) -> Option<Profile> {
+        self.engine.profile()
     }
 
     /// Bytes for the values of a step, or of a prediction if the session does not train, and of all that outlives it.

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use deepfit_cpu::View;
+use deepfit_cpu::{Profile, View};
 use deepfit_graph::{DType, sample};
 use deepfit_nn::optim::Optimizer;
 use deepfit_nn::step::{Group, gradient_name};
@@ -135,6 +135,16 @@ impl Bench {
     /// Logits of the last step of a network in use.
     pub fn logits(&self) -> &[f32] {
         self.logits.as_ref().map_or(&[], |logits| &logits.values)
+    }
+
+    /// Records the time of operations from now on.
+    pub fn record(&mut self) {
+        self.session.record();
+    }
+
+    /// What was recorded.
+    pub fn profile(&mut self) -> Option<Profile> {
+        self.session.profile()
     }
 
     /// Steps for at least the given time, after a few that are not counted.

@@ -50,6 +50,9 @@ pub struct Arguments {
     /// Write the gradients of the first step to a safetensors file
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     gradients: Option<PathBuf>,
+    /// Record the time of each operation: a table on standard error, and FILE for a browser's trace viewer
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    profile: Option<PathBuf>,
 }
 
 /// The workloads, a line each.
@@ -111,8 +114,8 @@ pub fn run(arguments: &Arguments) -> Result<Exit> {
         || arguments.data.is_some()
         || arguments.losses.is_some()
         || arguments.gradients.is_some();
-    if on_files && names.len() != 1 {
-        let problem = "--weights, --data, --losses and --gradients are of one workload: name it";
+    if (on_files || arguments.profile.is_some()) && names.len() != 1 {
+        let problem = "--weights, --data, --losses, --gradients and --profile are of one workload: name it";
         return Err(Usage(problem.to_string()).into());
     }
     if !arguments.json && !on_files {
@@ -154,7 +157,13 @@ fn measure(workload: &'static Workload, arguments: &Arguments) -> Result<Row> {
     bench.step(&batch).map_err(refused)?;
     let first = deepfit_train::process_seconds();
     let planned = base + bench.planned_bytes();
+    if output::profiles(arguments.profile.as_deref())? {
+        bench.record();
+    }
     let timing = bench.time(&batch, Duration::from_secs_f64(arguments.seconds))?;
+    if let (Some(profile), Some(trace)) = (bench.profile(), &arguments.profile) {
+        output::profile(&profile, threads, trace)?;
+    }
     let isa = Isa::detect()?;
     let peak = deepfit_cpu::peak(isa, &ThreadPool::new(threads));
     Ok(Row {
