@@ -17,7 +17,7 @@ const LOW: usize = 4;
 const MOST: usize = 16;
 
 /// Products with fewer multiplications run on the calling thread: handing over costs more.
-const SERIAL_WORK: usize = 1 << 17;
+const SERIAL_WORK: usize = 1 << 18;
 
 /// The sizes of blocks, panels and tasks.
 #[derive(Debug, Clone, Copy)]
