@@ -2,6 +2,7 @@
 
 use std::sync::OnceLock;
 
+use deepfit_cpu::kernels::conv::Algorithms;
 use deepfit_cpu::kernels::{Caches, Compute};
 use deepfit_cpu::pool::ThreadPool;
 use deepfit_cpu::simd::Isa;
@@ -32,7 +33,7 @@ pub fn bits(x: &[f32]) -> Vec<u32> {
 pub fn everywhere(kernel: impl Fn(&Compute) -> Vec<f32>, check: impl Fn(&str, &[f32])) {
     for &isa in Isa::available() {
         let results: Vec<Vec<f32>> =
-            pools().iter().map(|pool| kernel(&Compute { pool, isa, caches: Caches::detect() })).collect();
+            pools().iter().map(|pool| kernel(&Compute { pool, isa, caches: Caches::detect(), convolution: Algorithms::default() })).collect();
         for (result, pool) in results.iter().zip(pools()) {
             let at = bits(result).iter().zip(bits(&results[0])).position(|(a, b)| *a != b);
             assert!(at.is_none(), "{isa}: {} threads differ from one at element {at:?}", pool.threads());
