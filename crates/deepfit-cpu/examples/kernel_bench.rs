@@ -1,6 +1,7 @@
 //! Speed of matrix product, convolution and attention next to the processor's measured peak.
 //!
 //! `cargo run --release -p deepfit-cpu --example kernel_bench [threads] [products|convolutions|tiles|attention]`
+//! for all instruction sets, or the one that `DEEPFIT_ISA` names.
 //!
 //! `tiles` compares the algorithms of a convolution of three by three taps: time, and error against f64.
 
@@ -32,7 +33,8 @@ fn main() {
     let threads = std::env::args().nth(1).and_then(|n| n.parse().ok()).unwrap_or(1);
     let section = std::env::args().nth(2);
     let pool = ThreadPool::new(threads);
-    for &isa in Isa::available() {
+    let forced = std::env::var_os("DEEPFIT_ISA").map(|_| Isa::detect().expect("an instruction set of this processor"));
+    for &isa in Isa::available().iter().filter(|&&isa| forced.is_none_or(|forced| forced == isa)) {
         let cx = Compute { pool: &pool, isa, caches: Caches::detect(), convolution: Algorithms::default() };
         let peak = deepfit_cpu::peak(isa, &pool) / 1e9;
         println!("{isa}, {threads} threads: multiply-add peak {peak:.1} GFLOP/s");
@@ -194,11 +196,7 @@ fn tiles(cx: &Compute, peak: f64) {
             });
             let told = seconds.map(|t| format!("{:8.3} ({:3.0} %)", 1e3 * t, 100.0 * work / t / peak));
             let errors = errors.map(|e| format!("{e:.0e}"));
-            println!(
-                "  {n:>3} x {size:>2}^2 x {c:>3} -> {o:>3} {name:<8} {}   {}",
-                told.join(" "),
-                errors.join(" ")
-            );
+            println!("  {n:>3} x {size:>2}^2 x {c:>3} -> {o:>3} {name:<8} {}   {}", told.join(" "), errors.join(" "));
         }
     }
 }

@@ -72,8 +72,7 @@ impl Blocking {
         let all = c.tiles(size).next_multiple_of(together);
         let whole = |bytes: usize, numbers: usize| bytes / (4 * numbers) / together * together;
 
-        let outputs = size.outputs() * size.outputs() * c.output[2];
-        let fit = whole(cx.caches.l2 / 8 * 5, points * (channels + layout.panel) + outputs);
+        let fit = whole(cx.caches.l2 / 4 * 3, points * (channels + layout.panel));
         let by_task = fit >= FEWEST * together;
         let tiles = if by_task {
             let even = c.tiles(size).div_ceil(TASKS).next_multiple_of(together);
@@ -115,7 +114,7 @@ impl Blocking {
 
 /// Bytes that all threads together may fill between two phases.
 pub(super) fn shared_bytes(caches: Caches) -> usize {
-    (caches.l3 / 4).clamp(1 << 20, 16 << 20)
+    (caches.l3 / 4).clamp(1 << 20, 32 << 20)
 }
 
 /// How many `f32` of scratch [`run`] needs. Smaller images and fewer of them need no more.
@@ -219,8 +218,7 @@ impl Convolution<'_> {
         let groups = count.div_ceil(few);
         pool.run(groups, &|group, _| {
             let tiles = few.min(count - group * few);
-            let part =
-                Part { first_tile: first + group * few, tiles, first_block: 0, blocks: bl.channels / bl.lanes };
+            let part = Part { first_tile: first + group * few, tiles, first_block: 0, blocks: bl.channels / bl.lanes };
             let points = Points { first: points.first + group * few * bl.lanes, ..points };
             // SAFETY: each task writes the points of its own tiles.
             unsafe { inputs(self.cx.isa, self.size, self.data, &self.seen, part, points) };
@@ -251,14 +249,9 @@ impl Convolution<'_> {
     /// The memory of one block, cut into points and sums.
     fn memory<'m>(&self, own: SharedMut<'m, f32>) -> (Points<'m>, Sums<'m>) {
         let bl = &self.blocking;
-        let points = Points {
-            memory: own,
-            first: 0,
-            point_stride: bl.input_stride(),
-            block_stride: bl.tiles * bl.lanes,
-        };
-        let sums =
-            Sums { memory: own, first: bl.inputs(), point_stride: bl.sum_stride(), tile_stride: bl.columns() };
+        let points =
+            Points { memory: own, first: 0, point_stride: bl.input_stride(), block_stride: bl.tiles * bl.lanes };
+        let sums = Sums { memory: own, first: bl.inputs(), point_stride: bl.sum_stride(), tile_stride: bl.columns() };
         (points, sums)
     }
 

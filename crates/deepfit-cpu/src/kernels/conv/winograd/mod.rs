@@ -47,8 +47,9 @@ impl TileSize {
     }
 }
 
-/// Numbers left free between points: a cache line, lest all points of a tile fall on the same sets of a cache.
-const GAP: usize = 16;
+/// Numbers left free between points: a page and a cache line, lest the points of a tile, which are often a power of two
+/// apart, fall on the same sets of the caches and of the translation look-aside buffer.
+const GAP: usize = 1024 + 16;
 
 /// Numbers left free before the first, so that it begins on a cache line.
 const ALIGNMENT: usize = 16;
@@ -98,14 +99,8 @@ pub(super) fn forward(
     epilogue: Option<&dyn Epilogue>,
     scratch: &mut [f32],
 ) {
-    let taps = Taps {
-        data: weights,
-        inputs: s.c,
-        outputs: s.o,
-        input_stride: 9,
-        output_stride: 9 * s.c,
-        turned: false,
-    };
+    let taps =
+        Taps { data: weights, inputs: s.c, outputs: s.o, input_stride: 9, output_stride: 9 * s.c, turned: false };
     forward::run(cx, size, &forward_correlation(s), x, &taps, y, epilogue, scratch);
 }
 
@@ -122,14 +117,7 @@ pub(super) fn input_gradient(
     dx: &mut [f32],
     scratch: &mut [f32],
 ) {
-    let taps = Taps {
-        data: weights,
-        inputs: s.o,
-        outputs: s.c,
-        input_stride: 9 * s.c,
-        output_stride: 9,
-        turned: true,
-    };
+    let taps = Taps { data: weights, inputs: s.o, outputs: s.c, input_stride: 9 * s.c, output_stride: 9, turned: true };
     forward::run(cx, size, &input_correlation(s), dy, &taps, dx, None, scratch);
 }
 

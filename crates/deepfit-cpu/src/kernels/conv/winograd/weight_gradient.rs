@@ -150,12 +150,8 @@ impl Gradient<'_> {
     /// The memory of one block, cut into points of the inputs and of the gradient.
     fn memory<'m>(&self, own: SharedMut<'m, f32>) -> (Points<'m>, Points<'m>) {
         let bl = &self.blocking;
-        let of_inputs = Points {
-            memory: own,
-            first: 0,
-            point_stride: bl.input_stride(),
-            block_stride: bl.tiles * bl.lanes,
-        };
+        let of_inputs =
+            Points { memory: own, first: 0, point_stride: bl.input_stride(), block_stride: bl.tiles * bl.lanes };
         let first = bl.points * bl.input_stride();
         (of_inputs, Points { first, point_stride: bl.output_stride(), ..of_inputs })
     }
@@ -229,10 +225,8 @@ impl Gradient<'_> {
     ) {
         let bl = &self.blocking;
         let memory = of_inputs.memory;
-        let (input, gradient) = (
-            of_inputs.first + point * of_inputs.point_stride,
-            of_gradient.first + point * of_gradient.point_stride,
-        );
+        let (input, gradient) =
+            (of_inputs.first + point * of_inputs.point_stride, of_gradient.first + point * of_gradient.point_stride);
         let sums = part * bl.sums() + point * bl.point_stride();
         assert!(tiles <= bl.tiles && rows.end * bl.lanes <= bl.outputs);
         assert!(input + bl.inputs * bl.tiles <= memory.len() && gradient + bl.outputs * bl.tiles <= memory.len());
@@ -243,9 +237,7 @@ impl Gradient<'_> {
                 let start = sums + row * bl.lanes * bl.inputs + column;
                 let product = OverTiles {
                     gradients: memory.as_mut_ptr().wrapping_add(gradient + row * of_gradient.block_stride),
-                    inputs: memory
-                        .as_mut_ptr()
-                        .wrapping_add(input + column / bl.lanes * of_inputs.block_stride),
+                    inputs: memory.as_mut_ptr().wrapping_add(input + column / bl.lanes * of_inputs.block_stride),
                     block_stride: of_inputs.block_stride,
                     vectors: panel.min(bl.inputs - column) / bl.lanes,
                     tiles,
