@@ -15,7 +15,7 @@ use crate::pool::SharedMut;
 /// Tasks that the tiles are cut into if there are enough of them.
 const TASKS: usize = 16;
 
-/// Products of tiles and panels that are worth reading the filters for, in tiles of the innermost loop.
+/// Rounds of the innermost loop over tiles that make reading all filters worthwhile.
 const FEWEST: usize = 4;
 
 /// Each output is the sum of inputs in a square of three by three, which for the first output begins at `offset`.
