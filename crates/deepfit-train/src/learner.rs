@@ -94,7 +94,7 @@ impl Learner {
         let copies = 2 + training.optimizer.state_kinds().len() + usize::from(training.moving_average.is_some());
         let elements = declarations.iter().map(Declaration::elements).fold(0, usize::saturating_add);
         require_memory("the weights and the optimiser", elements.saturating_mul(copies * 4) as u64)?;
-        let mut engine = Engine::new(threads)?;
+        let mut engine = Engine::new(threads)?.exact(recipe.settings.exact);
         let options = StepOptions {
             maximum: Extents::batch(batch),
             accumulates: recipe.settings.accumulate > 1,

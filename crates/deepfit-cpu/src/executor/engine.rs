@@ -11,6 +11,7 @@ use super::memory::AlignedBuffer;
 use super::profile::{Profile, Recorder};
 use super::program::Program;
 use crate::error::Error;
+use crate::kernels::conv::Algorithms;
 use crate::kernels::{Caches, Compute};
 use crate::pool::ThreadPool;
 use crate::simd::Isa;
@@ -90,6 +91,7 @@ pub struct Engine {
     pool: ThreadPool,
     isa: Isa,
     caches: Caches,
+    exact: bool,
     arena: AlignedBuffer,
     parameters: Vec<Parameter>,
     by_name: HashMap<String, usize>,
@@ -118,6 +120,7 @@ impl Engine {
             pool: ThreadPool::new(threads),
             isa,
             caches: Caches::detect(),
+            exact: false,
             arena: AlignedBuffer::empty(),
             parameters: Vec::new(),
             by_name: HashMap::new(),
@@ -127,6 +130,26 @@ impl Engine {
             node_inputs: Vec::new(),
             node_outputs: Vec::new(),
             recorder: None,
+        }
+    }
+
+    /// Whether the convolutions of programs compiled from here on are plain sums of products. Otherwise those of three by
+    /// three taps may be computed with fewer multiplications, which round more: see [`Algorithms`].
+    pub fn exact(self, exact: bool) -> Self {
+        Engine { exact, ..self }
+    }
+
+    /// What kernels of programs with these algorithms are given.
+    fn compute(&self, convolution: Algorithms) -> Compute<'_> {
+        Compute { pool: &self.pool, isa: self.isa, caches: self.caches, convolution }
+    }
+
+    /// The algorithms that suit a graph.
+    fn algorithms(&self, graph: &Graph) -> Algorithms {
+        match (self.exact, trains(graph)) {
+            (true, _) => Algorithms::Exact,
+            (false, true) => Algorithms::Training,
+            (false, false) => Algorithms::Inference,
         }
     }
 
@@ -236,7 +259,7 @@ impl Engine {
             Error::Output { name: loss.to_string(), problem }
         })?;
         let bytes = |graph: Graph| {
-            let cx = Compute { pool: &self.pool, isa: self.isa, caches: self.caches };
+            let cx = self.compute(self.algorithms(&graph));
             Program::new(graph, maximum, &cx).plan.arena_bytes
         };
         let needed = bytes(graph.clone());
@@ -264,7 +287,7 @@ impl Engine {
     pub fn compile_as_it_is(&mut self, graph: Graph, maximum: Extents) -> Result<ProgramId, Error> {
         // What follows trusts shapes and places: memory is read and written by them.
         graph.check(&maximum)?;
-        let cx = Compute { pool: &self.pool, isa: self.isa, caches: self.caches };
+        let cx = self.compute(self.algorithms(&graph));
         let mut program = Program::new(graph, maximum, &cx);
         for (name, ty) in program.plan.parameters.clone() {
             program.parameters.push(self.declare(&name, &ty.shape.resolve(&maximum))?);
@@ -344,7 +367,7 @@ impl Engine {
     ) -> Result<(), Error> {
         self.prepare(program, extents, inputs)?;
         let arena = self.arena.as_mut_ptr();
-        let Program { plan, kernels, shapes, parameters, .. } = &self.programs[program.0];
+        let Program { plan, kernels, shapes, parameters, convolution, .. } = &self.programs[program.0];
         let nodes = plan.graph.nodes();
         for (step, (&index, kernel)) in plan.order.iter().zip(kernels).enumerate() {
             if !observe(index, false, &[]) {
@@ -377,7 +400,7 @@ impl Engine {
             // SAFETY: the plan places scratch memory inside of the arena.
             let scratch = Raw { start: unsafe { arena.add(offset) }, len: bytes / 4, dtype: DType::F32 };
             let call = Call {
-                cx: Compute { pool: &self.pool, isa: self.isa, caches: self.caches },
+                cx: Compute { pool: &self.pool, isa: self.isa, caches: self.caches, convolution: *convolution },
                 inputs: &self.node_inputs,
                 outputs: &self.node_outputs,
                 scratch,
@@ -470,6 +493,12 @@ impl Engine {
         let shape: &Shape = &plan.graph.type_of(plan.graph.output(name)?).shape;
         Some(shape.resolve(extents))
     }
+}
+
+/// Whether a graph computes gradients or changes parameters.
+fn trains(graph: &Graph) -> bool {
+    let gradient = |op: &Op| matches!(op, Op::Conv2dInputGrad(_) | Op::Conv2dWeightGrad(_));
+    graph.nodes().iter().any(|node| gradient(&node.op) || !node.op.updates().is_empty())
 }
 
 /// The product of axis lengths, if it can be counted.

@@ -39,11 +39,12 @@ pub struct Timing {
 }
 
 impl Bench {
-    /// Builds and compiles; weights get their first values. With `gradients` those of the loss can be read after a step.
+    /// Builds and compiles; weights get their first values. With `gradients` those of the loss can be read after a step;
+    /// with `exact` convolutions are plain sums of products.
     ///
     /// # Errors
     /// If the network cannot be compiled.
-    pub fn new(workload: &'static Workload, threads: usize, gradients: bool) -> Result<Bench> {
+    pub fn new(workload: &'static Workload, threads: usize, gradients: bool, exact: bool) -> Result<Bench> {
         let scope = Scope::root();
         let network = workload.build(&scope)?;
         let declarations = scope.declarations();
@@ -55,7 +56,7 @@ impl Bench {
             network.forward(&inputs)
         };
         let (optimizer, rate) = workload.optimizer.unwrap_or((Optimizer::adamw(), 0.0));
-        let mut options = SessionOptions::new(optimizer).learning_rate(rate).batch(workload.batch);
+        let mut options = SessionOptions::new(optimizer).learning_rate(rate).batch(workload.batch).exact(exact);
         options.threads = threads;
         options.training.keep_gradients = gradients;
         // The optimisers of the workloads know one group of parameters: all decay.

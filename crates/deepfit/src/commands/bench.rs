@@ -35,6 +35,9 @@ pub struct Arguments {
     /// Seconds that each workload is measured for, after the first steps
     #[arg(long, value_name = "S", default_value_t = 5.0, value_parser = parse_seconds, allow_negative_numbers = true)]
     seconds: f64,
+    /// Compute convolutions as plain sums of products, instead of those of 3 x 3 with fewer multiplications
+    #[arg(long)]
+    exact: bool,
     /// Print one JSON object for each workload
     #[arg(long)]
     json: bool,
@@ -101,6 +104,8 @@ struct Row {
     planned_mb: f64,
     threads: usize,
     isa: String,
+    /// Whether convolutions were plain sums of products.
+    exact: bool,
 }
 
 /// Runs the workloads.
@@ -178,6 +183,7 @@ fn measure(workload: &'static Workload, arguments: &Arguments) -> Result<Row> {
         planned_mb: planned as f64 / 1e6,
         threads,
         isa: isa.to_string(),
+        exact: arguments.exact,
     })
 }
 
@@ -187,7 +193,7 @@ fn refused(error: anyhow::Error) -> anyhow::Error {
 }
 
 fn prepare(workload: &'static Workload, arguments: &Arguments, gradients: bool) -> Result<(Bench, Batch)> {
-    let mut bench = Bench::new(workload, threads(arguments.threads), gradients)?;
+    let mut bench = Bench::new(workload, threads(arguments.threads), gradients, arguments.exact)?;
     if let Some(path) = &arguments.weights {
         bench.load(path).map_err(refused)?;
     }
@@ -202,6 +208,9 @@ fn in_a_process(workload: &'static Workload, arguments: &Arguments) -> Result<Ro
     let mut command = Command::new(std::env::current_exe().context("cannot find this program again")?);
     command.args(["bench", workload.name, "--json", "--seconds", &arguments.seconds.to_string()]);
     command.args(["--threads", &threads(arguments.threads).to_string()]);
+    if arguments.exact {
+        command.arg("--exact");
+    }
     let ran = command.stderr(std::process::Stdio::inherit()).output().context("cannot start a process")?;
     ensure!(ran.status.success(), "the process that measured {} ended with {}", workload.name, ran.status);
     serde_json::from_slice(&ran.stdout).context("cannot read what the measuring process told")
