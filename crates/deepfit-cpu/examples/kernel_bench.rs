@@ -1,6 +1,9 @@
 //! Speed of matrix product, convolution and attention next to the processor's measured peak.
 //!
-//! `cargo run --release -p deepfit-cpu --example kernel_bench [threads] [products|convolutions|attention]`
+//! `cargo run --release -p deepfit-cpu --example kernel_bench [threads] [products|convolutions|tiles|attention]`
+//! for all instruction sets, or the one that `DEEPFIT_ISA` names.
+//!
+//! `tiles` compares the algorithms of a convolution of three by three taps: time, and error against f64.
 
 use std::time::Instant;
 
@@ -30,8 +33,9 @@ fn main() {
     let threads = std::env::args().nth(1).and_then(|n| n.parse().ok()).unwrap_or(1);
     let section = std::env::args().nth(2);
     let pool = ThreadPool::new(threads);
-    for &isa in Isa::available() {
-        let cx = Compute { pool: &pool, isa, caches: Caches::detect() };
+    let forced = std::env::var_os("DEEPFIT_ISA").map(|_| Isa::detect().expect("an instruction set of this processor"));
+    for &isa in Isa::available().iter().filter(|&&isa| forced.is_none_or(|forced| forced == isa)) {
+        let cx = Compute { pool: &pool, isa, caches: Caches::detect(), convolution: Algorithms::default() };
         let peak = deepfit_cpu::peak(isa, &pool) / 1e9;
         println!("{isa}, {threads} threads: multiply-add peak {peak:.1} GFLOP/s");
         let wanted = |name: &str| section.as_ref().is_none_or(|section| section == name);
@@ -40,6 +44,9 @@ fn main() {
         }
         if wanted("convolutions") {
             convolutions(&cx, peak);
+        }
+        if wanted("tiles") {
+            tiles(&cx, peak);
         }
         if wanted("attention") {
             attentions(&cx, peak);
@@ -123,6 +130,136 @@ fn convolutions(cx: &Compute, peak: f64) {
             100.0 * input / peak,
             100.0 * weight / peak
         );
+    }
+}
+
+/// Sizes of the convolutions of ResNet-18 on small and on large images, and of LeNet.
+const TILED: [(usize, usize, usize, usize); 17] = [
+    (8, 32, 64, 64),
+    (32, 32, 64, 64),
+    (8, 16, 128, 128),
+    (32, 16, 128, 128),
+    (8, 8, 256, 256),
+    (32, 8, 256, 256),
+    (32, 4, 512, 512),
+    (128, 4, 512, 512),
+    (8, 56, 64, 64),
+    (8, 28, 128, 128),
+    (8, 14, 256, 256),
+    (32, 14, 256, 256),
+    (8, 7, 512, 512),
+    (32, 7, 512, 512),
+    (64, 28, 32, 64),
+    (32, 28, 16, 16),
+    (1, 56, 64, 64),
+];
+
+fn tiles(cx: &Compute, peak: f64) {
+    const ALGORITHMS: [Algorithms; 3] =
+        [Algorithms::Exact, Algorithms::Always(TileSize::Two), Algorithms::Always(TileSize::Four)];
+    println!("  convolution, pass: ms of patches, tiles of 2, tiles of 4 (% of peak); relative error of each");
+    for (n, size, c, o) in TILED {
+        let s = |n| Conv2dShape {
+            n,
+            h: size,
+            w: size,
+            c,
+            o,
+            kh: 3,
+            kw: 3,
+            stride: [1; 2],
+            padding: [1; 4],
+            dilation: [1; 2],
+            groups: 1,
+        };
+        let with = |convolution| Compute { convolution, ..*cx };
+        let work = 18.0 * (n * size * size * c * o) as f64 / 1e9;
+        for (pass, name) in ["forward", "input", "weights"].into_iter().enumerate() {
+            let mut problem = Problem3x3::new(s(n), pass);
+            let mut seconds = [f64::INFINITY; 3];
+            let start = Instant::now();
+            let mut rounds = 0;
+            while rounds < 4 || (start.elapsed().as_secs_f64() < 0.4 && rounds < 300) {
+                for (seconds, algorithm) in seconds.iter_mut().zip(ALGORITHMS) {
+                    let start = Instant::now();
+                    problem.run(&with(algorithm));
+                    *seconds = seconds.min(start.elapsed().as_secs_f64());
+                }
+                rounds += 1;
+            }
+            let mut small = Problem3x3::new(s(n.min(2)), pass);
+            let expected = small.reference();
+            let errors = ALGORITHMS.map(|algorithm| {
+                small.run(&with(algorithm));
+                let off: f64 = small.result.iter().zip(&expected).map(|(&x, y)| (f64::from(x) - y).powi(2)).sum();
+                (off / expected.iter().map(|y| y * y).sum::<f64>()).sqrt()
+            });
+            let told = seconds.map(|t| format!("{:8.3} ({:3.0} %)", 1e3 * t, 100.0 * work / t / peak));
+            let errors = errors.map(|e| format!("{e:.0e}"));
+            println!("  {n:>3} x {size:>2}^2 x {c:>3} -> {o:>3} {name:<8} {}   {}", told.join(" "), errors.join(" "));
+        }
+    }
+}
+
+/// One pass of a convolution of three by three taps on random numbers.
+struct Problem3x3 {
+    shape: Conv2dShape,
+    pass: usize,
+    /// The two operands.
+    left: Vec<f32>,
+    right: Vec<f32>,
+    result: Vec<f32>,
+    scratch: Vec<f32>,
+}
+
+impl Problem3x3 {
+    fn new(shape: Conv2dShape, pass: usize) -> Problem3x3 {
+        let mut state = 1u64;
+        let mut numbers = |count: usize| -> Vec<f32> {
+            let mut next = || {
+                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                (state >> 40) as f32 / (1 << 23) as f32 - 1.0
+            };
+            (0..count).map(|_| next()).collect()
+        };
+        let (x, w, y) = shape.sizes();
+        let (left, right, result) = [(x, w, y), (y, w, x), (x, y, w)][pass];
+        let (left, right) = (numbers(left), numbers(right));
+        Problem3x3 { shape, pass, left, right, result: vec![0.0; result], scratch: Vec::new() }
+    }
+
+    fn run(&mut self, cx: &Compute) {
+        let (s, left, right, result) = (&self.shape, &self.left, &self.right, &mut self.result);
+        let need = [conv2d_scratch, conv2d_input_gradient_scratch, conv2d_weight_gradient_scratch][self.pass](cx, s);
+        self.scratch.resize(need.max(self.scratch.len()), 0.0);
+        match self.pass {
+            0 => conv2d(cx, s, left, right, result, None, &mut self.scratch),
+            1 => conv2d_input_gradient(cx, s, left, right, result, &mut self.scratch),
+            _ => conv2d_weight_gradient(cx, s, left, right, result, &mut self.scratch),
+        }
+    }
+
+    /// The result in f64.
+    fn reference(&self) -> Vec<f64> {
+        let s = &self.shape;
+        let mut result = vec![0.0; self.result.len()];
+        for (pixel, at) in (0..s.n * s.h * s.w).map(|p| (p, [p / s.w / s.h, p / s.w % s.h, p % s.w])) {
+            for tap in 0..9 {
+                let (y, x) = (at[1] + tap / 3, at[2] + tap % 3);
+                if y < 1 || x < 1 || y > s.h || x > s.w {
+                    continue;
+                }
+                let seen = (at[0] * s.h + y - 1) * s.w + x - 1;
+                for o in 0..s.o {
+                    for c in 0..s.c {
+                        let (x, w, y) = (seen * s.c + c, (o * s.c + c) * 9 + tap, pixel * s.o + o);
+                        let (left, right, to) = [(x, w, y), (y, w, x), (x, y, w)][self.pass];
+                        result[to] += f64::from(self.left[left]) * f64::from(self.right[right]);
+                    }
+                }
+            }
+        }
+        result
     }
 }
 

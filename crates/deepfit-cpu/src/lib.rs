@@ -1,5 +1,6 @@
 //! CPU kernels: SIMD chosen at run time, one pool of threads, results that do not depend on the number of threads.
 
+mod bandwidth;
 mod bind;
 pub mod error;
 pub mod executor;
@@ -10,6 +11,7 @@ pub mod pool;
 pub mod simd;
 pub mod suite;
 
+pub use bandwidth::bandwidth;
 pub use error::Error;
-pub use executor::{Culprit, Engine, ProgramId, View};
+pub use executor::{Culprit, Engine, Measured, Profile, ProgramId, Span, View};
 pub use peak::peak;

@@ -91,6 +91,54 @@ pub fn tanh<S: Simd>(s: S, x: S::F) -> S::F {
     s.select(s.lt(m, s.splat(0.625)), near, s.copysign(far, x))
 }
 
+/// Sine; error at most 2 ulp, or 1e-11 where the result is smaller than 1e-4.
+#[inline(always)]
+pub fn sin<S: Simd>(s: S, x: S::F) -> S::F {
+    circular(s, x, 0, f64::sin)
+}
+
+/// Cosine; error at most 2 ulp, or 1e-11 where the result is smaller than 1e-4.
+#[inline(always)]
+pub fn cos<S: Simd>(s: S, x: S::F) -> S::F {
+    circular(s, x, 1, f64::cos)
+}
+
+/// Largest angle that is reduced in f32; a multiple of pi/2 in three parts is exact enough up to it.
+const LARGEST_REDUCED: f32 = 1024.0;
+
+/// Sine of the angle that is `quarters` right angles further than `x`; `exact` is the function for large `x`.
+#[inline(always)]
+fn circular<S: Simd>(s: S, x: S::F, quarters: i32, exact: fn(f64) -> f64) -> S::F {
+    let n = s.round(s.mul(x, s.splat(std::f32::consts::FRAC_2_PI)));
+    // pi/2 in three parts, the first with so few bits that n times it is exact.
+    let r = s.mul_add(n, s.splat(-1.570_312_5), x);
+    let r = s.mul_add(n, s.splat(-4.837_513e-4), r);
+    let r = s.mul_add(n, s.splat(-7.549_79e-8), r);
+    let square = s.mul(r, r);
+    let p = horner(s, square, &[-1.951_633_5e-4, 0.008_332_172, -0.166_666_55]);
+    let sine = s.mul_add(s.mul(r, square), p, r);
+    let p = horner(s, square, &[2.443_737e-5, -0.001_388_735_8, 0.041_666_646]);
+    let half = s.mul_add(square, s.splat(-0.5), s.splat(1.0));
+    let cosine = s.mul_add(s.mul(square, square), p, half);
+    let quadrant = s.add_i(s.to_int(n), s.splat_i(quarters));
+    let odd = s.eq_i(s.and_i(quadrant, s.splat_i(1)), s.splat_i(1));
+    let back = s.eq_i(s.and_i(quadrant, s.splat_i(2)), s.splat_i(2));
+    let y = s.select(odd, cosine, sine);
+    let y = s.select(back, s.neg(y), y);
+    let y = s.select(s.is_nan(x), x, y);
+    let large = s.lt(s.splat(LARGEST_REDUCED), s.abs(x));
+    if !s.any(large) {
+        return y;
+    }
+    // Rare, so it may be slow: one number after the other, in f64.
+    const MOST_LANES: usize = 16;
+    const { assert!(S::LANES <= MOST_LANES) };
+    let mut lanes = [0.0; MOST_LANES];
+    s.store_at(&mut lanes, 0, x);
+    lanes.iter_mut().for_each(|x| *x = exact(f64::from(*x)) as f32);
+    s.select(large, s.load_at(&lanes, 0), y)
+}
+
 /// Logistic function `1 / (1 + e^-x)`; error at most 4 ulp, denormal results included.
 #[inline(always)]
 pub fn sigmoid<S: Simd>(s: S, x: S::F) -> S::F {
@@ -195,6 +243,14 @@ slice_function! {
 slice_function! {
     /// [`tanh`] of each number of `x` into `y`, on one thread.
     tanh_slice, tanh_body, tanh
+}
+slice_function! {
+    /// [`sin`] of each number of `x` into `y`, on one thread.
+    sin_slice, sin_body, sin
+}
+slice_function! {
+    /// [`cos`] of each number of `x` into `y`, on one thread.
+    cos_slice, cos_body, cos
 }
 slice_function! {
     /// [`sigmoid`] of each number of `x` into `y`, on one thread.

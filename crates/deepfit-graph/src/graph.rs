@@ -173,18 +173,28 @@ impl Graph {
                 continue;
             }
             cost.nodes += 1;
-            cost.operations += self.node_operations(node, extents);
-            let reads: usize = node.inputs.iter().map(|&v| self.type_of(v).bytes(extents)).sum();
-            let writes: usize = node.outputs.iter().map(|t| t.bytes(extents)).sum();
-            cost.bytes += if node.op.is_view() { 0 } else { (reads + writes) as u64 };
+            let (operations, bytes) = self.node_cost(node, extents);
+            cost.operations += operations;
+            cost.bytes += bytes;
         }
         cost
     }
 
-    /// Floating-point operations of one node.
-    pub fn node_operations(&self, node: &Node, extents: &Extents) -> u64 {
+    /// Floating-point operations of one node, and bytes that it reads and writes.
+    pub fn node_cost(&self, node: &Node, extents: &Extents) -> (u64, u64) {
         let inputs: Vec<&TensorType> = node.inputs.iter().map(|&v| self.type_of(v)).collect();
-        node.op.operations(&inputs, &node.outputs, extents)
+        let reads: usize = inputs.iter().map(|t| t.bytes(extents)).sum();
+        let writes: usize = node.outputs.iter().map(|t| t.bytes(extents)).sum();
+        let bytes = match &node.op {
+            op if op.is_view() => 0,
+            // Of a table, only the rows that are named.
+            Op::Embedding(_) | Op::Gather(_) => 2 * writes + inputs[1].bytes(extents),
+            Op::SgdRows(_) | Op::AdamRows(_) => {
+                inputs[1].bytes(extents) + inputs[2].bytes(extents) * (1 + 2 * node.outputs.len())
+            }
+            _ => reads + writes,
+        };
+        (node.op.operations(&inputs, &node.outputs, extents), bytes as u64)
     }
 
     /// A copy in which every node has been replaced by what `rewrite` makes of it.

@@ -1,5 +1,7 @@
 //! What training tells whoever watches it. Observers never change the training; they may ask it to stop.
 
+use deepfit_cpu::Profile;
+
 use crate::metrics::Scores;
 
 /// What an observer answers.
@@ -61,6 +63,8 @@ pub enum Event<'a> {
         /// How long it took, validation included.
         seconds: f64,
     },
+    /// A stage of a recorded run has ended: see [`Job::record`](crate::Job::record).
+    Profile(&'a Profile),
     /// Something worth knowing.
     Note(&'a str),
 }

@@ -38,6 +38,7 @@ pub(crate) fn finish(
         &workshop.model,
         &workshop.preprocessor,
         &weights,
+        job.recipe.settings.exact,
     )?;
     let mut using = workshop.learner.into_predicting(&weights)?;
     drop(weights);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use deepfit_cpu::{Engine, ProgramId, View};
+use deepfit_cpu::{Engine, Profile, ProgramId, View};
 use deepfit_data::{Array, Batch, Task};
 use deepfit_graph::{DType, Extents, Graph, HostTensor, Mode, Shape, Symbol, Tensor, Tracer};
 use deepfit_nn::losses::{self, CrossEntropy, Reduction};
@@ -94,7 +94,7 @@ impl Learner {
         let copies = 2 + training.optimizer.state_kinds().len() + usize::from(training.moving_average.is_some());
         let elements = declarations.iter().map(Declaration::elements).fold(0, usize::saturating_add);
         require_memory("the weights and the optimiser", elements.saturating_mul(copies * 4) as u64)?;
-        let mut engine = Engine::new(threads)?;
+        let mut engine = Engine::new(threads)?.exact(recipe.settings.exact);
         let options = StepOptions {
             maximum: Extents::batch(batch),
             accumulates: recipe.settings.accumulate > 1,
@@ -126,6 +126,16 @@ impl Learner {
     /// Bytes of the arena, and of all that outlives a step.
     pub fn planned_bytes(&self) -> (u64, u64) {
         (self.using.engine.arena_bytes() as u64, self.using.engine.parameter_bytes() as u64)
+    }
+
+    /// Records the time of operations from now on.
+    pub fn record(&mut self) {
+        self.using.engine.record();
+    }
+
+    /// What was recorded.
+    pub fn profile(&mut self) -> Option<Profile> {
+        self.using.engine.profile()
     }
 
     /// Trains on one batch and returns its loss.

@@ -21,6 +21,7 @@ pub mod metrics;
 mod model_folder;
 mod predictor;
 mod process;
+pub mod profile;
 mod progress;
 mod recipe;
 mod report;

@@ -46,6 +46,9 @@ pub struct ModelDescription {
     pub name: String,
     /// How inputs become what the network takes.
     pub preprocessor: serde_json::Value,
+    /// Whether its convolutions are plain sums of products, as they were in training.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub exact: bool,
 }
 
 /// A model that was read.
@@ -69,11 +72,12 @@ pub fn save(
     model: &ModelConfig,
     preprocessor: &Preprocessor,
     weights: &BTreeMap<String, Owned>,
+    exact: bool,
 ) -> Result<()> {
     let damaged = |e: serde_json::Error| TrainError::run(folder, e.to_string());
     let preprocessor = serde_json::from_str(&preprocessor.to_json()).map_err(damaged)?;
     let description =
-        ModelDescription { version: FORMAT_VERSION, model: model.clone(), name: name.to_string(), preprocessor };
+        ModelDescription { version: FORMAT_VERSION, model: model.clone(), name: name.to_string(), preprocessor, exact };
     let borrowed: BTreeMap<String, Borrowed<'_>> =
         weights.iter().map(|(name, tensor)| (name.clone(), tensor.borrowed())).collect();
     tensors::write(&folder.join("model.safetensors"), Durability::Disk, &borrowed, KEY, FORMAT_VERSION.to_string())?;
@@ -166,7 +170,7 @@ fn read_model(folder: &Path) -> Result<Model> {
 impl Model {
     /// Compiles the model for use.
     pub fn into_predicting(self, threads: usize, batch: usize) -> Result<(Predicting, Preprocessor)> {
-        let mut engine = Engine::new(threads)?;
+        let mut engine = Engine::new(threads)?.exact(self.description.exact);
         for declaration in &self.declarations {
             let tensor = &self.weights[&declaration.name];
             engine.set_parameter(&declaration.name, &tensor.shape, &tensor.values)?;

@@ -3,6 +3,7 @@
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use deepfit_cpu::Profile;
 use deepfit_data::{Loader, LoaderOptions, Opened, Preprocessor, Task};
 use serde::{Serialize, Serializer};
 
@@ -82,6 +83,16 @@ impl Predictor {
         let model = model_folder::load(&model_folder::find(path)?)?;
         let (using, preprocessor) = model.into_predicting(threads, BATCH)?;
         Ok(Predictor { using, preprocessor, threads, notes: Vec::new() })
+    }
+
+    /// Records the time of each operation from now on.
+    pub fn record(&mut self) {
+        self.using.engine.record();
+    }
+
+    /// What was recorded; `None` without [`Predictor::record`].
+    pub fn profile(&mut self) -> Option<Profile> {
+        self.using.engine.profile()
     }
 
     /// Classes or regression.

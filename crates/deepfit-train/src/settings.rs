@@ -122,6 +122,9 @@ settings! {
         "a whole number from 0 to 9223372036854775807, such as 7";
     threads: usize = default_threads(), "Threads; the result does not depend on them.",
         "a whole number from 1 to 1024, such as 4";
+    exact: bool = false,
+        "Whether convolutions are plain sums of products; else those of 3 x 3 are made faster, and round a little more.",
+        "true or false";
 }
 
 /// Share of the rows for validation and for the test, where none is asked for.

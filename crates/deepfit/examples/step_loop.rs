@@ -3,7 +3,6 @@
 use deepfit::prelude::*;
 
 pub fn main() -> deepfit::Result<()> {
-    // y = 2 a - b + 0.5 on a grid.
     let x: Vec<f32> = (0..64).flat_map(|i| [(i % 8) as f32 / 4.0 - 1.0, (i / 8) as f32 / 4.0 - 1.0]).collect();
     let y = x.chunks(2).map(|p| 2.0 * p[0] - p[1] + 0.5).collect();
     let examples = Examples::new(64).f32("x", x)?.f32("y", y)?;
@@ -15,14 +14,14 @@ pub fn main() -> deepfit::Result<()> {
         losses::mse(output, &t.batch("y", &[1], DType::F32), Reduction::Mean)
     })?;
     let rate = session.find_rate(&examples, &RateSearch::default())?.suggestion().unwrap_or(0.01).min(0.1);
-    let (schedule, mut plateau) =
-        (ReduceOnPlateau { factor: 0.5, patience: 30, ..Default::default() }, Plateau::default());
+    let schedule = ReduceOnPlateau { factor: 0.5, patience: 30, ..Default::default() };
+    let mut plateau = Plateau::default();
     for step in 1..=300 {
-        let gradient = session.gradients(&examples.views())?["line.weight"].clone();
+        let gradients = session.gradients(&examples.views())?;
         let loss = session.step(&examples.views())?;
         session.set_learning_rate(rate * schedule.observe(&mut plateau, loss));
         if step % 50 == 0 {
-            println!("step {step}: loss {loss:.2e}, gradient of the weight {:.2?}", gradient.values);
+            println!("step {step}: loss {loss:.2e}, gradient of the weight {:.2?}", gradients["line.weight"].values);
         }
     }
     let weight = session.parameter("line.weight").unwrap_or_default();

@@ -8,8 +8,10 @@ use deepfit_graph::{DType, Extents, Graph, HostData, Op, Shape, Value, mutation,
 
 use super::call::{Call, Fault, Raw};
 use super::memory::AlignedBuffer;
+use super::profile::{Profile, Recorder};
 use super::program::Program;
 use crate::error::Error;
+use crate::kernels::conv::Algorithms;
 use crate::kernels::{Caches, Compute};
 use crate::pool::ThreadPool;
 use crate::simd::Isa;
@@ -69,6 +71,12 @@ impl<'a> From<&'a HostData> for View<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ProgramId(usize);
 
+impl ProgramId {
+    pub(super) fn index(self) -> usize {
+        self.0
+    }
+}
+
 struct Parameter {
     name: String,
     shape: Vec<usize>,
@@ -83,6 +91,7 @@ pub struct Engine {
     pool: ThreadPool,
     isa: Isa,
     caches: Caches,
+    exact: bool,
     arena: AlignedBuffer,
     parameters: Vec<Parameter>,
     by_name: HashMap<String, usize>,
@@ -92,6 +101,8 @@ pub struct Engine {
     inputs: Vec<Raw>,
     node_inputs: Vec<Raw>,
     node_outputs: Vec<Raw>,
+    /// Where runs are recorded, if they are.
+    recorder: Option<Recorder>,
 }
 
 impl Engine {
@@ -109,6 +120,7 @@ impl Engine {
             pool: ThreadPool::new(threads),
             isa,
             caches: Caches::detect(),
+            exact: false,
             arena: AlignedBuffer::empty(),
             parameters: Vec::new(),
             by_name: HashMap::new(),
@@ -117,6 +129,27 @@ impl Engine {
             inputs: Vec::new(),
             node_inputs: Vec::new(),
             node_outputs: Vec::new(),
+            recorder: None,
+        }
+    }
+
+    /// Whether the convolutions of programs compiled from here on are plain sums of products. Otherwise those of three by
+    /// three taps may be computed with fewer multiplications, which round more: see [`Algorithms`].
+    pub fn exact(self, exact: bool) -> Self {
+        Engine { exact, ..self }
+    }
+
+    /// What kernels of programs with these algorithms are given.
+    fn compute(&self, convolution: Algorithms) -> Compute<'_> {
+        Compute { pool: &self.pool, isa: self.isa, caches: self.caches, convolution }
+    }
+
+    /// The algorithms that suit a graph.
+    fn algorithms(&self, graph: &Graph) -> Algorithms {
+        match (self.exact, trains(graph)) {
+            (true, _) => Algorithms::Exact,
+            (false, true) => Algorithms::Training,
+            (false, false) => Algorithms::Inference,
         }
     }
 
@@ -226,7 +259,7 @@ impl Engine {
             Error::Output { name: loss.to_string(), problem }
         })?;
         let bytes = |graph: Graph| {
-            let cx = Compute { pool: &self.pool, isa: self.isa, caches: self.caches };
+            let cx = self.compute(self.algorithms(&graph));
             Program::new(graph, maximum, &cx).plan.arena_bytes
         };
         let needed = bytes(graph.clone());
@@ -254,7 +287,7 @@ impl Engine {
     pub fn compile_as_it_is(&mut self, graph: Graph, maximum: Extents) -> Result<ProgramId, Error> {
         // What follows trusts shapes and places: memory is read and written by them.
         graph.check(&maximum)?;
-        let cx = Compute { pool: &self.pool, isa: self.isa, caches: self.caches };
+        let cx = self.compute(self.algorithms(&graph));
         let mut program = Program::new(graph, maximum, &cx);
         for (name, ty) in program.plan.parameters.clone() {
             program.parameters.push(self.declare(&name, &ty.shape.resolve(&maximum))?);
@@ -299,7 +332,28 @@ impl Engine {
     /// If an extent is 0 that must not be, an input is missing or of the wrong type or length, the extents are larger than planned, a row number is out
     /// of range, or a guarded value is not finite. Parameters updated before that stay updated.
     pub fn run(&mut self, program: ProgramId, extents: Extents, inputs: &[(&str, View<'_>)]) -> Result<(), Error> {
-        self.run_observed(program, extents, inputs, &mut |_, _, _| true)
+        let Some(mut recorder) = self.recorder.take() else {
+            return self.run_observed(program, extents, inputs, &mut |_, _, _| true);
+        };
+        recorder.begin(program, &self.programs[program.0].plan.graph, extents);
+        let result = self.run_observed(program, extents, inputs, &mut |node, done, _| {
+            recorder.note(program, node, done);
+            true
+        });
+        recorder.end();
+        self.recorder = Some(recorder);
+        result
+    }
+
+    /// From now on the time of each operation of a run is recorded, until [`Engine::profile`] is called.
+    pub fn record(&mut self) {
+        self.recorder = Some(Recorder::new());
+    }
+
+    /// What has been recorded since [`Engine::record`], which ends with it; `None` if nothing was to be.
+    pub fn profile(&mut self) -> Option<Profile> {
+        let recorder = self.recorder.take()?;
+        Some(recorder.profile(self.graphs()))
     }
 
     /// Runs a program; before each step, `observe` is told the step's node and decides whether it runs; after it, it is
@@ -313,7 +367,7 @@ impl Engine {
     ) -> Result<(), Error> {
         self.prepare(program, extents, inputs)?;
         let arena = self.arena.as_mut_ptr();
-        let Program { plan, kernels, shapes, parameters, .. } = &self.programs[program.0];
+        let Program { plan, kernels, shapes, parameters, convolution, .. } = &self.programs[program.0];
         let nodes = plan.graph.nodes();
         for (step, (&index, kernel)) in plan.order.iter().zip(kernels).enumerate() {
             if !observe(index, false, &[]) {
@@ -346,7 +400,7 @@ impl Engine {
             // SAFETY: the plan places scratch memory inside of the arena.
             let scratch = Raw { start: unsafe { arena.add(offset) }, len: bytes / 4, dtype: DType::F32 };
             let call = Call {
-                cx: Compute { pool: &self.pool, isa: self.isa, caches: self.caches },
+                cx: Compute { pool: &self.pool, isa: self.isa, caches: self.caches, convolution: *convolution },
                 inputs: &self.node_inputs,
                 outputs: &self.node_outputs,
                 scratch,
@@ -369,7 +423,7 @@ impl Engine {
         let compiled = &mut self.programs[program.0];
         if !extents.within(&compiled.plan.maximum) {
             let maximum = compiled.plan.maximum;
-            return Err(Error::Extents { asked: format!("{extents:?}"), planned: format!("{maximum:?}") });
+            return Err(Error::Extents { asked: extents.to_string(), planned: maximum.to_string() });
         }
         compiled.needs.check(&compiled.plan.graph, &extents)?;
         compiled.set_extents(extents);
@@ -439,6 +493,12 @@ impl Engine {
         let shape: &Shape = &plan.graph.type_of(plan.graph.output(name)?).shape;
         Some(shape.resolve(extents))
     }
+}
+
+/// Whether a graph computes gradients or changes parameters.
+fn trains(graph: &Graph) -> bool {
+    let gradient = |op: &Op| matches!(op, Op::Conv2dInputGrad(_) | Op::Conv2dWeightGrad(_));
+    graph.nodes().iter().any(|node| gradient(&node.op) || !node.op.updates().is_empty())
 }
 
 /// The product of axis lengths, if it can be counted.

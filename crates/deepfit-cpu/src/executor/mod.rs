@@ -5,8 +5,10 @@ mod diagnose;
 mod empty;
 mod engine;
 mod memory;
+mod profile;
 mod program;
 
 pub use call::{Call, Fault, Kernel, Shapes};
 pub use diagnose::Culprit;
 pub use engine::{Engine, ProgramId, View};
+pub use profile::{Measured, Profile, Span};

@@ -7,6 +7,7 @@ use super::call::{Kernel, Shapes};
 use super::empty::Needs;
 use crate::bind;
 use crate::kernels::Compute;
+use crate::kernels::conv::Algorithms;
 
 pub(super) struct Program {
     pub(super) plan: Plan,
@@ -18,6 +19,7 @@ pub(super) struct Program {
     pub(super) shapes: Vec<Shapes>,
     pub(super) extents: Extents,
     pub(super) needs: Needs,
+    pub(super) convolution: Algorithms,
 }
 
 impl Program {
@@ -31,7 +33,7 @@ impl Program {
             shapes.push(shapes_of(&plan.graph, node, &maximum));
         }
         let needs = Needs::of(&plan.graph);
-        Program { plan, kernels, parameters: Vec::new(), shapes, extents: maximum, needs }
+        Program { plan, kernels, parameters: Vec::new(), shapes, extents: maximum, needs, convolution: cx.convolution }
     }
 
     /// Computes the shapes for other extents, in place.

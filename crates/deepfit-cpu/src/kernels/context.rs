@@ -1,5 +1,6 @@
 //! What every kernel is given beside its operands.
 
+use super::conv::Algorithms;
 use crate::pool::ThreadPool;
 use crate::simd::Isa;
 
@@ -64,23 +65,25 @@ fn parse_size(text: &str) -> usize {
     digits.parse::<usize>().map_or(0, |n| n.saturating_mul(unit))
 }
 
-/// The threads, the instruction set and the caches that a kernel runs on.
+/// The threads, the instruction set, the caches and the algorithms that a kernel runs on.
 ///
-/// Results depend on `isa` and `caches`, never on the number of threads.
+/// Results depend on `isa`, `caches` and `convolution`, never on the number of threads.
 #[derive(Clone, Copy)]
 pub struct Compute<'a> {
     pub pool: &'a ThreadPool,
     pub isa: Isa,
     pub caches: Caches,
+    /// How convolutions are computed.
+    pub convolution: Algorithms,
 }
 
 impl<'a> Compute<'a> {
-    /// The instruction set and the caches of this processor.
+    /// The instruction set and the caches of this processor, for training.
     ///
     /// # Errors
     /// Those of [`Isa::detect`].
     pub fn new(pool: &'a ThreadPool) -> Result<Compute<'a>, crate::error::Error> {
-        Ok(Compute { pool, isa: Isa::detect()?, caches: Caches::detect() })
+        Ok(Compute { pool, isa: Isa::detect()?, caches: Caches::detect(), convolution: Algorithms::default() })
     }
 }
 

@@ -178,7 +178,7 @@ pub fn slice(cx: &Compute, x: &[f32], dims: &[usize], start: &[usize], step: &[u
 }
 
 /// Writes contiguous `x` (sizes `sizes`) into the part of `y` (sizes `dims`) that begins at `start` with steps `step`: the
-/// inverse of [`slice`]. The rest of `y` is left as it is; fill it first to pad or to differentiate a slice.
+/// inverse of [`slice()`]. The rest of `y` is left as it is; fill it first to pad or to differentiate a slice.
 pub fn place(cx: &Compute, x: &[f32], sizes: &[usize], y: &mut [f32], dims: &[usize], start: &[usize], step: &[usize]) {
     let rank = dims.len();
     let mut strides = contiguous(dims);

@@ -223,6 +223,87 @@ pub fn cross_entropy(
     });
 }
 
+/// Rows of up to so many numbers are computed side by side, a row in each lane, since a vector would hold little of one.
+const FEW: usize = 16;
+/// Most lanes of a vector.
+const LANES: usize = 16;
+
+/// Some rows of few numbers, side by side.
+struct Few {
+    /// `e^(x - shift)`, a vector for each column.
+    exponentials: [[f32; LANES]; FEW],
+    /// The largest number of each row.
+    shift: [f32; LANES],
+    /// The sum of each row's exponentials.
+    sum: [f32; LANES],
+    /// Its natural logarithm.
+    log_sum: [f32; LANES],
+}
+
+impl Few {
+    const EMPTY: Few =
+        Few { exponentials: [[0.0; LANES]; FEW], shift: [0.0; LANES], sum: [0.0; LANES], log_sum: [0.0; LANES] };
+
+    /// Computes all of it for up to a vector's number of rows of `cols` numbers.
+    #[inline(always)]
+    fn compute<S: Simd>(&mut self, s: S, x: &[f32], cols: usize) {
+        for (lane, row) in x.chunks_exact(cols).enumerate() {
+            for (column, &x) in self.exponentials.iter_mut().zip(row) {
+                column[lane] = x;
+            }
+        }
+        let columns = &mut self.exponentials[..cols];
+        let shift = columns.iter().fold(s.splat(f32::NEG_INFINITY), |most, x| s.max(s.load_at(x, 0), most));
+        let mut sum = s.zero();
+        for x in columns {
+            let e = math::exp(s, s.sub(s.load_at(x, 0), shift));
+            s.store_at(x, 0, e);
+            sum = s.add(sum, e);
+        }
+        s.store_at(&mut self.shift, 0, shift);
+        s.store_at(&mut self.sum, 0, sum);
+        s.store_at(&mut self.log_sum, 0, math::log(s, sum));
+    }
+}
+
+#[inline(always)]
+fn few_cross_entropy<S: Simd>(
+    s: S,
+    logits: &[f32],
+    targets: &[i32],
+    how: ClassWeighting,
+    loss: &mut [f32],
+    cols: usize,
+) {
+    let mut few = Few::EMPTY;
+    let groups = logits.chunks(S::LANES * cols).zip(targets.chunks(S::LANES)).zip(loss.chunks_mut(S::LANES));
+    for ((x, targets), loss) in groups {
+        few.compute(s, x, cols);
+        for (lane, (out, &target)) in loss.iter_mut().zip(targets).enumerate() {
+            let x = &x[lane * cols..][..cols];
+            let at = match usize::try_from(target) {
+                _ if how.ignore == Some(target) => {
+                    *out = 0.0;
+                    continue;
+                }
+                Ok(at) if at < cols => at,
+                _ => {
+                    *out = f32::NAN;
+                    continue;
+                }
+            };
+            let surprise = |x: f32| few.log_sum[lane] - (x - few.shift[lane]);
+            let weight = |class: usize| how.weights.map_or(1.0, |w| w[class]);
+            let mut value = (1.0 - how.smoothing) * weight(at) * surprise(x[at]);
+            if how.smoothing != 0.0 {
+                let sum: f32 = x.iter().enumerate().map(|(class, &x)| weight(class) * surprise(x)).sum();
+                value += how.smoothing / cols as f32 * sum;
+            }
+            *out = value;
+        }
+    }
+}
+
 #[inline(always)]
 fn cross_entropy_body<S: Simd>(
     s: S,
@@ -232,6 +313,9 @@ fn cross_entropy_body<S: Simd>(
     loss: &mut [f32],
     cols: usize,
 ) {
+    if (1..=FEW).contains(&cols) {
+        return few_cross_entropy(s, logits, targets, how, loss, cols);
+    }
     for (row, (out, &target)) in loss.iter_mut().zip(targets).enumerate() {
         if target < 0 || target as usize >= cols || how.ignore == Some(target) {
             *out = if how.ignore == Some(target) { 0.0 } else { f32::NAN };
@@ -324,7 +408,13 @@ fn cross_entropy_backward_body<S: Simd>(
 ) {
     let spread = how.smoothing / cols as f32;
     let total: f64 = how.weights.map_or(cols as f64, |w| w.iter().map(|&w| w as f64).sum());
+    let mut few = Few::EMPTY;
     for (row, (&target, &upstream)) in targets.iter().zip(dloss).enumerate() {
+        let lane = row % S::LANES;
+        if lane == 0 && (1..=FEW).contains(&cols) {
+            let rows = S::LANES.min(targets.len() - row);
+            few.compute(s, &logits[row * cols..][..rows * cols], cols);
+        }
         let (x, out) = (&logits[row * cols..][..cols], &mut dlogits[row * cols..][..cols]);
         if target < 0 || target as usize >= cols || how.ignore == Some(target) {
             out.fill(if how.ignore == Some(target) { 0.0 } else { f32::NAN });
@@ -332,6 +422,14 @@ fn cross_entropy_backward_body<S: Simd>(
         }
         let on_target = (1.0 - how.smoothing) * how.weights.map_or(1.0, |w| w[target as usize]);
         let mass = on_target + (spread as f64 * total) as f32;
+        if cols <= FEW {
+            let scale = upstream * mass / few.sum[lane];
+            for (class, (out, column)) in out.iter_mut().zip(&few.exponentials).enumerate() {
+                *out = column[lane] * scale - upstream * spread * how.weights.map_or(1.0, |w| w[class]);
+            }
+            out[target as usize] -= upstream * on_target;
+            continue;
+        }
         let shift = largest(s, x);
         let sum = sum_of_exponentials(s, x, shift, Some(out));
         let scale = s.splat(upstream * mass / sum);

@@ -1,10 +1,11 @@
+use deepfit_cpu::kernels::Caches;
 use deepfit_cpu::kernels::conv::*;
 use deepfit_cpu::kernels::gemm::Epilogue;
 
-use super::support::{assert_close, everywhere, numbers};
+use super::support::{assert_close, everywhere, everywhere_as, numbers};
 
 /// Calls `f(input index, weight index, output index)` for every product of the convolution.
-fn products(s: &Conv2dShape, mut f: impl FnMut(usize, usize, usize)) {
+pub fn products(s: &Conv2dShape, mut f: impl FnMut(usize, usize, usize)) {
     let (oh, ow, ci, co) = (s.out_h(), s.out_w(), s.c / s.groups, s.o / s.groups);
     for n in 0..s.n {
         for oy in 0..oh {
@@ -39,7 +40,9 @@ fn check(s: Conv2dShape) {
         dx[i] += dy[o] as f64 * w[k] as f64;
         dw[k] += dy[o] as f64 * x[i] as f64;
     });
-    everywhere(
+    everywhere_as(
+        Algorithms::Exact,
+        Caches::detect(),
         |cx| {
             let mut y = vec![f32::NAN; sy];
             conv2d(cx, &s, &x, &w, &mut y, None, &mut vec![f32::NAN; conv2d_scratch(cx, &s)]);
@@ -47,7 +50,9 @@ fn check(s: Conv2dShape) {
         },
         |isa, got| assert_close(&format!("{isa} forward {s:?}"), got, &y, 3e-5),
     );
-    everywhere(
+    everywhere_as(
+        Algorithms::Exact,
+        Caches::detect(),
         |cx| {
             let mut dx = vec![f32::NAN; sx];
             conv2d_input_gradient(cx, &s, &dy, &w, &mut dx, &mut vec![f32::NAN; conv2d_input_gradient_scratch(cx, &s)]);
@@ -55,7 +60,9 @@ fn check(s: Conv2dShape) {
         },
         |isa, got| assert_close(&format!("{isa} input gradient {s:?}"), got, &dx, 3e-5),
     );
-    everywhere(
+    everywhere_as(
+        Algorithms::Exact,
+        Caches::detect(),
         |cx| {
             let mut dw = vec![f32::NAN; sw];
             conv2d_weight_gradient(
@@ -72,7 +79,7 @@ fn check(s: Conv2dShape) {
     );
 }
 
-fn square(n: usize, size: usize, c: usize, o: usize, kernel: usize, padding: usize) -> Conv2dShape {
+pub fn square(n: usize, size: usize, c: usize, o: usize, kernel: usize, padding: usize) -> Conv2dShape {
     Conv2dShape {
         n,
         h: size,
@@ -135,7 +142,7 @@ fn depthwise_with_and_without_multiplier() {
 }
 
 /// Adds 1000 * row + channel.
-struct Position;
+pub struct Position;
 
 impl Epilogue for Position {
     unsafe fn apply(&self, row: usize, col: usize, rows: usize, cols: usize, c: *mut f32, ldc: usize) {

@@ -173,3 +173,34 @@ fn the_epilogue_sees_each_finished_element_once() {
     }
     assert!(Isa::available().contains(&Isa::Portable));
 }
+
+#[test]
+fn scratch_memory_of_a_product_serves_every_smaller_one_with_the_same_bits() {
+    for (most_m, most_n, most_k) in [(2100, 70, 600), (130, 700, 2100), (60, 70, 9000), (1600, 40, 300), (12, 3000, 40)]
+    {
+        let smaller = |most: usize| [most, most * 3 / 4, most / 2, most / 7, 1].map(|n| n.max(1));
+        let (a, b) = (numbers(most_m * most_k, 3), numbers(most_k * most_n, 4));
+        for m in smaller(most_m) {
+            // Not every pair of sizes: each size of one axis beside each of another.
+            for (n, k) in
+                smaller(most_n).into_iter().zip(smaller(most_k)).chain([(most_n, most_k / 3), (most_n / 3, most_k)])
+            {
+                everywhere(
+                    |cx| {
+                        let gemm = Gemm::new(m, n, k);
+                        let run = |scratch: usize| {
+                            let mut c = vec![0.0; m * n];
+                            let (a, b) = (Matrix::row_major(&a, k), Matrix::row_major(&b, n));
+                            gemm.run(cx, &a, &b, &mut c, n, &mut vec![f32::NAN; scratch]);
+                            c
+                        };
+                        let planned = run(Gemm::new(most_m, most_n, most_k).scratch(cx));
+                        assert_eq!(planned, run(gemm.scratch(cx)), "{m}x{n}x{k}");
+                        planned
+                    },
+                    |_, c| assert!(c.iter().all(|x| x.is_finite())),
+                );
+            }
+        }
+    }
+}

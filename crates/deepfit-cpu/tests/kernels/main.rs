@@ -14,3 +14,4 @@ mod reduce;
 mod simd;
 mod softmax;
 mod support;
+mod winograd;

@@ -103,6 +103,26 @@ fn erf_is_within_four_ulp() {
 }
 
 #[test]
+fn sine_and_cosine_are_within_two_ulp() {
+    let functions: [(_, fn(Isa, &[f32], &mut [f32]), fn(f64) -> f64); 2] =
+        [("sin", math::sin_slice, f64::sin), ("cos", math::cos_slice, f64::cos)];
+    for (name, f, reference) in functions {
+        let mut x = arguments(1100.0);
+        x.extend((-700..700).map(|n| (f64::from(n) * std::f64::consts::FRAC_PI_2) as f32));
+        for &isa in Isa::available() {
+            let mut y = vec![0.0; x.len()];
+            f(isa, &x, &mut y);
+            for (&x, &y) in x.iter().zip(&y) {
+                let want = reference(f64::from(x));
+                let error = ulps(y, want);
+                let near = want.abs() < 1e-4 && (f64::from(y) - want).abs() < 1e-11;
+                assert!(error <= 2.0 || near, "{name}({x:e}) on {isa} is {y:e}, should be {want:e}: {error} ulp");
+            }
+        }
+    }
+}
+
+#[test]
 fn slices_of_every_length_are_filled_and_not_overrun() {
     for &isa in Isa::available() {
         for n in 0..40 {

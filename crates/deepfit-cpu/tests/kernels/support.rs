@@ -2,6 +2,7 @@
 
 use std::sync::OnceLock;
 
+use deepfit_cpu::kernels::conv::Algorithms;
 use deepfit_cpu::kernels::{Caches, Compute};
 use deepfit_cpu::pool::ThreadPool;
 use deepfit_cpu::simd::Isa;
@@ -30,9 +31,19 @@ pub fn bits(x: &[f32]) -> Vec<u32> {
 /// Runs `kernel` on each instruction set with 1, 2 and 7 threads, insists that the threads make no difference in
 /// any bit, and hands each instruction set's result to `check`.
 pub fn everywhere(kernel: impl Fn(&Compute) -> Vec<f32>, check: impl Fn(&str, &[f32])) {
+    everywhere_as(Algorithms::default(), Caches::detect(), kernel, check);
+}
+
+/// As [`everywhere`], with these algorithms of convolutions and as if the caches were of these sizes.
+pub fn everywhere_as(
+    convolution: Algorithms,
+    caches: Caches,
+    kernel: impl Fn(&Compute) -> Vec<f32>,
+    check: impl Fn(&str, &[f32]),
+) {
     for &isa in Isa::available() {
         let results: Vec<Vec<f32>> =
-            pools().iter().map(|pool| kernel(&Compute { pool, isa, caches: Caches::detect() })).collect();
+            pools().iter().map(|pool| kernel(&Compute { pool, isa, caches, convolution })).collect();
         for (result, pool) in results.iter().zip(pools()) {
             let at = bits(result).iter().zip(bits(&results[0])).position(|(a, b)| *a != b);
             assert!(at.is_none(), "{isa}: {} threads differ from one at element {at:?}", pool.threads());

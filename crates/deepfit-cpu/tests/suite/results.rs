@@ -2,7 +2,7 @@
 
 use deepfit_cpu::{Engine, Error, ProgramId, View};
 use deepfit_graph::ops::{CtcTargets, ReduceKind};
-use deepfit_graph::{DType, Dim, Extents, HostTensor, Mode, Result, Symbol, Tensor, Tracer, gradients};
+use deepfit_graph::{DType, Dim, Extents, HostTensor, Mode, RANDOM_KEY, Result, Symbol, Tensor, Tracer, gradients};
 
 fn compiled(tracer: &Tracer, maximum: Extents) -> (Engine, ProgramId) {
     let mut engine = Engine::new(2).unwrap();
@@ -170,4 +170,26 @@ fn parts_of_a_symbolic_axis_are_found_at_every_extent() {
         let inside = |i: usize| if i % n < sequence { 0.0 } else { 2.0 * values[i] };
         assert_eq!(engine.output(program, "up").unwrap(), (0..2 * n).map(inside).collect::<Vec<f32>>());
     }
+}
+
+#[test]
+fn normal_numbers_have_the_moments_of_the_normal_distribution() {
+    const COUNT: usize = 100_000;
+    let tracer = Tracer::new(Mode::Train);
+    tracer.output("z", &tracer.random_normal([COUNT]).unwrap());
+    let (mut engine, program) = compiled(&tracer, Extents::batch(1));
+    let mut draw = |step: i32| -> Vec<f32> {
+        engine.run(program, Extents::batch(1), &[(RANDOM_KEY, View::I32(&[5, 0, step, 0]))]).unwrap();
+        engine.output(program, "z").unwrap().to_vec()
+    };
+    let z = draw(1);
+    let mean_of = |f: fn(f64) -> f64| z.iter().map(|&z| f(f64::from(z))).sum::<f64>() / COUNT as f64;
+    // Four standard errors: 1/√n of z, √2/√n of z², √15/√n of z³, √96/√n of z⁴.
+    assert!(mean_of(|z| z).abs() < 0.013);
+    assert!((mean_of(|z| z * z) - 1.0).abs() < 0.018);
+    assert!(mean_of(|z| z.powi(3)).abs() < 0.049);
+    assert!((mean_of(|z| z.powi(4)) - 3.0).abs() < 0.124);
+    assert!((mean_of(|z| f64::from(u8::from(z.abs() > 1.959_964))) - 0.05).abs() < 0.003);
+    assert_ne!(z, draw(2));
+    assert_eq!(z, draw(1));
 }

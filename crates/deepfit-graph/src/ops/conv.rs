@@ -200,18 +200,20 @@ impl Operation for Conv2d {
                 Instruction::Unary(UnaryKind::Relu, Operand::Result(1)),
             ],
         });
-        for (channels, groups) in [(2, 1), (4, 2), (3, 3)] {
+        for (height, channels, outputs, groups) in [(4, 2, 3, 1), (4, 4, 6, 2), (4, 3, 9, 3), (7, 16, 18, 1)] {
             let attributes = Conv2dAttributes { padding: (1, 1), groups, ..Conv2dAttributes::default() };
             let inputs = vec![
-                uniform(&[2, 4, 5, channels], -1.0, 1.0, 1),
-                uniform(&[3 * groups, channels / groups, 3, 3], -1.0, 1.0, 2),
-                uniform(&[3 * groups], -1.0, 1.0, 3),
-                uniform(&[2, 4, 5, 3 * groups], -1.0, 1.0, 4),
+                uniform(&[2, height, height + 1, channels], -1.0, 1.0, 1),
+                uniform(&[outputs, channels / groups, 3, 3], -1.0, 1.0, 2),
+                uniform(&[outputs], -1.0, 1.0, 3),
+                uniform(&[2, height, height + 1, outputs], -1.0, 1.0, 4),
             ];
             let op = Conv2d { attributes, epilogue: epilogue.clone() };
-            samples.push(
-                Sample::new(op, inputs).tolerance(4e-6).non_finite_may_spread().batched(&[true, false, false, true]),
-            );
+            // Kernels may compute in tiles if there are enough channels, which rounds more: measured 5e-6.
+            let tolerance = if channels < 16 { 4e-6 } else { 2e-5 };
+            let sample = Sample::new(op, inputs).tolerance(tolerance).non_finite_may_spread();
+            let sample = sample.batched(&[true, false, false, true]);
+            samples.push(if channels < 16 { sample } else { sample.without_gradient() });
         }
         samples
     }
@@ -383,6 +385,9 @@ fn geometries() -> Vec<Geometry> {
     add([2, 9, 9, 17], [34, 1, 5, 5], 2, 2, 1, 17, false);
     add([2, 8, 8, 12], [20, 3, 3, 3], 1, 1, 1, 4, false);
     add([4, 16, 16, 64], [31, 64, 1, 1], 1, 0, 1, 1, false);
+    // Computed in tiles; the last of them reach beyond the image.
+    add([2, 7, 10, 20], [18, 20, 3, 3], 1, 1, 1, 1, false);
+    add([1, 9, 6, 16], [16, 16, 3, 3], 1, 2, 1, 1, false);
     add([0, 4, 4, 2], [3, 2, 3, 3], 1, 1, 1, 1, false);
     // Dilation with a stride, in groups and depth-wise.
     add([1, 8, 7, 2], [2, 2, 3, 2], 2, 2, 3, 1, true);

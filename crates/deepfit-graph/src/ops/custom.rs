@@ -46,7 +46,7 @@ pub trait CustomOperation: fmt::Debug + Send + Sync {
     }
 }
 
-/// The variant of [`Op`] that holds a user's operation; equal only to itself.
+/// The variant of [`Op`](crate::Op) that holds a user's operation; equal only to itself.
 #[derive(Debug, Clone)]
 pub struct Custom(pub Arc<dyn CustomOperation>);
 

@@ -70,4 +70,15 @@ impl Tracer {
         let stream = self.next_random_stream();
         self.apply_one(RandomUniform { shape: shape.into(), stream }, &[&key])
     }
+
+    /// Numbers from the standard normal distribution, others at each step (Box and Muller, 1958).
+    ///
+    /// # Errors
+    /// Never, at present.
+    pub fn random_normal(&self, shape: impl Into<Shape>) -> Result<Tensor> {
+        let shape = shape.into();
+        // 1 - u is in (0, 1], whose logarithm is finite.
+        let radius = self.random_uniform(shape.clone())?.neg()?.add_scalar(1.0)?.log()?.mul_scalar(-2.0)?.sqrt()?;
+        radius.mul(&self.random_uniform(shape)?.mul_scalar(std::f32::consts::TAU)?.cos()?)
+    }
 }

@@ -115,7 +115,7 @@ fn row_of(graph: &Graph, node: &Node, one: &Extents) -> LayerRow {
         operation: if input { "input".to_string() } else { node.op.name() },
         output: node.outputs[0].to_string(),
         parameters: 0,
-        operations: graph.node_operations(node, one),
+        operations: graph.node_cost(node, one).0,
         bytes: node.outputs[0].bytes(one) as u64,
         kept: 0,
     }

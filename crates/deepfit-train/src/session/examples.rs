@@ -113,8 +113,9 @@ impl Examples {
         self.columns.iter().map(|(name, values)| (&name[..], View::from(values))).collect()
     }
 
-    /// The rows in an order that depends on seed and epoch alone, cut into batches.
-    pub(super) fn batches(&self, seed: u64, epoch: u64, size: usize) -> impl Iterator<Item = Examples> + '_ {
+    /// The rows in an order that depends on seed and epoch alone, cut into batches of at most `size` rows: an epoch of a
+    /// step loop of one's own.
+    pub fn batches(&self, seed: u64, epoch: u64, size: usize) -> impl Iterator<Item = Examples> + '_ {
         let mut order: Vec<usize> = (0..self.rows).collect();
         let mut stream = Stream::new(seed, &format!("order.{epoch}"));
         for i in (1..order.len()).rev() {

@@ -2,7 +2,7 @@
 
 use deepfit_cpu::View;
 use deepfit_graph::{DType, Tracer};
-use deepfit_nn::layers::{Dropout, Linear};
+use deepfit_nn::layers::{Conv2d, Conv2dConfig, Dropout, Linear};
 use deepfit_nn::losses::{self, Reduction};
 use deepfit_nn::optim::Sgd;
 use deepfit_nn::step::gradient_name;
@@ -188,5 +188,22 @@ fn a_rate_that_is_no_rate_changes_nothing() {
         session.set_learning_rate(rate);
         assert!(session.step(&data.views()).unwrap_err().to_string().contains("learning_rate"), "{rate}");
         assert_eq!(session.state_dict(), before);
+    }
+}
+
+#[test]
+fn exact_convolutions_differ_in_rounding_alone() {
+    let image: Vec<f32> = (0..2 * 8 * 8 * 16).map(|i| (i * 37 % 101) as f32 / 50.0 - 1.0).collect();
+    let outputs = |exact: bool| {
+        let scope = Scope::root();
+        let conv = Conv2d::new(&scope.child("conv"), 16, 20, Conv2dConfig::square(3).padding(1));
+        let forward = move |t: &Tracer| conv.forward(&t.batch("x", &[8, 8, 16], DType::F32));
+        let mut session = Session::inference(&scope, options().exact(exact), forward).unwrap();
+        session.predict(&[("x", View::F32(&image))]).unwrap().values
+    };
+    let (fast, exact) = (outputs(false), outputs(true));
+    assert!(fast != exact, "the option has no effect");
+    for (a, b) in fast.iter().zip(&exact) {
+        assert!((a - b).abs() < 1e-5, "{a} and {b}");
     }
 }

@@ -193,6 +193,30 @@ fn the_same_seed_gives_the_same_bits_for_any_number_of_threads() {
 }
 
 #[test]
+fn exact_convolutions_are_saved_with_the_run_and_its_model() {
+    let folder = Folder::new();
+    let trained = |exact: &str| {
+        let run = folder.path(exact);
+        let pairs = [("epochs", "1"), ("folds", "1"), ("refit", "false"), ("exact", exact)];
+        train(settings(&example("digits.zip"), &pairs), &run);
+        let read = |file: &str| std::fs::read_to_string(run.join(file)).unwrap();
+        assert!(read("settings.toml").contains(&format!("exact = {exact}\n")));
+        assert_eq!(read("model/config.json").contains("\"exact\": true"), exact == "true");
+        run
+    };
+    let (fast, exact) = (trained("false"), trained("true"));
+    let bytes = model_bytes(&exact);
+    assert!(model_bytes(&fast) != bytes, "the setting has no effect");
+    finished(deepfit_train::resume(&exact).unwrap().run(&mut Silent).unwrap());
+    assert!(model_bytes(&exact) == bytes);
+    // A run does not go on with another choice.
+    let settings = exact.join("settings.toml");
+    let changed = std::fs::read_to_string(&settings).unwrap().replace("exact = true", "exact = false");
+    std::fs::write(&settings, changed).unwrap();
+    assert!(message(deepfit_train::resume(&exact)).contains("`exact` is false and was true"));
+}
+
+#[test]
 fn a_run_is_described_before_it_begins_and_nothing_is_written() {
     let folder = Folder::new();
     let run = folder.path("run");

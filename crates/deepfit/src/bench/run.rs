@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use deepfit_cpu::View;
+use deepfit_cpu::{Profile, View};
 use deepfit_graph::{DType, sample};
 use deepfit_nn::optim::Optimizer;
 use deepfit_nn::step::{Group, gradient_name};
@@ -39,11 +39,12 @@ pub struct Timing {
 }
 
 impl Bench {
-    /// Builds and compiles; weights get their first values. With `gradients` those of the loss can be read after a step.
+    /// Builds and compiles; weights get their first values. With `gradients` those of the loss can be read after a step;
+    /// with `exact` convolutions are plain sums of products.
     ///
     /// # Errors
     /// If the network cannot be compiled.
-    pub fn new(workload: Workload, threads: usize, gradients: bool) -> Result<Bench> {
+    pub fn new(workload: Workload, threads: usize, gradients: bool, exact: bool) -> Result<Bench> {
         let scope = Scope::root();
         let network = workload.build(&scope)?;
         let declarations = scope.declarations();
@@ -55,7 +56,7 @@ impl Bench {
             network.forward(&inputs)
         };
         let (optimizer, rate) = workload.optimizer.unwrap_or((Optimizer::adamw(), 0.0));
-        let mut options = SessionOptions::new(optimizer).learning_rate(rate).batch(workload.batch);
+        let mut options = SessionOptions::new(optimizer).learning_rate(rate).batch(workload.batch).exact(exact);
         options.threads = threads;
         options.training.keep_gradients = gradients;
         // The optimisers of the workloads know one group of parameters: all decay.
@@ -141,6 +142,16 @@ impl Bench {
     /// Logits of the last step of a network in use.
     pub fn logits(&self) -> &[f32] {
         self.logits.as_ref().map_or(&[], |logits| &logits.values)
+    }
+
+    /// Records the time of operations from now on.
+    pub fn record(&mut self) {
+        self.session.record();
+    }
+
+    /// What was recorded.
+    pub fn profile(&mut self) -> Option<Profile> {
+        self.session.profile()
     }
 
     /// Steps for at least the given time, after a few that are not counted.

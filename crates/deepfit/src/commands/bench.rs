@@ -35,11 +35,14 @@ pub struct Arguments {
     /// Seconds that each workload is measured for, after the first steps
     #[arg(long, value_name = "S", default_value_t = 5.0, value_parser = parse_seconds, allow_negative_numbers = true)]
     seconds: f64,
+    /// Compute convolutions as plain sums of products, instead of those of 3 x 3 with fewer multiplications
+    #[arg(long)]
+    exact: bool,
     /// Print one JSON object for each workload
     #[arg(long)]
     json: bool,
     /// Measure what the machine can do at most instead: multiply-adds, products of matrices, copies of memory
-    #[arg(long, conflicts_with_all = ["workloads", "weights", "data", "losses", "gradients"])]
+    #[arg(long, conflicts_with_all = ["workloads", "weights", "data", "losses", "gradients", "profile"])]
     machine: bool,
     #[command(flatten)]
     sizes: Asked,
@@ -55,6 +58,9 @@ pub struct Arguments {
     /// Write the gradients of the first step to a safetensors file
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     gradients: Option<PathBuf>,
+    /// Record the time of each operation: a table on standard error, and FILE for a browser's trace viewer
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    profile: Option<PathBuf>,
 }
 
 /// Sizes of one workload.
@@ -140,6 +146,8 @@ struct Row {
     working_mb: f64,
     threads: usize,
     isa: String,
+    /// Whether convolutions were plain sums of products.
+    exact: bool,
 }
 
 /// Runs the workloads.
@@ -156,8 +164,8 @@ pub fn run(arguments: &Arguments) -> Result<Exit> {
         || arguments.data.is_some()
         || arguments.losses.is_some()
         || arguments.gradients.is_some();
-    if on_files && names.len() != 1 {
-        let problem = "--weights, --data, --losses and --gradients are of one workload: name it";
+    if (on_files || arguments.profile.is_some()) && names.len() != 1 {
+        let problem = "--weights, --data, --losses, --gradients and --profile are of one workload: name it";
         return Err(Usage(problem.to_string()).into());
     }
     let sizes = arguments.sizes.sizes();
@@ -226,7 +234,13 @@ fn measure(workload: &Workload, arguments: &Arguments) -> Result<Row> {
     bench.step(&batch).map_err(refused)?;
     let first = deepfit_train::process_seconds();
     let planned = base + bench.planned_bytes();
+    if output::profiles(arguments.profile.as_deref())? {
+        bench.record();
+    }
     let timing = bench.time(&batch, Duration::from_secs_f64(arguments.seconds))?;
+    if let (Some(profile), Some(trace)) = (bench.profile(), &arguments.profile) {
+        output::profile(&profile, threads, trace)?;
+    }
     let isa = Isa::detect()?;
     let peak = deepfit_cpu::peak(isa, &ThreadPool::new(threads));
     Ok(Row {
@@ -243,6 +257,7 @@ fn measure(workload: &Workload, arguments: &Arguments) -> Result<Row> {
         working_mb: bench.planned_bytes() as f64 / 1e6,
         threads,
         isa: isa.to_string(),
+        exact: arguments.exact,
     })
 }
 
@@ -252,7 +267,7 @@ fn refused(error: anyhow::Error) -> anyhow::Error {
 }
 
 fn prepare(workload: &Workload, arguments: &Arguments, gradients: bool) -> Result<(Bench, Batch)> {
-    let mut bench = Bench::new(workload.clone(), threads(arguments.threads), gradients)?;
+    let mut bench = Bench::new(workload.clone(), threads(arguments.threads), gradients, arguments.exact)?;
     if let Some(path) = &arguments.weights {
         bench.load(path).map_err(refused)?;
     }
@@ -267,6 +282,9 @@ fn in_a_process(workload: &Workload, arguments: &Arguments) -> Result<Row> {
     let mut command = Command::new(std::env::current_exe().context("cannot find this program again")?);
     command.args(["bench", workload.name, "--json", "--seconds", &arguments.seconds.to_string()]);
     command.args(["--threads", &threads(arguments.threads).to_string()]);
+    if arguments.exact {
+        command.arg("--exact");
+    }
     let ran = command.stderr(std::process::Stdio::inherit()).output().context("cannot start a process")?;
     ensure!(ran.status.success(), "the process that measured {} ended with {}", workload.name, ran.status);
     serde_json::from_slice(&ran.stdout).context("cannot read what the measuring process told")

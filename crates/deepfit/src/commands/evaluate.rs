@@ -29,11 +29,17 @@ pub struct Arguments {
     /// Print one JSON object with `metrics`, `intervals`, `rows` and `confusion`
     #[arg(long)]
     json: bool,
+    /// Record the time of each operation: a table on standard error, and FILE for a browser's trace viewer
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    profile: Option<PathBuf>,
 }
 
 /// Evaluates.
 pub fn run(arguments: &Arguments) -> Result<Exit> {
     let mut predictor = Predictor::open(&arguments.run, threads(arguments.threads))?;
+    if output::profiles(arguments.profile.as_deref())? {
+        predictor.record();
+    }
     let evaluation = predictor.evaluate(&arguments.data)?;
     if arguments.json {
         output::json(&evaluation)?;
@@ -42,6 +48,9 @@ pub fn run(arguments: &Arguments) -> Result<Exit> {
             output::say(note);
         }
         output::out(&report::evaluation(&evaluation, Style::stdout()))?;
+    }
+    if let (Some(profile), Some(trace)) = (predictor.profile(), &arguments.profile) {
+        output::profile(&profile, threads(arguments.threads), trace)?;
     }
     Ok(Exit::Done)
 }

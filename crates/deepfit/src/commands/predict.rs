@@ -37,6 +37,9 @@ pub struct Arguments {
     /// Threads; the result does not depend on them [default: all cores]
     #[arg(long, value_name = "N", allow_hyphen_values = true, value_parser = parse_threads)]
     threads: Option<usize>,
+    /// Record the time of each operation: a table on standard error, and FILE for a browser's trace viewer
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    profile: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -66,6 +69,9 @@ pub fn run(arguments: &Arguments) -> Result<Exit> {
     };
     let format = if arguments.json { Format::Json } else { format };
     let mut predictor = Predictor::open(&arguments.run, threads(arguments.threads))?;
+    if output::profiles(arguments.profile.as_deref())? {
+        predictor.record();
+    }
     let mut writer = Writer::new(format, std::io::BufWriter::new(std::io::stdout().lock()), Style::stdout());
     // The predictor's callback speaks its own errors; those of writing are kept here and end the prediction.
     let mut unwritten: Option<std::io::Error> = None;
@@ -93,6 +99,9 @@ pub fn run(arguments: &Arguments) -> Result<Exit> {
         output::say(&words::printable(&note));
     }
     let failed = outcome?;
+    if let (Some(profile), Some(trace)) = (predictor.profile(), &arguments.profile) {
+        output::profile(&profile, threads(arguments.threads), trace)?;
+    }
     for (name, reason) in &failed {
         output::say(&words::printable(&format!("{name}: {reason}")));
     }

@@ -90,6 +90,9 @@ pub struct Arguments {
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "Run")]
     config: Option<PathBuf>,
 
+    /// Record the time of each operation: a table on standard error, and FILE for a browser's trace viewer
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "Output")]
+    profile: Option<PathBuf>,
     /// Print the result as one JSON object on standard output
     #[arg(long, help_heading = "Output")]
     json: bool,
@@ -137,7 +140,11 @@ fn long_help() -> String {
 
 /// Trains, or goes on with a run.
 pub fn run(arguments: &Arguments, interrupt: &Interrupt) -> Result<Exit> {
-    let job = arguments.job()?;
+    let mut job = arguments.job()?;
+    let threads = job.threads();
+    if output::profiles(arguments.profile.as_deref())? {
+        job.record();
+    }
     if !arguments.quiet {
         plan::print(job.description());
     }
@@ -145,6 +152,7 @@ pub fn run(arguments: &Arguments, interrupt: &Interrupt) -> Result<Exit> {
     let mut progress = Progress::new(arguments.quiet, interrupt);
     let outcome = job.run(&mut progress);
     progress.finish();
+    let profile = progress.take_profile();
     match outcome? {
         Outcome::Finished(mut result) => {
             result.seconds = process_seconds();
@@ -152,6 +160,9 @@ pub fn run(arguments: &Arguments, interrupt: &Interrupt) -> Result<Exit> {
                 output::json(&result)?;
             } else if !arguments.quiet {
                 output::out(&report::training(&result, Style::stdout()))?;
+            }
+            if let (Some(profile), Some(trace)) = (profile, &arguments.profile) {
+                output::profile(&profile, threads, trace)?;
             }
             Ok(Exit::Done)
         }

@@ -8,8 +8,14 @@ pub mod scores;
 
 use std::fmt;
 use std::io::{self, Write};
+use std::path::Path;
 
+use deepfit_cpu::Profile;
+use deepfit_train::profile::Limits;
+use deepfit_train::text::Style;
 use serde::Serialize;
+
+use crate::exit::Usage;
 
 /// Standard output was closed by its reader, as `head` does; not an error, there is just nobody left to write for.
 #[derive(Debug)]
@@ -47,6 +53,27 @@ pub fn out(text: &str) -> anyhow::Result<()> {
 /// Writes one value as one line of JSON to standard output.
 pub fn json(value: &impl Serialize) -> anyhow::Result<()> {
     out(&(serde_json::to_string(value)? + "\n"))
+}
+
+/// Whether the time of operations is to be recorded; that there is no folder for the trace is told before hours of work.
+pub fn profiles(trace: Option<&Path>) -> anyhow::Result<bool> {
+    let Some(trace) = trace else { return Ok(false) };
+    let folder = trace.parent().filter(|folder| !folder.as_os_str().is_empty());
+    if let Some(folder) = folder.filter(|folder| !folder.is_dir()) {
+        let problem =
+            format!("--profile: '{}' cannot be written: there is no folder '{}'", trace.display(), folder.display());
+        return Err(Usage(problem).into());
+    }
+    Ok(true)
+}
+
+/// Shows on standard error where the time went, and writes it as a trace.
+pub fn profile(profile: &Profile, threads: usize, trace: &Path) -> anyhow::Result<()> {
+    let limits = Limits::measure(threads)?;
+    say(deepfit_train::profile::text(profile, limits, Style::stderr()).trim_end());
+    deepfit_train::profile::write_trace(profile, trace)?;
+    say(&format!("  Single calls: {} (open it in chrome://tracing or ui.perfetto.dev)", trace.display()));
+    Ok(())
 }
 
 /// Writes a line to standard error; if nobody reads it, the work goes on.

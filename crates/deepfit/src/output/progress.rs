@@ -3,6 +3,7 @@
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
+use deepfit_cpu::Profile;
 use deepfit_train::metrics::Scores;
 use deepfit_train::{Event, Flow, Observer};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -21,6 +22,8 @@ pub struct Progress<'a> {
     view: View,
     interrupt: &'a Interrupt,
     stop_told: bool,
+    /// Where the time went, if that is recorded.
+    profile: Option<Profile>,
     quiet: bool,
     style: Style,
     /// When something was last shown.
@@ -51,6 +54,7 @@ impl<'a> Progress<'a> {
             view,
             interrupt,
             stop_told: false,
+            profile: None,
             quiet,
             style: Style::stderr(),
             shown: None,
@@ -66,6 +70,11 @@ impl<'a> Progress<'a> {
         if let View::Bar(bar) = &self.view {
             bar.finish_and_clear();
         }
+    }
+
+    /// Where the time of all stages went, if it was recorded.
+    pub fn take_profile(&mut self) -> Option<Profile> {
+        self.profile.take()
     }
 
     fn tell(&self, line: &str) {
@@ -123,6 +132,7 @@ impl<'a> Progress<'a> {
                     ));
                 }
             }
+            Event::Profile(profile) => self.profile.get_or_insert_default().append(profile.clone()),
             Event::Note(note) => self.tell(&words::printable(note)),
         }
     }

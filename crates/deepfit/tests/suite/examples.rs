@@ -1,5 +1,8 @@
 //! The examples run, and end as they say.
 
+use std::fs;
+use std::path::Path;
+
 #[path = "../../examples/network.rs"]
 mod network;
 #[path = "../../examples/own_loss.rs"]
@@ -34,4 +37,15 @@ fn a_loss_of_ones_own_is_trained() {
 #[test]
 fn an_operation_of_ones_own_is_tested_and_trained() {
     own_operation::main().expect("the example runs");
+}
+
+#[test]
+fn the_readme_shows_the_examples_as_they_are_run() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let readme = fs::read_to_string(root.join("../../README.md")).expect("the README");
+    for name in ["network", "own_loss", "own_operation", "save_load", "step_loop"] {
+        let program = fs::read_to_string(root.join(format!("examples/{name}.rs"))).expect("an example");
+        assert!(readme.contains(program.trim_end()), "the README shows another {name}.rs");
+        assert!(program.lines().count() <= 30, "{name}.rs is longer than promised");
+    }
 }

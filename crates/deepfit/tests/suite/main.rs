@@ -11,6 +11,7 @@ mod inspecting;
 mod interop;
 mod library_errors;
 mod predicting;
+mod profiling;
 mod program;
 mod real_input;
 mod resuming;

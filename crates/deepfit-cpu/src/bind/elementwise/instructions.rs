@@ -1,6 +1,6 @@
 //! The vector instructions: each function of one, two or three numbers over a tile.
 //!
-//! Errors: exact or one rounding, but for `exp`, `log`, `tanh`, `sigmoid` and `erf` (see `math`) and `softplus`, which is
+//! Errors: exact or one rounding, but for `exp`, `log`, `tanh`, `sin`, `cos`, `sigmoid` and `erf` (see `math`) and `softplus`, which is
 //! within 4e-7 relative to the larger of 1 and the result.
 
 use deepfit_graph::ops::{BinaryKind, UnaryKind};
@@ -49,6 +49,9 @@ fn unary_body<S: Simd>(s: S, kind: UnaryKind, x: *const f32, out: *mut f32, n: u
         UnaryKind::Exp => for_each_vector!(s, n, out, [v: x], math::exp(s, v)),
         UnaryKind::Log => for_each_vector!(s, n, out, [v: x], math::log(s, v)),
         UnaryKind::Tanh => for_each_vector!(s, n, out, [v: x], math::tanh(s, v)),
+        UnaryKind::Sin => for_each_vector!(s, n, out, [v: x], math::sin(s, v)),
+        UnaryKind::Cos => for_each_vector!(s, n, out, [v: x], math::cos(s, v)),
+        UnaryKind::Floor => for_each_vector!(s, n, out, [v: x], s.floor(v)),
         UnaryKind::Sigmoid => for_each_vector!(s, n, out, [v: x], math::sigmoid(s, v)),
         // `max` returns its second operand where one is NaN, so NaN stays.
         UnaryKind::Relu => for_each_vector!(s, n, out, [v: x], s.max(s.zero(), v)),

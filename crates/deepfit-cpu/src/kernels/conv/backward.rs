@@ -1,7 +1,8 @@
 //! Gradients of the convolution with respect to its input and to its weights.
 
+use super::choice::{Pass, tile_size};
 use super::patches::{Patches, Weights};
-use super::{Conv2dShape, depthwise};
+use super::{Conv2dShape, depthwise, winograd};
 use crate::kernels::Compute;
 use crate::kernels::gemm::{Gemm, Matrix};
 use crate::pool::SharedMut;
@@ -58,7 +59,8 @@ pub fn conv2d_input_gradient_scratch(cx: &Compute, s: &Conv2dShape) -> usize {
     if s.is_depthwise() {
         return depthwise::input_gradient_scratch(cx, s);
     }
-    let mut most = 0;
+    let tiles = tile_size(cx, Pass::InputGradient, s).map(|size| winograd::input_gradient_scratch(cx, size, s));
+    let mut most = tiles.unwrap_or(0);
     for py in 0..s.stride[0] {
         for px in 0..s.stride[1] {
             let (y, x) = (Phase::of(s, 0, py), Phase::of(s, 1, px));
@@ -89,6 +91,9 @@ pub fn conv2d_input_gradient(
     s.check(dx.len(), weights.len(), dy.len());
     if s.is_depthwise() {
         return depthwise::input_gradient(cx, s, dy, weights, dx, scratch);
+    }
+    if let Some(size) = tile_size(cx, Pass::InputGradient, s) {
+        return winograd::input_gradient(cx, size, s, dy, weights, dx, scratch);
     }
     if s.is_pointwise() {
         let gemm = Gemm::new(s.out_pixels(), s.c, s.o);
@@ -167,7 +172,9 @@ pub fn conv2d_weight_gradient_scratch(cx: &Compute, s: &Conv2dShape) -> usize {
     }
     let depth = s.kh * s.kw * s.group_in();
     let gemm = Gemm::new(s.group_out(), depth, s.out_pixels());
-    gemm.scratch(cx) + if s.is_pointwise() { 0 } else { s.group_out() * depth }
+    let product = gemm.scratch(cx) + if s.is_pointwise() { 0 } else { s.group_out() * depth };
+    let tiles = tile_size(cx, Pass::WeightGradient, s).map(|size| winograd::weight_gradient_scratch(cx, size, s));
+    product.max(tiles.unwrap_or(0))
 }
 
 /// Gradient with respect to the weights: from `x` `[n, h, w, c]` and `dy` `[n, out_h, out_w, o]` to `dw`
@@ -186,6 +193,9 @@ pub fn conv2d_weight_gradient(
     s.check(x.len(), dw.len(), dy.len());
     if s.is_depthwise() {
         return depthwise::weight_gradient(cx, s, x, dy, dw, scratch);
+    }
+    if let Some(size) = tile_size(cx, Pass::WeightGradient, s) {
+        return winograd::weight_gradient(cx, size, s, x, dy, dw, scratch);
     }
     let kernel = s.kh * s.kw;
     let depth = kernel * s.group_in();

@@ -2,20 +2,25 @@
 //! OIHW), and its two gradients.
 //!
 //! A convolution is a product of patches by weights, with the patches gathered while the product packs them
-//! (implicit GEMM); depth-wise convolutions have loops of their own that run over channels. The error is that of
-//! the matrix product.
+//! (implicit GEMM), with the error of the matrix product. Depth-wise convolutions have loops of their own that run over
+//! channels, and those of three by three taps have fewer multiplications where [`Algorithms`] lets them.
 
 mod backward;
+mod choice;
 mod depthwise;
 mod patches;
 mod shape;
+mod winograd;
 
 pub use backward::{conv2d_input_gradient, conv2d_input_gradient_scratch};
 pub use backward::{conv2d_weight_gradient, conv2d_weight_gradient_scratch};
+pub use choice::Algorithms;
 pub use shape::Conv2dShape;
+pub use winograd::TileSize;
 
 use super::Compute;
 use super::gemm::{Epilogue, Gemm, Matrix};
+use choice::Pass;
 use patches::{Patches, Weights};
 
 /// Shifts the columns of one group to where they are among all output channels.
@@ -36,7 +41,9 @@ pub fn conv2d_scratch(cx: &Compute, s: &Conv2dShape) -> usize {
     if s.is_depthwise() {
         return depthwise::forward_scratch(cx, s);
     }
-    Gemm::new(s.out_pixels(), s.group_out(), s.kh * s.kw * s.group_in()).scratch(cx)
+    let product = Gemm::new(s.out_pixels(), s.group_out(), s.kh * s.kw * s.group_in()).scratch(cx);
+    let tiles = choice::tile_size(cx, Pass::Forward, s).map(|size| winograd::forward_scratch(cx, size, s));
+    product.max(tiles.unwrap_or(0))
 }
 
 /// Convolution of `x` `[n, h, w, c]` with `weights` `[o, c / groups, kh, kw]` into `y` `[n, out_h, out_w, o]`.
@@ -60,6 +67,9 @@ pub fn conv2d(
     }
     if s.is_depthwise() {
         return depthwise::forward(cx, s, x, weights, y, epilogue, scratch);
+    }
+    if let Some(size) = choice::tile_size(cx, Pass::Forward, s) {
+        return winograd::forward(cx, size, s, x, weights, y, epilogue, scratch);
     }
     let depth = s.kh * s.kw * s.group_in();
     let gemm = Gemm::new(s.out_pixels(), s.group_out(), depth);

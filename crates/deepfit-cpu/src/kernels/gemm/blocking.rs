@@ -9,8 +9,15 @@ pub(crate) const KC_MAX: usize = 512;
 /// Tasks that a product is cut into if it is large enough: sixteen share evenly among up to eight threads.
 const TASKS: usize = 16;
 
+/// Tiles of the micro-kernel above each other in a task, where there are rows enough.
+const HIGH: usize = 8;
+/// The fewest, where the output is small.
+const LOW: usize = 4;
+/// The most: as many rows of A stay in the second-level cache.
+const MOST: usize = 16;
+
 /// Products with fewer multiplications run on the calling thread: handing over costs more.
-const SERIAL_WORK: usize = 1 << 17;
+const SERIAL_WORK: usize = 1 << 18;
 
 /// The sizes of blocks, panels and tasks.
 #[derive(Debug, Clone, Copy)]
@@ -65,7 +72,7 @@ impl Blocking {
                 kc,
                 kb: kc,
                 nc: n,
-                mc: (8 * mr).min(m.next_multiple_of(mr)),
+                mc: (HIGH * mr).min(m.next_multiple_of(mr)),
                 nt: n,
                 split,
                 parallel,
@@ -80,13 +87,8 @@ impl Blocking {
             let nc = n.min((4096 / nr) * nr);
             (nc, (budget / nc.next_multiple_of(nr) / kc).max(1) * kc)
         };
-        let mc = m.div_ceil(TASKS).next_multiple_of(mr).clamp(mr, 8 * mr);
-        let row_tasks = m.div_ceil(mc);
-        let column_tasks = TASKS.div_ceil(row_tasks).max(1);
-        // A single row reads B in pieces of eight vectors.
-        let least = if m == 1 { 8 * lanes } else { 2 * nr };
-        let nt = if row_tasks >= TASKS { nc } else { nc.div_ceil(column_tasks).next_multiple_of(nr).max(least) };
-        Blocking { mr, nr, lanes, kc, kb, nc, mc, nt: nt.min(nc.next_multiple_of(nr)), split, parallel }
+        let (mc, nt) = task(m, nc, mr, nr, lanes);
+        Blocking { mr, nr, lanes, kc, kb, nc, mc, nt, split, parallel }
     }
 
     /// The rows of the tile that computes `left` rows or the first of them.
@@ -135,7 +137,8 @@ impl Blocking {
         let most = deepest(self.nr, caches);
         // A smaller product may have deeper blocks: its depth is cut into fewer.
         let depth = most.min(k.next_multiple_of(8)).max(self.kc);
-        let of_a = self.mc.next_multiple_of(self.mr) * depth;
+        // Its tasks may be higher, but never than these.
+        let of_a = self.mc.max(HIGH * self.mr).min(m.next_multiple_of(self.mr)).next_multiple_of(self.mr) * depth;
         let width = n.next_multiple_of(self.nr);
         let own = if self.split > 1 {
             (m * n * self.split).next_multiple_of(16) + threads * ((of_a + depth * width).next_multiple_of(16) + 32)
@@ -146,13 +149,31 @@ impl Blocking {
         let tile = 16 * self.mr * self.nr;
         let split = if k >= 4 * most {
             let outputs = (m * n).min((TASKS / 2 - 1) * tile) * (k / (2 * most)).min(TASKS);
-            outputs + 8 * self.mr * depth + depth * width.min(4 * self.nr * (TASKS / 2 - 1)) + 64
+            outputs + HIGH * self.mr * depth + depth * width.min(4 * self.nr * (TASKS / 2 - 1)) + 64
         } else {
             0
         };
         // Sixteen more let the first block begin on a cache line.
         own.max(split) + 16
     }
+}
+
+/// Rows and columns of a task of a product of `m` x `n`.
+///
+/// A panel of B comes from a far cache once for all tiles of a task that are above each other, and where a task is narrow
+/// its rows of A are packed for few columns: tasks are cut narrower first, then lower, and neither beyond a limit.
+fn task(m: usize, n: usize, mr: usize, nr: usize, lanes: usize) -> (usize, usize) {
+    let whole = n.next_multiple_of(nr);
+    let row_tasks = m.div_ceil(HIGH * mr);
+    if row_tasks >= TASKS {
+        return (m.div_ceil(TASKS).next_multiple_of(mr).min(MOST * mr), whole);
+    }
+    // A single row reads B in pieces of eight vectors.
+    let narrowest = if m == 1 { 8 * lanes } else { 4 * nr };
+    let nt = n.div_ceil(TASKS.div_ceil(row_tasks)).next_multiple_of(nr).max(narrowest).min(whole);
+    let row_tasks = row_tasks.max(TASKS.div_ceil(n.div_ceil(nt)));
+    let mc = m.div_ceil(row_tasks).next_multiple_of(mr).max(LOW * mr).min(m.next_multiple_of(mr));
+    (mc, nt)
 }
 
 /// The depth that no block exceeds. A's panel stays in the first-level cache while B's panels, up to twice its size,

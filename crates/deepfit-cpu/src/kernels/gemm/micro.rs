@@ -20,6 +20,18 @@ pub(super) struct Tile {
     pub accumulate: bool,
 }
 
+/// Asks for the cache line of `p`, which need not be a valid address.
+#[inline(always)]
+pub(super) fn prefetch(p: *const f32) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: a prefetch reads and writes nothing and ignores addresses that are not valid; SSE is part of x86-64.
+    unsafe {
+        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(p.cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = p;
+}
+
 /// # Safety
 /// The panels must be readable as [`Tile`] says (`MR` numbers a column of A, `NV` vectors a row of B), and C's tile
 /// of `rows` x `cols` writable and used by nobody else.
@@ -27,6 +39,12 @@ pub(super) struct Tile {
 unsafe fn multiply<S: Simd, const MR: usize, const NV: usize>(s: S, t: Tile) {
     let mut sums = [[s.zero(); NV]; MR];
     let (mut a, mut b) = (t.a, t.b);
+    // Where C lies in memory that was not used lately, it comes while the sums are made.
+    for i in 0..MR {
+        for j in 0..NV {
+            prefetch(t.c.wrapping_add(i * t.ldc + j * S::LANES));
+        }
+    }
     // SAFETY: each of the kc steps reads one column of A's panel and one row of B's.
     unsafe {
         for _ in 0..t.kc {

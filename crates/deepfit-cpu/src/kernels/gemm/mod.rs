@@ -14,6 +14,7 @@ mod drive;
 mod micro;
 mod pack;
 mod prepacked;
+mod transpose;
 
 pub(crate) use blocking::KC_MAX;
 pub(crate) use dot::MAX_ROWS as UNPACKED_ROWS;

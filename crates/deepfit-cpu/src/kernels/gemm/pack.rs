@@ -1,6 +1,7 @@
 //! Plain matrices as operands, and the transposition that packing rows needs.
 
-use super::blocking::KC_MAX;
+use super::micro::prefetch;
+use super::transpose::transpose;
 use super::{PackA, PackB};
 
 /// A matrix inside of a slice: element (i, j) is `data[i * row_stride + j * col_stride]`. Swapping the strides
@@ -40,9 +41,6 @@ impl<'a> Matrix<'a> {
     }
 }
 
-/// Zeros that stand for rows outside of the matrix.
-static ZEROS: [f32; KC_MAX] = [0.0; KC_MAX];
-
 impl PackA for Matrix<'_> {
     fn pack(&self, row0: usize, rows: usize, k0: usize, kc: usize, mr: usize, dst: &mut [f32]) {
         self.check(row0 + rows, k0 + kc);
@@ -77,29 +75,47 @@ fn pack_panel(src: &[f32], across: usize, along: usize, valid: usize, kc: usize,
         return;
     }
     if across == 1 {
-        for (k, row) in dst.chunks_exact_mut(width).take(kc).enumerate() {
-            row[..valid].copy_from_slice(&src[k * along..k * along + valid]);
-            row[valid..].fill(0.0);
-        }
-    } else if along == 1 && kc <= KC_MAX {
-        let mut i = 0;
-        while i < width {
-            let lanes = (width - i).min(4);
-            let mut rows = [&ZEROS[..kc]; 4];
-            for lane in 0..lanes {
-                if i + lane < valid {
-                    rows[lane] = &src[(i + lane) * across..(i + lane) * across + kc];
+        // Copies of a length that the compiler knows are a few instructions each.
+        match (width, valid == width) {
+            (32, true) => copy_rows::<32>(src, along, kc, dst),
+            (16, true) => copy_rows::<16>(src, along, kc, dst),
+            (12, true) => copy_rows::<12>(src, along, kc, dst),
+            (8, true) => copy_rows::<8>(src, along, kc, dst),
+            (6, true) => copy_rows::<6>(src, along, kc, dst),
+            (4, true) => copy_rows::<4>(src, along, kc, dst),
+            _ => {
+                for (k, row) in dst.chunks_exact_mut(width).take(kc).enumerate() {
+                    row[..valid].copy_from_slice(&src[k * along..k * along + valid]);
+                    row[valid..].fill(0.0);
                 }
             }
-            transpose_rows(rows, lanes, width, &mut dst[i..]);
-            i += 4;
         }
+    } else if along == 1 {
+        transpose(src, across, valid, kc, width, dst);
     } else {
         for (k, row) in dst.chunks_exact_mut(width).take(kc).enumerate() {
             for i in 0..valid {
                 row[i] = src[i * across + k * along];
             }
             row[valid..].fill(0.0);
+        }
+    }
+}
+
+/// Rows that are asked for before they are copied.
+const AHEAD: usize = 12;
+
+/// `dst[k * N + i] = src[k * along + i]` for `kc` rows.
+fn copy_rows<const N: usize>(src: &[f32], along: usize, kc: usize, dst: &mut [f32]) {
+    for (k, row) in dst.as_chunks_mut::<N>().0.iter_mut().take(kc).enumerate() {
+        // Rows far apart are no pattern that the processor would foresee.
+        let ahead = src.as_ptr().wrapping_add((k + AHEAD) * along);
+        for line in (0..N).step_by(16) {
+            prefetch(ahead.wrapping_add(line));
+        }
+        prefetch(ahead.wrapping_add(N - 1));
+        if let Some(from) = src[k * along..].first_chunk::<N>() {
+            *row = *from;
         }
     }
 }

@@ -36,6 +36,12 @@ unary_methods! {
     log => Log,
     /// Hyperbolic tangent.
     tanh => Tanh,
+    /// Sine of an angle in radians.
+    sin => Sin,
+    /// Cosine of an angle in radians.
+    cos => Cos,
+    /// The largest integer that is not above.
+    floor => Floor,
     /// `1 / (1 + exp(-x))`
     sigmoid => Sigmoid,
     /// `max(x, 0)`
@@ -80,6 +86,14 @@ binary_methods! {
 }
 
 impl Tensor {
+    /// 1 where `self < other`, else 0.
+    ///
+    /// # Errors
+    /// If the shapes do not broadcast or an element type is not floating point.
+    pub fn less(&self, other: &Tensor) -> Result<Tensor> {
+        other.greater(self)
+    }
+
     /// Applies a function to each element.
     ///
     /// # Errors

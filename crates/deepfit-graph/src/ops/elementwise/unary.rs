@@ -31,6 +31,12 @@ pub enum UnaryKind {
     Log,
     /// Hyperbolic tangent.
     Tanh,
+    /// Sine of an angle in radians.
+    Sin,
+    /// Cosine of an angle in radians.
+    Cos,
+    /// The largest integer that is not above; its derivative is 0.
+    Floor,
     /// `1 / (1 + exp(-x))`
     Sigmoid,
     /// `max(x, 0)`; NaN stays NaN.
@@ -70,6 +76,9 @@ impl UnaryKind {
             UnaryKind::Exp => x.exp(),
             UnaryKind::Log => x.ln(),
             UnaryKind::Tanh => x.tanh(),
+            UnaryKind::Sin => x.sin(),
+            UnaryKind::Cos => x.cos(),
+            UnaryKind::Floor => x.floor(),
             UnaryKind::Sigmoid => 1.0 / (1.0 + (-x).exp()),
             UnaryKind::Relu => {
                 if x < 0.0 {
@@ -108,6 +117,8 @@ impl UnaryKind {
             UnaryKind::Exp => upstream.mul(y)?,
             UnaryKind::Log => upstream.div(x)?,
             UnaryKind::Tanh => upstream.mul(&y.square()?.neg()?.add_scalar(1.0)?)?,
+            UnaryKind::Sin => upstream.mul(&x.cos()?)?,
+            UnaryKind::Cos => upstream.mul(&x.sin()?.neg()?)?,
             UnaryKind::Sigmoid => upstream.mul(&y.mul(&y.neg()?.add_scalar(1.0)?)?)?,
             // Read from the output, so that the input's memory is free.
             UnaryKind::Relu => upstream.binary(BinaryKind::Gate, y)?,
@@ -123,7 +134,7 @@ impl UnaryKind {
             }
             UnaryKind::Pow(0.0) => upstream.mul_scalar(0.0)?,
             UnaryKind::Pow(c) => upstream.mul(&x.unary(UnaryKind::Pow(c - 1.0))?.mul_scalar(c)?)?,
-            UnaryKind::Sign | UnaryKind::Inside(..) => return Ok(None),
+            UnaryKind::Sign | UnaryKind::Floor | UnaryKind::Inside(..) => return Ok(None),
         }))
     }
 
@@ -198,7 +209,7 @@ impl Operation for Unary {
     fn samples() -> Vec<Sample> {
         use UnaryKind::*;
         let mut samples = Vec::new();
-        for kind in [Neg, Square, Exp, Tanh, Sigmoid, Erf, Softplus, AddScalar(0.7), MulScalar(-1.3)] {
+        for kind in [Neg, Square, Exp, Tanh, Sin, Cos, Sigmoid, Erf, Softplus, AddScalar(0.7), MulScalar(-1.3)] {
             samples.push(Sample::new(Unary { kind }, vec![uniform(&[5, 7], -2.0, 2.0, 1)]).batched(&[true]));
         }
         for kind in [Abs, Relu, Clamp(-1.0, 1.5), Pow(2.0), Pow(3.0), Pow(-1.0)] {
@@ -207,11 +218,11 @@ impl Operation for Unary {
         for kind in [Sqrt, Recip, Log, Pow(0.3), Pow(1.5), Pow(-2.5), Pow(0.0)] {
             samples.push(Sample::new(Unary { kind }, vec![uniform(&[5, 7], 0.3, 3.0, 1)]).batched(&[true]));
         }
-        for kind in [Sign, Inside(-1.0, 1.5)] {
+        for kind in [Sign, Floor, Inside(-1.0, 1.5)] {
             samples.push(Sample::new(Unary { kind }, vec![distinct(&[5, 7], 0.13, 1)]).without_gradient());
         }
         // Large magnitudes, where naive formulas overflow, and lengths around every vector width.
-        for kind in [Exp, Tanh, Sigmoid, Softplus, Erf] {
+        for kind in [Exp, Tanh, Sigmoid, Softplus, Erf, Sin, Cos] {
             samples.push(Sample::new(Unary { kind }, vec![uniform(&[65], -30.0, 30.0, 2)]).without_gradient());
         }
         for n in [0, 1, 7, 8, 9, 15, 16, 17, 31, 33, 1023, 1025, 5000] {

@@ -1,15 +1,21 @@
 //! A run from data to report: opened and planned without writing anything, then carried out.
 
+mod begin;
+mod resume;
+
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions as FileOptions};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
-use deepfit_data::{
-    Dataset, Loader, LoaderOptions, OpenOptions, Preprocessor, SavedSplit, Source, Split, SplitOptions,
-};
+use deepfit_data::{Dataset, Loader, LoaderOptions, Preprocessor, Source, Split};
 use deepfit_zoo::ModelConfig;
+
+pub(crate) use begin::choose;
+pub use begin::prepare;
+use resume::require_fit;
+pub use resume::{resume, resume_with};
 
 use crate::error::{Result, TrainError};
 use crate::event::{Event, Observer};
@@ -53,6 +59,8 @@ pub struct Job {
     saved: Option<Saved>,
     finished: Option<Report>,
     is_new: bool,
+    /// Whether the time of operations is recorded.
+    records: bool,
     /// Whether the run folder was chosen, not given.
     automatic: bool,
     pub(crate) description: Description,
@@ -88,203 +96,6 @@ pub(crate) fn loader_options(recipe: &Recipe, source: &dyn Source, stage: &Stage
     // A last batch of very few rows gives batch statistics that mean nothing.
     let drop_last = stage.train.len() > batch && stage.train.len() % batch < batch.div_ceil(4);
     LoaderOptions { drop_last, ..LoaderOptions::train(batch, workers, s.seed, recipe.augment(), stage.schedule_epochs) }
-}
-
-/// Opens the data, splits it, chooses what the settings leave open, builds the network and plans its memory. Writes
-/// nothing.
-///
-/// # Errors
-/// If the data or a setting is wrong, or the output folder is in use.
-pub fn prepare(settings: Settings, out: Option<PathBuf>) -> Result<Job> {
-    settings.validate()?;
-    for (key, path) in
-        [("data", Some(&settings.data)), ("validation", settings.validation.as_ref()), ("test", settings.test.as_ref())]
-    {
-        path.map_or(Ok(()), |path| require_utf8(key, path).and_then(|()| require_lasting(path)))?;
-    }
-    out.as_ref().map_or(Ok(()), |out| require_utf8("out", out))?;
-    if settings.data.join("settings.toml").is_file() && settings.data.join("checkpoint").is_dir() {
-        let problem = "is a run folder, not data; continue it with --resume, or give the data that it was trained on";
-        return Err(TrainError::run(&settings.data, problem));
-    }
-    let automatic = out.is_none();
-    let folder = out.map_or_else(|| RunFolder::next_for(&settings.data), RunFolder::at);
-    if folder.settings().exists() {
-        let problem = "holds a run already; choose another folder with --out, or continue it with --resume";
-        return Err(TrainError::run(folder.root(), problem));
-    }
-    let data = open(&settings)?;
-    let shares = SplitOptions { seed: settings.seed, validation: settings.validation_share, test: settings.test_share };
-    let split = data.split(&shares)?;
-    let mut job = Job::plan(data, split, settings, folder, None, true)?;
-    job.automatic = automatic;
-    Ok(job)
-}
-
-/// Data is read more than once: by the run, and by one that resumes it.
-fn require_lasting(path: &Path) -> Result<()> {
-    match std::fs::metadata(path) {
-        Ok(found) if !found.is_file() && !found.is_dir() => {
-            let problem = "is a pipe or a device, which can be read once at most; save the data in a file";
-            Err(TrainError::run(path, problem))
-        }
-        // What does not exist is explained where the data is opened.
-        _ => Ok(()),
-    }
-}
-
-/// Settings and reports are text, and hold the paths that they name in full.
-fn require_utf8(key: &str, path: &Path) -> Result<()> {
-    let whole = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
-    if whole.to_str().is_some() {
-        return Ok(());
-    }
-    let problem = format!(
-        "the path '{}' is not UTF-8 text, so that a run cannot note it; rename it, or link to it by another name",
-        whole.display()
-    );
-    Err(TrainError::setting(key, problem))
-}
-
-/// Opens a run that was interrupted, or killed.
-///
-/// # Errors
-/// If it is no run folder, a file in it is damaged, or the data has changed or is gone.
-pub fn resume(run: &Path) -> Result<Job> {
-    resume_with(run, None)
-}
-
-/// Like [`resume`], perhaps with another number of threads, which does not change the result.
-///
-/// # Errors
-/// As [`resume`], or if the number of threads is out of range.
-pub fn resume_with(run: &Path, threads: Option<usize>) -> Result<Job> {
-    let folder = RunFolder::open(run)?;
-    let (mut settings, began_with) = Settings::of_run(&folder.settings())?;
-    if let Some(threads) = threads {
-        settings.threads = threads;
-        settings.validate()?;
-    }
-    require_data(&folder, &settings)?;
-    let now = fingerprint(&settings.data)?;
-    if began_with.is_some_and(|then| then != now) {
-        let problem = "has changed since the run began, which cannot be resumed on other data; start a new run";
-        return Err(TrainError::run(&settings.data, problem));
-    }
-    let again = || {
-        let settings = crate::finish::shell_word(&folder.settings().to_string_lossy());
-        format!("start a new run, which splits as this one did: deepfit train --config {settings}")
-    };
-    if !folder.split().is_file() {
-        let problem = format!("is missing: it tells which rows are for training and which for the test; {}", again());
-        return Err(TrainError::run(folder.split(), problem));
-    }
-    let damaged = |e: serde_json::Error| TrainError::run(folder.split(), format!("is damaged: {e}; {}", again()));
-    let saved_split: SavedSplit = serde_json::from_str(&read_text(&folder.split())?).map_err(damaged)?;
-    let checkpoint = folder.checkpoint();
-    let exists = checkpoint.try_exists();
-    let saved = if exists.map_err(|source| TrainError::Io { action: "read", path: checkpoint.clone(), source })? {
-        Some(progress::load(&folder.checkpoint(), &folder.metrics())?)
-    } else {
-        None
-    };
-    if let Some(began) = saved.as_ref().and_then(|saved| saved.progress.settings.as_deref()) {
-        require_same_settings(&folder, &settings, began)?;
-    }
-    let data = open(&settings)?;
-    let split = data.restore_split(&saved_split).map_err(|error| match error {
-        newer @ deepfit_data::Error::NewerVersion { .. } => TrainError::run(folder.split(), newer.to_string()),
-        other => TrainError::run(folder.split(), format!("cannot be used: {other}; {}", again())),
-    })?;
-    Job::plan(data, split, settings, folder, saved, false)
-}
-
-/// The data of a run must still be where its settings say.
-fn require_data(folder: &RunFolder, settings: &Settings) -> Result<()> {
-    let places = [
-        ("data", Some(&settings.data)),
-        ("validation", settings.validation.as_ref()),
-        ("test", settings.test.as_ref()),
-    ];
-    for (key, path) in places {
-        if let Some(path) = path.filter(|path| !path.exists()) {
-            let problem = format!(
-                "its setting `{key}` names '{}', which does not exist: put the data back there, or change this setting to \
-                 where it is now",
-                path.display()
-            );
-            return Err(TrainError::run(folder.settings(), problem));
-        }
-    }
-    Ok(())
-}
-
-/// Settings that a run may go on with changed: where things are, and what the result does not depend on.
-const CHANGEABLE: [&str; 4] = ["data", "validation", "test", "threads"];
-
-/// A network that has learned with some settings cannot go on with others.
-fn require_same_settings(folder: &RunFolder, now: &Settings, began: &str) -> Result<()> {
-    let path = folder.settings();
-    let mut then = Settings::default();
-    then.merge_toml(began, &folder.checkpoint())?;
-    let table = |settings: &Settings| toml::Table::try_from(settings);
-    let (Ok(now), Ok(then)) = (table(now), table(&then)) else { return Ok(()) };
-    let shown = |value: Option<&toml::Value>| value.map_or("not set".to_string(), toml::Value::to_string);
-    let changed: Vec<String> = Settings::KEYS
-        .iter()
-        .map(|(key, _)| *key)
-        .filter(|key| !CHANGEABLE.contains(key) && now.get(*key) != then.get(*key))
-        .map(|key| format!("`{key}` is {} and was {}", shown(now.get(key)), shown(then.get(key))))
-        .collect();
-    if changed.is_empty() {
-        return Ok(());
-    }
-    let problem = format!(
-        "has changed since the run began: {}. A run goes on with the settings that it began with: put them back, or start \
-         a new run with these: deepfit train --config {}",
-        changed.join(", "),
-        crate::finish::shell_word(&path.to_string_lossy())
-    );
-    Err(TrainError::run(path, problem))
-}
-
-fn open(settings: &Settings) -> Result<Dataset> {
-    let options = OpenOptions {
-        target: settings.target.clone(),
-        task: settings.task,
-        image_size: settings.image_size,
-        channels: settings.channels,
-        scaling: settings.scaling.unwrap_or_default(),
-        threads: settings.threads,
-        validation: settings.validation.clone(),
-        test: settings.test.clone(),
-        ..OpenOptions::default()
-    };
-    Ok(deepfit_data::open(&settings.data, &options)?)
-}
-
-/// The parameters of a checkpoint must be those of the network, by name and shape.
-fn require_fit(folder: &RunFolder, learner: &Learner, saved: &Saved) -> Result<()> {
-    let problem = learner
-        .state()
-        .find_map(|(name, tensor)| match saved.state.get(name) {
-            None => Some(format!("has no `{name}`")),
-            Some(other) if other.shape != tensor.shape => {
-                Some(format!("has `{name}` of shape {:?}, not {:?}", other.shape, tensor.shape))
-            }
-            Some(_) => None,
-        })
-        .or_else(|| {
-            let known = |name: &String| learner.state().any(|(known, _)| known == name);
-            saved.state.keys().find(|name| !known(name)).map(|name| format!("has `{name}`, which is not needed"))
-        });
-    problem.map_or(Ok(()), |problem| {
-        let told = format!(
-            "is not of the network that settings.toml describes: it {problem}. A run goes on with the settings that it \
-             began with: put them back, or start a new run with `deepfit train --config` and that file"
-        );
-        Err(TrainError::run(folder.checkpoint(), told))
-    })
 }
 
 impl Job {
@@ -363,6 +174,7 @@ impl Job {
             saved,
             finished,
             is_new,
+            records: false,
             automatic: false,
             description,
             workshop,
@@ -372,6 +184,16 @@ impl Job {
     /// What will be done, and what it costs.
     pub fn description(&self) -> &Description {
         &self.description
+    }
+
+    /// Threads that it trains on.
+    pub fn threads(&self) -> usize {
+        self.recipe.settings.threads
+    }
+
+    /// Records the time of each operation: [`Event::Profile`] tells it at the end of each stage. The result stays the same.
+    pub fn record(&mut self) {
+        self.records = true;
     }
 
     /// Carries the run out, from where it stands.
@@ -438,6 +260,9 @@ impl Job {
                 best_weights = saved.best;
             }
             let mut loader = self.loader(&workshop, stage)?;
+            if self.records {
+                workshop.learner.record();
+            }
             let mut fit = Fit {
                 recipe: &self.recipe,
                 stage,
@@ -454,6 +279,9 @@ impl Job {
             };
             let end = fit.run(&mut self.progress, &mut watch)?;
             first_step = fit.first_step;
+            if let Some(profile) = workshop.learner.profile() {
+                watch.event(&Event::Profile(&profile));
+            }
             let mut news = false;
             for failure in loader.failures() {
                 news |= watch.notes.add(&format!("{}: {}", failure.name, failure.reason));
@@ -588,15 +416,4 @@ impl Observer for Watch<'_> {
         }
         self.inner.event(event)
     }
-}
-
-/// What would be trained on data: its description, the recipe and the network.
-pub(crate) fn choose(settings: Settings) -> Result<(Vec<String>, Recipe, ModelConfig)> {
-    let data = open(&settings)?;
-    let shares = SplitOptions { seed: settings.seed, validation: settings.validation_share, test: settings.test_share };
-    let split = data.split(&shares)?;
-    let (recipe, _) = Recipe::resolve(settings, &data, &split)?;
-    let prepared = data.prepare(&split.train)?;
-    let model = recipe.model(&prepared, &split.train)?;
-    Ok((data.describe(), recipe, model))
 }
