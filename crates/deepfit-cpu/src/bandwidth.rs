@@ -5,11 +5,11 @@ use std::time::Instant;
 use crate::kernels::Caches;
 use crate::pool::ThreadPool;
 
-/// Bytes a second of copying, read and written ones both counted, between arrays that no cache holds, on all threads of
-/// the pool at once: the best of some runs that take about a third of a second together.
+/// Bytes a second of copying, read and written ones both counted, between arrays larger than a core's own caches, on all
+/// threads of the pool at once: the best of some runs that take about a third of a second together.
 pub fn bandwidth(pool: &ThreadPool) -> f64 {
-    // Twice the last level, but no more than a small machine can spare.
-    let numbers = (Caches::detect().l3 / 2).clamp(16 << 20, 64 << 20) / 4 * 2;
+    // Beyond a core's share of the last level, but no more than a small machine can spare.
+    let numbers = Caches::detect().l3.clamp(16 << 20, 32 << 20) / 4;
     let source = vec![1.0f32; numbers];
     let mut target = vec![0.0f32; numbers];
     let part = numbers.div_ceil(pool.threads());

@@ -1,12 +1,14 @@
 //! What the time of a run went to: as tables for a person, and as a trace for a browser.
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Read;
 use std::path::Path;
 
 use deepfit_cpu::{Measured, Profile};
 use serde_json::json;
 
-use crate::error::{Result, TrainError};
+use crate::error::Result;
 use crate::run_folder::write_text;
 use crate::text::{Style, Table, words};
 
@@ -38,28 +40,28 @@ impl Limits {
 
 /// Lines of each table.
 const SHOWN: usize = 15;
-/// Characters of a name that are shown.
+/// Most characters of a name that are shown.
 const NAME_WIDTH: usize = 60;
 
-/// The tables: the operations by kind, and the single operations of layers that took longest.
-pub fn text(profile: &Profile, limits: Limits, style: Style) -> String {
+/// The tables, in lines of at most `width` characters where 80 are enough: the operations by kind, and the single operations of layers that
+/// took longest.
+pub fn text(profile: &Profile, limits: Limits, width: usize, style: Style) -> String {
     let whole = profile.seconds.max(f64::MIN_POSITIVE);
     let mut text = style.bold(&format!(
-        "Where the time went: {} in {} runs of a program, {:.1} % of it in operations\n",
+        "Where the time went: {} in {} runs, {:.1} % of it in operations\n",
         words::duration(profile.seconds),
         words::count(profile.runs),
         100.0 * profile.in_operations() / whole
     ));
     let kinds = summed(profile.operations.iter().map(|m| (m.operation.clone(), m)));
-    text.push_str(&table("operation", kinds, whole, limits, style));
+    text.push_str(&table("operation", kinds, whole, limits, width, style));
     let of_layers = profile.operations.iter().filter(|m| !m.layer.is_empty());
     let singles = summed(of_layers.map(|m| (format!("{}: {}", m.layer, m.operation), m)));
     text.push_str(&style.bold("Of single layers\n"));
-    text.push_str(&table("layer: operation", singles, whole, limits, style));
+    text.push_str(&table("layer: operation", singles, whole, limits, width, style));
     text.push_str(&style.dim(&format!(
-        "  \"of limit\": the time that the operations, or the bytes read and written, need at least on this machine, which does\n  \
-         {:.0} GFLOP/s and moves {:.1} GB/s, in percent of the time taken. Values that stay in a cache, and products by\n  \
-         fewer operations than the textbook's, may take less.\n",
+        "  \"of limit\": the least time that the operations, or the bytes read and\n  written, need on this machine ({:.0} GFLOP/s, {:.1} GB/s) in percent of the time\n  \
+         taken; more than 100 % where values stay in a cache or a product takes fewer\n  operations than the textbook's.\n",
         limits.operations * 1e-9,
         limits.bytes * 1e-9
     )));
@@ -87,15 +89,16 @@ fn summed<'a>(named: impl Iterator<Item = (String, &'a Measured)>) -> Vec<(Strin
     sums
 }
 
-fn table(title: &str, rows: Vec<(String, Measured)>, whole: f64, limits: Limits, style: Style) -> String {
-    let mut table = Table::new(1, &[title, "calls", "time", "share", "GFLOP/s", "GB/s", "of limit"]);
+fn table(title: &str, rows: Vec<(String, Measured)>, whole: f64, limits: Limits, width: usize, style: Style) -> String {
+    let share = |seconds: f64| format!("{:.1} %", 100.0 * seconds / whole);
+    let mut cells: Vec<Vec<String>> = Vec::new();
     for (name, m) in rows.iter().take(SHOWN) {
         let seconds = m.seconds.max(f64::MIN_POSITIVE);
-        table.row(vec![
-            words::shortened(name, NAME_WIDTH),
+        cells.push(vec![
+            name.clone(),
             words::count(m.calls),
             words::duration(m.seconds),
-            format!("{:.1} %", 100.0 * m.seconds / whole),
+            share(m.seconds),
             format!("{:.1}", m.operations as f64 / seconds * 1e-9),
             format!("{:.1}", m.bytes as f64 / seconds * 1e-9),
             format!("{:.0} %", 100.0 * limits.seconds(m.operations, m.bytes) / seconds),
@@ -104,14 +107,36 @@ fn table(title: &str, rows: Vec<(String, Measured)>, whole: f64, limits: Limits,
     if let Some(rest) = rows.get(SHOWN..).filter(|rest| !rest.is_empty()) {
         let seconds: f64 = rest.iter().map(|(_, m)| m.seconds).sum();
         let calls: u64 = rest.iter().map(|(_, m)| m.calls).sum();
-        table.row(vec![
-            format!("{} others", rest.len()),
-            words::count(calls),
-            words::duration(seconds),
-            format!("{:.1} %", 100.0 * seconds / whole),
-        ]);
+        let name = format!("{} others", rest.len());
+        cells.push(vec![name, words::count(calls), words::duration(seconds), share(seconds)]);
     }
-    table.render(style)
+    let filled = |names: usize| {
+        let mut table = Table::new(1, &[title, "calls", "time", "share", "GFLOP/s", "GB/s", "of limit"]);
+        for row in &cells {
+            let mut row = row.clone();
+            row[0] = words::shortened(&row[0], names);
+            table.row(row);
+        }
+        table
+    };
+    // The names get what the figures leave of the line.
+    let figures: usize = filled(0).widths()[1..].iter().map(|width| width + 2).sum();
+    filled(width.saturating_sub(figures + 2).clamp(title.len(), NAME_WIDTH)).render(style)
+}
+
+/// With what every trace begins.
+const BEGINNING: &str = "{\"displayTimeUnit\":\"ms\",\"traceEvents\":[";
+
+/// Why a trace must not be written to a place, if it must not: a folder is there, or a file that is no trace.
+pub fn why_not(path: &Path) -> Option<&'static str> {
+    if path.is_dir() {
+        return Some("is a folder: name a file");
+    }
+    let length = std::fs::metadata(path).ok().filter(std::fs::Metadata::is_file)?.len();
+    let mut beginning = [0; BEGINNING.len()];
+    let read = File::open(path).and_then(|mut file| file.read_exact(&mut beginning));
+    let is_trace = read.is_ok() && beginning == *BEGINNING.as_bytes();
+    (length > 0 && !is_trace).then_some("is a file that no --profile has written: choose another name, or delete it")
 }
 
 /// Writes the single calls as a trace in the format of Chrome's trace viewer, which `chrome://tracing`,
@@ -120,24 +145,22 @@ fn table(title: &str, rows: Vec<(String, Measured)>, whole: f64, limits: Limits,
 /// # Errors
 /// If the file cannot be written.
 pub fn write_trace(profile: &Profile, path: &Path) -> Result<()> {
-    let events: Vec<serde_json::Value> = profile
-        .spans
-        .iter()
-        .map(|span| {
-            let m = &profile.operations[span.operation];
-            json!({
-                "name": m.operation,
-                "cat": "operation",
-                "ph": "X",
-                "pid": 1,
-                "tid": 1,
-                "ts": span.start * 1e6,
-                "dur": span.seconds * 1e6,
-                "args": { "layer": m.layer, "flops": m.operations / m.calls.max(1), "bytes": m.bytes / m.calls.max(1) },
-            })
-        })
-        .collect();
-    let trace = json!({ "traceEvents": events, "displayTimeUnit": "ms" });
-    let text = serde_json::to_string(&trace).map_err(|e| TrainError::run(path, e.to_string()))?;
-    write_text(path, &(text + "\n"))
+    let mut text = String::from(BEGINNING);
+    for (i, span) in profile.spans.iter().enumerate() {
+        let m = &profile.operations[span.operation];
+        let event = json!({
+            "name": m.operation,
+            "cat": "operation",
+            "ph": "X",
+            "pid": 1,
+            "tid": 1,
+            "ts": span.start * 1e6,
+            "dur": span.seconds * 1e6,
+            "args": { "layer": m.layer, "flops": m.operations / m.calls.max(1), "bytes": m.bytes / m.calls.max(1) },
+        });
+        text.push_str(if i == 0 { "\n" } else { ",\n" });
+        text.push_str(&event.to_string());
+    }
+    text.push_str("\n]}\n");
+    write_text(path, &text)
 }

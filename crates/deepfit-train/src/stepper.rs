@@ -21,6 +21,9 @@ pub struct StepOptions {
     pub seed: u64,
 }
 
+/// Set in the counter of runs that are no steps of the training.
+const ASIDE: u64 = 1 << 63;
+
 /// A batch's place in the training.
 #[derive(Debug, Clone, Copy)]
 pub struct Place {
@@ -42,6 +45,16 @@ impl Place {
     /// The place of a batch that makes an update by itself.
     pub fn alone(rate: f64, update: u64) -> Place {
         Place { rate, update, counter: update, first: true, last: true, share: 1.0 }
+    }
+
+    /// The number by which errors call it.
+    pub fn number(&self) -> u64 {
+        if self.counter & ASIDE == 0 { self.counter } else { self.update }
+    }
+
+    /// The place of a run that is no step of the training, such as a prediction: its random numbers are those of no step.
+    pub fn aside(rate: f64, update: u64, run: u64) -> Place {
+        Place { counter: ASIDE | run, ..Place::alone(rate, update) }
     }
 }
 

@@ -176,6 +176,8 @@ pub struct Session {
     last: Option<ProgramId>,
     /// Batches so far, of which `accumulate` make an update.
     steps: u64,
+    /// Runs so far that were no steps, such as predictions.
+    asides: u64,
     /// Sequence steps of a batch whose inputs do not tell.
     sequence: Option<usize>,
     /// Floating-point operations on a full batch, by the textbook.
@@ -288,6 +290,7 @@ impl Session {
             predicting: None,
             last: None,
             steps: 0,
+            asides: 0,
             operations: 0,
         }
     }
@@ -395,7 +398,14 @@ impl Session {
     }
 
     fn run(&mut self, program: ProgramId, batch: &[(&str, View<'_>)]) -> Result<()> {
-        self.run_at(program, batch, Place::alone(self.options.learning_rate, self.steps))
+        let place = self.place_aside();
+        self.run_at(program, batch, place)
+    }
+
+    /// The place of the next run that is no step: its random numbers are others than those of all steps and all such runs.
+    fn place_aside(&mut self) -> Place {
+        self.asides += 1;
+        Place::aside(self.options.learning_rate, self.steps, self.asides)
     }
 
     fn run_at(&mut self, program: ProgramId, batch: &[(&str, View<'_>)], place: Place) -> Result<()> {
@@ -422,7 +432,7 @@ impl Session {
                     return Err(deepfit_cpu::Error::Input { name, problem }.into());
                 }
                 let what = culprit.map_or_else(|| "a gradient".to_string(), |culprit| culprit.to_string());
-                Err(TrainError::Step { step: place.counter, what })
+                Err(TrainError::Step { step: place.number(), what })
             }
             result => Ok(result?),
         })?;

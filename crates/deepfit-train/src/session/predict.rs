@@ -7,11 +7,10 @@ use super::extents::length;
 use super::outputs::output_name;
 use super::{Examples, Session, Values};
 use crate::error::{Result, TrainError};
-use crate::stepper::Place;
 
 impl Session {
     /// What the network makes of some rows, its first output if it has several. More rows than a batch may have are
-    /// predicted in parts.
+    /// predicted in parts. A network that draws random numbers in use draws others at each call, and in each part.
     ///
     /// # Errors
     /// If an input is missing, unknown or does not fit, or if there are more rows than a batch may have and the output is
@@ -29,12 +28,12 @@ impl Session {
         self.check_names(batch)?;
         let extents = self.extents(batch)?;
         let most = self.options.batch;
-        let place = Place::alone(self.options.learning_rate, self.steps);
         let outputs = self.engine.plan(program).graph.outputs();
         let count = (0..).take_while(|&i| outputs.iter().any(|(name, _)| *name == output_name(i))).count();
         let mut all: Vec<Values> = Vec::new();
         if extents.batch <= most {
             self.check_extents(extents)?;
+            let place = self.place_aside();
             self.run_with(program, extents, batch, place)?;
             for index in 0..count {
                 all.push(self.values_of(program, &output_name(index))?);
@@ -48,6 +47,7 @@ impl Session {
                 batch.iter().map(|&(name, view)| (name, self.rows_of(name, view, extents, first, rows))).collect();
             let part_extents = Extents { batch: rows, ..extents };
             self.check_extents(part_extents)?;
+            let place = self.place_aside();
             self.run_with(program, part_extents, &part, place)?;
             for index in 0..count {
                 let values = self.values_of(program, &output_name(index))?;

@@ -207,3 +207,23 @@ fn exact_convolutions_differ_in_rounding_alone() {
         assert!((a - b).abs() < 1e-5, "{a} and {b}");
     }
 }
+
+#[test]
+fn random_numbers_in_use_are_others_at_each_call_and_in_each_part() {
+    let forward = |t: &Tracer| {
+        let x = t.batch("x", &[1], DType::F32);
+        Ok(t.random_normal(x.shape().clone())?.add(&x.mul_scalar(0.0)?)?)
+    };
+    let options = SessionOptions::default().batch(4);
+    let mut session = Session::inference(&Scope::root(), options.clone(), forward).unwrap();
+    let zeros = [0.0; 12];
+    let first = session.predict(&[("x", View::F32(&zeros))]).unwrap().values;
+    let second = session.predict(&[("x", View::F32(&zeros))]).unwrap().values;
+    let mut all: Vec<u32> = first.iter().chain(&second).map(|z| z.to_bits()).collect();
+    all.sort_unstable();
+    all.dedup();
+    assert_eq!(all.len(), 24, "numbers are repeated: {first:?} {second:?}");
+    // The same seed and calls give the same bits.
+    let mut again = Session::inference(&Scope::root(), options, forward).unwrap();
+    assert_eq!(again.predict(&[("x", View::F32(&zeros))]).unwrap().values, first);
+}

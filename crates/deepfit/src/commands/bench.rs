@@ -59,7 +59,7 @@ pub struct Arguments {
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     gradients: Option<PathBuf>,
     /// Record the time of each operation: a table on standard error, and FILE for a browser's trace viewer
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with_all = ["losses", "gradients"])]
     profile: Option<PathBuf>,
 }
 
@@ -160,6 +160,7 @@ pub fn run(arguments: &Arguments) -> Result<Exit> {
     } else {
         arguments.workloads.clone()
     };
+    output::profiles(arguments.profile.as_deref())?;
     let on_files = arguments.weights.is_some()
         || arguments.data.is_some()
         || arguments.losses.is_some()
@@ -234,12 +235,14 @@ fn measure(workload: &Workload, arguments: &Arguments) -> Result<Row> {
     bench.step(&batch).map_err(refused)?;
     let first = deepfit_train::process_seconds();
     let planned = base + bench.planned_bytes();
-    if output::profiles(arguments.profile.as_deref())? {
+    if arguments.profile.is_some() {
         bench.record();
     }
     let timing = bench.time(&batch, Duration::from_secs_f64(arguments.seconds))?;
+    // Before the trace is written, which is not the workload's memory.
+    let rss_mb = deepfit_train::peak_bytes() as f64 / 1e6;
     if let (Some(profile), Some(trace)) = (bench.profile(), &arguments.profile) {
-        output::profile(&profile, threads, trace)?;
+        output::profile(&profile, threads, trace, false)?;
     }
     let isa = Isa::detect()?;
     let peak = deepfit_cpu::peak(isa, &ThreadPool::new(threads));
@@ -252,7 +255,7 @@ fn measure(workload: &Workload, arguments: &Arguments) -> Result<Row> {
         bytes: bench.moved_bytes(),
         share_of_peak: bench.operations() as f64 / (timing.median * 1e-3) / peak,
         first_s: first,
-        rss_mb: deepfit_train::peak_bytes() as f64 / 1e6,
+        rss_mb,
         planned_mb: planned as f64 / 1e6,
         working_mb: bench.planned_bytes() as f64 / 1e6,
         threads,

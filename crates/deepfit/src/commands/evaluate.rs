@@ -36,8 +36,9 @@ pub struct Arguments {
 
 /// Evaluates.
 pub fn run(arguments: &Arguments) -> Result<Exit> {
+    let records = output::profiles(arguments.profile.as_deref())?;
     let mut predictor = Predictor::open(&arguments.run, threads(arguments.threads))?;
-    if output::profiles(arguments.profile.as_deref())? {
+    if records {
         predictor.record();
     }
     let evaluation = predictor.evaluate(&arguments.data)?;
@@ -50,7 +51,7 @@ pub fn run(arguments: &Arguments) -> Result<Exit> {
         output::out(&report::evaluation(&evaluation, Style::stdout()))?;
     }
     if let (Some(profile), Some(trace)) = (predictor.profile(), &arguments.profile) {
-        output::profile(&profile, threads(arguments.threads), trace)?;
+        output::profile(&profile, threads(arguments.threads), trace, false)?;
     }
     Ok(Exit::Done)
 }

@@ -68,8 +68,9 @@ pub fn run(arguments: &Arguments) -> Result<Exit> {
         FormatName::Json => Format::Json,
     };
     let format = if arguments.json { Format::Json } else { format };
+    let records = output::profiles(arguments.profile.as_deref())?;
     let mut predictor = Predictor::open(&arguments.run, threads(arguments.threads))?;
-    if output::profiles(arguments.profile.as_deref())? {
+    if records {
         predictor.record();
     }
     let mut writer = Writer::new(format, std::io::BufWriter::new(std::io::stdout().lock()), Style::stdout());
@@ -100,7 +101,7 @@ pub fn run(arguments: &Arguments) -> Result<Exit> {
     }
     let failed = outcome?;
     if let (Some(profile), Some(trace)) = (predictor.profile(), &arguments.profile) {
-        output::profile(&profile, threads(arguments.threads), trace)?;
+        output::profile(&profile, threads(arguments.threads), trace, false)?;
     }
     for (name, reason) in &failed {
         output::say(&words::printable(&format!("{name}: {reason}")));

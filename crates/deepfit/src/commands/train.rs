@@ -140,9 +140,10 @@ fn long_help() -> String {
 
 /// Trains, or goes on with a run.
 pub fn run(arguments: &Arguments, interrupt: &Interrupt) -> Result<Exit> {
+    let records = output::profiles(arguments.profile.as_deref())?;
     let mut job = arguments.job()?;
     let threads = job.threads();
-    if output::profiles(arguments.profile.as_deref())? {
+    if records {
         job.record();
     }
     if !arguments.quiet {
@@ -153,6 +154,10 @@ pub fn run(arguments: &Arguments, interrupt: &Interrupt) -> Result<Exit> {
     let outcome = job.run(&mut progress);
     progress.finish();
     let profile = progress.take_profile();
+    let tell_profile = || match (profile, &arguments.profile) {
+        (Some(profile), Some(trace)) => output::profile(&profile, threads, trace, arguments.quiet),
+        _ => Ok(()),
+    };
     match outcome? {
         Outcome::Finished(mut result) => {
             result.seconds = process_seconds();
@@ -161,12 +166,11 @@ pub fn run(arguments: &Arguments, interrupt: &Interrupt) -> Result<Exit> {
             } else if !arguments.quiet {
                 output::out(&report::training(&result, Style::stdout()))?;
             }
-            if let (Some(profile), Some(trace)) = (profile, &arguments.profile) {
-                output::profile(&profile, threads, trace)?;
-            }
+            tell_profile()?;
             Ok(Exit::Done)
         }
         Outcome::Interrupted { run, step } => {
+            tell_profile()?;
             output::say(&format!(
                 "interrupted after step {step}; its checkpoint is written. To go on:\n  {}",
                 resume_command(&run)

@@ -40,8 +40,12 @@ pub fn stdout_error(error: io::Error) -> anyhow::Error {
 /// Characters of a line of the terminal that shows standard output, or else what `COLUMNS` says; no limit without either.
 pub fn width() -> usize {
     let terminal = terminal_size::terminal_size_of(io::stdout()).map(|(width, _)| usize::from(width.0));
-    let told = || std::env::var("COLUMNS").ok()?.parse().ok().filter(|&columns| columns > 0);
-    terminal.or_else(told).unwrap_or(usize::MAX)
+    terminal.or_else(told_width).unwrap_or(usize::MAX)
+}
+
+/// Characters of a line as the environment tells them.
+fn told_width() -> Option<usize> {
+    std::env::var("COLUMNS").ok()?.parse().ok().filter(|&columns| columns > 0)
 }
 
 /// Writes to standard output.
@@ -58,6 +62,9 @@ pub fn json(value: &impl Serialize) -> anyhow::Result<()> {
 /// Whether the time of operations is to be recorded; that there is no folder for the trace is told before hours of work.
 pub fn profiles(trace: Option<&Path>) -> anyhow::Result<bool> {
     let Some(trace) = trace else { return Ok(false) };
+    if let Some(problem) = deepfit_train::profile::why_not(trace) {
+        return Err(Usage(format!("--profile: '{}' {problem}", trace.display())).into());
+    }
     let folder = trace.parent().filter(|folder| !folder.as_os_str().is_empty());
     if let Some(folder) = folder.filter(|folder| !folder.is_dir()) {
         let problem =
@@ -67,12 +74,17 @@ pub fn profiles(trace: Option<&Path>) -> anyhow::Result<bool> {
     Ok(true)
 }
 
-/// Shows on standard error where the time went, and writes it as a trace.
-pub fn profile(profile: &Profile, threads: usize, trace: &Path) -> anyhow::Result<()> {
+/// Shows on standard error where the time went, unless `quiet`, and writes it as a trace.
+pub fn profile(profile: &Profile, threads: usize, trace: &Path, quiet: bool) -> anyhow::Result<()> {
+    if quiet {
+        return Ok(deepfit_train::profile::write_trace(profile, trace)?);
+    }
     let limits = Limits::measure(threads)?;
-    say(deepfit_train::profile::text(profile, limits, Style::stderr()).trim_end());
+    let terminal = terminal_size::terminal_size_of(io::stderr()).map(|(width, _)| usize::from(width.0));
+    let width = terminal.or_else(told_width).unwrap_or(usize::MAX);
+    say(deepfit_train::profile::text(profile, limits, width, Style::stderr()).trim_end());
     deepfit_train::profile::write_trace(profile, trace)?;
-    say(&format!("  Single calls: {} (open it in chrome://tracing or ui.perfetto.dev)", trace.display()));
+    say(&format!("  Single calls, for chrome://tracing or ui.perfetto.dev: {}", trace.display()));
     Ok(())
 }
 

@@ -132,7 +132,7 @@ impl<'a> Progress<'a> {
                     ));
                 }
             }
-            Event::Profile(profile) => self.profile.get_or_insert_default().append(profile.clone()),
+            Event::Profile(_) => {}
             Event::Note(note) => self.tell(&words::printable(note)),
         }
     }
@@ -148,7 +148,9 @@ impl<'a> Progress<'a> {
 
 impl Observer for Progress<'_> {
     fn event(&mut self, event: &Event<'_>) -> Flow {
-        if !matches!(self.view, View::Nothing) {
+        if let Event::Profile(profile) = event {
+            self.profile.get_or_insert_default().append((*profile).clone());
+        } else if !matches!(self.view, View::Nothing) {
             self.show(event);
         }
         if !self.interrupt.requested() {

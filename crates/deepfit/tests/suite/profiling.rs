@@ -45,6 +45,36 @@ fn training_prediction_and_evaluation_tell_where_the_time_went() {
 }
 
 #[test]
+fn a_quiet_run_writes_its_trace_and_says_nothing() {
+    let place = Place::new();
+    let ran = place.run(&["train", &example("diabetes.csv"), "--epochs", "2", "--quiet", "--profile", "quiet.json"]);
+    assert_eq!((ran.code, &ran.err[..], &ran.out[..]), (Some(0), "", ""));
+    assert!(!events(&place, "quiet.json").is_empty());
+    // A trace is replaced by the next, another file is not.
+    let again = ["bench", "mlp_small", "--seconds", "0", "--profile"];
+    assert_eq!(place.run(&[&again[..], &["quiet.json"]].concat()).code, Some(0));
+    place.write("model.bin", "weights");
+    for (name, reason) in [("model.bin", "no --profile has written"), ("runs", "is a folder")] {
+        let refused = place.run(&[&again[..], &[name]].concat());
+        assert_eq!(refused.code, Some(2), "{}", refused.err);
+        assert!(refused.err.contains(reason), "{}", refused.err);
+    }
+    assert_eq!(fs::read(place.path("model.bin")).unwrap(), b"weights");
+}
+
+#[test]
+fn tables_fit_the_width_of_a_terminal() {
+    let place = Place::new();
+    let words = ["bench", "mlp_small", "--seconds", "0", "--profile", "trace.json"];
+    let ran = place.command(&words).env("COLUMNS", "80").output().unwrap();
+    let text = String::from_utf8(ran.stderr).unwrap();
+    assert!(text.contains("Where the time went"), "{text}");
+    for line in text.lines() {
+        assert!(line.chars().count() <= 80, "{line}");
+    }
+}
+
+#[test]
 fn the_benchmark_is_recorded_one_workload_at_a_time() {
     let place = Place::new();
     let ran = place.run(&["bench", "mlp_small", "--seconds", "0", "--json", "--profile", "trace.json"]);
