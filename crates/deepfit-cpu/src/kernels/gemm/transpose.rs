@@ -157,37 +157,33 @@ unsafe fn eight(src: *const f32, across: usize, valid: usize, kc: usize, width: 
 mod tests {
     use super::*;
 
+    /// Runs a transposition into a longer panel and checks every number of it.
+    fn check(valid: usize, kc: usize, width: usize, run: impl Fn(&[f32], usize, &mut [f32])) {
+        let across = kc + 3;
+        let src: Vec<f32> = (0..valid * across).map(|i| i as f32 + 1.0).collect();
+        let mut dst = vec![-7.0; kc * width + 20];
+        run(&src, across, &mut dst);
+        for k in 0..kc {
+            for i in 0..width {
+                let want = if i < valid { src[i * across + k] } else { 0.0 };
+                assert_eq!(dst[k * width + i], want, "width {width}, kc {kc}, valid {valid}");
+            }
+        }
+        assert!(dst[kc * width..].iter().all(|&x| x == -7.0), "width {width}, kc {kc}: written beyond the panel");
+    }
+
     #[test]
     fn every_size_is_moved_to_its_place_and_nothing_else_is_written() {
         for width in [1, 2, 4, 6, 8, 12, 16, 24, 32] {
             for kc in [0, 1, 3, 7, 8, 9, 15, 16, 17, 40] {
                 for valid in [0, 1, width / 2, width] {
-                    let across = kc + 3;
-                    let src: Vec<f32> = (0..valid * across).map(|i| i as f32 + 1.0).collect();
-                    let panels: [&dyn Fn(&mut [f32]); 2] = [
-                        &|dst| transpose(&src, across, valid, kc, width, dst),
-                        #[cfg(target_arch = "x86_64")]
-                        &|dst: &mut [f32]| {
-                            if (width == 6 || width % 8 == 0) && std::arch::is_x86_feature_detected!("avx2") {
-                                // SAFETY: the instructions are there, and the lengths are as the test made them.
-                                unsafe { eight(src.as_ptr(), across, valid, kc, width, dst.as_mut_ptr()) }
-                            } else {
-                                transpose(&src, across, valid, kc, width, dst);
-                            }
-                        },
-                        #[cfg(not(target_arch = "x86_64"))]
-                        &|dst: &mut [f32]| transpose(&src, across, valid, kc, width, dst),
-                    ];
-                    for pack in panels {
-                        let mut dst = vec![-7.0; kc * width + 20];
-                        pack(&mut dst);
-                        for k in 0..kc {
-                            for i in 0..width {
-                                let want = if i < valid { src[i * across + k] } else { 0.0 };
-                                assert_eq!(dst[k * width + i], want, "width {width}, kc {kc}, valid {valid}");
-                            }
-                        }
-                        assert!(dst[kc * width..].iter().all(|&x| x == -7.0), "width {width}, kc {kc}");
+                    check(valid, kc, width, |src, across, dst| transpose(src, across, valid, kc, width, dst));
+                    #[cfg(target_arch = "x86_64")]
+                    if (width == 6 || width % 8 == 0) && std::arch::is_x86_feature_detected!("avx2") {
+                        // SAFETY: the instructions are there, and the lengths are as `check` makes them.
+                        check(valid, kc, width, |src, across, dst| unsafe {
+                            eight(src.as_ptr(), across, valid, kc, width, dst.as_mut_ptr());
+                        });
                     }
                 }
             }
