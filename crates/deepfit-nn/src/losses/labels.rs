@@ -17,7 +17,8 @@ pub struct Bce {
 
 /// Binary cross-entropy of probabilities and targets between 0 and 1, as PyTorch's `BCELoss`: logarithms are at least
 /// -100, and the slope is `(p - t) / max(p (1 - p), 1e-12)`, finite also where a logarithm is limited. Logits are
-/// better given to [`bce_with_logits`]. Both arrays have one shape.
+/// better given to [`bce_with_logits`]. Both arrays have one shape. What is no probability, below 0 or above 1, has the loss
+/// NaN, which stops a step.
 ///
 /// # Errors
 /// If the shapes differ.
@@ -35,7 +36,9 @@ pub fn bce(probabilities: &Tensor, targets: &Tensor, settings: &Bce) -> Result<T
         let p = inside.select(probabilities, &fixed)?;
         let log = |p: &Tensor| p.clamp(LEAST, f32::INFINITY)?.log()?.clamp(-100.0, f32::INFINITY);
         let (yes, no) = (log(&p)?, log(&one_minus(&p)?)?);
-        let losses = targets.mul(&yes)?.add(&one_minus(targets)?.mul(&no)?)?.neg()?;
+        // Zero, but NaN beside what is no probability, which the limits would hide.
+        let domain = spread.sqrt()?.mul_scalar(0.0)?;
+        let losses = targets.mul(&yes)?.add(&one_minus(targets)?.mul(&no)?)?.neg()?.add(&domain)?;
         let slope = fixed.sub(&targets.stop_gradient()?)?.mul_scalar(1.0 / STEEPEST)?;
         let moved = probabilities.sub(&fixed)?.mul(&inside.select(&tracer.scalar(0.0), &slope)?)?;
         settings.reduction.of(&weighted(losses.add(&moved)?, settings.weights.as_ref())?)

@@ -229,6 +229,24 @@ fn a_sequence_that_cannot_fit_has_an_infinite_loss() {
 }
 
 #[test]
+fn what_is_no_probability_has_no_binary_cross_entropy() {
+    let loss = |p: f32| {
+        value(|tracer| {
+            let (p, target) = (array(tracer, &[2], &[0.5, p]), array(tracer, &[2], &[1.0, 0.0]));
+            bce(&p, &target, &Bce { reduction: Reduction::None, ..Bce::default() })
+        })
+        .unwrap()
+        .data
+    };
+    for p in [-0.5, 1.5, -1e-6, 1.000_001] {
+        assert!(loss(p)[1].is_nan() && loss(p)[0].is_finite(), "{p}");
+    }
+    for p in [0.0, 1.0, 1e-30] {
+        assert!(loss(p).iter().all(|x| x.is_finite()), "{p}");
+    }
+}
+
+#[test]
 fn more_labels_than_frames_are_an_error_of_the_graph() {
     let told = value(|tracer| {
         let scores = array(tracer, &[1, 2, 3], &[-1.0; 6]);

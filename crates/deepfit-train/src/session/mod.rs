@@ -142,6 +142,9 @@ impl SessionOptions {
     }
 }
 
+/// What safetensors calls the header in which it describes a file.
+const HEADER: &str = "__metadata__";
+
 /// An array of numbers that has left the engine; bytes and integers, such as class numbers, as the f32 that they equal.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Values {
@@ -305,6 +308,10 @@ impl Session {
 
     /// A parameter that a closure asked the tracer for, and not a scope, would be zeros and never saved.
     fn check_parameters(&self) -> Result<()> {
+        if let Some(declaration) = self.declarations.iter().find(|d| d.name == HEADER) {
+            let problem = "has the name of the header in files of weights: choose another".to_string();
+            return Err(TrainError::Parameter { name: declaration.name.clone(), problem });
+        }
         let own = |name: &str| {
             let prefixes = [STATE, AVERAGE, step::ACCUMULATED];
             prefixes.iter().any(|p| name.strip_prefix(p).is_some_and(|rest| rest.starts_with('.')))

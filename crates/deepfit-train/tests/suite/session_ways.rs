@@ -6,7 +6,7 @@ use deepfit_nn::layers::{Conv2d, Conv2dConfig, Dropout, Linear};
 use deepfit_nn::losses::{self, Reduction};
 use deepfit_nn::optim::Sgd;
 use deepfit_nn::step::gradient_name;
-use deepfit_nn::{Clip, Module, Optimizer, Scope, Sequential};
+use deepfit_nn::{Clip, Init, Module, Optimizer, Role, Scope, Sequential};
 use deepfit_train::{Examples, Fit, Session, SessionOptions, TrainError};
 
 fn network(scope: &Scope) -> Sequential {
@@ -226,4 +226,13 @@ fn random_numbers_in_use_are_others_at_each_call_and_in_each_part() {
     // The same seed and calls give the same bits.
     let mut again = Session::inference(&Scope::root(), options, forward).unwrap();
     assert_eq!(again.predict(&[("x", View::F32(&zeros))]).unwrap().values, first);
+}
+
+#[test]
+fn a_parameter_with_the_name_of_the_header_of_files_is_refused() {
+    let scope = Scope::root();
+    let weight = scope.parameter("__metadata__", &[1], Init::Zeros, Role::Weight);
+    let forward = move |t: &Tracer| Ok(t.batch("x", &[1], DType::F32).mul(&weight.on(t)?)?);
+    let error = Session::inference(&scope, SessionOptions::default(), forward).expect_err("a reserved name");
+    assert!(error.to_string().contains("__metadata__"), "{error}");
 }
