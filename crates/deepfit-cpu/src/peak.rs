@@ -34,19 +34,27 @@ pub fn peak(isa: Isa, pool: &ThreadPool) -> f64 {
     const ROUNDS: usize = 500_000;
     let threads = pool.threads();
     let operations = (threads * ROUNDS * CHAINS * isa.lanes() * 2) as f64;
-    let start = Instant::now();
-    let mut best = f64::INFINITY;
-    for round in 0.. {
-        if round >= 3 && start.elapsed().as_secs_f64() > 0.35 {
-            break;
-        }
-        let start = Instant::now();
+    let best = shortest(3, 0.35, || {
         pool.run(threads, &|_, _| {
             std::hint::black_box(chains(isa, ROUNDS));
         });
+    });
+    operations / best
+}
+
+/// Seconds of the shortest of at least so many runs, and of as many as begin in so many seconds.
+pub(crate) fn shortest(rounds: usize, seconds: f64, mut run: impl FnMut()) -> f64 {
+    let clock = Instant::now();
+    let mut best = f64::INFINITY;
+    for round in 0.. {
+        if round >= rounds && clock.elapsed().as_secs_f64() > seconds {
+            break;
+        }
+        let start = Instant::now();
+        run();
         best = best.min(start.elapsed().as_secs_f64());
     }
-    operations / best
+    best
 }
 
 #[cfg(test)]

@@ -29,7 +29,7 @@ impl Limits {
     pub fn measure(threads: usize) -> Result<Limits> {
         let pool = deepfit_cpu::pool::ThreadPool::new(threads);
         let isa = deepfit_cpu::simd::Isa::detect()?;
-        Ok(Limits { operations: deepfit_cpu::peak(isa, &pool), bytes: deepfit_cpu::bandwidth(&pool) })
+        Ok(Limits { operations: deepfit_cpu::peak(isa, &pool), bytes: deepfit_cpu::bandwidth(&pool, COPIED, 0.35) })
     }
 
     /// Seconds below which so many operations and bytes cannot be.
@@ -38,6 +38,8 @@ impl Limits {
     }
 }
 
+/// Bytes that are copied to measure the memory: more than a core's own caches, no more than a small machine can spare.
+const COPIED: usize = 32 << 20;
 /// Lines of each table.
 const SHOWN: usize = 15;
 /// Most characters of a name that are shown.

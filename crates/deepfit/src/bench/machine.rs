@@ -1,6 +1,5 @@
 //! What the machine can do at most, to hold workloads against.
 
-use std::thread;
 use std::time::Instant;
 
 use anyhow::Result;
@@ -41,10 +40,11 @@ impl Machine {
         for side in SIDES {
             matmul = matmul.max(product(&mut engine, side, seconds / 2.0 / SIDES.len() as f64)?);
         }
+        let pool = ThreadPool::new(threads);
         Ok(Machine {
-            fma_gflops: deepfit_cpu::peak(isa, &ThreadPool::new(threads)) / 1e9,
+            fma_gflops: deepfit_cpu::peak(isa, &pool) / 1e9,
             matmul_gflops: matmul / 1e9,
-            copy_gb_s: copy(threads, seconds / 2.0) / 1e9,
+            copy_gb_s: deepfit_cpu::bandwidth(&pool, threads * COPIED, seconds / 2.0) / 1e9,
             threads,
             isa: isa.to_string(),
         })
@@ -63,20 +63,6 @@ fn product(engine: &mut Engine, side: usize, seconds: f64) -> Result<f64> {
     let inputs = [("left", View::from(&left)), ("right", View::from(&right))];
     let best = best_of(seconds, || Ok(engine.run(program, extents, &inputs)?))?;
     Ok(2.0 * (side as f64).powi(3) / best)
-}
-
-/// Bytes a second of copies by all threads at once.
-fn copy(threads: usize, seconds: f64) -> f64 {
-    let mut buffers: Vec<(Vec<u8>, Vec<u8>)> = (0..threads).map(|_| (vec![1; COPIED], vec![2; COPIED])).collect();
-    let best = best_of(seconds, || {
-        thread::scope(|scope| {
-            for (from, to) in &mut buffers {
-                scope.spawn(|| to.copy_from_slice(std::hint::black_box(from)));
-            }
-        });
-        Ok(())
-    });
-    (2 * threads * COPIED) as f64 / best.unwrap_or(f64::INFINITY)
 }
 
 /// Seconds of the shortest of several runs.

@@ -19,8 +19,8 @@ pub(super) fn transpose(src: &[f32], across: usize, valid: usize, kc: usize, wid
         }
         if (width.is_multiple_of(8) || width < 8) && std::arch::is_x86_feature_detected!("avx2") {
             // SAFETY: as above.
-            unsafe { eight(src.as_ptr(), across, valid, kc, width, dst.as_mut_ptr()) };
-            return;
+            let done = unsafe { eight(src.as_ptr(), across, valid, kc, width, dst.as_mut_ptr()) };
+            return one_by_one(src, across, valid, done, kc, width, dst);
         }
     }
     one_by_one(src, across, valid, 0, kc, width, dst);
@@ -97,13 +97,14 @@ unsafe fn sixteen(src: *const f32, across: usize, valid: usize, kc: usize, width
     }
 }
 
-/// Blocks of 8 x 8 in registers; `width` is a multiple of 8, or smaller.
+/// Blocks of 8 x 8 in registers; `width` is a multiple of 8, or smaller. Returns how many columns are done; the others are
+/// left for [`one_by_one`].
 ///
 /// # Safety
 /// `src` must be valid for `valid` rows of `kc` numbers, `across` apart, and `dst` for `kc * width` numbers.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2")]
-unsafe fn eight(src: *const f32, across: usize, valid: usize, kc: usize, width: usize, dst: *mut f32) {
+unsafe fn eight(src: *const f32, across: usize, valid: usize, kc: usize, width: usize, dst: *mut f32) -> usize {
     use std::arch::x86_64::*;
     // A store of eight may go beyond a narrow column, into those after it, which are written later; not so the last.
     let whole = if width < 8 { kc.saturating_sub(8) / 8 * 8 } else { kc / 8 * 8 };
@@ -145,12 +146,7 @@ unsafe fn eight(src: *const f32, across: usize, valid: usize, kc: usize, width: 
             }
         }
     }
-    for k in whole..kc {
-        for i in 0..width {
-            // SAFETY: as the caller promised.
-            unsafe { *dst.add(k * width + i) = if i < valid { *src.add(i * across + k) } else { 0.0 } };
-        }
-    }
+    whole
 }
 
 #[cfg(test)]
@@ -180,9 +176,10 @@ mod tests {
                     check(valid, kc, width, |src, across, dst| transpose(src, across, valid, kc, width, dst));
                     #[cfg(target_arch = "x86_64")]
                     if (width == 6 || width % 8 == 0) && std::arch::is_x86_feature_detected!("avx2") {
-                        // SAFETY: the instructions are there, and the lengths are as `check` makes them.
-                        check(valid, kc, width, |src, across, dst| unsafe {
-                            eight(src.as_ptr(), across, valid, kc, width, dst.as_mut_ptr());
+                        check(valid, kc, width, |src, across, dst| {
+                            // SAFETY: the instructions are there, and the lengths are as `check` makes them.
+                            let done = unsafe { eight(src.as_ptr(), across, valid, kc, width, dst.as_mut_ptr()) };
+                            one_by_one(src, across, valid, done, kc, width, dst);
                         });
                     }
                 }
