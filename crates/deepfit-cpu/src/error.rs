@@ -42,6 +42,9 @@ pub enum Error {
     /// A sequence has a length that is not among its steps.
     #[error("the length {length} of row {row} is not in 1..={steps}: leave empty sequences out of the batch")]
     SequenceLength { length: i32, row: usize, steps: usize },
+    /// There are row numbers, but no offset says where their bag begins.
+    #[error("there are {numbers} row numbers, but no offset: the first bag begins at offset 0")]
+    NoBag { numbers: usize },
     /// A length, or a place where a part begins, does not fit the memory that it speaks of.
     #[error("{what} {position} is {length}, but must be in {least}..={most}")]
     Length { what: &'static str, position: usize, length: i32, least: usize, most: usize },

@@ -11,7 +11,8 @@ const COLUMNS: usize = 32;
 /// bags have `length` positions.
 ///
 /// # Errors
-/// [`Error::Length`] if the offsets do not ascend from 0 to at most the number of positions.
+/// [`Error::Length`] if the offsets do not ascend from 0 to at most the number of positions, [`Error::NoBag`] if there are
+/// positions but no offset.
 pub fn bag_numbers(
     numbers: &[i32],
     offsets: Option<&[i32]>,
@@ -34,9 +35,8 @@ pub fn bag_numbers(
                 let end = offsets.get(bag + 1).map_or(numbers.len(), |&end| end as usize);
                 bags[start as usize..end].fill(bag as i32);
             }
-            // Without bags, positions belong to none.
-            if offsets.is_empty() {
-                bags.fill(-1);
+            if offsets.is_empty() && !numbers.is_empty() {
+                return Err(Error::NoBag { numbers: numbers.len() });
             }
         }
         None => bags.iter_mut().enumerate().for_each(|(i, bag)| *bag = (i / length) as i32),

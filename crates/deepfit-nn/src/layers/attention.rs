@@ -212,7 +212,7 @@ impl MultiheadAttention {
                     let problem = format!("needs a fixed number of keys for those behind them, not {}", key.shape());
                     return Err(key.error("multihead_attention", problem).into());
                 };
-                let beside = ExtraKeys { keys, extra };
+                let beside = ExtraKeys { layer: &self.path, keys, extra };
                 mask.options_with(query.tracer(), [dims[0], dims[1]], beside, heads, dropout)
             }
         }

@@ -16,7 +16,8 @@ pub struct AttentionMask {
     pub attn_mask: Option<Tensor>,
     /// u8 `[batch, S]`, not 0 where a key is padding, or f32, which is added.
     pub key_padding_mask: Option<Tensor>,
-    /// Number of keys of each example, i32 `[batch]`, at least 1: cheaper than a mask where the padding is at the end.
+    /// Number of keys of each example, i32 `[batch]`, at least 1 (or 0, where there are keys beside those given, as by
+    /// `add_zero_attn`): cheaper than a mask where the padding is at the end.
     pub lengths: Option<Tensor>,
     /// Whether a query may see no key, and an example have none.
     pub allow_hidden: bool,
@@ -26,7 +27,9 @@ pub struct AttentionMask {
 
 /// Keys behind those that masks are about, which all queries see.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct ExtraKeys {
+pub(super) struct ExtraKeys<'a> {
+    /// The layer that has them.
+    pub layer: &'a str,
     /// Keys that the masks are about.
     pub keys: usize,
     /// Number of those behind them.
@@ -81,7 +84,7 @@ impl AttentionMask {
         &self,
         tracer: &Tracer,
         [batch, queries]: [Dim; 2],
-        ExtraKeys { keys, extra }: ExtraKeys,
+        ExtraKeys { layer, keys, extra }: ExtraKeys<'_>,
         heads: usize,
         dropout: f32,
     ) -> Result<AttentionOptions> {
@@ -98,7 +101,11 @@ impl AttentionMask {
             parts.push(mask.to_f32()?.select(&hidden, &nothing)?);
         }
         if let Some(lengths) = lengths {
-            let lengths = lengths.to_f32()?.reshape(vec![batch, 1.into(), 1.into(), 1.into()])?;
+            // Looked up in a table of all numbers there may be, so that others are errors.
+            let lengths = tracer.in_layer(&format!("{layer}.lengths"), || {
+                let possible = tracer.arange(keys + 1)?.to_f32()?.reshape([keys + 1, 1])?;
+                possible.embedding(&lengths)?.reshape(vec![batch, 1.into(), 1.into(), 1.into()])
+            })?;
             parts.push(lengths.greater(&places()?)?.select(&nothing, &hidden)?);
         }
         if causal {

@@ -1,6 +1,6 @@
 use deepfit_graph::{Mode, Tensor};
 
-use crate::error::Result;
+use crate::error::{Result, require};
 use crate::module::Module;
 use crate::scope::Scope;
 
@@ -22,6 +22,8 @@ impl Dropout {
 impl Module for Dropout {
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
         let tracer = x.tracer();
+        let possible = (0.0..=1.0).contains(&self.probability);
+        require(possible, &self.path, "probability", || format!("is {}, but must be in 0 to 1", self.probability))?;
         let passes = tracer.mode() == Mode::Evaluate || self.probability == 0.0;
         tracer.in_layer(&self.path, || if passes { Ok(x.clone()) } else { Ok(x.dropout(self.probability)?) })
     }

@@ -229,6 +229,8 @@ impl RelativePositionBias {
     /// If the buckets are impossible.
     pub fn bias(&self, tracer: &Tracer, queries: Dim, keys: Dim) -> Result<Tensor> {
         tracer.in_layer(&self.path, || {
+            let heads = self.weight.shape[1];
+            require(heads > 0, &self.path, "heads", || "is 0, but must be at least 1".to_string())?;
             let (buckets, max_distance, bidirectional) = (self.buckets, self.max_distance, self.bidirectional);
             let op = RelativeBuckets { queries, keys, buckets, max_distance, bidirectional };
             let numbers = tracer.apply_one(op, &[])?;

@@ -173,7 +173,10 @@ impl Training {
         for name in &self.rows_only {
             let table = declarations.iter().find(|d| &d.name == name);
             require(table.is_some(), "training", "rows_only", || {
-                format!("names `{name}`, which is no parameter of the network")
+                format!(
+                    "names `{name}`, which is no parameter of the network (one that is tied to others has the name by \
+                     which it was first declared)"
+                )
             })?;
             table.map_or(Ok(()), |table| self.optimizer_of(table).validate_rows_only())?;
         }

@@ -3,12 +3,12 @@
 
 use std::cell::RefCell;
 
-use deepfit::graph::ops::CtcTargets;
+use deepfit::graph::ops::{BagMode, CtcTargets};
 use deepfit::nn::NnError;
 use deepfit::prelude::*;
 use deepfit::train::TrainError;
 use layers::{AttentionMask, BatchNorm, Conv2d, Conv2dConfig, Embedding, LayerNorm, Linear, Lstm, MultiheadAttention};
-use layers::{MultiheadAttentionConfig, RecurrentConfig, Sequences};
+use layers::{EmbeddingBag, MultiheadAttentionConfig, RecurrentConfig, Sequences};
 
 type Built = deepfit::nn::Result<Tensor>;
 
@@ -175,6 +175,52 @@ fn masks_that_hide_everything_are_refused_or_give_zeros_and_masks_that_do_not_fi
         attn.attend(&x, &x, &x, &AttentionMask::padding(&t.batch("mask", &[4], DType::U8)))
     };
     refused(&scope, forward, &["attn: ", "mask", "4", "3"]);
+}
+
+#[test]
+fn more_keys_than_there_are_are_refused_beside_keys_of_the_layers_own() {
+    let scope = Scope::root();
+    let config = MultiheadAttentionConfig { add_zero_attn: true, ..MultiheadAttentionConfig::new(8, 2) };
+    let attn = MultiheadAttention::new(&scope.child("attn"), config).unwrap();
+    let mut session = session(&scope, move |t| {
+        let x = t.batch("x", &[3, 8], DType::F32);
+        let lengths = Some(t.batch("lengths", &[], DType::I32));
+        attn.attend(&x, &x, &x, &AttentionMask { lengths, ..AttentionMask::default() })
+    })
+    .unwrap();
+    let x: Vec<f32> = (0..48).map(|i| i as f32 / 48.0).collect();
+    let mut of = |length: i32| session.step(&[("x", View::F32(&x)), ("lengths", View::I32(&[3, length]))]);
+    for length in [-1, 4, i32::MAX] {
+        says(of(length).expect_err("must not run"), &["`attn.lengths`", &format!("index {length} at"), "0..4"]);
+    }
+    assert!(of(0).unwrap().is_finite() && of(3).unwrap().is_finite());
+}
+
+#[test]
+fn numbers_of_no_bag_are_refused() {
+    for mode in [BagMode::Sum, BagMode::Mean, BagMode::Max] {
+        let scope = Scope::root();
+        let bag = EmbeddingBag::new(&scope.child("bag"), 5, 3, mode);
+        let network = move |t: &Tracer| {
+            let numbers = t.input("numbers", [4], DType::I32);
+            bag.of(&numbers, Some(&t.constant(HostTensor::i32(&[0], Vec::new()))), None)
+        };
+        let mut session = session(&scope, network).unwrap();
+        let error = session.step(&[("numbers", View::I32(&[0, 1, 2, 3]))]);
+        says(error.expect_err("must not run"), &["`bag`", "4 row numbers, but no offset"]);
+    }
+}
+
+#[test]
+fn impossible_probabilities_are_refused_whether_the_network_learns_or_not() {
+    for probability in [-1.0, 1.5, f32::NAN] {
+        for mode in [Mode::Train, Mode::Evaluate] {
+            let tracer = Tracer::new(mode);
+            let x = tracer.batch("x", &[4], DType::F32);
+            let error = layers::Dropout::new(&Scope::root().child("drop"), probability).forward(&x);
+            says(error.expect_err("must not be built"), &["drop: `probability`", &probability.to_string(), "0 to 1"]);
+        }
+    }
 }
 
 #[test]
