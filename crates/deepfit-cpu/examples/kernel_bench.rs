@@ -70,6 +70,16 @@ fn products(cx: &Compute, peak: f64) {
         (1, 1024, 1024, "nt"),
         (8, 1024, 1024, "nt"),
         (64, 1024, 1024, "nt"),
+        // Forward pass and gradients of the layers of a transformer of width 384.
+        (2048, 384, 384, "nt"),
+        (2048, 384, 384, "nn"),
+        (384, 384, 2048, "tn"),
+        (2048, 1536, 384, "nt"),
+        (2048, 384, 1536, "nn"),
+        (1536, 384, 2048, "tn"),
+        (2048, 384, 1536, "nt"),
+        (2048, 1536, 384, "nn"),
+        (384, 1536, 2048, "tn"),
     ] {
         let (a, b) = (vec![0.5f32; m * k], vec![0.25f32; k * n]);
         let mut c = vec![0.0f32; m * n];
@@ -291,7 +301,7 @@ fn attentions(cx: &Compute, peak: f64) {
         };
         let mut result = vec![0.0; batch * length * heads * d];
         let mut log_sums = vec![0.0; batch * heads * length];
-        let mut scratch = vec![0.0; attention_scratch(cx.pool.threads(), d)];
+        let mut scratch = vec![0.0; attention_scratch(cx.pool.threads(), d, d)];
         let forward = 1e3 * best(|| attention(cx, &problem, &mut result, &mut log_sums, &mut scratch));
         let up: Vec<f32> = (0..result.len()).map(|i| (i * 53 % 103) as f32 / 103.0 - 0.5).collect();
         let mut gradient = vec![0.0; x.len()];

@@ -1,4 +1,5 @@
-//! How a product is cut: a function of shape, instruction set and caches, never of the number of threads.
+//! How a product is cut: a function of shape, instruction set and caches. The number of threads has a say only in how the
+//! outputs are shared out among tasks, which no result depends on.
 
 use crate::kernels::Caches;
 use crate::simd::Isa;
@@ -8,6 +9,9 @@ pub(crate) const KC_MAX: usize = 512;
 
 /// Tasks that a product is cut into if it is large enough: sixteen share evenly among up to eight threads.
 const TASKS: usize = 16;
+
+/// Tasks for each thread where there are few rows: cut further, the rows of A would be packed more often than it pays.
+const TASKS_PER_THREAD: usize = 4;
 
 /// Tiles of the micro-kernel above each other in a task, where there are rows enough.
 const HIGH: usize = 8;
@@ -45,7 +49,7 @@ pub(super) struct Blocking {
 }
 
 impl Blocking {
-    pub fn new(m: usize, n: usize, k: usize, isa: Isa, caches: Caches) -> Blocking {
+    pub fn new(m: usize, n: usize, k: usize, isa: Isa, caches: Caches, threads: usize) -> Blocking {
         // An empty product is cut like the smallest one.
         let (m, n) = (m.max(1), n.max(1));
         let (mr, vectors) = match isa {
@@ -87,7 +91,7 @@ impl Blocking {
             let nc = n.min((4096 / nr) * nr);
             (nc, (budget / nc.next_multiple_of(nr) / kc).max(1) * kc)
         };
-        let (mc, nt) = task(m, nc, mr, nr, lanes);
+        let (mc, nt) = task(m, nc, mr, nr, lanes, threads);
         Blocking { mr, nr, lanes, kc, kb, nc, mc, nt, split, parallel }
     }
 
@@ -162,16 +166,18 @@ impl Blocking {
 ///
 /// A panel of B comes from a far cache once for all tiles of a task that are above each other, and where a task is narrow
 /// its rows of A are packed for few columns: tasks are cut narrower first, then lower, and neither beyond a limit.
-fn task(m: usize, n: usize, mr: usize, nr: usize, lanes: usize) -> (usize, usize) {
+fn task(m: usize, n: usize, mr: usize, nr: usize, lanes: usize, threads: usize) -> (usize, usize) {
     let whole = n.next_multiple_of(nr);
     let row_tasks = m.div_ceil(HIGH * mr);
     if row_tasks >= TASKS {
         return (m.div_ceil(TASKS).next_multiple_of(mr).min(MOST * mr), whole);
     }
+    let few = (TASKS_PER_THREAD * threads).clamp(TASKS / 2, TASKS);
+    let tasks = if row_tasks < few { few } else { TASKS };
     // A single row reads B in pieces of eight vectors.
     let narrowest = if m == 1 { 8 * lanes } else { 4 * nr };
-    let nt = n.div_ceil(TASKS.div_ceil(row_tasks)).next_multiple_of(nr).max(narrowest).min(whole);
-    let row_tasks = row_tasks.max(TASKS.div_ceil(n.div_ceil(nt)));
+    let nt = n.div_ceil(tasks.div_ceil(row_tasks)).next_multiple_of(nr).max(narrowest).min(whole);
+    let row_tasks = row_tasks.max(tasks.div_ceil(n.div_ceil(nt)));
     let mc = m.div_ceil(row_tasks).next_multiple_of(mr).max(LOW * mr).min(m.next_multiple_of(mr));
     (mc, nt)
 }

@@ -43,7 +43,7 @@ pub(super) fn run(
     {
         return dot::run(g, cx, a, b, c, ldc);
     }
-    let blocking = Blocking::new(g.m, g.n, g.k, cx.isa, cx.caches);
+    let blocking = Blocking::new(g.m, g.n, g.k, cx.isa, cx.caches, cx.pool.threads());
     let skip = scratch.as_ptr().align_offset(64).min(15).min(scratch.len());
     let scratch = &mut scratch[skip..];
     let blocking = blocking.within(scratch.len(), cx.pool.threads());
@@ -239,6 +239,10 @@ impl Product<'_> {
         packed_a: &mut [f32],
     ) {
         let bl = &self.blocking;
+        // Where packed B is not in the second-level cache, a panel is fetched while the one before is in use, a share of
+        // it with each tile above another.
+        let far = self.direct.is_none() && 4 * part.depth * width > self.cx.caches.l2 / 2;
+        let next_lines = if far { (bl.nr * micro::STEPS / 16).div_ceil(part.rows.div_ceil(bl.mr)) } else { 0 };
         let mut block = 0;
         loop {
             let done = block * bl.kc;
@@ -265,10 +269,16 @@ impl Product<'_> {
                     }
                     _ => (b.wrapping_add(done * width + (jump + col) * kc), nr),
                 };
+                let next = match left > nr {
+                    true => panel.wrapping_add(nr * kc),
+                    false => b.wrapping_add((done + kc) * width + jump * kc),
+                };
                 let mut row = 0;
                 while row < part.rows {
                     let rows = bl.mr.min(part.rows - row);
                     let tile = micro::Tile {
+                        next: next.wrapping_add(row / bl.mr * (kc / micro::STEPS) * next_lines * 16),
+                        next_lines,
                         a: packed_a[row * kc..].as_ptr(),
                         b: panel,
                         b_stride,

@@ -18,7 +18,14 @@ pub(super) struct Tile {
     pub cols: usize,
     /// Whether C already holds the sum of earlier blocks.
     pub accumulate: bool,
+    /// What will be read next and may lie in a far cache: so many lines from here on, for each [`STEPS`] columns of A, are
+    /// brought into the second-level cache meanwhile.
+    pub next: *const f32,
+    pub next_lines: usize,
 }
+
+/// Columns of A between two requests for what will be read next.
+pub(super) const STEPS: usize = 4;
 
 /// Asks for the cache line of `p`, which need not be a valid address.
 #[inline(always)]
@@ -30,6 +37,44 @@ pub(super) fn prefetch(p: *const f32) {
     }
     #[cfg(not(target_arch = "x86_64"))]
     let _ = p;
+}
+
+/// Asks for the cache line of `p`, which need not be a valid address, in the second-level cache.
+#[inline(always)]
+fn prefetch_second(p: *const f32) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: as for `prefetch`.
+    unsafe {
+        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T1 }>(p.cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = p;
+}
+
+/// Adds a column of A times a row of B.
+///
+/// # Safety
+/// `a` must be valid for `MR` numbers, and `b` for `NV` vectors.
+#[inline(always)]
+unsafe fn step<S: Simd, const MR: usize, const NV: usize>(
+    s: S,
+    sums: &mut [[S::F; NV]; MR],
+    a: *const f32,
+    b: *const f32,
+) {
+    let mut row = [s.zero(); NV];
+    // SAFETY: the caller's promise.
+    unsafe {
+        for j in 0..NV {
+            row[j] = s.load(b.add(j * S::LANES));
+        }
+        for i in 0..MR {
+            let x = s.splat(*a.add(i));
+            for j in 0..NV {
+                sums[i][j] = s.mul_add(x, row[j], sums[i][j]);
+            }
+        }
+    }
 }
 
 /// # Safety
@@ -45,21 +90,22 @@ unsafe fn multiply<S: Simd, const MR: usize, const NV: usize>(s: S, t: Tile) {
             prefetch(t.c.wrapping_add(i * t.ldc + j * S::LANES));
         }
     }
+    let mut next = t.next;
     // SAFETY: each of the kc steps reads one column of A's panel and one row of B's.
     unsafe {
-        for _ in 0..t.kc {
-            let mut row = [s.zero(); NV];
-            for j in 0..NV {
-                row[j] = s.load(b.add(j * S::LANES));
+        for _ in 0..t.kc / STEPS {
+            for line in 0..t.next_lines {
+                prefetch_second(next.wrapping_add(16 * line));
             }
-            for i in 0..MR {
-                let x = s.splat(*a.add(i));
-                for j in 0..NV {
-                    sums[i][j] = s.mul_add(x, row[j], sums[i][j]);
-                }
+            next = next.wrapping_add(16 * t.next_lines);
+            for _ in 0..STEPS {
+                step(s, &mut sums, a, b);
+                (a, b) = (a.add(MR), b.wrapping_add(t.b_stride));
             }
-            a = a.add(MR);
-            b = b.wrapping_add(t.b_stride);
+        }
+        for _ in 0..t.kc % STEPS {
+            step(s, &mut sums, a, b);
+            (a, b) = (a.add(MR), b.wrapping_add(t.b_stride));
         }
     }
     // SAFETY: rows and columns outside of the tile are masked.

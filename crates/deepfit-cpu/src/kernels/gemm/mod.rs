@@ -21,6 +21,7 @@ pub(crate) use dot::MAX_ROWS as UNPACKED_ROWS;
 pub use pack::Matrix;
 pub(crate) use pack::transpose_rows;
 pub(crate) use prepacked::Prepacked;
+pub(crate) use transpose::transpose;
 
 use crate::kernels::Compute;
 
@@ -92,8 +93,9 @@ impl<'a> Gemm<'a> {
 
     /// How many `f32` of scratch are enough for [`run`](Gemm::run), also with smaller sizes.
     pub fn scratch(&self, cx: &Compute) -> usize {
-        let blocking = blocking::Blocking::new(self.m, self.n, self.k, cx.isa, cx.caches);
-        blocking.scratch(self.m, self.n, self.k, cx.caches, cx.pool.threads())
+        let threads = cx.pool.threads();
+        let blocking = blocking::Blocking::new(self.m, self.n, self.k, cx.isa, cx.caches, threads);
+        blocking.scratch(self.m, self.n, self.k, cx.caches, threads)
     }
 
     /// Computes `C = A B` (or `C += A B`); row `i` of C begins at `c[i * ldc]`.

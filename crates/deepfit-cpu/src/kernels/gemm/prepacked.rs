@@ -121,6 +121,8 @@ impl<'a> Prepacked<'a> {
                         rows: height.min(rows - row),
                         cols: width.min(self.n - col),
                         accumulate: accumulate || k0 > 0,
+                        next: std::ptr::null(),
+                        next_lines: 0,
                     };
                     // SAFETY: the lengths of all operands were checked above, and C is borrowed mutably.
                     unsafe { tile(self.isa, height, width / lanes, tile_of_c) };

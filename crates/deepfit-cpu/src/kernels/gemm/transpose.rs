@@ -4,7 +4,7 @@
 ///
 /// # Panics
 /// If a slice is too short.
-pub(super) fn transpose(src: &[f32], across: usize, valid: usize, kc: usize, width: usize, dst: &mut [f32]) {
+pub(crate) fn transpose(src: &[f32], across: usize, valid: usize, kc: usize, width: usize, dst: &mut [f32]) {
     if kc == 0 || width == 0 {
         return;
     }
