@@ -16,12 +16,6 @@ fn horner<S: Simd>(s: S, x: S::F, coefficients: &[f32]) -> S::F {
     sum
 }
 
-/// The power of two with the integer exponent `n` in -126..=127.
-#[inline(always)]
-fn power_of_two<S: Simd>(s: S, n: S::I) -> S::F {
-    s.from_bits(s.shl_i::<23>(s.add_i(n, s.splat_i(127))))
-}
-
 /// `e^x`; error at most 2 ulp. Overflows to infinity above 88.7228, denormal below -87.3.
 #[inline(always)]
 pub fn exp<S: Simd>(s: S, x: S::F) -> S::F {
@@ -33,10 +27,7 @@ pub fn exp<S: Simd>(s: S, x: S::F) -> S::F {
     let r = s.mul_add(n, s.splat(2.121_944_4e-4), r);
     let p = horner(s, r, &[0.001_395_059_4, 0.008_368_954, 0.041_666_206, 0.166_665_18, 0.5]);
     let e = s.add(s.splat(1.0), s.mul_add(s.mul(r, r), p, r));
-    // 2^n in two factors, so that neither over- nor underflows before the product does.
-    let n = s.to_int(n);
-    let half = s.shr_i::<1>(n);
-    s.mul(s.mul(e, power_of_two(s, half)), power_of_two(s, s.sub_i(n, half)))
+    s.times_power_of_two(e, n)
 }
 
 /// Natural logarithm; error at most 3 ulp. `-inf` at zero, NaN below.

@@ -99,7 +99,8 @@ fn problem<'a>(op: &Attention, call: &Call<'a>) -> Problem<'a> {
 
 impl Kernel for Attention {
     fn scratch(&self, cx: &Compute<'_>, shapes: &Shapes) -> usize {
-        attention_scratch(cx.pool.threads(), Sizes::new(self, shapes).d)
+        let Sizes { d, e, .. } = Sizes::new(self, shapes);
+        attention_scratch(cx.pool.threads(), d, e)
     }
 
     fn run(&self, call: &Call<'_>) -> Result<(), Fault> {

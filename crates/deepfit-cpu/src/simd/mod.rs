@@ -101,6 +101,15 @@ pub trait Simd: Copy + Send + Sync + 'static {
     /// To the nearest integer, ties to even; the argument must fit an `i32`, else the lane is unspecified.
     fn to_int(self, a: Self::F) -> Self::I;
     fn to_float(self, a: Self::I) -> Self::F;
+    /// `a * 2^n` for whole `n` in -252..=254, rounded once.
+    #[inline(always)]
+    fn times_power_of_two(self, a: Self::F, n: Self::F) -> Self::F {
+        // Two factors, so that neither over- nor underflows before the product does.
+        let n = self.to_int(n);
+        let half = self.shr_i::<1>(n);
+        let power = |n| self.from_bits(self.shl_i::<23>(self.add_i(n, self.splat_i(127))));
+        self.mul(self.mul(a, power(half)), power(self.sub_i(n, half)))
+    }
     /// Reads `LANES` integers.
     /// # Safety
     /// `p` must be valid for reading `LANES` integers.

@@ -2,7 +2,7 @@
 
 use super::product::{self, Product};
 use super::rows::{self, Place, Softmax};
-use super::{KEYS, Layout, Problem, ROWS, transpose};
+use super::{KEYS, Layout, Problem, ROWS, gather, transpose};
 use crate::kernels::Compute;
 use crate::pool::SharedMut;
 
@@ -10,13 +10,13 @@ use crate::pool::SharedMut;
 const QUERIES: usize = 4 * ROWS;
 
 /// Working memory of one thread.
-fn of_worker(d: usize) -> usize {
-    d * KEYS + ROWS * KEYS + 2 * KEYS + 2 * QUERIES
+fn of_worker(d: usize, e: usize) -> usize {
+    (d + e) * (KEYS + QUERIES) + ROWS * KEYS + 2 * KEYS + 2 * QUERIES
 }
 
 /// How many `f32` of scratch [`attention`] needs.
-pub fn attention_scratch(threads: usize, d: usize) -> usize {
-    threads * of_worker(d)
+pub fn attention_scratch(threads: usize, d: usize, e: usize) -> usize {
+    threads * of_worker(d, e)
 }
 
 /// The result `[batch, queries, heads, e]` and the logarithm of each row's sum of exponentials
@@ -36,7 +36,7 @@ pub fn attention(cx: &Compute, problem: &Problem, result: &mut [f32], log_sums: 
         let (first, count) = (part * QUERIES, QUERIES.min(queries - part * QUERIES));
         // SAFETY: each worker index is used by one thread at a time, and each task has its own rows.
         let (own, log_sums) = unsafe {
-            (scratch.slice(worker * of_worker(d), of_worker(d)), log_sums.slice(row * queries + first, count))
+            (scratch.slice(worker * of_worker(d, e), of_worker(d, e)), log_sums.slice(row * queries + first, count))
         };
         run_task(cx, problem, (row / heads, row % heads), first, &result, log_sums, own);
     });
@@ -55,22 +55,22 @@ fn run_task(
     let count = log_sums.len();
     let kv = h / problem.group();
     let (transposed, own) = own.split_at_mut(d * KEYS);
+    let (values, own) = own.split_at_mut(e * KEYS);
+    let (asked, own) = own.split_at_mut(d * QUERIES);
+    let (sums, own) = own.split_at_mut(e * QUERIES);
     let (scores, own) = own.split_at_mut(ROWS * KEYS);
     let (addend, own) = own.split_at_mut(KEYS);
     let (factors, own) = own.split_at_mut(KEYS);
     let (largest, sum) = own.split_at_mut(QUERIES);
     largest.fill(f32::NEG_INFINITY);
     sum.fill(0.0);
-    let layout = Layout::contiguous(queries, heads, e);
-    let row = |t: usize| {
-        // SAFETY: rows `first..first + count` of this head are this task's alone, and used one at a time.
-        unsafe { result.slice(layout.at(b, first + t, h), e) }
-    };
-    (0..count).for_each(|t| row(t).fill(0.0));
+    sums[..count * e].fill(0.0);
+    gather(cx.isa, problem.query.0, problem.query.1.at(b, first, h), problem.query.1.row, count, d, asked);
     let last = if problem.causal { problem.keys_of(b).min(first + count) } else { problem.keys_of(b) };
     for key in (0..last).step_by(KEYS) {
         let keys = KEYS.min(last - key);
         transpose(problem.key.0, problem.key.1.at(b, key, kv), problem.key.1.row, keys, d, transposed);
+        gather(cx.isa, problem.value.0, problem.value.1.at(b, key, kv), problem.value.1.row, keys, e, values);
         // With a causal mask, earlier queries see nothing of this block.
         let start = if problem.causal { key.saturating_sub(first) / ROWS * ROWS } else { 0 };
         for at in (start..count).step_by(ROWS) {
@@ -80,15 +80,15 @@ fn run_task(
                 continue;
             }
             let place = Place { b, h, query, rows, key, keys, stride: KEYS };
-            let out = result.as_mut_ptr().wrapping_add(layout.at(b, query, h));
-            // SAFETY: rows of query and value exist by `check`; the scores hold ROWS x KEYS, the transposed block is
-            // filled up to a multiple of the vectors; rows of the result are this task's alone.
+            let out = sums[at * e..].as_mut_ptr();
+            // SAFETY: the blocks hold as many rows as the product reads; the scores hold ROWS x KEYS, and the transposed
+            // block is filled up to a multiple of the vectors.
             unsafe {
                 product::run(
                     cx.isa,
                     Product {
-                        a: problem.query.0[problem.query.1.at(b, query, h)..].as_ptr(),
-                        a_row: problem.query.1.row,
+                        a: asked[at * d..].as_ptr(),
+                        a_row: d,
                         a_col: 1,
                         b: transposed.as_ptr(),
                         b_row: KEYS,
@@ -106,7 +106,7 @@ fn run_task(
                     addend,
                     factors,
                     result: out,
-                    result_stride: layout.row,
+                    result_stride: e,
                     width: e,
                 };
                 rows::softmax(cx.isa, problem, place, scores, state);
@@ -116,10 +116,10 @@ fn run_task(
                         a: scores.as_ptr(),
                         a_row: KEYS,
                         a_col: 1,
-                        b: problem.value.0[problem.value.1.at(b, key, kv)..].as_ptr(),
-                        b_row: problem.value.1.row,
+                        b: values.as_ptr(),
+                        b_row: e,
                         c: out,
-                        c_row: layout.row,
+                        c_row: e,
                         m: rows,
                         n: e,
                         k: keys,
@@ -129,11 +129,16 @@ fn run_task(
             }
         }
     }
+    let layout = Layout::contiguous(queries, heads, e);
     for t in 0..count {
+        // SAFETY: rows `first..first + count` of this head are this task's alone, and used one at a time.
+        let row = unsafe { result.slice(layout.at(b, first + t, h), e) };
+        let sums = &sums[t * e..(t + 1) * e];
         if largest[t] == f32::NEG_INFINITY {
+            row.fill(0.0);
             log_sums[t] = f32::NEG_INFINITY;
         } else {
-            rows::scaled(cx.isa, row(t), 1.0 / sum[t]);
+            rows::scaled(cx.isa, sums, 1.0 / sum[t], row);
             log_sums[t] = largest[t] + sum[t].ln();
         }
     }

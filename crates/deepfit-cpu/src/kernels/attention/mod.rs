@@ -16,7 +16,8 @@ mod rows;
 pub use backward::{BiasTarget, Targets, Upstream, attention_backward, attention_backward_scratch};
 pub use forward::{attention, attention_scratch};
 
-use super::gemm::transpose_rows;
+use super::gemm;
+use crate::simd::Simd;
 
 /// Queries of a block.
 const ROWS: usize = 64;
@@ -120,18 +121,27 @@ impl Problem<'_> {
     }
 }
 
-/// `dst[c * KEYS + j] = src[at + j * stride + c]` for `rows` rows of `width`, and zeros for `j` up to a multiple of 16.
+/// `dst[c * KEYS + j] = src[at + j * stride + c]` for `rows` rows of `width`, and zeros for the other `j` up to `KEYS`.
 fn transpose(src: &[f32], at: usize, stride: usize, rows: usize, width: usize, dst: &mut [f32]) {
-    if width == 0 {
-        return;
+    if rows > 0 {
+        gemm::transpose(&src[at..], stride, rows, width, KEYS, dst);
     }
-    let full = rows.next_multiple_of(16);
-    if full > rows {
-        dst.chunks_exact_mut(KEYS).take(width).for_each(|row| row[rows..full].fill(0.0));
+}
+
+#[inline(always)]
+fn gather_body<S: Simd>(s: S, src: &[f32], at: usize, stride: usize, rows: usize, width: usize, dst: &mut [f32]) {
+    for row in 0..rows {
+        let (from, to) = (&src[at + row * stride..][..width], &mut dst[row * width..][..width]);
+        let mut at = 0;
+        while at < width {
+            s.store_at(to, at, s.load_at(from, at));
+            at += S::LANES;
+        }
     }
-    for j in (0..rows).step_by(4) {
-        let lanes = (rows - j).min(4);
-        let four = std::array::from_fn(|lane| &src[at + (j + lane.min(lanes - 1)) * stride..][..width]);
-        transpose_rows(four, lanes, KEYS, &mut dst[j..]);
-    }
+}
+
+crate::simd_kernel! {
+    /// Copies `rows` rows of `width`, `stride` apart, to rows without gaps: the rows of a head lie as far apart as all heads
+    /// are wide, often in the same few sets of a cache, which would not hold a block of them.
+    fn gather(src: &[f32], at: usize, stride: usize, rows: usize, width: usize, dst: &mut [f32]) = gather_body;
 }

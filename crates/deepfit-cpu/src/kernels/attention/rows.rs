@@ -96,20 +96,24 @@ fn softmax_body<S: Simd>(s: S, problem: &Problem, place: Place, scores: &mut [f3
             addend(problem, &place, i, &mut state.addend[..seen]);
         }
         let scale = s.splat(problem.scale);
-        let mut largest = s.splat(f32::NEG_INFINITY);
-        let mut at = 0;
-        while at < seen {
-            let mut x = s.mul(s.load_at(row, at), scale);
-            if with_addend {
-                x = s.add(x, s.load_at(&state.addend[..seen], at));
-            }
-            s.store_at(row, at, x);
-            largest = s.max(s.select(s.first(seen - at), x, s.splat(f32::NEG_INFINITY)), largest);
+        let with_addend = with_addend.then_some(&state.addend[..seen]);
+        let score = |row: &[f32], at| {
+            let x = s.mul(s.load_at(row, at), scale);
+            with_addend.map_or(x, |addend| s.add(x, s.load_at(addend, at)))
+        };
+        let (mut largest, mut at) = (s.splat(f32::NEG_INFINITY), 0);
+        while at + S::LANES <= seen {
+            largest = s.max(score(row, at), largest);
             at += S::LANES;
+        }
+        if at < seen {
+            let last = s.select(s.first(seen - at), score(row, at), s.splat(f32::NEG_INFINITY));
+            largest = s.max(last, largest);
         }
         let old = state.largest[i];
         let mut new = s.reduce_max(largest);
-        if new == f32::NEG_INFINITY && row.iter().any(|x| x.is_nan()) {
+        let at_place = |j: usize| row[j] * problem.scale + with_addend.map_or(0.0, |addend| addend[j]);
+        if new == f32::NEG_INFINITY && (0..seen).any(|j| at_place(j).is_nan()) {
             // `max` passed over the NaN, and beside it there is nothing.
             new = f32::NAN;
         }
@@ -130,11 +134,16 @@ fn softmax_body<S: Simd>(s: S, problem: &Problem, place: Place, scores: &mut [f3
             state.largest[i] = new;
         }
         let (shift, mut sum, mut at) = (s.splat(new), s.zero(), 0);
-        while at < seen {
-            let e = math::exp(s, s.sub(s.load_at_or(row, at, f32::NEG_INFINITY), shift));
+        while at + S::LANES <= seen {
+            let e = math::exp(s, s.sub(score(row, at), shift));
             s.store_at(row, at, e);
             sum = s.add(sum, e);
             at += S::LANES;
+        }
+        if at < seen {
+            let e = math::exp(s, s.sub(score(row, at), shift));
+            s.store_at(row, at, e);
+            sum = s.add(sum, s.select(s.first(seen - at), e, s.zero()));
         }
         state.sum[i] += s.sum(sum);
         if problem.dropout.is_some() {
@@ -168,13 +177,17 @@ fn multiply<S: Simd>(s: S, row: &mut [f32], by: &[f32]) {
     }
 }
 
-/// Multiplies a row by a number.
+/// Writes a row multiplied by a number.
 #[inline(always)]
-fn scaled_body<S: Simd>(s: S, row: &mut [f32], factor: f32) {
-    scale_row(s, row, factor);
+fn scaled_body<S: Simd>(s: S, row: &[f32], factor: f32, out: &mut [f32]) {
+    let mut at = 0;
+    while at < row.len().min(out.len()) {
+        s.store_at(out, at, s.mul(s.load_at(row, at), s.splat(factor)));
+        at += S::LANES;
+    }
 }
 crate::simd_kernel! {
-    pub(super) fn scaled(row: &mut [f32], factor: f32) = scaled_body;
+    pub(super) fn scaled(row: &[f32], factor: f32, out: &mut [f32]) = scaled_body;
 }
 
 /// What the gradient of a block of scores needs beside them.
