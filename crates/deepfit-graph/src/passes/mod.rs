@@ -3,6 +3,7 @@
 mod common;
 mod constants;
 mod dead;
+mod duplicate;
 mod elementwise;
 mod epilogue;
 mod recompute;
@@ -24,12 +25,17 @@ pub struct Pass {
 }
 
 /// All passes in the order in which they run.
-pub const PASSES: [Pass; 5] = [
+pub const PASSES: [Pass; 6] = [
     Pass { name: "dead-code", purpose: "drops what nobody reads", run: dead::run },
     Pass { name: "constants", purpose: "computes what is known, drops what changes nothing", run: constants::run },
     Pass { name: "common-subexpressions", purpose: "computes equal things once", run: common::run },
     Pass { name: "fuse-elementwise", purpose: "makes chains of element-wise operations one", run: elementwise::run },
-    Pass { name: "fuse-epilogues", purpose: "moves element-wise work into the product before it", run: epilogue::run },
+    Pass { name: "duplicate", purpose: "computes again what readers have at hand", run: duplicate::run },
+    Pass {
+        name: "fuse-epilogues",
+        purpose: "moves element-wise work into the product or batch norm before it",
+        run: epilogue::run,
+    },
 ];
 
 /// Cost of a graph after a pass.
