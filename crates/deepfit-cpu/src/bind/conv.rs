@@ -47,7 +47,7 @@ impl Kernel for Convolution {
     fn run(&self, call: &Call<'_>) -> Result<(), Fault> {
         let shapes = call.shapes();
         let shape = geometry(&self.attributes, shapes.input(0), shapes.input(1));
-        let epilogue = self.epilogue.as_ref().map(|program| program.bound(call, shape.o));
+        let epilogue = self.epilogue.as_ref().map(|program| program.bound(call, 2, shape.o));
         let epilogue = epilogue.as_ref().map(|e| e as &dyn crate::kernels::gemm::Epilogue);
         let (images, weights) = (call.input(0), call.input(1));
         conv::conv2d(call.compute(), &shape, images, weights, call.output(0), epilogue, call.scratch());

@@ -63,7 +63,7 @@ impl Kernel for Product {
             let a = matrix(&a[i * m * k..][..m * k], self.transpose_a, m, k);
             let b = matrix(&b[i * k * n..][..k * n], self.transpose_b, k, n);
             let c = &mut c[i * m * n..][..m * n];
-            let epilogue = self.epilogue.as_ref().map(|program| program.bound(call, n).at_row(i * m));
+            let epilogue = self.epilogue.as_ref().map(|program| program.bound(call, 2, n).at_row(i * m));
             let epilogue = epilogue.as_ref().map(|e| e as &dyn Epilogue);
             Gemm::new(m, n, k).epilogue(epilogue).run(call.compute(), &a, &b, c, n, scratch);
         }

@@ -4,12 +4,14 @@ use deepfit_graph::ops::{
     BatchNorm, BatchNormGrad, GroupNorm, GroupNormGrad, LayerNorm, LayerNormGrad, RmsNorm, RmsNormGrad,
 };
 
-use super::is_kernel;
+use super::elementwise::EpilogueProgram;
+use super::{Bind, is_kernel};
 use crate::executor::{Call, Fault, Kernel, Shapes};
 use crate::kernels::Compute;
+use crate::kernels::gemm::Epilogue;
 use crate::kernels::norm::{self, GroupNormShape};
 
-is_kernel!(BatchNorm, BatchNormGrad, LayerNorm, LayerNormGrad, GroupNorm, GroupNormGrad, RmsNorm, RmsNormGrad);
+is_kernel!(BatchNormGrad, LayerNorm, LayerNormGrad, GroupNorm, GroupNormGrad, RmsNorm, RmsNormGrad);
 
 /// Rows and columns of `[..., columns]`.
 fn matrix(shape: &[usize]) -> (usize, usize) {
@@ -17,7 +19,19 @@ fn matrix(shape: &[usize]) -> (usize, usize) {
     (lead.iter().product(), columns)
 }
 
-impl Kernel for BatchNorm {
+struct Normalisation {
+    epsilon: f32,
+    epilogue: Option<EpilogueProgram>,
+}
+
+impl Bind for BatchNorm {
+    fn bind(&self) -> Box<dyn Kernel> {
+        let epilogue = self.epilogue.as_ref().map(EpilogueProgram::new);
+        Box::new(Normalisation { epsilon: self.epsilon, epilogue })
+    }
+}
+
+impl Kernel for Normalisation {
     fn scratch(&self, _: &Compute<'_>, shapes: &Shapes) -> usize {
         let (rows, columns) = matrix(shapes.input(0));
         norm::batch_norm_scratch(rows, columns) + columns
@@ -26,6 +40,7 @@ impl Kernel for BatchNorm {
     fn run(&self, call: &Call<'_>) -> Result<(), Fault> {
         let (rows, columns) = matrix(call.shapes().input(0));
         let (inverse, scratch) = call.scratch().split_at_mut(columns);
+        let epilogue = self.epilogue.as_ref().map(|program| program.bound(call, 3, columns));
         norm::batch_norm(
             call.compute(),
             call.input(0),
@@ -38,6 +53,7 @@ impl Kernel for BatchNorm {
             inverse,
             rows,
             columns,
+            epilogue.as_ref().map(|e| e as &dyn Epilogue),
             scratch,
         );
         Ok(())

@@ -78,7 +78,7 @@ fn batch_norm_and_its_gradients() {
                 let mut next = || parts.next().unwrap();
                 let (mean, var, inv_std, dgamma, dbeta) = (next(), next(), next(), next(), next());
                 let mut scratch = vec![f32::NAN; batch_norm_scratch(rows, cols)];
-                batch_norm(cx, &x, &gamma, &beta, 1e-3, y, mean, var, inv_std, rows, cols, &mut scratch);
+                batch_norm(cx, &x, &gamma, &beta, 1e-3, y, mean, var, inv_std, rows, cols, None, &mut scratch);
                 batch_norm_backward(cx, &x, &gamma, mean, inv_std, &dy, dx, dgamma, dbeta, rows, cols, &mut scratch);
                 out
             },
@@ -153,6 +153,7 @@ fn nan_stays_in_its_column_or_row() {
                 &mut s,
                 rows,
                 cols,
+                None,
                 &mut vec![0.0; batch_norm_scratch(rows, cols)],
             );
             layer_norm(cx, &x, &ones, &ones, 1e-5, b, &mut vec![0.0; rows], &mut vec![0.0; rows], rows, cols);

@@ -1,6 +1,7 @@
 //! Normalisation over rows and over columns of `[rows, channels]`, where all leading axes are rows.
 
-use super::{arity, floating};
+use super::fused::{Instruction, Operand, Program, check_epilogue, reference_epilogue};
+use super::{BinaryKind, UnaryKind, arity, floating};
 use crate::autodiff::Derivative;
 use crate::error::Result;
 use crate::host::Reference;
@@ -33,28 +34,43 @@ pub(super) fn per_element(inputs: &[&TensorType], extents: &Extents, each: usize
     (inputs[0].shape.count(extents) * each) as u64
 }
 
-/// Batch normalisation in training (Ioffe and Szegedy, 2015).
+/// Batch normalisation in training (Ioffe and Szegedy, 2015), followed by an element-wise program while the result is in
+/// cache.
 ///
-/// Inputs: `x [..., c]`, scale `[c]`, shift `[c]`. Outputs: the normalised values; mean `[c]` and biased variance `[c]`
-/// of the batch, through which no gradient flows.
+/// Inputs: `x [..., c]`, scale `[c]`, shift `[c]`, and those of the program, whose input 0 is the normalised values.
+/// Outputs: the result; mean `[c]` and biased variance `[c]` of the batch, through which no gradient flows.
 #[derive(Debug, Clone, PartialEq)]
 pub struct BatchNorm {
     /// Added to the variance.
     pub epsilon: f32,
+    /// What is applied to each normalised value.
+    pub epilogue: Option<Program>,
 }
 
 impl Operation for BatchNorm {
     fn name(&self) -> String {
-        "batch_norm".to_string()
+        match &self.epilogue {
+            None => "batch_norm".to_string(),
+            Some(program) => format!("batch_norm+{}", program.names()),
+        }
     }
 
     fn infer(&self, inputs: &[&TensorType]) -> Result<Vec<TensorType>, String> {
-        arity(inputs, 3)?;
-        let vector = TensorType::f32(Shape::from(vec![channels(inputs)?]));
+        if self.epilogue.is_none() || inputs.len() < 3 {
+            arity(inputs, 3)?;
+        }
+        let vector = TensorType::f32(Shape::from(vec![channels(&inputs[..3])?]));
+        check_epilogue(self.epilogue.as_ref(), &inputs[0].shape, &inputs[3..])?;
         Ok(vec![inputs[0].clone(), vector.clone(), vector])
     }
 
     fn derivative(&self, cx: &Derivative<'_>) -> Result<Vec<Option<Tensor>>> {
+        if self.epilogue.is_some() {
+            return match self.decompose(cx.inputs())? {
+                Some(outputs) => cx.through(&outputs),
+                None => Err(cx.no_derivative()),
+            };
+        }
         let op = BatchNormGrad { epsilon: self.epsilon };
         let inputs = [cx.input(0), cx.input(1), cx.output(1), cx.output(2), cx.upstream()?];
         Ok(cx.tracer().apply(op, &inputs)?.into_iter().map(Some).collect())
@@ -75,12 +91,20 @@ impl Operation for BatchNorm {
             let j = i % c;
             (v - mean[j]) / (variance[j] + f64::from(self.epsilon)).sqrt() * scale.data[j] + shift.data[j]
         };
-        let y = x.data.iter().enumerate().map(normalise).collect();
-        vec![Reference::new(&x.shape, y), Reference::new(&[c], mean), Reference::new(&[c], variance)]
+        let y = Reference::new(&x.shape, x.data.iter().enumerate().map(normalise).collect());
+        let y = reference_epilogue(self.epilogue.as_ref(), y, &cx.inputs[3..]);
+        vec![y, Reference::new(&[c], mean), Reference::new(&[c], variance)]
+    }
+
+    fn decompose(&self, inputs: &[Tensor]) -> Result<Option<Vec<Tensor>>> {
+        let Some(program) = &self.epilogue else { return Ok(None) };
+        let (y, mean, variance) = inputs[0].batch_norm(&inputs[1], &inputs[2], self.epsilon)?;
+        let y = program.apply(&[&[y], &inputs[3..]].concat())?;
+        Ok(Some(vec![y, mean, variance]))
     }
 
     fn operations(&self, inputs: &[&TensorType], _: &[TensorType], extents: &Extents) -> u64 {
-        per_element(inputs, extents, 7)
+        per_element(inputs, extents, 7 + self.epilogue.as_ref().map_or(0, |p| p.instructions.len()))
     }
 
     fn samples() -> Vec<Sample> {
@@ -94,11 +118,35 @@ impl Operation for BatchNorm {
         ] {
             let c = *shape.last().unwrap_or(&1);
             let inputs = vec![uniform(shape, -1.0, 3.0, 1), uniform(&[c], 0.5, 2.0, 2), uniform(&[c], -1.0, 1.0, 3)];
-            let sample = Sample::new(BatchNorm { epsilon: 1e-5 }, inputs)
+            let sample = Sample::new(BatchNorm { epsilon: 1e-5, epilogue: None }, inputs)
                 .tolerance(1e-5)
                 .non_finite_may_spread()
                 .batched(&[true, false, false]);
             samples.push(if gradient { sample } else { sample.without_gradient() });
+        }
+        // relu(y + residual), then times one number a channel.
+        let residual = Program {
+            instructions: vec![
+                Instruction::Binary(BinaryKind::Add, Operand::Input(0), Operand::Input(1)),
+                Instruction::Unary(UnaryKind::Relu, Operand::Result(0)),
+            ],
+        };
+        let mut scaled = residual.clone();
+        scaled.instructions.push(Instruction::Binary(BinaryKind::Mul, Operand::Result(1), Operand::Input(2)));
+        for (shape, epilogue) in
+            [(&[6, 3][..], &residual), (&[6, 3], &scaled), (&[5, 70, 33], &residual), (&[40, 16], &scaled)]
+        {
+            let c = *shape.last().unwrap_or(&1);
+            let mut inputs =
+                vec![uniform(shape, -1.0, 3.0, 1), uniform(&[c], 0.5, 2.0, 2), uniform(&[c], -1.0, 1.0, 3)];
+            inputs.push(uniform(shape, -1.0, 1.0, 4));
+            if epilogue.instructions.len() > 2 {
+                inputs.push(uniform(&[c], -1.0, 1.0, 5));
+            }
+            let op = BatchNorm { epsilon: 1e-5, epilogue: Some(epilogue.clone()) };
+            let batched: Vec<bool> = (0..inputs.len()).map(|i| i == 0 || i == 3).collect();
+            let sample = Sample::new(op, inputs).tolerance(1e-5).non_finite_may_spread().batched(&batched);
+            samples.push(if shape == [6, 3] { sample } else { sample.without_gradient() });
         }
         samples
     }
@@ -305,7 +353,8 @@ impl Tensor {
     /// # Errors
     /// If scale and shift do not have one value a channel.
     pub fn batch_norm(&self, scale: &Tensor, shift: &Tensor, epsilon: f32) -> Result<(Tensor, Tensor, Tensor)> {
-        let mut outputs = self.tracer().apply(BatchNorm { epsilon }, &[self, scale, shift])?.into_iter();
+        let mut outputs =
+            self.tracer().apply(BatchNorm { epsilon, epilogue: None }, &[self, scale, shift])?.into_iter();
         match (outputs.next(), outputs.next(), outputs.next()) {
             (Some(y), Some(mean), Some(variance)) => Ok((y, mean, variance)),
             _ => Err(self.error("batch_norm", "expected three outputs".to_string())),

@@ -101,7 +101,10 @@ fn values_and_derivatives_equal_those_of_the_decomposition() {
             }
         }
     }
-    assert_eq!(decomposed.into_iter().collect::<Vec<_>>(), ["Attention", "Conv2d", "Fused", "MatMul", "Recurrent"]);
+    assert_eq!(
+        decomposed.into_iter().collect::<Vec<_>>(),
+        ["Attention", "BatchNorm", "Conv2d", "Fused", "MatMul", "Recurrent"]
+    );
 }
 
 /// Values of gradients of a loss that is built from parameters `a` and `b`.

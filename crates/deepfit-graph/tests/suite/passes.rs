@@ -426,3 +426,56 @@ fn equal_effects_both_happen() {
     tracer.guard(&x).unwrap();
     assert_eq!(kinds(&optimise(&tracer.graph())), ["Guard", "Guard"]);
 }
+
+#[test]
+fn what_readers_have_at_hand_is_computed_again_instead_of_being_stored() {
+    // The backward pass of a GELU needs its input alone.
+    let graph = trace(|tracer, x, y| {
+        let h = x.matmul(&tracer.parameter("w", [4, 4]).unwrap()).unwrap();
+        let gate = h.mul_scalar(0.5).unwrap().erf().unwrap().add_scalar(1.0).unwrap();
+        let out = h.mul(&gate).unwrap();
+        let back = y.mul(&gate).unwrap().add(&h.mul_scalar(0.5).unwrap().square().unwrap().neg().unwrap()).unwrap();
+        [out, back.mul(&h).unwrap()]
+    });
+    let fused = apply_and_clean("fuse-elementwise", &apply("common-subexpressions", &graph));
+    assert_eq!(kinds(&fused), ["MatMul", "Unary", "Fused", "Binary", "Fused"]);
+    let duplicated = apply("duplicate", &fused);
+    assert_eq!(kinds(&duplicated), ["MatMul", "Fused", "Fused"]);
+    assert_sound("duplicated", &duplicated);
+    assert_same("duplicated", &duplicated, &graph, 0.0);
+}
+
+#[test]
+fn what_one_reader_cannot_make_is_stored() {
+    let graph = trace(|tracer, x, y| {
+        let gate = x.sigmoid().unwrap();
+        let w = tracer.parameter("w", [4, 4]).unwrap();
+        // The product reads the gate itself, and the last result has no `x`.
+        [x.mul(&gate).unwrap(), gate.matmul(&w).unwrap(), y.mul(&gate).unwrap()]
+    });
+    let duplicated = apply("duplicate", &graph);
+    assert_eq!(kinds(&duplicated), kinds(&graph));
+}
+
+#[test]
+fn residual_and_activation_move_into_the_batch_norm_before_them() {
+    let graph = trace(|tracer, x, y| {
+        let vector = |name: &str| tracer.parameter(name, [4]).unwrap();
+        let norm =
+            |x: &Tensor, i: u32| x.batch_norm(&vector(&format!("scale{i}")), &vector(&format!("shift{i}")), 1e-5);
+        let (first, mean, _) = norm(&x.mul(y).unwrap(), 1).unwrap();
+        // The branch of the residual is normalised last.
+        let (second, ..) = norm(y, 2).unwrap();
+        let (third, ..) = norm(&second, 3).unwrap();
+        let sum = first.add(&third).unwrap().relu().unwrap();
+        // Two read this one.
+        let (fourth, ..) = norm(&sum, 4).unwrap();
+        [fourth.relu().unwrap().mul(&mean).unwrap(), fourth]
+    });
+    let optimised = optimise(&graph);
+    assert_eq!(kinds(&optimised), ["Binary", "BatchNorm", "BatchNorm", "BatchNorm", "BatchNorm", "Fused"]);
+    let names: Vec<String> = optimised.nodes().iter().map(|n| n.op.name()).filter(|n| n.contains('+')).collect();
+    assert_eq!(names[0], "batch_norm+add+relu");
+    assert_sound("optimised", &optimised);
+    assert_same("optimised", &optimised, &graph, 1e-12);
+}

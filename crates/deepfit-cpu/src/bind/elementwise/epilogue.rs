@@ -1,4 +1,4 @@
-//! Programs that run on a product's tiles while these are in cache.
+//! Programs that run on the tiles of a product or a normalisation while these are in cache.
 
 use deepfit_graph::ops::Program;
 
@@ -40,15 +40,15 @@ impl EpilogueProgram {
         EpilogueProgram { program: TileProgram::new(program) }
     }
 
-    /// The epilogue for a call whose product has the given number of columns. Inputs of the call from the third on are
-    /// those of the epilogue from the second on.
-    pub(in crate::bind) fn bound<'a>(&'a self, call: &Call<'a>, columns: usize) -> BoundEpilogue<'a> {
+    /// The epilogue for a call whose result has the given number of columns. Inputs of the call behind its `own` are those
+    /// of the epilogue from the second on.
+    pub(in crate::bind) fn bound<'a>(&'a self, call: &Call<'a>, own: usize, columns: usize) -> BoundEpilogue<'a> {
         let mut sources = [Source::Scalar(0.0); MOST_INPUTS];
-        for i in 2..call.input_count() {
+        for i in own..call.input_count() {
             let values = call.input(i);
             let shape = call.shapes().input(i);
             let output = call.shapes().output(0);
-            sources[i - 1] = if shape.is_empty() {
+            sources[i - own + 1] = if shape.is_empty() {
                 Source::Scalar(values[0])
             } else if shape == output {
                 Source::Matrix(values.as_ptr())
@@ -70,6 +70,10 @@ impl BoundEpilogue<'_> {
 
 impl Epilogue for BoundEpilogue<'_> {
     unsafe fn apply(&self, row: usize, col: usize, rows: usize, cols: usize, c: *mut f32, ldc: usize) {
+        // Whole rows without gaps are one long row, if nothing is said of single columns.
+        let no_row = !self.sources.iter().any(|s| matches!(s, Source::Row(_)));
+        let whole = no_row && col == 0 && cols == self.columns && ldc == cols;
+        let (rows, cols) = if whole { (1, rows * cols) } else { (rows, cols) };
         let mut registers = Registers::new();
         let inputs = self.program.inputs().max(1);
         let mut sources = [std::ptr::null(); MOST_INPUTS];

@@ -3,6 +3,7 @@
 use super::{chunk_rows, combine, most_partial_sums, partial_sums};
 use crate::kernels::Compute;
 use crate::kernels::context::rows_per_task;
+use crate::kernels::gemm::Epilogue;
 use crate::pool::SharedMut;
 use crate::simd::Simd;
 
@@ -12,7 +13,8 @@ pub fn batch_norm_scratch(rows: usize, cols: usize) -> usize {
 }
 
 /// Training forward: `y = (x - mean) * inv_std * gamma + beta` with each column's own `mean`, biased variance `var` and
-/// `inv_std = 1 / sqrt(var + eps)`, which are written too (all of length `cols`).
+/// `inv_std = 1 / sqrt(var + eps)`, which are written too (all of length `cols`). The epilogue changes some rows of `y` at a
+/// time while they are in cache.
 pub fn batch_norm(
     cx: &Compute,
     x: &[f32],
@@ -25,6 +27,7 @@ pub fn batch_norm(
     inv_std: &mut [f32],
     rows: usize,
     cols: usize,
+    epilogue: Option<&dyn Epilogue>,
     scratch: &mut [f32],
 ) {
     assert!(x.len() == rows * cols && mean.len() == cols && var.len() == cols && inv_std.len() == cols);
@@ -46,43 +49,93 @@ pub fn batch_norm(
         var[col] = variance as f32;
         inv_std[col] = (1.0 / (variance + eps as f64).sqrt()) as f32;
     }
-    batch_norm_apply(cx, x, mean, inv_std, gamma, beta, y, rows, cols);
+    apply(cx, x, [mean, inv_std, gamma, beta], y, rows, cols, epilogue);
+}
+
+/// Calls a function for strips of columns: four vectors wide, two, one, and a part of one. In a strip, what belongs to the
+/// columns stays in registers while the rows go by.
+macro_rules! in_strips {
+    ($simd:ty, $cols:expr, $strip:ident($($argument:expr),*)) => {{
+        let (cols, lanes) = ($cols, <$simd>::LANES);
+        let mut at = 0;
+        while at + 4 * lanes <= cols {
+            $strip::<$simd, 4, false>($($argument,)* at, lanes);
+            at += 4 * lanes;
+        }
+        while at + 2 * lanes <= cols {
+            $strip::<$simd, 2, false>($($argument,)* at, lanes);
+            at += 2 * lanes;
+        }
+        while at + lanes <= cols {
+            $strip::<$simd, 1, false>($($argument,)* at, lanes);
+            at += lanes;
+        }
+        if at < cols {
+            $strip::<$simd, 1, true>($($argument,)* at, cols - at);
+        }
+    }};
+}
+
+/// `N` vectors of a row from `at` on; of a part of one, so many numbers.
+#[inline(always)]
+fn load<S: Simd, const N: usize, const PART: bool>(s: S, row: &[f32], at: usize, part: usize) -> [S::F; N] {
+    let row = &row[at..at + if PART { part } else { N * S::LANES }];
+    // SAFETY: the row has just been cut to what is read.
+    std::array::from_fn(|j| unsafe {
+        let p = row.as_ptr().add(j * S::LANES);
+        if PART { s.load_partial(p, part) } else { s.load(p) }
+    })
+}
+
+/// The opposite of [`load`].
+#[inline(always)]
+fn store<S: Simd, const N: usize, const PART: bool>(s: S, row: &mut [f32], at: usize, part: usize, v: [S::F; N]) {
+    let row = &mut row[at..at + if PART { part } else { N * S::LANES }];
+    for (j, v) in v.into_iter().enumerate() {
+        // SAFETY: the row has just been cut to what is written.
+        unsafe {
+            let p = row.as_mut_ptr().add(j * S::LANES);
+            if PART { s.store_partial(p, part, v) } else { s.store(p, v) }
+        }
+    }
+}
+
+#[inline(always)]
+fn moments_strip<S: Simd, const N: usize, const PART: bool>(
+    s: S,
+    x: &[f32],
+    means: &mut [f32],
+    squares: &mut [f32],
+    at: usize,
+    part: usize,
+) {
+    let cols = means.len();
+    let (mut sums, mut rows) = ([s.zero(); N], 0);
+    // Relative to the first row, so that a large mean does not cost the sum its last digits.
+    let origin = if x.is_empty() { sums } else { load::<S, N, PART>(s, x, at, part) };
+    for row in x.chunks_exact(cols) {
+        let v = load::<S, N, PART>(s, row, at, part);
+        sums = std::array::from_fn(|j| s.add(sums[j], s.sub(v[j], origin[j])));
+        rows += 1;
+    }
+    let count = s.splat(rows as f32);
+    let center: [S::F; N] = std::array::from_fn(|j| s.add(origin[j], s.div(sums[j], count)));
+    let mut sums = [s.zero(); N];
+    for row in x.chunks_exact(cols) {
+        let v = load::<S, N, PART>(s, row, at, part);
+        sums = std::array::from_fn(|j| {
+            let d = s.sub(v[j], center[j]);
+            s.mul_add(d, d, sums[j])
+        });
+    }
+    store::<S, N, PART>(s, means, at, part, center);
+    store::<S, N, PART>(s, squares, at, part, sums);
 }
 
 /// Means and sums of squared deviations of the columns of a chunk of rows.
 #[inline(always)]
 pub(super) fn chunk_moments_body<S: Simd>(s: S, x: &[f32], means: &mut [f32], squares: &mut [f32]) {
-    let cols = means.len();
-    means.fill(0.0);
-    squares.fill(0.0);
-    let mut rows = 0;
-    for row in x.chunks_exact(cols) {
-        rows += 1;
-        let mut i = 0;
-        while i < cols {
-            // Relative to the first row, so that a large mean does not cost the sum its last digits.
-            let d = s.sub(s.load_at(row, i), s.load_at(&x[..cols], i));
-            let v = s.add(s.load_at(means, i), d);
-            s.store_at(means, i, v);
-            i += S::LANES;
-        }
-    }
-    let count = s.splat(rows as f32);
-    let mut i = 0;
-    while i < cols {
-        let v = s.add(s.load_at(&x[..cols], i), s.div(s.load_at(means, i), count));
-        s.store_at(means, i, v);
-        i += S::LANES;
-    }
-    for row in x.chunks_exact(cols) {
-        let mut i = 0;
-        while i < cols {
-            let d = s.sub(s.load_at(row, i), s.load_at(means, i));
-            let v = s.mul_add(d, d, s.load_at(squares, i));
-            s.store_at(squares, i, v);
-            i += S::LANES;
-        }
-    }
+    in_strips!(S, means.len(), moments_strip(s, x, means, squares));
 }
 crate::simd_kernel! {
     fn chunk_moments(x: &[f32], means: &mut [f32], squares: &mut [f32]) = chunk_moments_body;
@@ -100,12 +153,47 @@ pub fn batch_norm_apply(
     rows: usize,
     cols: usize,
 ) {
+    apply(cx, x, [mean, inv_std, gamma, beta], y, rows, cols, None);
+}
+
+fn apply(
+    cx: &Compute,
+    x: &[f32],
+    [mean, inv_std, gamma, beta]: [&[f32]; 4],
+    y: &mut [f32],
+    rows: usize,
+    cols: usize,
+    epilogue: Option<&dyn Epilogue>,
+) {
     assert!(x.len() == rows * cols && y.len() == rows * cols);
     assert!([mean, inv_std, gamma, beta].iter().all(|p| p.len() == cols));
     let step = rows_per_task(cols);
     cx.pool.for_each_chunk(y, step * cols, |task, y| {
         apply_rows(cx.isa, &x[task * step * cols..][..y.len()], mean, inv_std, gamma, beta, y);
+        if let Some(epilogue) = epilogue {
+            // SAFETY: these rows are this task's alone.
+            unsafe { epilogue.apply(task * step, 0, y.len() / cols, cols, y.as_mut_ptr(), cols) };
+        }
     });
+}
+
+#[inline(always)]
+fn apply_strip<S: Simd, const N: usize, const PART: bool>(
+    s: S,
+    x: &[f32],
+    columns: [&[f32]; 4],
+    y: &mut [f32],
+    at: usize,
+    part: usize,
+) {
+    let cols = columns[0].len();
+    let [mean, inv_std, gamma, beta] = columns.map(|c| load::<S, N, PART>(s, c, at, part));
+    let scale: [S::F; N] = std::array::from_fn(|j| s.mul(inv_std[j], gamma[j]));
+    for (x, y) in x.chunks_exact(cols).zip(y.chunks_exact_mut(cols)) {
+        let v = load::<S, N, PART>(s, x, at, part);
+        let v = std::array::from_fn(|j| s.mul_add(s.sub(v[j], mean[j]), scale[j], beta[j]));
+        store::<S, N, PART>(s, y, at, part, v);
+    }
 }
 
 #[inline(always)]
@@ -118,17 +206,7 @@ pub(super) fn apply_body<S: Simd>(
     beta: &[f32],
     y: &mut [f32],
 ) {
-    let cols = mean.len();
-    for (x, y) in x.chunks_exact(cols).zip(y.chunks_exact_mut(cols)) {
-        let mut i = 0;
-        while i < cols {
-            let d = s.sub(s.load_at(x, i), s.load_at(mean, i));
-            let scale = s.mul(s.load_at(inv_std, i), s.load_at(gamma, i));
-            let v = s.mul_add(d, scale, s.load_at(beta, i));
-            s.store_at(y, i, v);
-            i += S::LANES;
-        }
-    }
+    in_strips!(S, mean.len(), apply_strip(s, x, [mean, inv_std, gamma, beta], y));
 }
 crate::simd_kernel! {
     fn apply_rows(x: &[f32], mean: &[f32], inv_std: &[f32], gamma: &[f32], beta: &[f32], y: &mut [f32]) = apply_body;
@@ -179,6 +257,32 @@ pub fn batch_norm_backward(
     });
 }
 
+#[inline(always)]
+fn gradients_strip<S: Simd, const N: usize, const PART: bool>(
+    s: S,
+    x: &[f32],
+    dy: &[f32],
+    columns: [&[f32]; 2],
+    sums: &mut [f32],
+    at: usize,
+    part: usize,
+) {
+    let cols = columns[0].len();
+    let [mean, inv_std] = columns.map(|c| load::<S, N, PART>(s, c, at, part));
+    let (mut of_dy, mut of_dyz) = ([s.zero(); N], [s.zero(); N]);
+    for (x, dy) in x.chunks_exact(cols).zip(dy.chunks_exact(cols)) {
+        let (x, g) = (load::<S, N, PART>(s, x, at, part), load::<S, N, PART>(s, dy, at, part));
+        of_dy = std::array::from_fn(|j| s.add(of_dy[j], g[j]));
+        of_dyz = std::array::from_fn(|j| {
+            let z = s.mul(s.sub(x[j], mean[j]), inv_std[j]);
+            s.mul_add(g[j], z, of_dyz[j])
+        });
+    }
+    let (sum_dy, sum_dyz) = sums.split_at_mut(cols);
+    store::<S, N, PART>(s, sum_dy, at, part, of_dy);
+    store::<S, N, PART>(s, sum_dyz, at, part, of_dyz);
+}
+
 /// Column sums of `dy` and of `dy * z`.
 #[inline(always)]
 pub(super) fn chunk_gradients_body<S: Simd>(
@@ -189,41 +293,38 @@ pub(super) fn chunk_gradients_body<S: Simd>(
     inv_std: &[f32],
     sums: &mut [f32],
 ) {
-    let cols = mean.len();
-    sums.fill(0.0);
-    let (sum_dy, sum_dyz) = sums.split_at_mut(cols);
-    for (x, dy) in x.chunks_exact(cols).zip(dy.chunks_exact(cols)) {
-        let mut i = 0;
-        while i < cols {
-            let z = s.mul(s.sub(s.load_at(x, i), s.load_at(mean, i)), s.load_at(inv_std, i));
-            let g = s.load_at(dy, i);
-            let (a, b) = (s.add(s.load_at(sum_dy, i), g), s.mul_add(g, z, s.load_at(sum_dyz, i)));
-            s.store_at(sum_dy, i, a);
-            s.store_at(sum_dyz, i, b);
-            i += S::LANES;
-        }
-    }
+    in_strips!(S, mean.len(), gradients_strip(s, x, dy, [mean, inv_std], sums));
 }
 crate::simd_kernel! {
     fn chunk_gradients(x: &[f32], dy: &[f32], mean: &[f32], inv_std: &[f32], sums: &mut [f32]) = chunk_gradients_body;
 }
 
 #[inline(always)]
-fn input_gradient_body<S: Simd>(s: S, x: &[f32], dy: &[f32], columns: [&[f32]; 5], dx: &mut [f32]) {
-    let [gamma, mean, inv_std, mean_dy, mean_dyz] = columns;
-    let cols = mean.len();
+fn input_gradient_strip<S: Simd, const N: usize, const PART: bool>(
+    s: S,
+    x: &[f32],
+    dy: &[f32],
+    columns: [&[f32]; 5],
+    dx: &mut [f32],
+    at: usize,
+    part: usize,
+) {
+    let cols = columns[0].len();
+    let [gamma, mean, inv, mean_dy, mean_dyz] = columns.map(|c| load::<S, N, PART>(s, c, at, part));
+    let scale: [S::F; N] = std::array::from_fn(|j| s.mul(gamma[j], inv[j]));
     for ((x, dy), dx) in x.chunks_exact(cols).zip(dy.chunks_exact(cols)).zip(dx.chunks_exact_mut(cols)) {
-        let mut i = 0;
-        while i < cols {
-            let inv = s.load_at(inv_std, i);
-            let z = s.mul(s.sub(s.load_at(x, i), s.load_at(mean, i)), inv);
-            let centered = s.sub(s.load_at(dy, i), s.load_at(mean_dy, i));
-            let inner = s.sub(centered, s.mul(z, s.load_at(mean_dyz, i)));
-            let v = s.mul(s.mul(s.load_at(gamma, i), inv), inner);
-            s.store_at(dx, i, v);
-            i += S::LANES;
-        }
+        let (x, g) = (load::<S, N, PART>(s, x, at, part), load::<S, N, PART>(s, dy, at, part));
+        let v = std::array::from_fn(|j| {
+            let z = s.mul(s.sub(x[j], mean[j]), inv[j]);
+            s.mul(scale[j], s.sub(s.sub(g[j], mean_dy[j]), s.mul(z, mean_dyz[j])))
+        });
+        store::<S, N, PART>(s, dx, at, part, v);
     }
+}
+
+#[inline(always)]
+fn input_gradient_body<S: Simd>(s: S, x: &[f32], dy: &[f32], columns: [&[f32]; 5], dx: &mut [f32]) {
+    in_strips!(S, columns[0].len(), input_gradient_strip(s, x, dy, columns, dx));
 }
 crate::simd_kernel! {
     fn input_gradient(x: &[f32], dy: &[f32], columns: [&[f32]; 5], dx: &mut [f32]) = input_gradient_body;

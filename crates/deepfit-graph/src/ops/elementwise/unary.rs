@@ -129,8 +129,9 @@ impl UnaryKind {
             UnaryKind::Softplus => upstream.mul(&x.sigmoid()?)?,
             UnaryKind::AddScalar(_) => upstream.clone(),
             UnaryKind::MulScalar(c) => upstream.mul_scalar(c)?,
+            // From the output too: what was inside still is.
             UnaryKind::Clamp(low, high) => {
-                upstream.binary(BinaryKind::Gate, &x.unary(UnaryKind::Inside(low, high))?)?
+                upstream.binary(BinaryKind::Gate, &y.unary(UnaryKind::Inside(low, high))?)?
             }
             UnaryKind::Pow(0.0) => upstream.mul_scalar(0.0)?,
             UnaryKind::Pow(c) => upstream.mul(&x.unary(UnaryKind::Pow(c - 1.0))?.mul_scalar(c)?)?,
