@@ -13,6 +13,7 @@ mod avx2;
 mod avx512;
 mod isa;
 mod portable;
+mod several;
 
 #[cfg(target_arch = "x86_64")]
 pub use avx2::Avx2;
@@ -20,6 +21,7 @@ pub use avx2::Avx2;
 pub use avx512::Avx512;
 pub use isa::Isa;
 pub use portable::Portable;
+pub use several::Several;
 
 /// Vectors of [`LANES`](Simd::LANES) single-precision numbers, the masks that compare them and the integers of
 /// the same width.
@@ -107,8 +109,10 @@ pub trait Simd: Copy + Send + Sync + 'static {
         // Two factors, so that neither over- nor underflows before the product does.
         let n = self.to_int(n);
         let half = self.shr_i::<1>(n);
-        let power = |n| self.from_bits(self.shl_i::<23>(self.add_i(n, self.splat_i(127))));
-        self.mul(self.mul(a, power(half)), power(self.sub_i(n, half)))
+        let bias = self.splat_i(127);
+        let first = self.from_bits(self.shl_i::<23>(self.add_i(half, bias)));
+        let second = self.from_bits(self.shl_i::<23>(self.add_i(self.sub_i(n, half), bias)));
+        self.mul(self.mul(a, first), second)
     }
     /// Reads `LANES` integers.
     /// # Safety

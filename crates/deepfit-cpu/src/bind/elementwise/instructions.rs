@@ -6,7 +6,7 @@
 use deepfit_graph::ops::{BinaryKind, UnaryKind};
 
 use crate::math;
-use crate::simd::Simd;
+use crate::simd::{Several, Simd};
 
 /// Runs an expression of vectors over all elements: whole vectors first, then what is left.
 macro_rules! for_each_vector {
@@ -30,6 +30,29 @@ macro_rules! for_each_vector {
     }};
 }
 
+/// Vectors that are computed at once where each takes a long chain of operations.
+const AT_ONCE: usize = 4;
+
+/// As `for_each_vector`, several vectors at once while there are so many: `$value` is computed by the token `$s`.
+macro_rules! for_each_of_several {
+    ($s:ident, $n:ident, $out:ident, $v:ident: $p:ident, $value:expr) => {{
+        let whole = $n / (AT_ONCE * S::LANES) * (AT_ONCE * S::LANES);
+        let mut i = 0;
+        while i < whole {
+            let several = Several::<S, AT_ONCE>::of($s);
+            // SAFETY: the pointers are valid for `n` numbers, see the functions' callers.
+            unsafe {
+                let $v = several.load($p.add(i));
+                let $s = several;
+                $s.store($out.add(i), $value);
+            }
+            i += AT_ONCE * S::LANES;
+        }
+        let (from, to, left) = ($p.wrapping_add(i), $out.wrapping_add(i), $n - i);
+        for_each_vector!($s, left, to, [$v: from], $value);
+    }};
+}
+
 #[inline(always)]
 fn unary_body<S: Simd>(s: S, kind: UnaryKind, x: *const f32, out: *mut f32, n: usize) {
     let one = s.splat(1.0);
@@ -46,18 +69,18 @@ fn unary_body<S: Simd>(s: S, kind: UnaryKind, x: *const f32, out: *mut f32, n: u
         UnaryKind::Square => for_each_vector!(s, n, out, [v: x], s.mul(v, v)),
         UnaryKind::Sqrt => for_each_vector!(s, n, out, [v: x], s.sqrt(v)),
         UnaryKind::Recip => for_each_vector!(s, n, out, [v: x], s.div(one, v)),
-        UnaryKind::Exp => for_each_vector!(s, n, out, [v: x], math::exp(s, v)),
-        UnaryKind::Log => for_each_vector!(s, n, out, [v: x], math::log(s, v)),
-        UnaryKind::Tanh => for_each_vector!(s, n, out, [v: x], math::tanh(s, v)),
+        UnaryKind::Exp => for_each_of_several!(s, n, out, v: x, math::exp(s, v)),
+        UnaryKind::Log => for_each_of_several!(s, n, out, v: x, math::log(s, v)),
+        UnaryKind::Tanh => for_each_of_several!(s, n, out, v: x, math::tanh(s, v)),
         UnaryKind::Sin => for_each_vector!(s, n, out, [v: x], math::sin(s, v)),
         UnaryKind::Cos => for_each_vector!(s, n, out, [v: x], math::cos(s, v)),
         UnaryKind::Floor => for_each_vector!(s, n, out, [v: x], s.floor(v)),
-        UnaryKind::Sigmoid => for_each_vector!(s, n, out, [v: x], math::sigmoid(s, v)),
+        UnaryKind::Sigmoid => for_each_of_several!(s, n, out, v: x, math::sigmoid(s, v)),
         // `max` returns its second operand where one is NaN, so NaN stays.
         UnaryKind::Relu => for_each_vector!(s, n, out, [v: x], s.max(s.zero(), v)),
-        UnaryKind::Erf => for_each_vector!(s, n, out, [v: x], math::erf(s, v)),
-        UnaryKind::Softplus => for_each_vector!(s, n, out, [v: x], {
-            let tail = math::log(s, s.add(one, math::exp(s, s.neg(s.abs(v)))));
+        UnaryKind::Erf => for_each_of_several!(s, n, out, v: x, math::erf(s, v)),
+        UnaryKind::Softplus => for_each_of_several!(s, n, out, v: x, {
+            let tail = math::log(s, s.add(s.splat(1.0), math::exp(s, s.neg(s.abs(v)))));
             s.add(s.max(s.zero(), v), tail)
         }),
         UnaryKind::AddScalar(c) => {

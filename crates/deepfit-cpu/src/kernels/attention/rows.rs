@@ -3,7 +3,7 @@
 use super::Problem;
 use crate::kernels::random;
 use crate::math;
-use crate::simd::Simd;
+use crate::simd::{Several, Simd};
 
 /// Where a block of scores lies: queries `query..query + rows` of head `h` of example `b`, keys `key..key + keys`.
 #[derive(Clone, Copy)]
@@ -79,6 +79,16 @@ pub(super) struct Softmax<'a> {
     pub width: usize,
 }
 
+/// Scaled products with their addend.
+#[inline(always)]
+fn score<S: Simd>(s: S, row: &[f32], at: usize, scale: f32, addend: Option<&[f32]>) -> S::F {
+    let x = s.mul(s.load_at(row, at), s.splat(scale));
+    match addend {
+        Some(addend) => s.add(x, s.load_at(addend, at)),
+        None => x,
+    }
+}
+
 /// Turns scores into `e^(score - largest)`, dropped out, in place; updates the state.
 #[inline(always)]
 fn softmax_body<S: Simd>(s: S, problem: &Problem, place: Place, scores: &mut [f32], state: Softmax) {
@@ -95,19 +105,15 @@ fn softmax_body<S: Simd>(s: S, problem: &Problem, place: Place, scores: &mut [f3
         if with_addend && changes {
             addend(problem, &place, i, &mut state.addend[..seen]);
         }
-        let scale = s.splat(problem.scale);
+        let scale = problem.scale;
         let with_addend = with_addend.then_some(&state.addend[..seen]);
-        let score = |row: &[f32], at| {
-            let x = s.mul(s.load_at(row, at), scale);
-            with_addend.map_or(x, |addend| s.add(x, s.load_at(addend, at)))
-        };
         let (mut largest, mut at) = (s.splat(f32::NEG_INFINITY), 0);
         while at + S::LANES <= seen {
-            largest = s.max(score(row, at), largest);
+            largest = s.max(score(s, row, at, scale, with_addend), largest);
             at += S::LANES;
         }
         if at < seen {
-            let last = s.select(s.first(seen - at), score(row, at), s.splat(f32::NEG_INFINITY));
+            let last = s.select(s.first(seen - at), score(s, row, at, scale, with_addend), s.splat(f32::NEG_INFINITY));
             largest = s.max(last, largest);
         }
         let old = state.largest[i];
@@ -134,14 +140,24 @@ fn softmax_body<S: Simd>(s: S, problem: &Problem, place: Place, scores: &mut [f3
             state.largest[i] = new;
         }
         let (shift, mut sum, mut at) = (s.splat(new), s.zero(), 0);
+        let several = Several::<S, 4>::of(s);
+        while at + 4 * S::LANES <= seen {
+            let x = score(several, row, at, scale, with_addend);
+            let e = math::exp(several, several.sub(x, several.splat(new)));
+            several.store_at(row, at, e);
+            for e in e {
+                sum = s.add(sum, e);
+            }
+            at += 4 * S::LANES;
+        }
         while at + S::LANES <= seen {
-            let e = math::exp(s, s.sub(score(row, at), shift));
+            let e = math::exp(s, s.sub(score(s, row, at, scale, with_addend), shift));
             s.store_at(row, at, e);
             sum = s.add(sum, e);
             at += S::LANES;
         }
         if at < seen {
-            let e = math::exp(s, s.sub(score(row, at), shift));
+            let e = math::exp(s, s.sub(score(s, row, at, scale, with_addend), shift));
             s.store_at(row, at, e);
             sum = s.add(sum, s.select(s.first(seen - at), e, s.zero()));
         }
@@ -238,28 +254,51 @@ fn gradients_body<S: Simd>(s: S, problem: &Problem, place: Place, scores: &mut [
             inner = s.mul_add(s.load_at(result, at), s.load_at(up, at), inner);
             at += S::LANES;
         }
-        let inner = s.splat(s.sum(inner));
-        let (scale, out_scale, shift) = (s.splat(problem.scale), s.splat(g.scale), s.splat(log_sum));
-        let mut at = 0;
+        let given = OfRow {
+            scale: problem.scale,
+            out_scale: g.scale,
+            log_sum,
+            inner: s.sum(inner),
+            addend: if with_addend { Some(&g.addend[..seen]) } else { None },
+            factors: if problem.dropout.is_some() { Some(&g.factors[..seen]) } else { None },
+        };
+        let (several, mut at) = (Several::<S, 4>::of(s), 0);
+        while at + 4 * S::LANES <= seen {
+            of_row(several, &given, row, of, at);
+            at += 4 * S::LANES;
+        }
         while at < seen {
-            let mut x = s.mul(s.load_at(row, at), scale);
-            if with_addend {
-                x = s.add(x, s.load_at(&g.addend[..seen], at));
-            }
-            let mut weight = math::exp(s, s.sub(x, shift));
-            let mut of_weight = s.load_at(of, at);
-            if problem.dropout.is_some() {
-                let kept = s.load_at(&g.factors[..seen], at);
-                of_weight = s.mul(of_weight, kept);
-                s.store_at(of, at, s.mul(s.mul(weight, s.sub(of_weight, inner)), out_scale));
-                weight = s.mul(weight, kept);
-            } else {
-                s.store_at(of, at, s.mul(s.mul(weight, s.sub(of_weight, inner)), out_scale));
-            }
-            s.store_at(row, at, weight);
+            of_row(s, &given, row, of, at);
             at += S::LANES;
         }
     }
+}
+
+/// What the weights of a row and their gradients are made of, beside the products.
+struct OfRow<'a> {
+    scale: f32,
+    out_scale: f32,
+    log_sum: f32,
+    /// The result times its gradient.
+    inner: f32,
+    addend: Option<&'a [f32]>,
+    factors: Option<&'a [f32]>,
+}
+
+/// A vector of a row of [`gradients`].
+#[inline(always)]
+fn of_row<S: Simd>(s: S, given: &OfRow, row: &mut [f32], of: &mut [f32], at: usize) {
+    let x = score(s, row, at, given.scale, given.addend);
+    let weight = math::exp(s, s.sub(x, s.splat(given.log_sum)));
+    let (mut of_weight, mut after_dropout) = (s.load_at(of, at), weight);
+    if let Some(factors) = given.factors {
+        let kept = s.load_at(factors, at);
+        of_weight = s.mul(of_weight, kept);
+        after_dropout = s.mul(weight, kept);
+    }
+    let of_score = s.mul(weight, s.sub(of_weight, s.splat(given.inner)));
+    s.store_at(of, at, s.mul(of_score, s.splat(given.out_scale)));
+    s.store_at(row, at, after_dropout);
 }
 
 crate::simd_kernel! {

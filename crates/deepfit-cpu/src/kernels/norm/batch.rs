@@ -76,14 +76,27 @@ macro_rules! in_strips {
     }};
 }
 
+/// `N` vectors, each by an expression of its number. (A closure would not be compiled for the instruction set.)
+macro_rules! vectors {
+    ($s:ident, $n:ident, $j:ident => $value:expr) => {{
+        let mut found = [$s.zero(); $n];
+        for $j in 0..$n {
+            found[$j] = $value;
+        }
+        found
+    }};
+}
+
 /// `N` vectors of a row from `at` on; of a part of one, so many numbers.
 #[inline(always)]
 fn load<S: Simd, const N: usize, const PART: bool>(s: S, row: &[f32], at: usize, part: usize) -> [S::F; N] {
     let row = &row[at..at + if PART { part } else { N * S::LANES }];
-    // SAFETY: the row has just been cut to what is read.
-    std::array::from_fn(|j| unsafe {
-        let p = row.as_ptr().add(j * S::LANES);
-        if PART { s.load_partial(p, part) } else { s.load(p) }
+    vectors!(s, N, j => {
+        // SAFETY: the row has just been cut to what is read.
+        unsafe {
+            let p = row.as_ptr().add(j * S::LANES);
+            if PART { s.load_partial(p, part) } else { s.load(p) }
+        }
     })
 }
 
@@ -115,15 +128,15 @@ fn moments_strip<S: Simd, const N: usize, const PART: bool>(
     let origin = if x.is_empty() { sums } else { load::<S, N, PART>(s, x, at, part) };
     for row in x.chunks_exact(cols) {
         let v = load::<S, N, PART>(s, row, at, part);
-        sums = std::array::from_fn(|j| s.add(sums[j], s.sub(v[j], origin[j])));
+        sums = vectors!(s, N, j => s.add(sums[j], s.sub(v[j], origin[j])));
         rows += 1;
     }
     let count = s.splat(rows as f32);
-    let center: [S::F; N] = std::array::from_fn(|j| s.add(origin[j], s.div(sums[j], count)));
+    let center: [S::F; N] = vectors!(s, N, j => s.add(origin[j], s.div(sums[j], count)));
     let mut sums = [s.zero(); N];
     for row in x.chunks_exact(cols) {
         let v = load::<S, N, PART>(s, row, at, part);
-        sums = std::array::from_fn(|j| {
+        sums = vectors!(s, N, j => {
             let d = s.sub(v[j], center[j]);
             s.mul_add(d, d, sums[j])
         });
@@ -187,11 +200,13 @@ fn apply_strip<S: Simd, const N: usize, const PART: bool>(
     part: usize,
 ) {
     let cols = columns[0].len();
-    let [mean, inv_std, gamma, beta] = columns.map(|c| load::<S, N, PART>(s, c, at, part));
-    let scale: [S::F; N] = std::array::from_fn(|j| s.mul(inv_std[j], gamma[j]));
+    let [mean, inv_std, gamma, beta] = columns;
+    let (mean, beta) = (load::<S, N, PART>(s, mean, at, part), load::<S, N, PART>(s, beta, at, part));
+    let (inv_std, gamma) = (load::<S, N, PART>(s, inv_std, at, part), load::<S, N, PART>(s, gamma, at, part));
+    let scale: [S::F; N] = vectors!(s, N, j => s.mul(inv_std[j], gamma[j]));
     for (x, y) in x.chunks_exact(cols).zip(y.chunks_exact_mut(cols)) {
         let v = load::<S, N, PART>(s, x, at, part);
-        let v = std::array::from_fn(|j| s.mul_add(s.sub(v[j], mean[j]), scale[j], beta[j]));
+        let v = vectors!(s, N, j => s.mul_add(s.sub(v[j], mean[j]), scale[j], beta[j]));
         store::<S, N, PART>(s, y, at, part, v);
     }
 }
@@ -268,12 +283,12 @@ fn gradients_strip<S: Simd, const N: usize, const PART: bool>(
     part: usize,
 ) {
     let cols = columns[0].len();
-    let [mean, inv_std] = columns.map(|c| load::<S, N, PART>(s, c, at, part));
+    let (mean, inv_std) = (load::<S, N, PART>(s, columns[0], at, part), load::<S, N, PART>(s, columns[1], at, part));
     let (mut of_dy, mut of_dyz) = ([s.zero(); N], [s.zero(); N]);
     for (x, dy) in x.chunks_exact(cols).zip(dy.chunks_exact(cols)) {
         let (x, g) = (load::<S, N, PART>(s, x, at, part), load::<S, N, PART>(s, dy, at, part));
-        of_dy = std::array::from_fn(|j| s.add(of_dy[j], g[j]));
-        of_dyz = std::array::from_fn(|j| {
+        of_dy = vectors!(s, N, j => s.add(of_dy[j], g[j]));
+        of_dyz = vectors!(s, N, j => {
             let z = s.mul(s.sub(x[j], mean[j]), inv_std[j]);
             s.mul_add(g[j], z, of_dyz[j])
         });
@@ -310,11 +325,14 @@ fn input_gradient_strip<S: Simd, const N: usize, const PART: bool>(
     part: usize,
 ) {
     let cols = columns[0].len();
-    let [gamma, mean, inv, mean_dy, mean_dyz] = columns.map(|c| load::<S, N, PART>(s, c, at, part));
-    let scale: [S::F; N] = std::array::from_fn(|j| s.mul(gamma[j], inv[j]));
+    let [gamma, mean, inv, mean_dy, mean_dyz] = columns;
+    let (gamma, inv) = (load::<S, N, PART>(s, gamma, at, part), load::<S, N, PART>(s, inv, at, part));
+    let (mean, mean_dy) = (load::<S, N, PART>(s, mean, at, part), load::<S, N, PART>(s, mean_dy, at, part));
+    let mean_dyz = load::<S, N, PART>(s, mean_dyz, at, part);
+    let scale: [S::F; N] = vectors!(s, N, j => s.mul(gamma[j], inv[j]));
     for ((x, dy), dx) in x.chunks_exact(cols).zip(dy.chunks_exact(cols)).zip(dx.chunks_exact_mut(cols)) {
         let (x, g) = (load::<S, N, PART>(s, x, at, part), load::<S, N, PART>(s, dy, at, part));
-        let v = std::array::from_fn(|j| {
+        let v = vectors!(s, N, j => {
             let z = s.mul(s.sub(x[j], mean[j]), inv[j]);
             s.mul(scale[j], s.sub(s.sub(g[j], mean_dy[j]), s.mul(z, mean_dyz[j])))
         });
