@@ -7,6 +7,7 @@ mod markdown;
 mod mutate;
 mod peers;
 mod process;
+mod ratios;
 mod scaling;
 
 use std::process::ExitCode;
@@ -35,6 +36,8 @@ enum Command {
     BenchPeers(peers::Arguments),
     /// Times deepfit at other sizes and on other numbers of threads, and draws how it grows
     BenchScaling(scaling::Arguments),
+    /// Finds out whether a workload has become slower beside a matrix product
+    BenchRatios(ratios::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -45,6 +48,7 @@ fn main() -> ExitCode {
         Command::Long(arguments) => long::run(&arguments),
         Command::BenchPeers(arguments) => peers::run(&arguments),
         Command::BenchScaling(arguments) => scaling::run(&arguments),
+        Command::BenchRatios(arguments) => ratios::run(&arguments),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -42,6 +42,18 @@ impl PoolAxis {
         }
     }
 
+    /// The width of windows that stand side by side from the first pixel on, if they do.
+    fn tile(&self) -> Option<usize> {
+        match self.spacing {
+            Spacing::Windows { kernel, stride, padding: 0, dilation: 1 }
+                if kernel == stride && self.outputs * kernel <= self.size && self.outputs > 0 =>
+            {
+                Some(kernel)
+            }
+            _ => None,
+        }
+    }
+
     /// Distance between the pixels of a window.
     #[inline(always)]
     fn step(&self) -> usize {
@@ -140,6 +152,32 @@ pub fn max_pool(cx: &Compute, s: &Pool2dShape, x: &[f32], y: &mut [f32], winner:
     });
 }
 
+/// The first integers as a vector, with -1 behind them if they are too few.
+#[inline(always)]
+fn load_integers<S: Simd>(s: S, from: &[i32]) -> S::I {
+    if from.len() >= S::LANES {
+        // SAFETY: as many integers as the vector has lanes are there.
+        return unsafe { s.load_i(from.as_ptr()) };
+    }
+    let mut lanes = [-1i32; 16];
+    lanes[..from.len()].copy_from_slice(from);
+    // SAFETY: no vector has more than 16 lanes.
+    unsafe { s.load_i(lanes.as_ptr()) }
+}
+
+/// Writes as many lanes as there is room for.
+#[inline(always)]
+fn store_integers<S: Simd>(s: S, to: &mut [i32], v: S::I) {
+    if to.len() >= S::LANES {
+        // SAFETY: there is room for all lanes.
+        return unsafe { s.store_i(to.as_mut_ptr(), v) };
+    }
+    let mut lanes = [0i32; 16];
+    // SAFETY: no vector has more than 16 lanes.
+    unsafe { s.store_i(lanes.as_mut_ptr(), v) };
+    to.copy_from_slice(&lanes[..to.len()]);
+}
+
 #[inline(always)]
 fn max_line_body<S: Simd>(s: S, shape: &Pool2dShape, image: &[f32], oy: usize, y: &mut [f32], winner: &mut [i32]) {
     let ([down, across], c) = (shape.axes, shape.c);
@@ -166,11 +204,7 @@ fn max_line_body<S: Simd>(s: S, shape: &Pool2dShape, image: &[f32], oy: usize, y
                 iy += down.step();
             }
             s.store_at(y, i, best);
-            let mut lanes = [0i32; 16];
-            // SAFETY: no vector has more than 16 lanes.
-            unsafe { s.store_i(lanes.as_mut_ptr(), from) };
-            let n = S::LANES.min(c - i);
-            winner[i..i + n].copy_from_slice(&lanes[..n]);
+            store_integers(s, &mut winner[i..], from);
             i += S::LANES;
         }
     }
@@ -187,11 +221,69 @@ pub fn max_pool_backward(cx: &Compute, s: &Pool2dShape, dy: &[f32], winner: &[i3
     let (sx, sy) = s.sizes();
     assert!(dx.len() == sx && dy.len() == sy && winner.len() == sy, "max_pool_backward: operands do not match {s:?}");
     let [down, across] = s.axes;
+    if dx.is_empty() {
+        return;
+    }
     let (line, out) = (across.size * s.c, down.outputs * across.outputs * s.c);
+    if let (Some(high), Some(wide)) = (down.tile(), across.tile()) {
+        let dx = SharedMut::new(dx);
+        return cx.pool.run(s.n * down.outputs, &|task, _| {
+            let (image, oy) = (task / down.outputs, task % down.outputs);
+            let last = oy + 1 == down.outputs;
+            let rows = oy * high..if last { down.size } else { (oy + 1) * high };
+            // SAFETY: tasks have different lines of pixels.
+            let dx = unsafe { dx.slice((image * down.size + rows.start) * line, rows.len() * line) };
+            let from = task * across.outputs * s.c..(task + 1) * across.outputs * s.c;
+            max_backward_tiles(cx.isa, s, [high, wide], &dy[from.clone()], &winner[from], oy, dx);
+        });
+    }
     cx.pool.for_each_chunk(dx, line, |task, dx| {
         let image = task / down.size * out;
         max_backward_line(cx.isa, s, &dy[image..][..out], &winner[image..][..out], task % down.size, dx);
     });
+}
+
+/// The gradient where each pixel belongs to at most one window, for one line of windows of `high` by `wide` pixels.
+#[inline(always)]
+fn max_backward_tiles_body<S: Simd>(
+    s: S,
+    shape: &Pool2dShape,
+    [high, wide]: [usize; 2],
+    dy: &[f32],
+    winner: &[i32],
+    oy: usize,
+    dx: &mut [f32],
+) {
+    let (c, w) = (shape.c, shape.axes[1].size);
+    for (ox, (dy, winner)) in dy.chunks_exact(c).zip(winner.chunks_exact(c)).enumerate() {
+        let mut i = 0;
+        while i < c {
+            let (v, from) = (s.load_at(dy, i), load_integers(s, &winner[i..]));
+            for y in 0..high {
+                for x in 0..wide {
+                    let pixel = y * w + ox * wide + x;
+                    let won = s.eq_i(from, s.splat_i((oy * high * w + pixel) as i32));
+                    s.store_at(&mut dx[pixel * c..][..c], i, s.select(won, v, s.zero()));
+                }
+            }
+            i += S::LANES;
+        }
+    }
+    // No window reaches over what is left.
+    let seen = dy.len() / c * wide;
+    for (y, line) in dx.chunks_exact_mut(w * c).enumerate() {
+        line[if y < high { seen * c } else { 0 }..].fill(0.0);
+    }
+}
+crate::simd_kernel! {
+    fn max_backward_tiles(
+        shape: &Pool2dShape,
+        tile: [usize; 2],
+        dy: &[f32],
+        winner: &[i32],
+        oy: usize,
+        dx: &mut [f32],
+    ) = max_backward_tiles_body;
 }
 
 #[inline(always)]
@@ -209,16 +301,7 @@ fn max_backward_line_body<S: Simd>(s: S, shape: &Pool2dShape, dy: &[f32], winner
             for oy in y0..y1 {
                 for ox in x0..x1 {
                     let at = (oy * ow + ox) * c;
-                    let from = &winner[at + i..at + c];
-                    let from = if from.len() >= S::LANES {
-                        // SAFETY: as many integers as the vector has lanes follow.
-                        unsafe { s.load_i(from.as_ptr()) }
-                    } else {
-                        let mut lanes = [-1i32; 16];
-                        lanes[..from.len()].copy_from_slice(from);
-                        // SAFETY: no vector has more than 16 lanes.
-                        unsafe { s.load_i(lanes.as_ptr()) }
-                    };
+                    let from = load_integers(s, &winner[at + i..at + c]);
                     let v = s.load_at(&dy[at..at + c], i);
                     sum = s.add(sum, s.select(s.eq_i(from, me), v, s.zero()));
                 }
