@@ -36,7 +36,8 @@ impl Effects {
         node.inputs.iter().find_map(|&v| graph.old_parameter(v).filter(|p| self.updated.contains(p)))
     }
 
-    fn is_behind(&self, node: &Node) -> bool {
+    /// Whether a node is an update or depends on one.
+    pub(crate) fn is_behind(&self, node: &Node) -> bool {
         !node.op.updates().is_empty() || node.inputs.iter().any(|v| self.behind[v.node])
     }
 }

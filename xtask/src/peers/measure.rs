@@ -110,25 +110,20 @@ pub fn startup(threads: usize) -> Result<Vec<f64>> {
         .collect()
 }
 
-/// Holds the steps against PyTorch in f64.
+/// Holds a workload's steps against PyTorch in f64.
 ///
 /// # Errors
-/// If there is no Python for it or a comparison tells nothing.
-pub fn correctness(workloads: &[&str]) -> Result<Vec<Checked>> {
+/// If there is no Python for it or the comparison tells nothing.
+pub fn correctness(workload: &str) -> Result<Checked> {
     let python = engines::python()?;
-    workloads
-        .iter()
-        .map(|workload| {
-            eprintln!("holding {workload} against PyTorch in f64");
-            let mut command = Command::new(&python);
-            command.arg(root().join("scripts/bench-check.py")).args(["--json", "--program"]);
-            command.arg(engines::command()).arg(workload).current_dir(root());
-            // It ends with 1 where a bound is missed, and tells all the same.
-            let ran = command.stdin(Stdio::null()).output().context("cannot start Python")?;
-            let line = String::from_utf8_lossy(&ran.stdout);
-            serde_json::from_str(line.trim()).with_context(|| format!("{workload}: {}", last_line(&ran.stderr)))
-        })
-        .collect()
+    eprintln!("holding {workload} against PyTorch in f64");
+    let mut command = Command::new(&python);
+    command.arg(root().join("scripts/bench-check.py")).args(["--json", "--program"]);
+    command.arg(engines::command()).arg(workload).current_dir(root());
+    // It ends with 1 where a bound is missed, and tells all the same.
+    let ran = command.stdin(Stdio::null()).output().context("cannot start Python")?;
+    let line = String::from_utf8_lossy(&ran.stdout);
+    serde_json::from_str(line.trim()).with_context(|| format!("{workload}: {}", last_line(&ran.stderr)))
 }
 
 /// Runs a program and reads the last line that it prints.

@@ -155,6 +155,7 @@ pub fn max_pool(cx: &Compute, s: &Pool2dShape, x: &[f32], y: &mut [f32], winner:
 /// The first integers as a vector, with -1 behind them if they are too few.
 #[inline(always)]
 fn load_integers<S: Simd>(s: S, from: &[i32]) -> S::I {
+    const { assert!(S::LANES <= 16) };
     if from.len() >= S::LANES {
         // SAFETY: as many integers as the vector has lanes are there.
         return unsafe { s.load_i(from.as_ptr()) };
@@ -168,6 +169,7 @@ fn load_integers<S: Simd>(s: S, from: &[i32]) -> S::I {
 /// Writes as many lanes as there is room for.
 #[inline(always)]
 fn store_integers<S: Simd>(s: S, to: &mut [i32], v: S::I) {
+    const { assert!(S::LANES <= 16) };
     if to.len() >= S::LANES {
         // SAFETY: there is room for all lanes.
         return unsafe { s.store_i(to.as_mut_ptr(), v) };

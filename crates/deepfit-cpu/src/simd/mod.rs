@@ -103,7 +103,7 @@ pub trait Simd: Copy + Send + Sync + 'static {
     /// To the nearest integer, ties to even; the argument must fit an `i32`, else the lane is unspecified.
     fn to_int(self, a: Self::F) -> Self::I;
     fn to_float(self, a: Self::I) -> Self::F;
-    /// `a * 2^n` for whole `n` in -252..=254, rounded once.
+    /// `a * 2^n` for whole `n` in -252..=254 and `a` near 1, rounded once.
     #[inline(always)]
     fn times_power_of_two(self, a: Self::F, n: Self::F) -> Self::F {
         // Two factors, so that neither over- nor underflows before the product does.

@@ -56,8 +56,8 @@ fn shapes() -> Vec<Pool2dShape> {
             [sliding(7, 6, 3, 1, 1, 1), sliding(6, 2, 2, 3, 0, 1)],
             [sliding(7, 1, 7, 1, 0, 1), sliding(6, 1, 6, 1, 0, 1)],
             // Side by side, with pixels left over.
-            [sliding(7, 3, 2, 2, 0, 1), sliding(6, 3, 2, 2, 0, 1)],
-            [sliding(8, 4, 2, 2, 0, 1), sliding(11, 3, 3, 3, 0, 1)],
+            [sliding(7, 3, 2, 2, 0, 1), sliding(11, 3, 3, 3, 0, 1)],
+            [sliding(8, 4, 2, 2, 0, 1), sliding(9, 3, 3, 3, 0, 1)],
             [adaptive(7, 3), adaptive(6, 4)],
             [adaptive(7, 9), adaptive(6, 1)],
         ] {

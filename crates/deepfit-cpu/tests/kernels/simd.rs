@@ -1,5 +1,5 @@
 use deepfit_cpu::error::Error;
-use deepfit_cpu::simd::{Isa, Portable, Simd};
+use deepfit_cpu::simd::{Isa, Portable, Several, Simd};
 use deepfit_cpu::simd_kernel;
 
 /// Applies each operation lane by lane and lays the results end to end.
@@ -43,6 +43,21 @@ fn all_operations<S: Simd>(s: S, a: &[f32], b: &[f32], out: &mut [f32]) -> usize
     row!(|x, y| s.from_bits(s.select_i(s.lt(x, y), s.to_bits(x), s.to_bits(y))));
     rows
 }
+#[inline(always)]
+fn several_at_once<S: Simd>(s: S, a: &[f32], b: &[f32], out: &mut [f32]) -> usize {
+    all_operations(Several::<S, 4>::of(s), a, b, out)
+}
+simd_kernel! {
+    fn several(a: &[f32], b: &[f32], out: &mut [f32]) -> usize = several_at_once;
+}
+#[inline(always)]
+fn several_sum_body<S: Simd>(s: S, a: &[f32]) -> (f32, f32, bool) {
+    sum_body(Several::<S, 4>::of(s), a)
+}
+simd_kernel! {
+    fn several_sum(a: &[f32]) -> (f32, f32, bool) = several_sum_body;
+}
+
 simd_kernel! {
     fn operations(a: &[f32], b: &[f32], out: &mut [f32]) -> usize = all_operations;
 }
@@ -65,17 +80,18 @@ fn every_instruction_set_agrees_with_the_portable_code() {
     a.extend([0.5, 1.5, -0.5, 2.5, 0.0, -0.0, f32::INFINITY, f32::NAN, 1e30, 8_388_609.0, 1.0]);
     let mut b = a.clone();
     b.rotate_right(5);
-    let run = |isa| {
+    let run = |isa, kernel: fn(Isa, &[f32], &[f32], &mut [f32]) -> usize| {
         let mut out = vec![0.0; 40 * a.len()];
-        let rows = operations(isa, &a, &b, &mut out);
+        let rows = kernel(isa, &a, &b, &mut out);
         out.truncate(rows * a.len());
         out
     };
-    let want = run(Isa::Portable);
+    let want = run(Isa::Portable, operations);
     for &isa in Isa::available() {
-        for (i, (g, w)) in run(isa).iter().zip(&want).enumerate() {
+        for (i, (g, w)) in run(isa, operations).iter().chain(&run(isa, several)).zip(want.iter().cycle()).enumerate() {
             let same = g.to_bits() == w.to_bits() || (g.is_nan() && w.is_nan());
-            assert!(same, "{isa}: operation {} of {} and {}: {g} != {w}", i / a.len(), a[i % a.len()], b[i % a.len()]);
+            let (row, at) = (i / a.len(), i % a.len());
+            assert!(same, "{isa}: operation {row} of {} and {}: {g} != {w}", a[at], b[at]);
         }
     }
     let p = Portable;
@@ -90,6 +106,13 @@ fn lanes_are_summed_and_compared() {
         let n = isa.lanes() as f32;
         assert_eq!(sum(isa, &x), (n * (n + 1.0) / 2.0, n, false));
         assert!(sum(isa, &[1.0, -1.0]).2);
+        let x: Vec<f32> = (1..=4 * isa.lanes()).map(|i| i as f32).collect();
+        let n = 4.0 * isa.lanes() as f32;
+        assert_eq!(several_sum(isa, &x), (n * (n + 1.0) / 2.0, n, false));
+        // The only negative number is in the last vector.
+        let mut x = vec![1.0; 3 * isa.lanes()];
+        x.push(-1.0);
+        assert!(several_sum(isa, &x).2);
     }
 }
 

@@ -133,9 +133,13 @@ impl Operation for BatchNorm {
         };
         let mut scaled = residual.clone();
         scaled.instructions.push(Instruction::Binary(BinaryKind::Mul, Operand::Result(1), Operand::Input(2)));
-        for (shape, epilogue) in
-            [(&[6, 3][..], &residual), (&[6, 3], &scaled), (&[5, 70, 33], &residual), (&[40, 16], &scaled)]
-        {
+        for (shape, epilogue) in [
+            (&[6, 3][..], &residual),
+            (&[6, 3], &scaled),
+            (&[40, 16], &scaled),
+            (&[2100, 17], &residual),
+            (&[2100, 17], &scaled),
+        ] {
             let c = *shape.last().unwrap_or(&1);
             let mut inputs =
                 vec![uniform(shape, -1.0, 3.0, 1), uniform(&[c], 0.5, 2.0, 2), uniform(&[c], -1.0, 1.0, 3)];

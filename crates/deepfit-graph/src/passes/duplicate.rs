@@ -46,22 +46,29 @@ fn choose(graph: &Graph) -> BTreeSet<usize> {
         }
     }
     let results: BTreeSet<usize> = graph.outputs().iter().map(|(_, v)| v.node).collect();
+    let mut lengths: Vec<usize> = nodes.iter().map(|n| program_of(n).map_or(0, |p| p.instructions.len())).collect();
     let mut chosen = BTreeSet::new();
     // Later values first: once they are gone, their readers read what they were made of.
     for (index, node) in nodes.iter().enumerate().rev() {
         let value = Value { node: index, port: 0 };
-        let few = (2..=MOST_READERS).contains(&readers[index].len());
-        if !few || results.contains(&index) || inputs[index].is_empty() || program_of(node).is_none() {
+        // What is stored in any case is no gain to make again, nor what many would make again.
+        let may = |index: usize| readers[index].len() <= MOST_READERS && !results.contains(&index);
+        if !may(index) || readers[index].len() < 2 || inputs[index].is_empty() || program_of(node).is_none() {
             continue;
         }
         let can = |&reader: &usize| {
+            let others = inputs[reader].iter().filter(|&&v| v != value);
+            let more = node.inputs.iter().filter(|v| !inputs[reader].contains(v));
             program_of(&nodes[reader]).is_some()
                 && nodes[reader].outputs[0].shape == node.outputs[0].shape
-                && at_hand(graph, &inputs[reader], &node.inputs, node, &mut Program::MOST_INSTRUCTIONS.clone())
+                && lengths[reader] + lengths[index] <= Program::MOST_INSTRUCTIONS
+                && others.count() + more.count() <= Program::MOST_INPUTS
+                && at_hand(graph, &inputs[reader], &node.inputs, node, &may, &mut Program::MOST_INSTRUCTIONS.clone())
         };
         if readers[index].iter().all(can) {
             chosen.insert(index);
             for reader in std::mem::take(&mut readers[index]) {
+                lengths[reader] += lengths[index];
                 inputs[reader].retain(|&v| v != value);
                 for &input in &node.inputs {
                     readers[input.node].insert(reader);
@@ -78,9 +85,16 @@ fn choose(graph: &Graph) -> BTreeSet<usize> {
     chosen
 }
 
-/// Whether a reader of `given` has all that is wanted without reading more than it does, or can make it of what it has in
-/// at most `steps` operations.
-fn at_hand(graph: &Graph, given: &[Value], wanted: &[Value], like: &Node, steps: &mut usize) -> bool {
+/// Whether a reader of `given` has all that is wanted without reading more than it does, or can make it, in at most `steps`
+/// operations, of what it has by values that `may` be made again.
+fn at_hand(
+    graph: &Graph,
+    given: &[Value],
+    wanted: &[Value],
+    like: &Node,
+    may: &dyn Fn(usize) -> bool,
+    steps: &mut usize,
+) -> bool {
     wanted.iter().all(|v| {
         let node = &graph.nodes()[v.node];
         given.contains(v)
@@ -88,8 +102,9 @@ fn at_hand(graph: &Graph, given: &[Value], wanted: &[Value], like: &Node, steps:
                 let left = steps.checked_sub(program.instructions.len());
                 *steps = left.unwrap_or(0);
                 left.is_some()
+                    && may(v.node)
                     && node.outputs[0].shape == like.outputs[0].shape
-                    && at_hand(graph, given, &node.inputs, like, steps)
+                    && at_hand(graph, given, &node.inputs, like, may, steps)
             })
     })
 }

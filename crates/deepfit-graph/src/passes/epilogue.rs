@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 
+use super::dead;
 use super::elementwise::{Merged, as_program, user_counts};
 use crate::graph::{Graph, Node, Value};
 use crate::hazard::Effects;
@@ -80,7 +81,8 @@ fn normalisations(graph: &Graph) -> Graph {
     let nodes = graph.nodes();
     // For each normalisation, the operation that becomes part of it.
     let mut joined: HashMap<usize, usize> = HashMap::new();
-    for (index, node) in nodes.iter().enumerate() {
+    let alive = dead::alive(graph);
+    for (index, node) in nodes.iter().enumerate().filter(|&(index, _)| alive[index]) {
         if as_program(&node.op, node.inputs.len()).is_none_or(|program| program.instructions.is_empty()) {
             continue;
         }
@@ -115,7 +117,10 @@ fn normalisations(graph: &Graph) -> Graph {
             let given = |v: &Value| (*v != result).then(|| rename(v, &renamed));
             normalised(&plain, &nodes[next], &nodes[next].inputs.iter().map(given).collect::<Vec<_>>())
         });
-        let fused = fused.filter(|fused| effects.conflict(&new, fused).is_none());
+        // Whoever reads mean and variance must not have to wait for an update because of what was moved here.
+        let fused = fused.filter(|fused| {
+            effects.conflict(&new, fused).is_none() && (effects.is_behind(&plain) || !effects.is_behind(fused))
+        });
         let is_fused = fused.is_some();
         let values = effects.push(&mut new, fused.unwrap_or(plain));
         if let (true, Some(&next)) = (is_fused, joined.get(&index)) {

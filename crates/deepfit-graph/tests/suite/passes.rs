@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use deepfit_graph::ops::{Conv2dAttributes, Custom, CustomOperation, Dropout, Program, UnaryKind};
 use deepfit_graph::passes::{PASSES, Pass, optimise, optimise_with_report};
+use deepfit_graph::plan::Plan;
 use deepfit_graph::{
     DType, Extents, Graph, HostTensor, Mode, Op, Reference, ReferenceContext, Shape, Tensor, TensorType, Tracer,
     gradients,
@@ -447,14 +448,40 @@ fn what_readers_have_at_hand_is_computed_again_instead_of_being_stored() {
 
 #[test]
 fn what_one_reader_cannot_make_is_stored() {
-    let graph = trace(|tracer, x, y| {
-        let gate = x.sigmoid().unwrap();
-        let w = tracer.parameter("w", [4, 4]).unwrap();
-        // The product reads the gate itself, and the last result has no `x`.
-        [x.mul(&gate).unwrap(), gate.matmul(&w).unwrap(), y.mul(&gate).unwrap()]
+    let kept = |what: &str, graph: Graph| assert_eq!(kinds(&apply("duplicate", &graph)), kinds(&graph), "{what}");
+    let shared = |build: fn(&Tracer, &Tensor, &Tensor, &Tensor) -> Vec<Tensor>| {
+        let tracer = Tracer::new(Mode::Train);
+        let input = |name| tracer.input(name, Shape::batch_of(&[4]), DType::F32);
+        let (x, y) = (input("x"), input("y"));
+        for (i, result) in build(&tracer, &x, &y, &x.sigmoid().unwrap()).iter().enumerate() {
+            tracer.output(&format!("result {i}"), result);
+        }
+        tracer.graph()
+    };
+    // The measure of what follows: both readers have x.
+    let graph = shared(|_, x, _, s| vec![x.mul(s).unwrap(), x.sub(s).unwrap()]);
+    assert_eq!(kinds(&apply("duplicate", &graph)), ["Fused", "Fused"]);
+    kept("one has no x", shared(|_, x, y, s| vec![x.mul(s).unwrap(), y.mul(s).unwrap()]));
+    kept(
+        "a product reads it",
+        shared(|t, x, _, s| {
+            let w = t.parameter("w", [4, 4]).unwrap();
+            vec![x.mul(s).unwrap(), x.sub(s).unwrap(), s.matmul(&w).unwrap()]
+        }),
+    );
+    kept("it is a result", shared(|_, x, _, s| vec![x.mul(s).unwrap(), x.sub(s).unwrap(), s.clone()]));
+    kept(
+        "many read it",
+        shared(|_, x, _, s| vec![x.mul(s).unwrap(), x.sub(s).unwrap(), x.add(s).unwrap(), s.sub(x).unwrap()]),
+    );
+    let long = shared(|_, x, _, s| {
+        let mut long = x.mul(s).unwrap();
+        for _ in 1..Program::MOST_INSTRUCTIONS {
+            long = long.tanh().unwrap();
+        }
+        vec![x.sub(s).unwrap(), long]
     });
-    let duplicated = apply("duplicate", &graph);
-    assert_eq!(kinds(&duplicated), kinds(&graph));
+    kept("a reader has no room", apply_and_clean("fuse-elementwise", &long));
 }
 
 #[test]
@@ -478,4 +505,30 @@ fn residual_and_activation_move_into_the_batch_norm_before_them() {
     assert_eq!(names[0], "batch_norm+add+relu");
     assert_sound("optimised", &optimised);
     assert_same("optimised", &optimised, &graph, 1e-12);
+}
+
+#[test]
+fn moving_into_a_batch_norm_makes_no_update_wait_for_another() {
+    let graph = trace(|tracer, x, y| {
+        let (p, q) = (tracer.parameter("p", [4]).unwrap(), tracer.parameter("q", [4]).unwrap());
+        let new = p.assign(&y.mean().unwrap().broadcast_to([4]).unwrap()).unwrap();
+        let (norm, mean, _) = x.batch_norm(&q, &q, 1e-5).unwrap();
+        [norm.add(&new).unwrap().relu().unwrap(), mean.mul(&p).unwrap()]
+    });
+    let optimised = optimise(&graph);
+    assert!(kinds(&optimised).contains(&"Fused"), "{:?}", kinds(&optimised));
+    Plan::new(optimised.clone(), Extents::batch(4), |_, _| 0);
+    assert_same("optimised", &optimised, &graph, 1e-12);
+}
+
+#[test]
+fn what_nobody_reads_is_not_moved_into_a_batch_norm() {
+    let graph = trace(|tracer, x, _| {
+        let q = tracer.parameter("q", [4]).unwrap();
+        let (norm, ..) = x.batch_norm(&q, &q, 1e-5).unwrap();
+        let out = norm.relu().unwrap();
+        norm.tanh().unwrap();
+        [out]
+    });
+    assert_same("fused", &apply("fuse-epilogues", &graph), &graph, 1e-12);
 }

@@ -54,7 +54,7 @@ pub fn random_graph(seed: u64, size: usize) -> Graph {
         let a = dice.pick(&pool[from..]).clone();
         let b = dice.pick(&pool).clone();
         let is_batch = a.shape() == &batch;
-        let made = match dice.below(20) {
+        let made = match dice.below(21) {
             0..=4 => a.unary(*dice.pick(&unary)),
             5..=9 => a.binary(*dice.pick(&binary), &b),
             10 => a.select(&b, dice.pick(&pool)),
@@ -85,6 +85,13 @@ pub fn random_graph(seed: u64, size: usize) -> Graph {
             18 => {
                 tracer.guard(&a).expect("floating point");
                 continue;
+            }
+            19 if is_batch && !parameters.is_empty() => {
+                let (scale, shift) = (dice.pick(&parameters).clone(), dice.pick(&parameters).clone());
+                a.batch_norm(&scale, &shift, 0.5).map(|(y, mean, variance)| {
+                    pool.extend([mean, variance]);
+                    y
+                })
             }
             _ => {
                 tracer.output(&format!("result {results}"), &a);

@@ -1,5 +1,5 @@
-//! Products of the small blocks that attention works on, all of which lie in the caches: the left operand is read where
-//! it is, row by row or transposed, so only what must be contiguous along the result's columns is ever rearranged.
+//! Products of the small blocks that attention works on, all of which lie in the caches: the left operand is read row by
+//! row or transposed, so that only what must be contiguous along the result's columns has to be rearranged.
 
 use crate::simd::{Isa, Simd};
 

@@ -154,21 +154,7 @@ crate::simd_kernel! {
     fn chunk_moments(x: &[f32], means: &mut [f32], squares: &mut [f32]) = chunk_moments_body;
 }
 
-/// Inference forward: `y = (x - mean) * inv_std * gamma + beta` with given statistics of length `cols`.
-pub fn batch_norm_apply(
-    cx: &Compute,
-    x: &[f32],
-    mean: &[f32],
-    inv_std: &[f32],
-    gamma: &[f32],
-    beta: &[f32],
-    y: &mut [f32],
-    rows: usize,
-    cols: usize,
-) {
-    apply(cx, x, [mean, inv_std, gamma, beta], y, rows, cols, None);
-}
-
+/// `y = (x - mean) * inv_std * gamma + beta` with given statistics of length `cols`.
 fn apply(
     cx: &Compute,
     x: &[f32],

@@ -8,7 +8,7 @@ mod batch;
 mod group;
 mod layer;
 
-pub use batch::{batch_norm, batch_norm_apply, batch_norm_backward, batch_norm_scratch};
+pub use batch::{batch_norm, batch_norm_backward, batch_norm_scratch};
 pub use group::{GroupNormShape, group_norm, group_norm_backward, group_norm_scratch};
 pub use layer::{layer_norm, layer_norm_backward, layer_norm_scratch, rms_norm, rms_norm_backward};
 
