@@ -14,7 +14,7 @@ use serde::Deserialize;
 use crate::peers::{build, machine, median, write};
 use crate::process::{output, root};
 
-/// What is measured: networks of several kinds, quick enough to be measured with every change.
+/// What is measured: networks of several kinds, quick enough to be measured after any change.
 const WORKLOADS: [&str; 4] = ["mlp", "lenet", "lstm", "minilm_infer"];
 /// How often a workload must be too slow, of as many tries.
 const TRIES: usize = 3;
