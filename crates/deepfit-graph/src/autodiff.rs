@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use crate::error::{GraphError, Result};
 use crate::graph::{Node, Value};
 use crate::mutation;
+use crate::op::Operation;
 use crate::shape::DType;
 use crate::trace::{Tensor, Tracer};
 
@@ -68,6 +69,15 @@ impl Derivative<'_> {
             layer: self.tracer.layer_prefix(),
             input: self.wanted.iter().position(|&w| w).unwrap_or(0),
         }
+    }
+
+    /// Derivative through the simpler operations that an operation is made of.
+    ///
+    /// # Errors
+    /// If it is not made of any, or one of these has no derivative.
+    pub fn through_decomposition(&self, op: &impl Operation) -> Result<Vec<Option<Tensor>>> {
+        let outputs = op.decompose(self.inputs())?.ok_or_else(|| self.no_derivative())?;
+        self.through(&outputs)
     }
 
     /// Derivative through other values that equal the outputs, such as a decomposition.

@@ -21,7 +21,7 @@ pub use avx2::Avx2;
 pub use avx512::Avx512;
 pub use isa::Isa;
 pub use portable::Portable;
-pub use several::Several;
+pub use several::{AT_ONCE, Several};
 
 /// Vectors of [`LANES`](Simd::LANES) single-precision numbers, the masks that compare them and the integers of
 /// the same width.

@@ -2,6 +2,9 @@
 
 use super::Simd;
 
+/// Vectors that are computed at once where each takes a long chain of operations, such as an exponential.
+pub const AT_ONCE: usize = 4;
+
 /// A token for `N` vectors of another's at once. A long chain of operations on one vector waits for each of its results;
 /// on several, the processor has others to compute meanwhile.
 #[derive(Debug, Clone, Copy)]

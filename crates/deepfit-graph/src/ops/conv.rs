@@ -139,10 +139,7 @@ impl Operation for Conv2d {
 
     fn derivative(&self, cx: &Derivative<'_>) -> Result<Vec<Option<Tensor>>> {
         if self.epilogue.is_some() {
-            return match self.decompose(cx.inputs())? {
-                Some(outputs) => cx.through(&outputs),
-                None => Err(cx.no_derivative()),
-            };
+            return cx.through_decomposition(self);
         }
         let (images, weights, upstream) = (cx.input(0), cx.input(1), cx.upstream()?);
         let attributes = self.attributes;

@@ -85,10 +85,7 @@ impl Operation for MatMul {
 
     fn derivative(&self, cx: &Derivative<'_>) -> Result<Vec<Option<Tensor>>> {
         if self.epilogue.is_some() {
-            return match self.decompose(cx.inputs())? {
-                Some(outputs) => cx.through(&outputs),
-                None => Err(cx.no_derivative()),
-            };
+            return cx.through_decomposition(self);
         }
         let (a, b, up) = (cx.input(0), cx.input(1), cx.upstream()?);
         let da = if !cx.wants(0) {

@@ -66,10 +66,7 @@ impl Operation for BatchNorm {
 
     fn derivative(&self, cx: &Derivative<'_>) -> Result<Vec<Option<Tensor>>> {
         if self.epilogue.is_some() {
-            return match self.decompose(cx.inputs())? {
-                Some(outputs) => cx.through(&outputs),
-                None => Err(cx.no_derivative()),
-            };
+            return cx.through_decomposition(self);
         }
         let op = BatchNormGrad { epsilon: self.epsilon };
         let inputs = [cx.input(0), cx.input(1), cx.output(1), cx.output(2), cx.upstream()?];

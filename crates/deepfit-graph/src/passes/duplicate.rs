@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 
 use super::dead;
-use super::elementwise::{Merged, as_program};
+use super::elementwise::{Merged, program_of};
 use crate::graph::{Graph, Node, Value};
 use crate::hazard::Effects;
 use crate::ops::{Fused, Operand, Program};
@@ -63,7 +63,7 @@ fn choose(graph: &Graph) -> BTreeSet<usize> {
                 && nodes[reader].outputs[0].shape == node.outputs[0].shape
                 && lengths[reader] + lengths[index] <= Program::MOST_INSTRUCTIONS
                 && others.count() + more.count() <= Program::MOST_INPUTS
-                && at_hand(graph, &inputs[reader], &node.inputs, node, &may, &mut Program::MOST_INSTRUCTIONS.clone())
+                && at_hand(graph, &inputs[reader], &node.inputs, node, &may, &mut { Program::MOST_INSTRUCTIONS })
         };
         if readers[index].iter().all(can) {
             chosen.insert(index);
@@ -107,11 +107,6 @@ fn at_hand(
                     && at_hand(graph, given, &node.inputs, like, may, steps)
             })
     })
-}
-
-/// The program of a node that a program can be put into.
-fn program_of(node: &Node) -> Option<Program> {
-    as_program(&node.op, node.inputs.len()).filter(|program| !program.instructions.is_empty())
 }
 
 /// The node with the programs of the chosen values that it reads inside; `None` if there is none, or no room.

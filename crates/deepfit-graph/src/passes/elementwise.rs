@@ -71,6 +71,11 @@ pub(super) fn as_program(op: &Op, inputs: usize) -> Option<Program> {
     Some(Program { instructions: vec![instruction] })
 }
 
+/// The program of a node that computes something element by element; a mere conversion does not.
+pub(super) fn program_of(node: &Node) -> Option<Program> {
+    as_program(&node.op, node.inputs.len()).filter(|program| !program.instructions.is_empty())
+}
+
 fn inline_producers(graph: &Graph, effects: &Effects, users: &[Vec<usize>], program: Program, node: Node) -> Node {
     let mut merged = Merged::default();
     let mut operands: Vec<Operand> = Vec::with_capacity(node.inputs.len());

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use super::dead;
-use super::elementwise::{Merged, as_program, user_counts};
+use super::elementwise::{Merged, as_program, program_of, user_counts};
 use crate::graph::{Graph, Node, Value};
 use crate::hazard::Effects;
 use crate::op::Op;
@@ -83,7 +83,7 @@ fn normalisations(graph: &Graph) -> Graph {
     let mut joined: HashMap<usize, usize> = HashMap::new();
     let alive = dead::alive(graph);
     for (index, node) in nodes.iter().enumerate().filter(|&(index, _)| alive[index]) {
-        if as_program(&node.op, node.inputs.len()).is_none_or(|program| program.instructions.is_empty()) {
+        if program_of(node).is_none() {
             continue;
         }
         let Some(last) = node.inputs.iter().max().filter(|last| last.port == 0 && users[last.node][0] == 1) else {
@@ -121,9 +121,9 @@ fn normalisations(graph: &Graph) -> Graph {
         let fused = fused.filter(|fused| {
             effects.conflict(&new, fused).is_none() && (effects.is_behind(&plain) || !effects.is_behind(fused))
         });
-        let is_fused = fused.is_some();
+        let next = joined.get(&index).filter(|_| fused.is_some());
         let values = effects.push(&mut new, fused.unwrap_or(plain));
-        if let (true, Some(&next)) = (is_fused, joined.get(&index)) {
+        if let Some(&next) = next {
             moved.insert(next, values[0]);
         }
         renamed.push(values);
@@ -137,7 +137,7 @@ fn normalisations(graph: &Graph) -> Graph {
 /// A normalisation with an element-wise operation inside, whose inputs are given, without the normalised values.
 fn normalised(norm: &Node, next: &Node, inputs: &[Option<Value>]) -> Option<Node> {
     let Op::BatchNorm(op) = &norm.op else { return None };
-    let program = as_program(&next.op, next.inputs.len())?;
+    let program = program_of(next)?;
     // The normalised values themselves are input 0.
     let mut merged = Merged { inputs: vec![Value { node: usize::MAX, port: 0 }], ..Merged::default() };
     let operands: Vec<Operand> = inputs.iter().map(|v| v.map_or(Operand::Input(0), |v| merged.input(v))).collect();

@@ -6,7 +6,7 @@
 use deepfit_graph::ops::{BinaryKind, UnaryKind};
 
 use crate::math;
-use crate::simd::{Several, Simd};
+use crate::simd::{AT_ONCE, Several, Simd};
 
 /// Runs an expression of vectors over all elements: whole vectors first, then what is left.
 macro_rules! for_each_vector {
@@ -29,9 +29,6 @@ macro_rules! for_each_vector {
         }
     }};
 }
-
-/// Vectors that are computed at once where each takes a long chain of operations.
-const AT_ONCE: usize = 4;
 
 /// As `for_each_vector`, several vectors at once while there are so many: `$value` is computed by the token `$s`.
 macro_rules! for_each_of_several {

@@ -3,7 +3,7 @@
 use super::Problem;
 use crate::kernels::random;
 use crate::math;
-use crate::simd::{Several, Simd};
+use crate::simd::{AT_ONCE, Several, Simd};
 
 /// Where a block of scores lies: queries `query..query + rows` of head `h` of example `b`, keys `key..key + keys`.
 #[derive(Clone, Copy)]
@@ -140,15 +140,15 @@ fn softmax_body<S: Simd>(s: S, problem: &Problem, place: Place, scores: &mut [f3
             state.largest[i] = new;
         }
         let (shift, mut sum, mut at) = (s.splat(new), s.zero(), 0);
-        let several = Several::<S, 4>::of(s);
-        while at + 4 * S::LANES <= seen {
+        let several = Several::<S, AT_ONCE>::of(s);
+        while at + AT_ONCE * S::LANES <= seen {
             let x = score(several, row, at, scale, with_addend);
             let e = math::exp(several, several.sub(x, several.splat(new)));
             several.store_at(row, at, e);
             for e in e {
                 sum = s.add(sum, e);
             }
-            at += 4 * S::LANES;
+            at += AT_ONCE * S::LANES;
         }
         while at + S::LANES <= seen {
             let e = math::exp(s, s.sub(score(s, row, at, scale, with_addend), shift));
@@ -262,10 +262,10 @@ fn gradients_body<S: Simd>(s: S, problem: &Problem, place: Place, scores: &mut [
             addend: if with_addend { Some(&g.addend[..seen]) } else { None },
             factors: if problem.dropout.is_some() { Some(&g.factors[..seen]) } else { None },
         };
-        let (several, mut at) = (Several::<S, 4>::of(s), 0);
-        while at + 4 * S::LANES <= seen {
+        let (several, mut at) = (Several::<S, AT_ONCE>::of(s), 0);
+        while at + AT_ONCE * S::LANES <= seen {
             of_row(several, &given, row, of, at);
-            at += 4 * S::LANES;
+            at += AT_ONCE * S::LANES;
         }
         while at < seen {
             of_row(s, &given, row, of, at);
