@@ -5,11 +5,12 @@ import math
 import os
 import platform
 import statistics
+import sys
 import time
 from collections.abc import Callable
 
 WARM_UP = 3
-LEAST = 5
+LEAST = 3
 
 
 def process_seconds() -> float:
@@ -29,37 +30,42 @@ def memory(field: str) -> float:
 class Measurement:
     """One workload in one engine. `base` is taken when everything is imported and nothing is built."""
 
-    def __init__(self, engine: str, workload: str, seconds: float, threads: int, versions: dict[str, str]):
+    def __init__(self, engine: str, workload: str, seconds: float | None, threads: int, versions: dict[str, str]):
         self.engine, self.workload, self.seconds, self.threads = engine, workload, seconds, threads
         self.versions = {"python": platform.python_version(), **versions}
         self.base = memory("VmRSS")
 
     def run(self, step: Callable[[], float]) -> None:
-        """Times `step`, which gives its loss or a logit when all its work is done, and prints what was found."""
-        values = [step()]
+        """Times `step`, which gives its loss or a logit when all its work is done, and prints what was found: once, or for
+        each number of seconds on standard input."""
+        first_value = step()
         first = process_seconds()
-        values.extend(step() for _ in range(WARM_UP))
-        times = []
-        start = time.perf_counter()
-        while len(times) < LEAST or time.perf_counter() - start < self.seconds:
-            begin = time.perf_counter()
-            value = step()
-            times.append((time.perf_counter() - begin) * 1e3)
-        values.append(value)
-        if not all(map(math.isfinite, values)):
-            raise ArithmeticError(f"values are not finite: {values}")
-        self.report(
-            {
-                "ms": statistics.median(times),
-                "min_ms": min(times),
-                "n": len(times),
-                "first_s": first,
-                "rss_mb": memory("VmHWM"),
-                "base_mb": self.base,
-                "first_value": values[0],
-                "last_value": values[-1],
-            }
-        )
+        for _ in range(WARM_UP):
+            step()
+        turns = [self.seconds] if self.seconds is not None else map(float, iter(sys.stdin.readline, ""))
+        for seconds in turns:
+            # The one before may have been long ago.
+            step()
+            times = []
+            start = time.perf_counter()
+            while len(times) < LEAST or time.perf_counter() - start < seconds:
+                begin = time.perf_counter()
+                value = step()
+                times.append((time.perf_counter() - begin) * 1e3)
+            if not math.isfinite(first_value) or not math.isfinite(value):
+                raise ArithmeticError(f"values are not finite: {first_value}, {value}")
+            self.report(
+                {
+                    "ms": statistics.median(times),
+                    "min_ms": min(times),
+                    "n": len(times),
+                    "first_s": first,
+                    "rss_mb": memory("VmHWM"),
+                    "base_mb": self.base,
+                    "first_value": first_value,
+                    "last_value": value,
+                }
+            )
 
     def report(self, figures: dict[str, float]) -> None:
         """Prints figures with what they are of."""

@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """Times one workload in one engine and prints a line of JSON.
 
-    .venv/bin/python python/peer.py ENGINE WORKLOAD [--seconds 5] [--threads 2] [--model FILE]
+    .venv/bin/python python/peer.py ENGINE WORKLOAD [--seconds 5 | --turns] [--threads 2] [--model FILE]
     .venv/bin/python python/peer.py list
 
-`list` prints the engines with their workloads. `--model` is where ONNX Runtime and OpenVINO find the network, which
+`--turns` measures each time that it reads a number of seconds from standard input, and prints a line for it. `list`
+prints the engines with their workloads. `--model` is where ONNX Runtime and OpenVINO find the network, which
 `python/export.py` writes.
 """
 
@@ -39,7 +40,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="time one workload in one engine")
     parser.add_argument("engine", choices=ENGINES)
     parser.add_argument("workload")
-    parser.add_argument("--seconds", type=float, default=5.0)
+    duration = parser.add_mutually_exclusive_group()
+    duration.add_argument("--seconds", type=float, default=5.0)
+    duration.add_argument("--turns", action="store_const", const=None, dest="seconds")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--model", type=Path, help="the network as ONNX")
     arguments = parser.parse_args()

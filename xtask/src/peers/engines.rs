@@ -85,7 +85,7 @@ fn deepfit() -> Result<Engine> {
     Ok(Engine {
         name: DEEPFIT,
         program: build()?,
-        arguments: vec!["bench".to_string(), "--json".to_string()],
+        arguments: vec!["bench".to_string()],
         workloads: WORKLOADS.iter().map(|w| w.name.to_string()).collect(),
         needs_model: false,
     })
@@ -130,20 +130,27 @@ fn in_python(name: &'static str) -> Result<Engine> {
 }
 
 impl Engine {
-    /// The command that measures a workload.
+    /// The command that measures a workload whenever it is told to.
     ///
     /// # Errors
     /// If the network cannot be exported for an engine that needs it.
-    pub fn start(&self, workload: &str, seconds: f64, threads: usize, scratch: &Path) -> Result<Command> {
+    pub fn turns(&self, workload: &str, threads: usize, scratch: &Path) -> Result<Command> {
         let mut command = Command::new(&self.program);
-        command.args(&self.arguments).arg(workload);
-        command.args(["--seconds", &seconds.to_string(), "--threads", &threads.to_string()]);
+        command.args(&self.arguments).args([workload, "--turns", "--threads", &threads.to_string()]);
         if self.needs_model {
             command.arg("--model").arg(self.model(workload, scratch)?);
         }
         // Nothing compiled by an earlier run shortens a first call.
         command.env("TORCHINDUCTOR_CACHE_DIR", scratch.join("inductor")).current_dir(root());
         Ok(command)
+    }
+
+    /// The command that measures products of matrices for some seconds.
+    pub fn products(&self, seconds: f64, threads: usize) -> Command {
+        let mut command = Command::new(&self.program);
+        command.args(&self.arguments).arg("matmul").current_dir(root());
+        command.args(["--seconds", &seconds.to_string(), "--threads", &threads.to_string()]);
+        command
     }
 
     /// The network of a workload as PyTorch exports it.

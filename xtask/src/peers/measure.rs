@@ -1,10 +1,11 @@
 //! Rounds of processes.
 
 use std::fs;
-use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::thread;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -31,43 +32,112 @@ pub struct Plan {
     pub stored: PathBuf,
 }
 
-/// Measures all workloads in all engines, engine after engine for each workload, round after round.
+/// Measures all workloads. All engines of a workload are started and make their first steps one after the other; then they
+/// take turns, round after round, so that whatever else the machine does falls on all of them.
 ///
 /// # Errors
 /// If the record cannot be stored; what fails in an engine is noted in the record.
 pub fn rounds(engines: &[Engine], plan: &Plan, record: &mut Record) -> Result<()> {
     let scratch = Scratch::new()?;
-    for round in 1..=plan.rounds {
+    for &workload in &plan.workloads {
         peaks(engines, plan, record);
-        for &workload in &plan.workloads {
-            for engine in engines.iter().filter(|engine| engine.workloads.iter().any(|w| w == workload)) {
-                let found: Result<Figures> = engine
-                    .start(workload, plan.seconds, plan.threads, &scratch.0)
-                    .and_then(|mut command| told(&mut command, plan.seconds));
-                let mut measurement = Measurement {
-                    round,
-                    engine: engine.name.to_string(),
-                    workload: workload.to_string(),
-                    figures: None,
-                    failed: None,
-                };
-                let place = format!("round {round} of {}: {workload:<18} {:<22}", plan.rounds, engine.name);
-                match found {
-                    Ok(figures) => {
+        let of_workload = engines.iter().filter(|engine| engine.workloads.iter().any(|w| w == workload));
+        let mut started: Vec<(&Engine, Option<Turns>)> = Vec::new();
+        for engine in of_workload {
+            let ready = engine.turns(workload, plan.threads, &scratch.0).and_then(Turns::ready);
+            let turns = note(record, engine, workload, 0, ready);
+            started.push((engine, turns));
+            record.write(&plan.stored)?;
+        }
+        for round in 1..=plan.rounds {
+            for (engine, turns) in &mut started {
+                let Some(process) = turns else { continue };
+                let found = process.turn(plan.seconds);
+                let figures = note(record, engine, workload, round, found);
+                match figures {
+                    Some(figures) => {
+                        let place = format!("{workload:<18} {:<22} turn {round} of {}", engine.name, plan.rounds);
                         eprintln!("{place} {:>10.3} ms  {:>6.0} MB", figures.ms, figures.rss_mb);
-                        measurement.figures = Some(figures);
+                        record.measurements.push(Measurement {
+                            round,
+                            engine: engine.name.to_string(),
+                            workload: workload.to_string(),
+                            figures: Some(figures),
+                            failed: None,
+                        });
                     }
-                    Err(problem) => {
-                        eprintln!("{place} failed: {problem:#}");
-                        measurement.failed = Some(format!("{problem:#}"));
-                    }
+                    None => *turns = None,
                 }
-                record.measurements.push(measurement);
                 record.write(&plan.stored)?;
             }
         }
     }
     Ok(())
+}
+
+/// What was found, or `None` with a note of what went wrong.
+fn note<T>(record: &mut Record, engine: &Engine, workload: &str, round: usize, found: Result<T>) -> Option<T> {
+    let problem = match found {
+        Ok(found) => return Some(found),
+        Err(problem) => format!("{problem:#}"),
+    };
+    eprintln!("{workload:<18} {:<22} failed: {problem}", engine.name);
+    record.measurements.push(Measurement {
+        round,
+        engine: engine.name.to_string(),
+        workload: workload.to_string(),
+        figures: None,
+        failed: Some(problem),
+    });
+    None
+}
+
+/// A process that measures whenever it is told to, and waits in between.
+struct Turns {
+    child: Killed,
+    answers: Receiver<String>,
+    err: Option<JoinHandle<Vec<u8>>>,
+}
+
+impl Turns {
+    /// Starts it and waits until its first steps are made.
+    fn ready(mut command: Command) -> Result<Turns> {
+        let child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+        let mut child = Killed(child.context("cannot be started")?);
+        let (tell, answers) = mpsc::channel();
+        let (out, err) = (child.0.stdout.take(), child.0.stderr.take());
+        thread::spawn(move || {
+            let lines = out.into_iter().flat_map(|out| BufReader::new(out).lines()).map_while(Result::ok);
+            // Libraries may say something too.
+            let mut lines = lines.filter(|line| line.trim_start().starts_with('{'));
+            lines.try_for_each(|line| tell.send(line))
+        });
+        let err = thread::spawn(move || {
+            let mut bytes = Vec::new();
+            if let Some(mut pipe) = err {
+                let _ = pipe.read_to_end(&mut bytes);
+            }
+            bytes
+        });
+        let mut turns = Turns { child, answers, err: Some(err) };
+        turns.turn(0.0)?;
+        Ok(turns)
+    }
+
+    /// What it measures in some seconds.
+    fn turn(&mut self, seconds: f64) -> Result<Figures> {
+        let told = self.child.0.stdin.as_mut().map_or(Ok(()), |pipe| writeln!(pipe, "{seconds}"));
+        let patience = PATIENCE + Duration::from_secs_f64(3.0 * seconds);
+        match self.answers.recv_timeout(patience) {
+            Ok(line) => serde_json::from_str(&line).context("it told no figures"),
+            Err(RecvTimeoutError::Timeout) => bail!("it was stopped after {:.0} s", patience.as_secs_f64()),
+            Err(RecvTimeoutError::Disconnected) => {
+                let said = self.err.take().and_then(|err| err.join().ok()).unwrap_or_default();
+                told.with_context(|| last_line(&said))?;
+                bail!("{}", last_line(&said));
+            }
+        }
+    }
 }
 
 /// What the machine can do, by deepfit and by PyTorch, whose products come from another library.
@@ -80,10 +150,7 @@ fn peaks(engines: &[Engine], plan: &Plan, record: &mut Record) {
                 command.args(["--threads", &plan.threads.to_string()]);
                 command
             }
-            "pytorch" => match engine.start("matmul", plan.seconds, plan.threads, Path::new("")) {
-                Ok(command) => command,
-                Err(_) => continue,
-            },
+            "pytorch" => engine.products(plan.seconds, plan.threads),
             _ => continue,
         };
         match told::<Peak>(&mut command, plan.seconds) {

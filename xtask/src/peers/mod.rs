@@ -37,10 +37,10 @@ pub struct Arguments {
     #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = clap::builder::PossibleValuesParser::new(ENGINES))]
     engines: Vec<String>,
     /// How often each engine has its turn
-    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
+    #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..=100))]
     rounds: u32,
-    /// Seconds that a workload is measured for, each time
-    #[arg(long, value_name = "S", default_value_t = 5.0)]
+    /// Seconds of a turn
+    #[arg(long, value_name = "S", default_value_t = 2.0)]
     seconds: f64,
     /// Threads of every engine
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=1024))]

@@ -47,8 +47,8 @@ fn introduction(record: &Record) -> String {
         Made by `cargo xtask bench-peers` on {date}, of commit {commit}{dirty}: no figure is typed by hand.\n\n\
         A step is forward pass, loss, backward pass and update of the optimiser on one prepared batch of random data; a \
         network in use (`_infer`) only runs forward. All engines compute in 32-bit floating point, on {threads} threads. \
-        Each figure comes from a process of its own: the median of at least {seconds} s of steps after three that are not \
-        counted; in the tables, the median of {rounds} such medians, taken in turns, engine after engine. Memory is the peak \
+        Each engine has a process of its own; when all of a workload have made their first steps, they take turns, one \
+        measuring while the others wait: the median of at least {seconds} s of steps, and in the tables the median of {rounds} such turns. Memory is the peak \
         resident set of the process. [benches/peers](benches/peers/README.md) has the peers, and says what was done to \
         make each as fast as it can be.\n",
         date = record.date,

@@ -8,5 +8,5 @@ mod workload;
 
 pub use files::{Batch, read_batch, write_gradients};
 pub use machine::Machine;
-pub use run::{Bench, views};
+pub use run::{Bench, Timing, views};
 pub use workload::{Sizes, WORKLOADS, Workload};

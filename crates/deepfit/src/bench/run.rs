@@ -16,6 +16,8 @@ use super::workload::Workload;
 
 /// Steps before the clock starts.
 const WARM_UP: usize = 3;
+/// Fewest steps that are timed.
+const LEAST: usize = 3;
 
 /// A workload that is ready to run.
 pub struct Bench {
@@ -154,17 +156,23 @@ impl Bench {
         self.session.profile()
     }
 
-    /// Steps for at least the given time, after a few that are not counted.
+    /// A few steps that are not counted.
+    ///
+    /// # Errors
+    /// As [`Bench::step`].
+    pub fn warm_up(&mut self, batch: &[(&str, View<'_>)]) -> Result<()> {
+        (0..WARM_UP).try_for_each(|_| self.step(batch).map(drop))
+    }
+
+    /// Steps for at least the given time, after one that is not counted.
     ///
     /// # Errors
     /// As [`Bench::step`].
     pub fn time(&mut self, batch: &[(&str, View<'_>)], at_least: Duration) -> Result<Timing> {
-        for _ in 0..WARM_UP {
-            self.step(batch)?;
-        }
+        self.step(batch)?;
         let start = Instant::now();
         let mut times = Vec::new();
-        while times.len() < 5 || start.elapsed() < at_least {
+        while times.len() < LEAST || start.elapsed() < at_least {
             let start = Instant::now();
             self.step(batch)?;
             times.push(start.elapsed().as_secs_f64() * 1e3);

@@ -11,7 +11,7 @@ use deepfit_cpu::simd::Isa;
 use serde::{Deserialize, Serialize};
 
 use super::{parse_threads, threads};
-use crate::bench::{Batch, Bench, Machine, Sizes, WORKLOADS, Workload, read_batch, views, write_gradients};
+use crate::bench::{Batch, Bench, Machine, Sizes, Timing, WORKLOADS, Workload, read_batch, views, write_gradients};
 use crate::exit::{Exit, Usage};
 use crate::output;
 
@@ -35,6 +35,9 @@ pub struct Arguments {
     /// Seconds that each workload is measured for, after the first steps
     #[arg(long, value_name = "S", default_value_t = 5.0, value_parser = parse_seconds, allow_negative_numbers = true)]
     seconds: f64,
+    /// Measure each time that a number of seconds is read from standard input, and print a JSON object for it
+    #[arg(long, conflicts_with_all = ["seconds", "machine", "losses", "gradients", "profile"])]
+    turns: bool,
     /// Compute convolutions as plain sums of products, instead of those of 3 x 3 with fewer multiplications
     #[arg(long)]
     exact: bool,
@@ -165,8 +168,8 @@ pub fn run(arguments: &Arguments) -> Result<Exit> {
         || arguments.data.is_some()
         || arguments.losses.is_some()
         || arguments.gradients.is_some();
-    if (on_files || arguments.profile.is_some()) && names.len() != 1 {
-        let problem = "--weights, --data, --losses, --gradients and --profile are of one workload: name it";
+    if (on_files || arguments.profile.is_some() || arguments.turns) && names.len() != 1 {
+        let problem = "--weights, --data, --losses, --gradients, --profile and --turns are of one workload: name it";
         return Err(Usage(problem.to_string()).into());
     }
     let sizes = arguments.sizes.sizes();
@@ -183,6 +186,9 @@ pub fn run(arguments: &Arguments) -> Result<Exit> {
                 .map_err(|problem| Usage(problem).into())
         })
         .collect::<Result<Vec<Workload>>>()?;
+    if arguments.turns {
+        return turns(&workloads[0], arguments);
+    }
     if !arguments.json && !on_files {
         output::out(&format!(
             "{:<20}{:>12}{:>12}{:>9}{:>12}{:>10}\n",
@@ -227,41 +233,82 @@ fn machine(arguments: &Arguments) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
+/// A workload that has made its first steps.
+struct Measured {
+    bench: Bench,
+    batch: Batch,
+    threads: usize,
+    exact: bool,
+    isa: Isa,
+    /// From the start of the process to the end of the first step.
+    first: f64,
+    planned: usize,
+}
+
+impl Measured {
+    fn begin(workload: &Workload, arguments: &Arguments) -> Result<Measured> {
+        let base = deepfit_train::resident_bytes() as usize;
+        let (mut bench, batch) = prepare(workload, arguments, false)?;
+        bench.step(&views(&batch)).map_err(refused)?;
+        let first = deepfit_train::process_seconds();
+        let planned = base + bench.planned_bytes();
+        bench.warm_up(&views(&batch))?;
+        let (threads, isa) = (threads(arguments.threads), Isa::detect()?);
+        Ok(Measured { bench, batch, threads, exact: arguments.exact, isa, first, planned })
+    }
+
+    fn time(&mut self, seconds: f64) -> Result<Timing> {
+        self.bench.time(&views(&self.batch), Duration::from_secs_f64(seconds))
+    }
+
+    fn row(&self, workload: &Workload, timing: Timing) -> Row {
+        // The peak is measured by other threads than the workload's.
+        let rss_mb = deepfit_train::peak_bytes() as f64 / 1e6;
+        let peak = deepfit_cpu::peak(self.isa, &ThreadPool::new(self.threads));
+        let operations = self.bench.operations();
+        Row {
+            workload: workload.name.to_string(),
+            ms: timing.median,
+            min_ms: timing.shortest,
+            n: timing.steps,
+            flops: operations,
+            bytes: self.bench.moved_bytes(),
+            share_of_peak: operations as f64 / (timing.median * 1e-3) / peak,
+            first_s: self.first,
+            rss_mb,
+            planned_mb: self.planned as f64 / 1e6,
+            working_mb: self.bench.planned_bytes() as f64 / 1e6,
+            threads: self.threads,
+            isa: self.isa.to_string(),
+            exact: self.exact,
+        }
+    }
+}
+
 fn measure(workload: &Workload, arguments: &Arguments) -> Result<Row> {
-    let threads = threads(arguments.threads);
-    let base = deepfit_train::resident_bytes() as usize;
-    let (mut bench, batch) = prepare(workload, arguments, false)?;
-    let batch = views(&batch);
-    bench.step(&batch).map_err(refused)?;
-    let first = deepfit_train::process_seconds();
-    let planned = base + bench.planned_bytes();
+    let mut measured = Measured::begin(workload, arguments)?;
     if arguments.profile.is_some() {
-        bench.record();
+        measured.bench.record();
     }
-    let timing = bench.time(&batch, Duration::from_secs_f64(arguments.seconds))?;
+    let timing = measured.time(arguments.seconds)?;
     // Before the trace is written, which is not the workload's memory.
-    let rss_mb = deepfit_train::peak_bytes() as f64 / 1e6;
-    if let (Some(profile), Some(trace)) = (bench.profile(), &arguments.profile) {
-        output::profile(&profile, threads, trace, false)?;
+    let row = measured.row(workload, timing);
+    if let (Some(profile), Some(trace)) = (measured.bench.profile(), &arguments.profile) {
+        output::profile(&profile, measured.threads, trace, false)?;
     }
-    let isa = Isa::detect()?;
-    let peak = deepfit_cpu::peak(isa, &ThreadPool::new(threads));
-    Ok(Row {
-        workload: workload.name.to_string(),
-        ms: timing.median,
-        min_ms: timing.shortest,
-        n: timing.steps,
-        flops: bench.operations(),
-        bytes: bench.moved_bytes(),
-        share_of_peak: bench.operations() as f64 / (timing.median * 1e-3) / peak,
-        first_s: first,
-        rss_mb,
-        planned_mb: planned as f64 / 1e6,
-        working_mb: bench.planned_bytes() as f64 / 1e6,
-        threads,
-        isa: isa.to_string(),
-        exact: arguments.exact,
-    })
+    Ok(row)
+}
+
+/// Measures whenever it is told for how long.
+fn turns(workload: &Workload, arguments: &Arguments) -> Result<Exit> {
+    let mut measured = Measured::begin(workload, arguments)?;
+    for line in std::io::stdin().lines() {
+        let line = line.context("cannot read standard input")?;
+        let seconds = parse_seconds(line.trim()).map_err(|problem| Usage(format!("`{line}`: {problem}")))?;
+        let timing = measured.time(seconds)?;
+        output::out(&(serde_json::to_string(&measured.row(workload, timing))? + "\n"))?;
+    }
+    Ok(Exit::Done)
 }
 
 /// Whatever is wrong with a file that was given, or with what it holds, is wrong input.

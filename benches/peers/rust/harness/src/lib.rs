@@ -2,6 +2,7 @@
 
 use std::env;
 use std::fs;
+use std::io;
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -26,17 +27,15 @@ pub const WORKLOADS: [&str; 11] = [
 ];
 
 const WARM_UP: usize = 3;
-const LEAST: usize = 5;
+const LEAST: usize = 3;
 
-/// Runs the program: `list`, or a workload with `--seconds` and `--threads`. `cannot` are the workloads that the
+/// Runs the program: `list`, or a workload with `--threads` and with `--seconds`, or with `--turns` to measure for each
+/// number of seconds that is read from standard input. `cannot` are the workloads that the
 /// library is not able to do, with the reason.
 pub fn run(engine: &str, version: &str, cannot: &[(&str, &str)], build: fn(&str) -> Result<Step, String>) -> ExitCode {
     let start = Instant::now();
     match measure(engine, version, cannot, build, start) {
-        Ok(line) => {
-            println!("{line}");
-            ExitCode::SUCCESS
-        }
+        Ok(()) => ExitCode::SUCCESS,
         Err(problem) => {
             eprintln!("{engine}: {problem}");
             ExitCode::FAILURE
@@ -50,13 +49,14 @@ fn measure(
     cannot: &[(&str, &str)],
     build: fn(&str) -> Result<Step, String>,
     start: Instant,
-) -> Result<String, String> {
-    let (mut workload, mut seconds, mut threads) = (None, 5.0, 2usize);
+) -> Result<(), String> {
+    let (mut workload, mut seconds, mut threads) = (None, Some(5.0), 2usize);
     let mut arguments = env::args().skip(1);
     while let Some(argument) = arguments.next() {
         let mut value = || arguments.next().ok_or(format!("{argument} needs a value"));
         match &argument[..] {
-            "--seconds" => seconds = value()?.parse().map_err(|_| "--seconds is a number")?,
+            "--seconds" => seconds = Some(value()?.parse().map_err(|_| "--seconds is a number")?),
+            "--turns" => seconds = None,
             "--threads" => threads = value()?.parse().map_err(|_| "--threads is a whole number")?,
             _ => workload = Some(argument),
         }
@@ -67,7 +67,8 @@ fn measure(
         let can: Vec<&str> = WORKLOADS.into_iter().filter(|name| reason(name).is_none()).collect();
         let cannot: serde_json::Map<String, serde_json::Value> =
             cannot.iter().map(|(name, reason)| (name.to_string(), json!(reason))).collect();
-        return Ok(json!({ "engine": engine, "workloads": can, "cannot": cannot }).to_string());
+        println!("{}", json!({ "engine": engine, "workloads": can, "cannot": cannot }));
+        return Ok(());
     }
     if !WORKLOADS.contains(&&workload[..]) {
         return Err(format!("there is no workload `{workload}`"));
@@ -84,33 +85,44 @@ fn measure(
     for _ in 0..WARM_UP {
         step();
     }
-    let mut times = Vec::new();
-    let mut last_value = first_value;
-    let clock = Instant::now();
-    while times.len() < LEAST || clock.elapsed().as_secs_f64() < seconds {
-        let start = Instant::now();
-        last_value = step();
-        times.push(start.elapsed().as_secs_f64() * 1e3);
+    let mut turn = |seconds: f64| {
+        // The one before may have been long ago.
+        let mut last_value = step();
+        let mut times = Vec::new();
+        let clock = Instant::now();
+        while times.len() < LEAST || clock.elapsed().as_secs_f64() < seconds {
+            let start = Instant::now();
+            last_value = step();
+            times.push(start.elapsed().as_secs_f64() * 1e3);
+        }
+        times.sort_by(f64::total_cmp);
+        if !first_value.is_finite() || !last_value.is_finite() {
+            return Err(format!("values are not finite: {first_value}, {last_value}"));
+        }
+        let figures = json!({
+            "engine": engine,
+            "workload": workload,
+            "threads": threads,
+            "versions": { engine: version },
+            "ms": times[times.len() / 2],
+            "min_ms": times[0],
+            "n": times.len(),
+            "first_s": first,
+            "rss_mb": memory("VmHWM:"),
+            "base_mb": base,
+            "first_value": first_value,
+            "last_value": last_value,
+        });
+        println!("{figures}");
+        Ok(())
+    };
+    match seconds {
+        Some(seconds) => turn(seconds),
+        None => io::stdin().lines().try_for_each(|line| {
+            let line = line.map_err(|e| format!("standard input: {e}"))?;
+            turn(line.trim().parse().map_err(|_| format!("`{line}` is not a number of seconds"))?)
+        }),
     }
-    times.sort_by(f64::total_cmp);
-    if !first_value.is_finite() || !last_value.is_finite() {
-        return Err(format!("values are not finite: {first_value}, {last_value}"));
-    }
-    Ok(json!({
-        "engine": engine,
-        "workload": workload,
-        "threads": threads,
-        "versions": { engine: version },
-        "ms": times[times.len() / 2],
-        "min_ms": times[0],
-        "n": times.len(),
-        "first_s": first,
-        "rss_mb": memory("VmHWM:"),
-        "base_mb": base,
-        "first_value": first_value,
-        "last_value": last_value,
-    })
-    .to_string())
 }
 
 /// A field of `/proc/self/status`, MB; 0 where the system does not tell.
