@@ -130,7 +130,7 @@ fn convolutions(cx: &Compute, peak: f64) {
             .max(conv2d_weight_gradient_scratch(cx, &s));
         let mut scratch = vec![0.0; need];
         let work = 2.0 * (sy * kernel * kernel * c / groups) as f64 / 1e9;
-        let forward = work / best(|| conv2d(cx, &s, &x, &w, &mut y, None, &mut scratch));
+        let forward = work / best(|| conv2d(cx, &s, &x, w[..].into(), &mut y, None, &mut scratch));
         let input = work / best(|| conv2d_input_gradient(cx, &s, &y, &w, &mut x, &mut scratch));
         let weight = work / best(|| conv2d_weight_gradient(cx, &s, &x, &y, &mut w, &mut scratch));
         println!(
@@ -243,7 +243,7 @@ impl Problem3x3 {
         let need = [conv2d_scratch, conv2d_input_gradient_scratch, conv2d_weight_gradient_scratch][self.pass](cx, s);
         self.scratch.resize(need.max(self.scratch.len()), 0.0);
         match self.pass {
-            0 => conv2d(cx, s, left, right, result, None, &mut self.scratch),
+            0 => conv2d(cx, s, left, right[..].into(), result, None, &mut self.scratch),
             1 => conv2d_input_gradient(cx, s, left, right, result, &mut self.scratch),
             _ => conv2d_weight_gradient(cx, s, left, right, result, &mut self.scratch),
         }

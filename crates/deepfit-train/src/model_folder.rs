@@ -170,7 +170,7 @@ fn read_model(folder: &Path) -> Result<Model> {
 impl Model {
     /// Compiles the model for use.
     pub fn into_predicting(self, threads: usize, batch: usize) -> Result<(Predicting, Preprocessor)> {
-        let mut engine = Engine::new(threads)?.exact(self.description.exact);
+        let mut engine = Engine::new(threads)?.exact(self.description.exact).for_inference(true);
         for declaration in &self.declarations {
             let tensor = &self.weights[&declaration.name];
             engine.set_parameter(&declaration.name, &tensor.shape, &tensor.values)?;

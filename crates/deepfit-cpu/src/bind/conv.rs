@@ -4,9 +4,9 @@ use deepfit_graph::ops::{Conv2d, Conv2dAttributes, Conv2dInputGrad, Conv2dWeight
 
 use super::elementwise::EpilogueProgram;
 use super::{Bind, is_kernel};
-use crate::executor::{Call, Fault, Kernel, Shapes};
+use crate::executor::{Call, Fault, Kernel, Preparable, Shapes};
 use crate::kernels::Compute;
-use crate::kernels::conv::{self, Conv2dShape};
+use crate::kernels::conv::{self, Conv2dShape, ConvWeights};
 
 is_kernel!(Conv2dInputGrad, Conv2dWeightGrad);
 
@@ -49,9 +49,22 @@ impl Kernel for Convolution {
         let shape = geometry(&self.attributes, shapes.input(0), shapes.input(1));
         let epilogue = self.epilogue.as_ref().map(|program| program.bound(call, 2, shape.o));
         let epilogue = epilogue.as_ref().map(|e| e as &dyn crate::kernels::gemm::Epilogue);
-        let (images, weights) = (call.input(0), call.input(1));
+        let (images, weights) = (call.input(0), ConvWeights { plain: call.input(1), prepared: call.prepared() });
         conv::conv2d(call.compute(), &shape, images, weights, call.output(0), epilogue, call.scratch());
         Ok(())
+    }
+
+    fn preparable(&self, cx: &Compute<'_>, shapes: &Shapes) -> Option<Preparable> {
+        let shape = geometry(&self.attributes, shapes.input(0), shapes.input(1));
+        conv::conv2d_prepared_size(cx, &shape).map(|size| Preparable { input: 1, size })
+    }
+
+    fn prepared_scratch(&self, cx: &Compute<'_>, shapes: &Shapes) -> usize {
+        conv::conv2d_prepared_scratch(cx, &geometry(&self.attributes, shapes.input(0), shapes.input(1)))
+    }
+
+    fn prepare(&self, cx: &Compute<'_>, shapes: &Shapes, weights: &[f32], prepared: &mut [f32]) {
+        conv::conv2d_prepare(cx, &geometry(&self.attributes, shapes.input(0), shapes.input(1)), weights, prepared);
     }
 }
 

@@ -4,9 +4,9 @@ use deepfit_graph::ops::MatMul;
 
 use super::Bind;
 use super::elementwise::EpilogueProgram;
-use crate::executor::{Call, Fault, Kernel, Shapes};
+use crate::executor::{Call, Fault, Kernel, Preparable, Shapes};
 use crate::kernels::Compute;
-use crate::kernels::gemm::{Epilogue, Gemm, Matrix};
+use crate::kernels::gemm::{Epilogue, Gemm, Matrix, PackB, Packed};
 
 struct Product {
     transpose_a: bool,
@@ -47,6 +47,11 @@ impl Product {
     }
 }
 
+/// A `rows` x `columns` matrix, or one that is stored transposed.
+fn matrix(data: &[f32], transposed: bool, rows: usize, columns: usize) -> Matrix<'_> {
+    if transposed { Matrix::new(data, 1, rows) } else { Matrix::new(data, columns, 1) }
+}
+
 impl Kernel for Product {
     fn scratch(&self, cx: &Compute<'_>, shapes: &Shapes) -> usize {
         let Sizes { m, k, n, .. } = self.sizes(shapes);
@@ -57,16 +62,25 @@ impl Kernel for Product {
         let Sizes { products, m, k, n } = self.sizes(call.shapes());
         let (a, b, c, scratch) = (call.input(0), call.input(1), call.output(0), call.scratch());
         for i in 0..products {
-            let matrix = |data, transposed, rows, columns| {
-                if transposed { Matrix::new(data, 1, rows) } else { Matrix::new(data, columns, 1) }
-            };
             let a = matrix(&a[i * m * k..][..m * k], self.transpose_a, m, k);
             let b = matrix(&b[i * k * n..][..k * n], self.transpose_b, k, n);
+            let packed = call.prepared().map(|panels| Packed::new(call.compute(), &b, k, n, panels));
+            let b = packed.as_ref().map_or(&b as &dyn PackB, |packed| packed);
             let c = &mut c[i * m * n..][..m * n];
             let epilogue = self.epilogue.as_ref().map(|program| program.bound(call, 2, n).at_row(i * m));
             let epilogue = epilogue.as_ref().map(|e| e as &dyn Epilogue);
-            Gemm::new(m, n, k).epilogue(epilogue).run(call.compute(), &a, &b, c, n, scratch);
+            Gemm::new(m, n, k).epilogue(epilogue).run(call.compute(), &a, b, c, n, scratch);
         }
         Ok(())
+    }
+
+    fn preparable(&self, cx: &Compute<'_>, shapes: &Shapes) -> Option<Preparable> {
+        let Sizes { k, n, .. } = self.sizes(shapes);
+        (shapes.input(1).len() == 2).then(|| Preparable { input: 1, size: Packed::size(cx, k, n) })
+    }
+
+    fn prepare(&self, cx: &Compute<'_>, shapes: &Shapes, b: &[f32], prepared: &mut [f32]) {
+        let Sizes { k, n, .. } = self.sizes(shapes);
+        Packed::pack(cx, &matrix(b, self.transpose_b, k, n), k, n, prepared);
     }
 }

@@ -15,9 +15,18 @@ pub enum Fault {
     Index(crate::error::Error),
 }
 
+/// An input that a kernel would rather have in another form: see [`Kernel::preparable`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Preparable {
+    /// Which input.
+    pub input: usize,
+    /// `f32` of the other form.
+    pub size: usize,
+}
+
 /// The kernel of one node.
 ///
-/// `shapes` in both methods are the axis lengths of inputs and outputs in this run.
+/// `shapes` in all methods are the axis lengths of inputs and outputs in this run.
 pub trait Kernel: Send {
     /// How many `f32` of scratch memory one call needs.
     fn scratch(&self, cx: &Compute<'_>, shapes: &Shapes) -> usize {
@@ -30,6 +39,24 @@ pub trait Kernel: Send {
     /// # Errors
     /// If the run must stop; see [`Fault`].
     fn run(&self, call: &Call<'_>) -> Result<(), Fault>;
+
+    /// The input that [`Kernel::prepare`] can bring into the form in which the kernel reads it. Neither which it is nor the
+    /// form may depend on a batch or sequence axis.
+    fn preparable(&self, cx: &Compute<'_>, shapes: &Shapes) -> Option<Preparable> {
+        let _ = (cx, shapes);
+        None
+    }
+
+    /// How many `f32` of scratch memory one call needs that is given the prepared form.
+    fn prepared_scratch(&self, cx: &Compute<'_>, shapes: &Shapes) -> usize {
+        self.scratch(cx, shapes)
+    }
+
+    /// Brings the values of that input into the other form. Where they stay the same from run to run, this is done once,
+    /// and [`Call::prepared`] has the form; the results must be the same to the last bit as without it.
+    fn prepare(&self, cx: &Compute<'_>, shapes: &Shapes, values: &[f32], prepared: &mut [f32]) {
+        let _ = (cx, shapes, values, prepared);
+    }
 }
 
 /// Axis lengths of a node's inputs and outputs in one run.
@@ -78,6 +105,7 @@ pub struct Call<'a> {
     pub(super) inputs: &'a [Raw],
     pub(super) outputs: &'a [Raw],
     pub(super) scratch: Raw,
+    pub(super) prepared: Option<&'a [f32]>,
     pub(super) shapes: &'a Shapes,
     pub(super) extents: Extents,
     /// Which outputs (bits 0 to 62) and whether the scratch memory (bit 63) have been handed out.
@@ -169,6 +197,11 @@ impl<'a> Call<'a> {
         let raw = self.inputs[i];
         // SAFETY: as in `typed`; every element type may be read as bytes.
         unsafe { std::slice::from_raw_parts(raw.start, raw.len * raw.dtype.size()) }
+    }
+
+    /// What [`Kernel::prepare`] made of the input that [`Kernel::preparable`] named, if it was asked to.
+    pub fn prepared(&self) -> Option<&'a [f32]> {
+        self.prepared
     }
 
     /// The scratch memory, with arbitrary content. It can be taken once in a call.

@@ -8,6 +8,7 @@ use deepfit_graph::{DType, Extents, Graph, HostData, Op, Shape, Value, mutation,
 
 use super::call::{Call, Fault, Raw};
 use super::memory::AlignedBuffer;
+use super::prepared::Prepared;
 use super::profile::{Profile, Recorder};
 use super::program::Program;
 use crate::error::Error;
@@ -81,6 +82,8 @@ struct Parameter {
     name: String,
     shape: Vec<usize>,
     data: AlignedBuffer,
+    /// Another number whenever the values may have changed.
+    state: u64,
 }
 
 /// Runs graphs on the CPU.
@@ -92,6 +95,7 @@ pub struct Engine {
     isa: Isa,
     caches: Caches,
     exact: bool,
+    for_inference: bool,
     arena: AlignedBuffer,
     parameters: Vec<Parameter>,
     by_name: HashMap<String, usize>,
@@ -121,6 +125,7 @@ impl Engine {
             isa,
             caches: Caches::detect(),
             exact: false,
+            for_inference: false,
             arena: AlignedBuffer::empty(),
             parameters: Vec::new(),
             by_name: HashMap::new(),
@@ -137,6 +142,12 @@ impl Engine {
     /// three taps may be computed with fewer multiplications, which round more: see [`Algorithms`].
     pub fn exact(self, exact: bool) -> Self {
         Engine { exact, ..self }
+    }
+
+    /// Whether parameters seldom change. Then programs compiled from here on that change none keep weights in the form in
+    /// which kernels read them, beside the weights as they are. No result depends on it.
+    pub fn for_inference(self, for_inference: bool) -> Self {
+        Engine { for_inference, ..self }
     }
 
     /// What kernels of programs with these algorithms are given.
@@ -173,7 +184,7 @@ impl Engine {
             return Err(Error::Parameter { name: name.to_string(), problem });
         }
         let index = self.declare(name, shape)?;
-        self.parameters[index].data.f32_mut().copy_from_slice(values);
+        self.changing(index).f32_mut().copy_from_slice(values);
         Ok(())
     }
 
@@ -188,7 +199,7 @@ impl Engine {
         }
         let bytes = elements(shape).and_then(|n| n.checked_mul(4)).unwrap_or(usize::MAX);
         let data = AlignedBuffer::new(bytes)?;
-        self.parameters.push(Parameter { name: name.to_string(), shape: shape.to_vec(), data });
+        self.parameters.push(Parameter { name: name.to_string(), shape: shape.to_vec(), data, state: 0 });
         self.by_name.insert(name.to_string(), self.parameters.len() - 1);
         Ok(self.parameters.len() - 1)
     }
@@ -200,7 +211,14 @@ impl Engine {
 
     /// Values of a parameter, to change them.
     pub fn parameter_mut(&mut self, name: &str) -> Option<&mut [f32]> {
-        self.by_name.get(name).map(|&i| self.parameters[i].data.f32_mut())
+        self.by_name.get(name).copied().map(|index| self.changing(index).f32_mut())
+    }
+
+    /// The memory of a parameter whose values are about to change.
+    fn changing(&mut self, index: usize) -> &mut AlignedBuffer {
+        let parameter = &mut self.parameters[index];
+        parameter.state += 1;
+        &mut parameter.data
     }
 
     /// Exchanges the values of two parameters of the same shape, at no cost.
@@ -220,6 +238,8 @@ impl Engine {
         if i != j {
             let (low, high) = self.parameters.split_at_mut(i.max(j));
             std::mem::swap(&mut low[i.min(j)].data, &mut high[0].data);
+            (self.parameters[i].state, self.parameters[j].state) =
+                (self.parameters[i].state + 1, self.parameters[j].state + 1);
         }
         Ok(())
     }
@@ -260,7 +280,7 @@ impl Engine {
         })?;
         let bytes = |graph: Graph| {
             let cx = self.compute(self.algorithms(&graph));
-            Program::new(graph, maximum, &cx).plan.arena_bytes
+            Program::new(graph, maximum, &cx, false).plan.arena_bytes
         };
         let needed = bytes(graph.clone());
         if needed <= limit {
@@ -288,7 +308,11 @@ impl Engine {
         // What follows trusts shapes and places: memory is read and written by them.
         graph.check(&maximum)?;
         let cx = self.compute(self.algorithms(&graph));
-        let mut program = Program::new(graph, maximum, &cx);
+        let keeps = self.for_inference && !changes_parameters(&graph);
+        let mut program = Program::new(graph, maximum, &cx, keeps);
+        if keeps {
+            program.prepared = Prepared::of(&program.plan, &program.kernels, &program.shapes, &cx)?;
+        }
         for (name, ty) in program.plan.parameters.clone() {
             program.parameters.push(self.declare(&name, &ty.shape.resolve(&maximum))?);
         }
@@ -307,9 +331,11 @@ impl Engine {
         self.arena.bytes()
     }
 
-    /// Bytes of all parameters, the optimiser's state among them.
+    /// Bytes of all parameters, the optimiser's state and the prepared forms of weights among them.
     pub fn parameter_bytes(&self) -> usize {
-        self.parameters.iter().map(|p| p.data.bytes()).sum()
+        let prepared = self.programs.iter().flat_map(|program| &program.prepared).flatten();
+        let prepared: usize = prepared.map(Prepared::bytes).sum();
+        prepared + self.parameters.iter().map(|p| p.data.bytes()).sum::<usize>()
     }
 
     /// The plan of a program.
@@ -367,7 +393,8 @@ impl Engine {
     ) -> Result<(), Error> {
         self.prepare(program, extents, inputs)?;
         let arena = self.arena.as_mut_ptr();
-        let Program { plan, kernels, shapes, parameters, convolution, .. } = &self.programs[program.0];
+        let Program { plan, kernels, shapes, parameters, convolution, prepared, .. } = &self.programs[program.0];
+        let cx = Compute { pool: &self.pool, isa: self.isa, caches: self.caches, convolution: *convolution };
         let nodes = plan.graph.nodes();
         for (step, (&index, kernel)) in plan.order.iter().zip(kernels).enumerate() {
             if !observe(index, false, &[]) {
@@ -396,14 +423,16 @@ impl Engine {
                 let raw = locate(Value { node: index, port }, &mut self.parameters);
                 self.node_outputs.push(raw);
             }
+            let kept = prepared.get(step).and_then(Option::as_ref);
             let (offset, bytes) = plan.scratch[index];
             // SAFETY: the plan places scratch memory inside of the arena.
             let scratch = Raw { start: unsafe { arena.add(offset) }, len: bytes / 4, dtype: DType::F32 };
             let call = Call {
-                cx: Compute { pool: &self.pool, isa: self.isa, caches: self.caches, convolution: *convolution },
+                cx,
                 inputs: &self.node_inputs,
                 outputs: &self.node_outputs,
                 scratch,
+                prepared: kept.and_then(|kept| kept.values(&**kernel, &cx, &shapes[step])),
                 shapes: &shapes[step],
                 extents,
                 taken: AtomicU64::new(0),
@@ -446,7 +475,23 @@ impl Engine {
             }
             self.inputs.push(raw);
         }
+        self.update_prepared(program);
         Ok(())
+    }
+
+    /// Brings the prepared weights of a program up to date, and marks the parameters that it may change.
+    fn update_prepared(&mut self, program: ProgramId) {
+        let Program { plan, kernels, shapes, parameters, convolution, prepared, .. } = &mut self.programs[program.0];
+        let cx = Compute { pool: &self.pool, isa: self.isa, caches: self.caches, convolution: *convolution };
+        for (step, kept) in prepared.iter_mut().enumerate() {
+            if let Some(kept) = kept {
+                let parameter = &self.parameters[parameters[kept.parameter]];
+                kept.update(&*kernels[step], &cx, &shapes[step], parameter.state, parameter.data.f32());
+            }
+        }
+        if self.for_inference && changes_parameters(&plan.graph) {
+            self.parameters.iter_mut().for_each(|parameter| parameter.state += 1);
+        }
     }
 
     /// A named output of the program that ran last, which must be floating point; see [`Engine::output_view`] for others.
@@ -498,7 +543,11 @@ impl Engine {
 /// Whether a graph computes gradients or changes parameters.
 fn trains(graph: &Graph) -> bool {
     let gradient = |op: &Op| matches!(op, Op::Conv2dInputGrad(_) | Op::Conv2dWeightGrad(_));
-    graph.nodes().iter().any(|node| gradient(&node.op) || !node.op.updates().is_empty())
+    changes_parameters(graph) || graph.nodes().iter().any(|node| gradient(&node.op))
+}
+
+fn changes_parameters(graph: &Graph) -> bool {
+    graph.nodes().iter().any(|node| !node.op.updates().is_empty())
 }
 
 /// The product of axis lengths, if it can be counted.

@@ -5,10 +5,11 @@ mod diagnose;
 mod empty;
 mod engine;
 mod memory;
+mod prepared;
 mod profile;
 mod program;
 
-pub use call::{Call, Fault, Kernel, Shapes};
+pub use call::{Call, Fault, Kernel, Preparable, Shapes};
 pub use diagnose::Culprit;
 pub use engine::{Engine, ProgramId, View};
 pub use profile::{Measured, Profile, Span};

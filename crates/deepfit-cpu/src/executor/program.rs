@@ -5,6 +5,7 @@ use deepfit_graph::{Extents, Graph, Node, Shape, Symbol};
 
 use super::call::{Kernel, Shapes};
 use super::empty::Needs;
+use super::prepared::Prepared;
 use crate::bind;
 use crate::kernels::Compute;
 use crate::kernels::conv::Algorithms;
@@ -20,11 +21,14 @@ pub(super) struct Program {
     pub(super) extents: Extents,
     pub(super) needs: Needs,
     pub(super) convolution: Algorithms,
+    /// One for each step; none where weights are not kept.
+    pub(super) prepared: Vec<Option<Prepared>>,
 }
 
 impl Program {
-    pub(super) fn new(graph: Graph, maximum: Extents, cx: &Compute<'_>) -> Program {
-        let plan = Plan::new(graph, maximum, |graph, node| largest_scratch(graph, node, &maximum, cx));
+    /// Plans a graph, with less scratch memory if the prepared forms of weights are kept.
+    pub(super) fn new(graph: Graph, maximum: Extents, cx: &Compute<'_>, keeps: bool) -> Program {
+        let plan = Plan::new(graph, maximum, |graph, node| largest_scratch(graph, node, &maximum, cx, keeps));
         let mut kernels = Vec::with_capacity(plan.order.len());
         let mut shapes = Vec::with_capacity(plan.order.len());
         for &i in &plan.order {
@@ -33,7 +37,16 @@ impl Program {
             shapes.push(shapes_of(&plan.graph, node, &maximum));
         }
         let needs = Needs::of(&plan.graph);
-        Program { plan, kernels, parameters: Vec::new(), shapes, extents: maximum, needs, convolution: cx.convolution }
+        Program {
+            plan,
+            kernels,
+            parameters: Vec::new(),
+            shapes,
+            extents: maximum,
+            needs,
+            convolution: cx.convolution,
+            prepared: Vec::new(),
+        }
     }
 
     /// Computes the shapes for other extents, in place.
@@ -71,14 +84,24 @@ const TRIED: usize = 1 << 16;
 
 /// Bytes of scratch that serve every batch up to the maximum: blocking depends on the shape, so a smaller batch can
 /// need more than a larger one.
-fn largest_scratch(graph: &Graph, node: &Node, maximum: &Extents, cx: &Compute<'_>) -> usize {
+fn largest_scratch(graph: &Graph, node: &Node, maximum: &Extents, cx: &Compute<'_>, keeps: bool) -> usize {
     if node.op.is_leaf() || node.op.is_view() {
         return 0;
     }
     let kernel = bind::kernel(&node.op);
-    let need = |batch: usize| kernel.scratch(cx, &shapes_of(graph, node, &Extents { batch, ..*maximum }));
-    let types = node.inputs.iter().map(|&v| graph.type_of(v)).chain(&node.outputs);
-    let is_batched = types.flat_map(|ty| ty.shape.dims()).any(|d| d.depends_on(Symbol::Batch));
+    let depends_on = |symbol| {
+        let types = node.inputs.iter().map(|&v| graph.type_of(v)).chain(&node.outputs);
+        types.flat_map(|ty| ty.shape.dims()).any(|d| d.depends_on(symbol))
+    };
+    let is_batched = depends_on(Symbol::Batch);
+    // In a shorter sequence another form may suit, which is then not there.
+    let is_prepared = keeps
+        && !depends_on(Symbol::Sequence)
+        && Prepared::parameter(graph, node, &*kernel, cx, &shapes_of(graph, node, maximum)).is_some();
+    let need = |batch: usize| {
+        let shapes = shapes_of(graph, node, &Extents { batch, ..*maximum });
+        if is_prepared { kernel.prepared_scratch(cx, &shapes) } else { kernel.scratch(cx, &shapes) }
+    };
     let elements = match need(maximum.batch) {
         0 => 0,
         largest if !is_batched => largest,

@@ -45,7 +45,7 @@ fn check(s: Conv2dShape) {
         Caches::detect(),
         |cx| {
             let mut y = vec![f32::NAN; sy];
-            conv2d(cx, &s, &x, &w, &mut y, None, &mut vec![f32::NAN; conv2d_scratch(cx, &s)]);
+            conv2d(cx, &s, &x, w[..].into(), &mut y, None, &mut vec![f32::NAN; conv2d_scratch(cx, &s)]);
             y
         },
         |isa, got| assert_close(&format!("{isa} forward {s:?}"), got, &y, 3e-5),
@@ -112,11 +112,27 @@ fn kernels_and_channels_around_every_tile() {
 fn strides_paddings_and_dilations_that_differ_by_axis() {
     for stride in [[1, 2], [2, 1], [2, 2], [3, 2], [4, 4]] {
         for dilation in [[1, 1], [2, 1], [1, 3], [2, 2]] {
-            let s = Conv2dShape { h: 11, w: 10, stride, dilation, padding: [1, 0, 2, 3], ..square(2, 0, 3, 5, 3, 0) };
-            check(s);
-            check(Conv2dShape { kh: 1, kw: 2, ..s });
+            for channels in [3, 6] {
+                let s = square(2, 0, channels, 5, 3, 0);
+                let s = Conv2dShape { h: 11, w: 10, stride, dilation, padding: [1, 0, 2, 3], ..s };
+                check(s);
+                check(Conv2dShape { kh: 1, kw: 2, ..s });
+            }
         }
     }
+}
+
+#[test]
+fn images_of_few_channels() {
+    for c in 1..=4 {
+        // More outputs than a tile takes, more filters than a panel, and lines beyond a band.
+        let s = Conv2dShape { h: 33, w: 41, stride: [2, 2], ..square(3, 0, c, 39, 7, 3) };
+        check(s);
+        check(Conv2dShape { dilation: [2, 3], padding: [4, 5, 0, 9], o: 17, ..s });
+        check(Conv2dShape { h: 5, w: 3, stride: [1, 1], o: 70, padding: [9, 1, 8, 2], ..s });
+    }
+    // Deeper than a block of the product.
+    check(square(1, 40, 4, 9, 17, 8));
 }
 
 #[test]
@@ -164,7 +180,7 @@ fn the_epilogue_sees_pixels_as_rows_and_channels_as_columns() {
         everywhere(
             |cx| {
                 let mut y = vec![0.0; sy];
-                conv2d(cx, &s, &x, &w, &mut y, Some(&Position), &mut vec![0.0; conv2d_scratch(cx, &s)]);
+                conv2d(cx, &s, &x, w[..].into(), &mut y, Some(&Position), &mut vec![0.0; conv2d_scratch(cx, &s)]);
                 y
             },
             |isa, y| {

@@ -48,7 +48,7 @@ impl Pass {
         let (sx, sw, sy) = s.sizes();
         let mut result = vec![f32::NAN; [sy, sx, sw][self as usize]];
         match self {
-            Pass::Forward => conv2d(cx, s, x, w, &mut result, None, scratch),
+            Pass::Forward => conv2d(cx, s, x, w[..].into(), &mut result, None, scratch),
             Pass::InputGradient => conv2d_input_gradient(cx, s, dy, w, &mut result, scratch),
             Pass::WeightGradient => conv2d_weight_gradient(cx, s, x, dy, &mut result, scratch),
         }
@@ -208,7 +208,15 @@ fn the_epilogue_sees_each_output_once() {
                 caches,
                 |cx| {
                     let mut y = vec![f32::NAN; sy];
-                    conv2d(cx, &s, &x, &w, &mut y, Some(&Position), &mut vec![f32::NAN; conv2d_scratch(cx, &s)]);
+                    conv2d(
+                        cx,
+                        &s,
+                        &x,
+                        w[..].into(),
+                        &mut y,
+                        Some(&Position),
+                        &mut vec![f32::NAN; conv2d_scratch(cx, &s)],
+                    );
                     y
                 },
                 |isa, y| {

@@ -265,7 +265,7 @@ impl Session {
         options.validate()?;
         scope.validate()?;
         memory::check(&scope.declarations(), None)?;
-        let (engine, seed) = (options.engine()?, options.seed);
+        let (engine, seed) = (options.engine()?.for_inference(true), options.seed);
         let declarations = scope.declarations();
         let network: Network = Rc::new(move |tracer| Ok(network(tracer)?.tensors()));
         let used = prediction_graph(&network)?;

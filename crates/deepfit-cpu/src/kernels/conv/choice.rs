@@ -35,7 +35,7 @@ const SMALLEST_IMAGE: usize = 4;
 
 /// Tiles of 4 x 4 in one image from which on they are worth transforming filters to 36 points instead of 16. What becomes
 /// of an image in use is decided by the image alone, not by how many others go with it.
-const MANY_OF_IMAGE: usize = 36;
+const MANY_OF_IMAGE: usize = 12;
 
 /// The same in all images together, for the gradient of the input.
 const MANY: usize = 192;

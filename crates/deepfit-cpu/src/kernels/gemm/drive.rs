@@ -5,8 +5,8 @@ use super::{Gemm, PackA, PackB, dot, micro};
 use crate::kernels::Compute;
 use crate::pool::SharedMut;
 
-/// Vectors of B that are read together if A has one row.
-const WIDE: usize = 8;
+/// Rows of A up to which packing B costs as much as multiplying by it.
+const FEW: usize = 24;
 
 /// One product with everything its tasks need.
 struct Product<'a> {
@@ -15,8 +15,12 @@ struct Product<'a> {
     blocking: Blocking,
     a: &'a dyn PackA,
     b: &'a dyn PackB,
+    /// A where it lies, if its rows can be read there.
+    rows: Option<(&'a [f32], usize)>,
     /// B where it lies, if it is read without packing.
     direct: Option<(&'a [f32], usize)>,
+    /// All of B, if it was packed before.
+    packed: Option<&'a [f32]>,
 }
 
 /// The part of C and of the depth that one call of [`Product::multiply`] computes.
@@ -47,17 +51,57 @@ pub(super) fn run(
     let skip = scratch.as_ptr().align_offset(64).min(15).min(scratch.len());
     let scratch = &mut scratch[skip..];
     let blocking = blocking.within(scratch.len(), cx.pool.threads());
-    // With few rows, packing B costs as much as multiplying by it.
-    let direct = if g.m <= 2 * blocking.mr { b.contiguous_rows() } else { None };
+    let direct = if g.m <= FEW { b.contiguous_rows() } else { None };
     if let Some((data, stride)) = direct {
         assert!(g.k == 0 || data.len() >= (g.k - 1) * stride + g.n, "B of the product is too short");
     }
-    let product = Product { cx, g, blocking, a, b, direct };
+    let rows = a.contiguous_rows();
+    if let Some((data, stride)) = rows {
+        assert!(g.k == 0 || data.len() >= (g.m - 1) * stride + g.k, "A of the product is too short");
+    }
+    let packed = if blocking.split > 1 || direct.is_some() { None } else { b.packed() };
+    let blocking = match packed {
+        Some(_) => blocking.of_packed(g.m, g.n, g.k, cx.pool.threads()),
+        None => blocking,
+    };
+    let product = Product { cx, g, blocking, a, b, rows, direct, packed };
     if blocking.split > 1 {
         product.split_depth(c, ldc, scratch);
     } else {
         product.split_output(c, ldc, scratch);
     }
+}
+
+/// Packs all of a right operand of `k` x `n`.
+pub(super) fn pack(cx: &Compute, blocking: &Blocking, b: &dyn PackB, k: usize, n: usize, packed: &mut [f32]) {
+    let (blocks, panels) = (k.div_ceil(blocking.kc), blocking.panels(n));
+    let packed = SharedMut::new(packed);
+    cx.pool.run(blocks * panels, &|task, _| {
+        pack_panel(blocking, b, &packed, 0, k, 0, n, task / panels, task % panels);
+    });
+}
+
+/// Packs one panel of one depth block of B. Block `b` begins at `b * kc * width`, `width` being the columns rounded up to
+/// whole vectors.
+fn pack_panel(
+    bl: &Blocking,
+    b: &dyn PackB,
+    packed: &SharedMut<f32>,
+    k0: usize,
+    depth: usize,
+    col0: usize,
+    cols: usize,
+    block: usize,
+    panel: usize,
+) {
+    let kc = bl.kc.min(depth - block * bl.kc);
+    let first = bl.panel_start(cols, panel);
+    let left = cols - first;
+    let nr = bl.panel_columns(left);
+    let start = block * bl.kc * bl.width(cols) + first * kc;
+    // SAFETY: each panel is packed by one task and lies apart from the others.
+    let dst = unsafe { packed.slice(start, kc * nr) };
+    b.pack(k0 + block * bl.kc, kc, col0 + first, left.min(nr), nr, dst);
 }
 
 impl Product<'_> {
@@ -72,7 +116,7 @@ impl Product<'_> {
 
     fn split_output(&self, c: &mut [f32], ldc: usize, scratch: &mut [f32]) {
         let (g, bl) = (self.g, &self.blocking);
-        let (packed_b, packed_a) = scratch.split_at_mut(bl.packed_b());
+        let (packed_b, packed_a) = scratch.split_at_mut(if self.packed.is_some() { 0 } else { bl.packed_b() });
         let (packed_b, packed_a, c) = (SharedMut::new(packed_b), SharedMut::new(packed_a), SharedMut::new(c));
         let mut col0 = 0;
         while col0 < g.n {
@@ -81,20 +125,23 @@ impl Product<'_> {
             // A product of depth zero still writes zeros, hence at least one pass.
             loop {
                 let depth = bl.kb.min(g.k - k0);
-                let (blocks, panels) = (depth.div_ceil(bl.kc), cols.div_ceil(bl.nr));
-                self.distribute(blocks * panels, &|task, _| {
-                    let (block, panel) = (task / panels, task % panels);
-                    self.pack_b(&packed_b, k0, depth, col0, cols, block, panel);
-                });
+                if self.packed.is_none() {
+                    let (blocks, panels) = (depth.div_ceil(bl.kc), bl.panels(cols));
+                    self.distribute(blocks * panels, &|task, _| {
+                        let (block, panel) = (task / panels, task % panels);
+                        self.pack_b(&packed_b, k0, depth, col0, cols, block, panel);
+                    });
+                }
                 let row_tasks = g.m.div_ceil(bl.mc);
-                let column_tasks = cols.div_ceil(bl.nt);
+                let column_tasks = bl.column_tasks(cols);
                 self.distribute(row_tasks * column_tasks, &|task, worker| {
-                    let (row0, jump) = (task / column_tasks * bl.mc, task % column_tasks * bl.nt);
+                    let (row0, column) = (task / column_tasks * bl.mc, task % column_tasks);
+                    let jump = column * bl.nt;
                     let part = Part {
                         row0,
                         rows: bl.mc.min(g.m - row0),
                         col0: col0 + jump,
-                        cols: bl.nt.min(cols - jump),
+                        cols: if column + 1 == column_tasks { cols - jump } else { bl.nt },
                         k0,
                         depth,
                     };
@@ -103,17 +150,8 @@ impl Product<'_> {
                     // SAFETY: this task alone writes this tile; B is only read while the tiles are computed.
                     unsafe {
                         let tile = c.as_mut_ptr().add(part.row0 * ldc + part.col0);
-                        let b = packed_b.as_mut_ptr().cast_const();
-                        self.multiply(
-                            &part,
-                            tile,
-                            ldc,
-                            g.accumulate || k0 > 0,
-                            b,
-                            cols.next_multiple_of(bl.nr),
-                            jump,
-                            own,
-                        );
+                        let b = self.packed.map_or(packed_b.as_mut_ptr().cast_const(), <[f32]>::as_ptr);
+                        self.multiply(&part, tile, ldc, g.accumulate || k0 > 0, b, bl.width(cols), jump, own);
                         if k0 + depth == g.k
                             && let Some(epilogue) = g.epilogue
                         {
@@ -156,7 +194,7 @@ impl Product<'_> {
                 let depth = bl.kc.min(end - k0);
                 {
                     let packed_b = SharedMut::new(own_b);
-                    for panel in 0..g.n.div_ceil(bl.nr) {
+                    for panel in 0..bl.panels(g.n) {
                         self.pack_b(&packed_b, k0, depth, 0, g.n, 0, panel);
                     }
                 }
@@ -165,16 +203,7 @@ impl Product<'_> {
                     // SAFETY: the sums and the packed blocks are this task's own.
                     unsafe {
                         let tile = sums.as_mut_ptr().add(row0 * g.n);
-                        self.multiply(
-                            &part,
-                            tile,
-                            g.n,
-                            k0 > start,
-                            own_b.as_ptr(),
-                            g.n.next_multiple_of(bl.nr),
-                            0,
-                            own_a,
-                        );
+                        self.multiply(&part, tile, g.n, k0 > start, own_b.as_ptr(), bl.width(g.n), 0, own_a);
                     }
                 }
             }
@@ -197,8 +226,7 @@ impl Product<'_> {
         }
     }
 
-    /// Packs one panel of one depth block of B. Block `b` begins at `b * kc * width`, `width` being the columns rounded
-    /// up to whole panels.
+    /// Packs one panel of one depth block of B, unless it is read where it lies.
     fn pack_b(
         &self,
         packed: &SharedMut<f32>,
@@ -210,16 +238,11 @@ impl Product<'_> {
         panel: usize,
     ) {
         let bl = &self.blocking;
-        let kc = bl.kc.min(depth - block * bl.kc);
-        let left = cols - panel * bl.nr;
-        let nr = bl.panel_columns(left);
-        if self.direct.is_some() && left >= nr {
+        let left = cols - bl.panel_start(cols, panel);
+        if self.direct.is_some() && left >= bl.panel_columns(left) {
             return;
         }
-        let start = block * bl.kc * cols.next_multiple_of(bl.nr) + panel * bl.nr * kc;
-        // SAFETY: each panel is packed by one task and lies apart from the others.
-        let dst = unsafe { packed.slice(start, kc * nr) };
-        self.b.pack(k0 + block * bl.kc, kc, col0 + panel * bl.nr, left.min(nr), nr, dst);
+        pack_panel(bl, self.b, packed, k0, depth, col0, cols, block, panel);
     }
 
     /// Computes one part of C from packed B, packing A on the way.
@@ -248,7 +271,7 @@ impl Product<'_> {
             let done = block * bl.kc;
             let kc = bl.kc.min(part.depth - done);
             let mut row = 0;
-            while row < part.rows {
+            while self.rows.is_none() && row < part.rows {
                 let rows = bl.mr.min(part.rows - row);
                 let mr = bl.tile_rows(rows);
                 self.a.pack(part.row0 + row, rows, part.k0 + done, kc, mr, &mut packed_a[row * kc..(row + mr) * kc]);
@@ -257,10 +280,9 @@ impl Product<'_> {
             let mut col = 0;
             while col < part.cols {
                 let left = part.cols - col;
-                let wide = WIDE * bl.lanes;
                 // One row of A keeps few sums, so B is read in longer pieces; only B itself has such rows.
-                let nr =
-                    if self.direct.is_some() && self.g.m == 1 && left >= wide { wide } else { bl.panel_columns(left) };
+                let long = if self.direct.is_some() && self.g.m == 1 { bl.long_columns(left) } else { None };
+                let nr = long.unwrap_or(bl.panel_columns(left));
                 let cols = nr.min(left);
                 // A whole panel of an unpacked B lies inside of it, for its length was checked.
                 let (panel, b_stride) = match self.direct {
@@ -275,11 +297,24 @@ impl Product<'_> {
                 };
                 let mut row = 0;
                 while row < part.rows {
-                    let rows = bl.mr.min(part.rows - row);
+                    let left = part.rows - row;
+                    let (rows, mr, a, a_rows) = match self.rows {
+                        // Rows that do not exist cannot be read.
+                        Some((data, stride)) => {
+                            let rows = bl.whole_rows(left);
+                            let first = (part.row0 + row) * stride + part.k0 + done;
+                            (rows, rows, data.as_ptr().wrapping_add(first), Some(stride))
+                        }
+                        None => {
+                            let rows = bl.mr.min(left);
+                            (rows, bl.tile_rows(rows), packed_a[row * kc..].as_ptr(), None)
+                        }
+                    };
                     let tile = micro::Tile {
                         next: next.wrapping_add(row / bl.mr * (kc / micro::STEPS) * next_lines * 16),
                         next_lines,
-                        a: packed_a[row * kc..].as_ptr(),
+                        a,
+                        a_rows,
                         b: panel,
                         b_stride,
                         kc,
@@ -289,8 +324,9 @@ impl Product<'_> {
                         cols,
                         accumulate: accumulate || block > 0,
                     };
-                    // SAFETY: both panels were packed above or by the caller; the tile is part of the caller's part of C.
-                    unsafe { micro::tile(self.cx.isa, bl.tile_rows(rows), nr / bl.lanes, tile) };
+                    // SAFETY: both panels were packed above or by the caller, or are rows and columns that exist, as was
+                    // checked; the tile is part of the caller's part of C.
+                    unsafe { micro::tile(self.cx.isa, mr, nr / bl.lanes, tile) };
                     row += rows;
                 }
                 col += nr;

@@ -13,6 +13,7 @@ mod dot;
 mod drive;
 mod micro;
 mod pack;
+mod packed;
 mod prepacked;
 mod transpose;
 
@@ -20,6 +21,7 @@ pub(crate) use blocking::KC_MAX;
 pub(crate) use dot::MAX_ROWS as UNPACKED_ROWS;
 pub use pack::Matrix;
 pub(crate) use pack::transpose_rows;
+pub use packed::Packed;
 pub(crate) use prepacked::Prepacked;
 pub(crate) use transpose::transpose;
 
@@ -50,6 +52,11 @@ pub trait PackB: Sync {
 
     /// The operand as a plain matrix with contiguous columns (data, column stride), if it is one.
     fn contiguous_columns(&self) -> Option<(&[f32], usize)> {
+        None
+    }
+
+    /// All of the operand as [`Packed::pack`] left it, if it did.
+    fn packed(&self) -> Option<&[f32]> {
         None
     }
 }

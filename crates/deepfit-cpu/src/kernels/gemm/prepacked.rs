@@ -113,6 +113,7 @@ impl<'a> Prepacked<'a> {
                 for row in (0..rows).step_by(height) {
                     let tile_of_c = Tile {
                         a: left[row * self.k + k0 * height..].as_ptr(),
+                        a_rows: None,
                         b: self.data[col * self.k + k0 * width..].as_ptr(),
                         b_stride: width,
                         kc,

@@ -119,9 +119,33 @@ pub(super) fn shared_bytes(caches: Caches) -> usize {
 
 /// How many `f32` of scratch [`run`] needs. Smaller images and fewer of them need no more.
 pub(super) fn scratch(cx: &Compute, size: TileSize, c: &Correlation) -> usize {
+    Blocking::new(cx, size, c).filters() + scratch_with_points(cx, size, c)
+}
+
+/// The same where the filters are given as points.
+pub(super) fn scratch_with_points(cx: &Compute, size: TileSize, c: &Correlation) -> usize {
     let blocking = Blocking::new(cx, size, c);
     let blocks = if blocking.by_task { cx.pool.threads() } else { 1 };
-    blocking.filters() + blocks * blocking.block() + ALIGNMENT
+    blocks * blocking.block() + ALIGNMENT
+}
+
+/// How many `f32` the transformed filters take.
+pub(super) fn filters_size(cx: &Compute, size: TileSize, c: &Correlation) -> usize {
+    size.points() * FilterLayout::new(cx.isa, c.input[2], c.output[2]).point_stride()
+}
+
+/// Transforms the filters for [`run`].
+pub(super) fn prepare(cx: &Compute, size: TileSize, taps: &Taps, filters: &mut [f32]) {
+    transform(cx, size, taps, &FilterLayout::new(cx.isa, taps.inputs, taps.outputs), filters);
+}
+
+/// Filters as they are given to [`run`].
+#[derive(Clone, Copy)]
+pub(super) enum Filters<'a> {
+    /// Yet to be transformed.
+    Taps(Taps<'a>),
+    /// What [`prepare`] made of them.
+    Points(&'a [f32]),
 }
 
 /// Everything that the tasks of one convolution need.
@@ -137,13 +161,13 @@ struct Convolution<'a> {
     epilogue: Option<&'a dyn Epilogue>,
 }
 
-/// Computes all outputs; `taps` has the channels of the inputs and outputs.
+/// Computes all outputs; the filters have the channels of the inputs and outputs.
 pub(super) fn run(
     cx: &Compute,
     size: TileSize,
     c: &Correlation,
     data: &[f32],
-    taps: &Taps,
+    filters: Filters,
     out: &mut [f32],
     epilogue: Option<&dyn Epilogue>,
     scratch: &mut [f32],
@@ -153,8 +177,15 @@ pub(super) fn run(
         return;
     }
     let blocking = Blocking::new(cx, size, c);
-    let (filters, own) = aligned(scratch).split_at_mut(blocking.filters());
-    transform(cx, size, taps, &blocking.layout, filters);
+    let scratch = aligned(scratch);
+    let (filters, own) = match filters {
+        Filters::Points(points) => (points, scratch),
+        Filters::Taps(taps) => {
+            let (room, own) = scratch.split_at_mut(blocking.filters());
+            prepare(cx, size, &taps, room);
+            (&*room, own)
+        }
+    };
     let convolution = Convolution {
         cx,
         size,

@@ -18,11 +18,11 @@ mod tiles;
 mod transform;
 mod weight_gradient;
 
-use super::Conv2dShape;
+use super::{Conv2dShape, ConvWeights};
 use crate::kernels::Compute;
 use crate::kernels::gemm::Epilogue;
 use filters::Taps;
-use forward::Correlation;
+use forward::{Correlation, Filters};
 
 /// How many outputs are computed together, in each direction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,19 +89,40 @@ pub(super) fn forward_scratch(cx: &Compute, size: TileSize, s: &Conv2dShape) -> 
     forward::scratch(cx, size, &forward_correlation(s))
 }
 
+fn forward_taps<'a>(s: &Conv2dShape, weights: &'a [f32]) -> Taps<'a> {
+    Taps { data: weights, inputs: s.c, outputs: s.o, input_stride: 9, output_stride: 9 * s.c, turned: false }
+}
+
+/// How many `f32` [`prepare`] makes.
+pub(super) fn prepared_size(cx: &Compute, size: TileSize, s: &Conv2dShape) -> usize {
+    forward::filters_size(cx, size, &forward_correlation(s))
+}
+
+/// Transforms the filters of [`forward`].
+pub(super) fn prepare(cx: &Compute, size: TileSize, s: &Conv2dShape, weights: &[f32], prepared: &mut [f32]) {
+    forward::prepare(cx, size, &forward_taps(s, weights), prepared);
+}
+
+/// How many `f32` of scratch [`forward`] needs with prepared filters.
+pub(super) fn prepared_forward_scratch(cx: &Compute, size: TileSize, s: &Conv2dShape) -> usize {
+    forward::scratch_with_points(cx, size, &forward_correlation(s))
+}
+
 pub(super) fn forward(
     cx: &Compute,
     size: TileSize,
     s: &Conv2dShape,
     x: &[f32],
-    weights: &[f32],
+    weights: ConvWeights,
     y: &mut [f32],
     epilogue: Option<&dyn Epilogue>,
     scratch: &mut [f32],
 ) {
-    let taps =
-        Taps { data: weights, inputs: s.c, outputs: s.o, input_stride: 9, output_stride: 9 * s.c, turned: false };
-    forward::run(cx, size, &forward_correlation(s), x, &taps, y, epilogue, scratch);
+    let filters = match weights.prepared {
+        Some(prepared) => Filters::Points(prepared),
+        None => Filters::Taps(forward_taps(s, weights.plain)),
+    };
+    forward::run(cx, size, &forward_correlation(s), x, filters, y, epilogue, scratch);
 }
 
 pub(super) fn input_gradient_scratch(cx: &Compute, size: TileSize, s: &Conv2dShape) -> usize {
@@ -118,7 +139,7 @@ pub(super) fn input_gradient(
     scratch: &mut [f32],
 ) {
     let taps = Taps { data: weights, inputs: s.o, outputs: s.c, input_stride: 9 * s.c, output_stride: 9, turned: true };
-    forward::run(cx, size, &input_correlation(s), dy, &taps, dx, None, scratch);
+    forward::run(cx, size, &input_correlation(s), dy, Filters::Taps(taps), dx, None, scratch);
 }
 
 pub(super) fn weight_gradient_scratch(cx: &Compute, size: TileSize, s: &Conv2dShape) -> usize {
