@@ -31,11 +31,11 @@ pub(super) const STEPS: usize = 4;
 
 /// Rows of B that are asked for before they are used: a panel is larger than the first-level cache, or than what another
 /// program on the same core leaves of it.
-const AHEAD: usize = 8;
+pub(crate) const AHEAD: usize = 8;
 
 /// Asks for the cache line of `p`, which need not be a valid address.
 #[inline(always)]
-pub(super) fn prefetch(p: *const f32) {
+pub(crate) fn prefetch(p: *const f32) {
     #[cfg(target_arch = "x86_64")]
     // SAFETY: a prefetch reads and writes nothing and ignores addresses that are not valid; SSE is part of x86-64.
     unsafe {

@@ -19,6 +19,7 @@ mod transpose;
 
 pub(crate) use blocking::KC_MAX;
 pub(crate) use dot::MAX_ROWS as UNPACKED_ROWS;
+pub(crate) use micro::{AHEAD, prefetch};
 pub use pack::Matrix;
 pub(crate) use pack::transpose_rows;
 pub use packed::Packed;
