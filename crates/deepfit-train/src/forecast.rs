@@ -125,7 +125,7 @@ fn describe_strategy(stages: &[Stage]) -> String {
 }
 
 fn describe_model(recipe: &Recipe, workshop: &Workshop) -> String {
-    use deepfit_zoo::{MobilenetV2Config, ModelConfig, ResnetConfig};
+    use deepfit_zoo::ModelConfig;
     let list = |widths: &[usize]| widths.iter().map(usize::to_string).collect::<Vec<_>>().join("-");
     let name = &recipe.settings.model;
     match &workshop.model {
@@ -138,9 +138,12 @@ fn describe_model(recipe: &Recipe, workshop: &Workshop) -> String {
             let size = format!("{}x{}x{}", c.image.height, c.image.width, c.image.channels);
             format!("{name}: images {size}, convolutions {}, {} outputs", stages.join(" | "), c.outputs)
         }
-        ModelConfig::Resnet(ResnetConfig { image, outputs, .. })
-        | ModelConfig::MobilenetV2(MobilenetV2Config { image, outputs, .. }) => {
-            format!("{name}: images {}x{}x{}, {outputs} outputs", image.height, image.width, image.channels)
+        other => {
+            let outputs = other.outputs();
+            let size = other.image().map_or_else(String::new, |image| {
+                format!("images {}x{}x{}, ", image.height, image.width, image.channels)
+            });
+            format!("{name}: {size}{outputs} outputs")
         }
     }
 }

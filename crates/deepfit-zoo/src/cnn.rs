@@ -119,9 +119,10 @@ impl CnnConfig {
             layers.push(Activate::new(&scope.child("activation"), self.activation));
             features = self.hidden;
         }
-        layers.push(Dropout::new(&scope.child("dropout"), self.dropout));
-        layers.push(Linear::new(&scope.child("fc"), features, self.outputs));
-        Ok(Cnn { config: self.clone(), layers })
+        let dropout = Dropout::new(&scope.child("dropout"), self.dropout);
+        let output = Linear::new(&scope.child("fc"), features, self.outputs);
+        let head = Sequential::new().with(dropout).with(output);
+        Ok(Cnn { config: self.clone(), layers, head })
     }
 }
 
@@ -130,6 +131,7 @@ impl CnnConfig {
 pub struct Cnn {
     config: CnnConfig,
     layers: Sequential,
+    head: Sequential,
 }
 
 impl Network for Cnn {
@@ -141,8 +143,12 @@ impl Network for Cnn {
         self.config.outputs
     }
 
-    fn forward(&self, inputs: &[Tensor]) -> deepfit_nn::Result<Tensor> {
+    fn features(&self, inputs: &[Tensor]) -> deepfit_nn::Result<Tensor> {
         let [image] = take(self, inputs)?;
         self.layers.forward(&self.config.image.normalise(&image)?)
+    }
+
+    fn head(&self, features: &Tensor) -> deepfit_nn::Result<Tensor> {
+        self.head.forward(features)
     }
 }

@@ -1,7 +1,9 @@
+use std::path::{Path, PathBuf};
+
 use deepfit_nn::NnError;
 use thiserror::Error;
 
-/// Everything that can go wrong while a network is made from its settings.
+/// Everything that can go wrong while a network is made from its settings, or a published model is read.
 #[derive(Debug, Clone, PartialEq, Error)]
 pub enum ZooError {
     /// A layer or the graph refuses.
@@ -17,6 +19,34 @@ pub enum ZooError {
         /// What is wrong with its value and what would be right.
         problem: String,
     },
+    /// A file or folder cannot be read.
+    #[error("cannot {action} '{}': {problem}", path.display())]
+    Io {
+        /// `read` or `write`.
+        action: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+        /// The reason the operating system gives.
+        problem: String,
+    },
+    /// A file or folder of a model is damaged, or not what is read.
+    #[error("'{}' {problem}", path.display())]
+    File {
+        /// The file or folder.
+        path: PathBuf,
+        /// What is wrong, where, and what to do.
+        problem: String,
+    },
+}
+
+impl ZooError {
+    pub(crate) fn io(action: &'static str, path: &Path, source: &std::io::Error) -> Self {
+        ZooError::Io { action, path: path.to_path_buf(), problem: source.to_string() }
+    }
+
+    pub(crate) fn file(path: &Path, problem: impl Into<String>) -> Self {
+        ZooError::File { path: path.to_path_buf(), problem: problem.into() }
+    }
 }
 
 /// Result of making a network.

@@ -4,17 +4,31 @@
 #![warn(missing_docs)]
 
 mod cnn;
+mod convnext;
+mod efficientnet;
 mod error;
 mod image;
+mod mbconv;
 mod mlp;
 mod mobilenet;
+mod mobilenet_v3;
 mod network;
+mod published;
 mod resnet;
+mod vit;
+mod weights;
 
 pub use cnn::{Cnn, CnnConfig, Head};
+pub use convnext::{Convnext, ConvnextConfig};
+pub use efficientnet::{Efficientnet, EfficientnetConfig};
 pub use error::{Result, ZooError};
 pub use image::{IMAGE, ImageConfig};
+pub use mbconv::{MbConvConfig, Padding};
 pub use mlp::{CATEGORIES, EmbeddingConfig, Mlp, MlpConfig, NUMERIC};
 pub use mobilenet::{InvertedResidualConfig, MobilenetV2, MobilenetV2Config};
+pub use mobilenet_v3::{MobilenetV3, MobilenetV3Config};
 pub use network::{InputSlot, ModelConfig, Network, build};
+pub use published::{ImagePreprocessing, Interpolation, LoadReport, Published, Resize};
 pub use resnet::{Block, Resnet, ResnetConfig};
+pub use vit::{Distillation, Vit, VitConfig};
+pub use weights::{Array, ElementType, Weights};

@@ -133,7 +133,14 @@ pub struct Mlp {
 
 impl Mlp {
     /// Numbers and embedded categories, side by side.
-    fn features(&self, inputs: &[Tensor]) -> deepfit_nn::Result<Tensor> {
+    fn joined(&self, inputs: &[Tensor]) -> deepfit_nn::Result<Tensor> {
+        if inputs.len() != self.inputs().len() {
+            return Err(wrong_inputs(self, inputs.len()));
+        }
+        inputs[0].tracer().in_layer("inputs", || self.parts(inputs))
+    }
+
+    fn parts(&self, inputs: &[Tensor]) -> deepfit_nn::Result<Tensor> {
         let mut inputs = inputs.iter();
         let mut parts: Vec<Tensor> = Vec::new();
         if self.config.numeric > 0 {
@@ -169,11 +176,23 @@ impl Network for Mlp {
         self.config.outputs
     }
 
+    /// The last hidden layer; with a connection from the inputs to the outputs, the inputs are beside it.
+    fn features(&self, inputs: &[Tensor]) -> deepfit_nn::Result<Tensor> {
+        let x = self.joined(inputs)?;
+        let hidden = self.hidden.forward(&x)?;
+        Ok(if self.skip.is_some() { hidden.concat(&[&x], 1)? } else { hidden })
+    }
+
+    fn head(&self, features: &Tensor) -> deepfit_nn::Result<Tensor> {
+        let Some(skip) = &self.skip else { return self.output.forward(features) };
+        let straight = self.config.width();
+        let hidden = features.shape().fixed(1).unwrap_or(0).saturating_sub(straight);
+        let y = self.output.forward(&features.slice(1, 0, hidden)?)?;
+        Ok(y.add(&skip.forward(&features.slice(1, hidden, straight)?)?)?)
+    }
+
     fn forward(&self, inputs: &[Tensor]) -> deepfit_nn::Result<Tensor> {
-        if inputs.len() != self.inputs().len() {
-            return Err(wrong_inputs(self, inputs.len()));
-        }
-        let x = inputs[0].tracer().in_layer("inputs", || self.features(inputs))?;
+        let x = self.joined(inputs)?;
         let y = self.output.forward(&self.hidden.forward(&x)?)?;
         match &self.skip {
             Some(skip) => {

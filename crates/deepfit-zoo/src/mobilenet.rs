@@ -86,9 +86,10 @@ impl MobilenetV2Config {
             channels = last;
         }
         layers.push(GlobalAvgPool2d::new(&scope.child("avgpool")));
-        layers.push(Dropout::new(&scope.child("classifier").child(0), self.dropout));
-        layers.push(Linear::new(&scope.child("classifier").child(1), channels, self.outputs));
-        Ok(MobilenetV2 { config: self.clone(), layers })
+        let dropout = Dropout::new(&scope.child("classifier").child(0), self.dropout);
+        let output = Linear::new(&scope.child("classifier").child(1), channels, self.outputs);
+        let head = Sequential::new().with(dropout).with(output);
+        Ok(MobilenetV2 { config: self.clone(), layers, head })
     }
 }
 
@@ -161,6 +162,7 @@ impl Module for InvertedResidual {
 pub struct MobilenetV2 {
     config: MobilenetV2Config,
     layers: Sequential,
+    head: Sequential,
 }
 
 impl Network for MobilenetV2 {
@@ -172,8 +174,12 @@ impl Network for MobilenetV2 {
         self.config.outputs
     }
 
-    fn forward(&self, inputs: &[Tensor]) -> deepfit_nn::Result<Tensor> {
+    fn features(&self, inputs: &[Tensor]) -> deepfit_nn::Result<Tensor> {
         let [image] = take(self, inputs)?;
         self.layers.forward(&self.config.image.normalise(&image)?)
+    }
+
+    fn head(&self, features: &Tensor) -> deepfit_nn::Result<Tensor> {
+        self.head.forward(features)
     }
 }

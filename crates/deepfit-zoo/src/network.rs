@@ -3,7 +3,10 @@ use deepfit_nn::{NnError, Scope};
 use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
-use crate::{CnnConfig, MlpConfig, MobilenetV2Config, ResnetConfig};
+use crate::{
+    CnnConfig, ConvnextConfig, EfficientnetConfig, ImageConfig, MlpConfig, MobilenetV2Config, MobilenetV3Config,
+    ResnetConfig, VitConfig,
+};
 
 /// Settings of a network: all that is needed to make it again, but its weights.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -17,6 +20,14 @@ pub enum ModelConfig {
     Resnet(ResnetConfig),
     /// A network of depth-wise convolutions, for images and few operations.
     MobilenetV2(MobilenetV2Config),
+    /// Its successor, whose layers a search has chosen.
+    MobilenetV3(MobilenetV3Config),
+    /// Depth-wise convolutions at scales that belong together.
+    Efficientnet(EfficientnetConfig),
+    /// A convolutional network with the recipe of transformers.
+    Convnext(ConvnextConfig),
+    /// A transformer on squares of pixels.
+    Vit(VitConfig),
 }
 
 impl ModelConfig {
@@ -27,6 +38,10 @@ impl ModelConfig {
             ModelConfig::Cnn(_) => "cnn",
             ModelConfig::Resnet(_) => "resnet",
             ModelConfig::MobilenetV2(_) => "mobilenet_v2",
+            ModelConfig::MobilenetV3(_) => "mobilenet_v3",
+            ModelConfig::Efficientnet(_) => "efficientnet",
+            ModelConfig::Convnext(_) => "convnext",
+            ModelConfig::Vit(_) => "vit",
         }
     }
 
@@ -37,6 +52,40 @@ impl ModelConfig {
             ModelConfig::Cnn(config) => config.outputs,
             ModelConfig::Resnet(config) => config.outputs,
             ModelConfig::MobilenetV2(config) => config.outputs,
+            ModelConfig::MobilenetV3(config) => config.outputs,
+            ModelConfig::Efficientnet(config) => config.outputs,
+            ModelConfig::Convnext(config) => config.outputs,
+            ModelConfig::Vit(config) => config.outputs,
+        }
+    }
+
+    /// The same network for other images; a network that takes none stays as it is.
+    #[must_use]
+    pub(crate) fn with_image(mut self, image: ImageConfig) -> Self {
+        match &mut self {
+            ModelConfig::Mlp(_) => {}
+            ModelConfig::Cnn(config) => config.image = image,
+            ModelConfig::Resnet(config) => config.image = image,
+            ModelConfig::MobilenetV2(config) => config.image = image,
+            ModelConfig::MobilenetV3(config) => config.image = image,
+            ModelConfig::Efficientnet(config) => config.image = image,
+            ModelConfig::Convnext(config) => config.image = image,
+            ModelConfig::Vit(config) => config.image = image,
+        }
+        self
+    }
+
+    /// The images that the network takes, if it takes images.
+    pub fn image(&self) -> Option<&ImageConfig> {
+        match self {
+            ModelConfig::Mlp(_) => None,
+            ModelConfig::Cnn(config) => Some(&config.image),
+            ModelConfig::Resnet(config) => Some(&config.image),
+            ModelConfig::MobilenetV2(config) => Some(&config.image),
+            ModelConfig::MobilenetV3(config) => Some(&config.image),
+            ModelConfig::Efficientnet(config) => Some(&config.image),
+            ModelConfig::Convnext(config) => Some(&config.image),
+            ModelConfig::Vit(config) => Some(&config.image),
         }
     }
 }
@@ -71,11 +120,41 @@ pub trait Network: Send + Sync {
     /// Number of outputs for each example: classes, or values of a regression.
     fn outputs(&self) -> usize;
 
-    /// Adds the network to the graph of its inputs. Returns logits, or values, f32 `[batch, outputs]`.
+    /// Adds the network up to its last layer: what it makes of an example before it decides, f32 `[batch, features]`,
+    /// also known as the embedding.
+    ///
+    /// # Errors
+    /// If the inputs are not those of [`Network::inputs`], or the network has no such layer.
+    fn features(&self, inputs: &[Tensor]) -> deepfit_nn::Result<Tensor> {
+        let _ = inputs;
+        Err(undivided())
+    }
+
+    /// Adds the last layer, with what stands between it and the [`Network::features`].
+    ///
+    /// # Errors
+    /// If the features are not those of this network, or it has no such layer.
+    fn head(&self, features: &Tensor) -> deepfit_nn::Result<Tensor> {
+        let _ = features;
+        Err(undivided())
+    }
+
+    /// Adds the network to the graph of its inputs: by default the head of the features. Returns logits, or values, f32 `[batch, outputs]`.
     ///
     /// # Errors
     /// If the inputs are not those of [`Network::inputs`].
-    fn forward(&self, inputs: &[Tensor]) -> deepfit_nn::Result<Tensor>;
+    fn forward(&self, inputs: &[Tensor]) -> deepfit_nn::Result<Tensor> {
+        self.head(&self.features(inputs)?)
+    }
+}
+
+/// The error of a network that knows no features apart from its outputs.
+fn undivided() -> NnError {
+    NnError::Setting {
+        place: "network".to_string(),
+        setting: "features".to_string(),
+        problem: "are not known apart from the outputs: this network implements `forward` alone".to_string(),
+    }
 }
 
 /// Makes a network and declares its parameters in `scope`.
@@ -88,6 +167,10 @@ pub fn build(config: &ModelConfig, scope: &Scope) -> Result<Box<dyn Network>> {
         ModelConfig::Cnn(config) => Box::new(config.build(scope)?),
         ModelConfig::Resnet(config) => Box::new(config.build(scope)?),
         ModelConfig::MobilenetV2(config) => Box::new(config.build(scope)?),
+        ModelConfig::MobilenetV3(config) => Box::new(config.build(scope)?),
+        ModelConfig::Efficientnet(config) => Box::new(config.build(scope)?),
+        ModelConfig::Convnext(config) => Box::new(config.build(scope)?),
+        ModelConfig::Vit(config) => Box::new(config.build(scope)?),
     })
 }
 

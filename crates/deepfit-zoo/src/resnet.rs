@@ -69,6 +69,16 @@ impl ResnetConfig {
         Self::standard(image, outputs, Block::Basic, [3, 4, 6, 3])
     }
 
+    /// ResNet-101; with the small stem for images below 64 pixels.
+    pub fn resnet101(image: ImageConfig, outputs: usize) -> Self {
+        Self::standard(image, outputs, Block::Bottleneck, [3, 4, 23, 3])
+    }
+
+    /// ResNet-152; with the small stem for images below 64 pixels.
+    pub fn resnet152(image: ImageConfig, outputs: usize) -> Self {
+        Self::standard(image, outputs, Block::Bottleneck, [3, 8, 36, 3])
+    }
+
     /// ResNet-50; with the small stem for images below 64 pixels.
     pub fn resnet50(image: ImageConfig, outputs: usize) -> Self {
         Self::standard(image, outputs, Block::Bottleneck, [3, 4, 6, 3])
@@ -187,7 +197,7 @@ impl Network for Resnet {
         self.config.outputs
     }
 
-    fn forward(&self, inputs: &[Tensor]) -> deepfit_nn::Result<Tensor> {
+    fn features(&self, inputs: &[Tensor]) -> deepfit_nn::Result<Tensor> {
         let [image] = take(self, inputs)?;
         let x = self.config.image.normalise(&image)?;
         let mut x = self.relu.forward(&self.bn1.forward(&self.conv1.forward(&x)?)?)?;
@@ -197,6 +207,10 @@ impl Network for Resnet {
         for block in &self.blocks {
             x = block.forward(&x)?;
         }
-        self.fc.forward(&self.pool.forward(&x)?)
+        self.pool.forward(&x)
+    }
+
+    fn head(&self, features: &Tensor) -> deepfit_nn::Result<Tensor> {
+        self.fc.forward(features)
     }
 }

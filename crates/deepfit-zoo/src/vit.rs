@@ -1,0 +1,188 @@
+//! Vision transformer (Dosovitskiy et al., 2021) and DeiT (Touvron et al., 2021), with torchvision's names and shapes.
+
+use deepfit_graph::Tensor;
+use deepfit_nn::init::Init;
+use deepfit_nn::layers::{
+    Activate, Activation, Conv2d, Conv2dConfig, LayerNorm, Linear, MultiheadAttention, MultiheadAttentionConfig,
+};
+use deepfit_nn::{Module, Parameter, Role, Scope, Sequential};
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Result, require, require_lengths};
+use crate::image::ImageConfig;
+use crate::network::{InputSlot, Network, take};
+
+const MODEL: &str = "vit";
+
+/// Settings of a [`Vit`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct VitConfig {
+    /// The images, whose height and width are multiples of `patch`.
+    pub image: ImageConfig,
+    /// Number of outputs.
+    pub outputs: usize,
+    /// Height and width of the squares of pixels that become a token.
+    pub patch: usize,
+    /// Width of the tokens.
+    pub width: usize,
+    /// Number of layers.
+    pub depth: usize,
+    /// Number of heads, which divides the width.
+    pub heads: usize,
+    /// Neurons between the two linear layers of each layer.
+    pub hidden: usize,
+    /// Added to variances.
+    pub epsilon: f32,
+    /// DeiT's second token, which learned from another network.
+    #[serde(default)]
+    pub distillation: Distillation,
+}
+
+/// What there is of DeiT's distillation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Distillation {
+    /// Nothing: a plain vision transformer.
+    #[default]
+    None,
+    /// A second token, without outputs of its own.
+    Token,
+    /// A second token with outputs of its own; the result is the mean of both.
+    Head,
+}
+
+impl VitConfig {
+    /// Makes the network and declares its parameters: `class_token`, `conv_proj`, `encoder.pos_embedding`,
+    /// `encoder.layers.encoder_layer_0.ln_1`, …, `encoder.ln`, `heads.head`; DeiT's second token is `dist_token`, its
+    /// outputs `heads.head_dist`.
+    ///
+    /// # Errors
+    /// If a setting is impossible, naming it.
+    pub fn build(&self, scope: &Scope) -> Result<Vit> {
+        self.image.validate(MODEL)?;
+        let VitConfig { patch, width, depth, heads, hidden, outputs, .. } = *self;
+        require_lengths(
+            &[outputs, patch, width, depth, heads, hidden],
+            MODEL,
+            "outputs, patch, width, depth, heads, hidden",
+        )?;
+        let ImageConfig { height, width: across, channels, .. } = self.image;
+        require(height % patch == 0 && across % patch == 0, MODEL, "patch", || {
+            format!("is {patch}, which must divide the image's {height}x{across} pixels")
+        })?;
+        let patches = (height / patch) * (across / patch);
+        let window = Conv2dConfig::square(patch).stride(patch);
+        let conv_proj = Conv2d::new(&scope.child("conv_proj"), channels, width, window);
+        let token = |name: &str| scope.parameter(name, &[1, 1, width], Init::Zeros, Role::NoDecay);
+        let mut tokens = vec![token("class_token")];
+        if self.distillation != Distillation::None {
+            tokens.push(token("dist_token"));
+        }
+        let encoder = scope.child("encoder");
+        let shape = [1, patches + tokens.len(), width];
+        let positions = encoder.parameter("pos_embedding", &shape, Init::Normal { std: 0.02 }, Role::NoDecay);
+        let mut layers = Sequential::new();
+        for i in 0..depth {
+            layers.push(Layer::new(&encoder.child("layers").child(format!("encoder_layer_{i}")), self)?);
+        }
+        layers.push(LayerNorm::with(&encoder.child("ln"), width, self.epsilon));
+        let outputs_of = |name: &str| Linear::new(&scope.child("heads").child(name), width, outputs);
+        let mut heads = vec![outputs_of("head")];
+        if self.distillation == Distillation::Head {
+            heads.push(outputs_of("head_dist"));
+        }
+        Ok(Vit { config: self.clone(), conv_proj, tokens, positions, layers, heads })
+    }
+}
+
+/// Attention and two linear layers, each of what is normalised, beside a path that leaves the input as it is.
+#[derive(Debug)]
+struct Layer {
+    path: String,
+    ln_1: LayerNorm,
+    attention: MultiheadAttention,
+    ln_2: LayerNorm,
+    mlp: Sequential,
+}
+
+impl Layer {
+    fn new(scope: &Scope, config: &VitConfig) -> Result<Self> {
+        let norm = |name: &str| LayerNorm::with(&scope.child(name), config.width, config.epsilon);
+        let mlp = scope.child("mlp");
+        let attention = MultiheadAttentionConfig::new(config.width, config.heads);
+        Ok(Layer {
+            path: scope.path().to_string(),
+            ln_1: norm("ln_1"),
+            attention: MultiheadAttention::new(&scope.child("self_attention"), attention)?,
+            ln_2: norm("ln_2"),
+            mlp: Sequential::new()
+                .with(Linear::new(&mlp.child(0), config.width, config.hidden))
+                .with(Activate::new(&mlp.child(1), Activation::Gelu))
+                .with(Linear::new(&mlp.child(3), config.hidden, config.width)),
+        })
+    }
+}
+
+impl Module for Layer {
+    fn forward(&self, x: &Tensor) -> deepfit_nn::Result<Tensor> {
+        x.tracer().in_layer(&self.path, || {
+            let x = x.add(&self.attention.forward(&self.ln_1.forward(x)?)?)?;
+            Ok(x.add(&self.mlp.forward(&self.ln_2.forward(&x)?)?)?)
+        })
+    }
+}
+
+/// A vision transformer. Input: [`IMAGE`](crate::IMAGE), u8 `[batch, height, width, channels]`.
+#[derive(Debug)]
+pub struct Vit {
+    config: VitConfig,
+    conv_proj: Conv2d,
+    tokens: Vec<Parameter>,
+    positions: Parameter,
+    layers: Sequential,
+    heads: Vec<Linear>,
+}
+
+impl Network for Vit {
+    fn inputs(&self) -> Vec<InputSlot> {
+        vec![self.config.image.slot()]
+    }
+
+    fn outputs(&self) -> usize {
+        self.config.outputs
+    }
+
+    /// The class token after the last normalisation; where the second token has outputs of its own, it is beside it.
+    fn features(&self, inputs: &[Tensor]) -> deepfit_nn::Result<Tensor> {
+        let [image] = take(self, inputs)?;
+        let (tracer, width) = (image.tracer(), self.config.width);
+        let patches = self.conv_proj.forward(&self.config.image.normalise(&image)?)?;
+        let dims = patches.shape().dims();
+        let count = patches.shape().fixed(1).zip(patches.shape().fixed(2)).map_or(0, |(h, w)| h * w);
+        let batch = dims[0];
+        let patches = patches.reshape(vec![batch, count.into(), width.into()])?;
+        let token = |token: &Parameter| {
+            deepfit_nn::Result::Ok(token.on(tracer)?.broadcast_to(vec![batch, 1.into(), width.into()])?)
+        };
+        let tokens = self.tokens.iter().map(token).collect::<deepfit_nn::Result<Vec<Tensor>>>()?;
+        let mut behind: Vec<&Tensor> = tokens[1..].iter().collect();
+        behind.push(&patches);
+        let x = tokens[0].concat(&behind, 1)?.add(&self.positions.on(tracer)?)?;
+        let x = self.layers.forward(&x)?;
+        let used = self.heads.len();
+        Ok(x.slice(1, 0, used)?.reshape(vec![batch, (used * width).into()])?)
+    }
+
+    fn head(&self, features: &Tensor) -> deepfit_nn::Result<Tensor> {
+        let width = self.config.width;
+        let of = |i: usize| match self.heads.len() {
+            1 => self.heads[i].forward(features),
+            _ => self.heads[i].forward(&features.slice(1, i * width, width)?),
+        };
+        match self.heads.len() {
+            1 => of(0),
+            _ => Ok(of(0)?.add(&of(1)?)?.mul_scalar(0.5)?),
+        }
+    }
+}
