@@ -78,6 +78,8 @@ pub struct OpenOptions {
     pub image_size: Option<usize>,
     /// 1 (grey) or 3 (colour).
     pub channels: Option<usize>,
+    /// How images are resized before their centre is cut out, as a published network wants it.
+    pub resize: Option<image::Resize>,
     /// Scaling of numeric features.
     pub scaling: Scaling,
     /// Images are kept in memory if all of them, at their final size, take no more bytes than this.
@@ -97,6 +99,7 @@ impl Default for OpenOptions {
             task: None,
             image_size: None,
             channels: None,
+            resize: None,
             scaling: Scaling::default(),
             cache_bytes: 64 << 20,
             threads: 2,
@@ -385,6 +388,7 @@ impl Dataset {
                     height: set.shape.height,
                     width: set.shape.width,
                     channels: set.shape.channels,
+                    resize: set.resize,
                     task: self.task.clone(),
                 };
                 Prepared { source: Arc::new(set.source()), preprocessor: Preprocessor::Image(preprocessor) }

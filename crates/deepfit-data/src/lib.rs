@@ -35,7 +35,7 @@ mod table;
 pub use batch::{Array, Batch, DType, Failure, Mix, Slot};
 pub use dataset::{Dataset, MIN_ROWS, OpenOptions, Opened, Prepared, Summary, Task, TaskKind, open};
 pub use error::{Error, Result};
-pub use image::{Augment, Border, ImagePreprocessor};
+pub use image::{Augment, Border, Filter, ImagePreprocessor, Resize, ResizeTo};
 pub use loader::{LoadedBatch, Loader, LoaderOptions};
 pub use preprocessor::Preprocessor;
 pub use source::{Pass, Source};

@@ -40,6 +40,9 @@ pub enum TrainError {
     /// The network cannot be built.
     #[error(transparent)]
     Network(#[from] deepfit_nn::NnError),
+    /// A published model cannot be read.
+    #[error(transparent)]
+    Model(#[from] deepfit_zoo::ZooError),
     /// The engine refused something.
     #[error(transparent)]
     Engine(#[from] deepfit_cpu::Error),
@@ -190,6 +193,7 @@ impl TrainError {
                 | deepfit_cpu::Error::UnsupportedIsa { .. },
             )
             | TrainError::Misfit { .. }
+            | TrainError::Model(_)
             | TrainError::Run { .. } => ErrorKind::Input,
             TrainError::Io { action, source, .. } => match (*action, source.kind()) {
                 (_, std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::ReadOnlyFilesystem) => ErrorKind::Input,

@@ -101,8 +101,7 @@ pub fn inspect(target: &Path, options: &InspectOptions) -> Result<Inspection> {
     }
     let is_model = target.join("config.json").is_file() || target.join("settings.toml").is_file();
     if is_model || !target.exists() {
-        let folder = model_folder::find(target)?;
-        let model = model_folder::load(&folder)?;
+        let model = model_folder::open(target)?;
         let (network, declarations) = (&model.network, &model.declarations);
         let task = model.preprocessor.task().clone();
         let run = RunFolder::at(target);

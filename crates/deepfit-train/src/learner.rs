@@ -226,7 +226,7 @@ fn require_memory(purpose: &'static str, needed: u64) -> Result<()> {
 }
 
 /// The inputs of a network in a batch, by name.
-fn views<'a>(names: &'a [String], batch: &'a Batch) -> Vec<(&'a str, View<'a>)> {
+pub(crate) fn views<'a>(names: &'a [String], batch: &'a Batch) -> Vec<(&'a str, View<'a>)> {
     names.iter().zip(&batch.inputs).map(|(name, array)| (&name[..], view(array))).collect()
 }
 

@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+mod embedder;
 mod error;
 mod event;
 mod fingerprint;
@@ -23,6 +24,7 @@ mod predictor;
 mod process;
 pub mod profile;
 mod progress;
+mod published;
 mod recipe;
 mod report;
 mod run_folder;
@@ -35,6 +37,7 @@ mod tensors;
 pub mod text;
 mod weights;
 
+pub use embedder::{Embedder, Embedding, Layer};
 pub use error::{ErrorKind, Result, TrainError};
 pub use event::{Event, Flow, Observer, Silent};
 pub use forecast::Description;

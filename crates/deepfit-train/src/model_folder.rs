@@ -6,12 +6,13 @@ use std::path::{Path, PathBuf};
 use deepfit_cpu::Engine;
 use deepfit_data::Preprocessor;
 use deepfit_nn::{Declaration, Scope};
-use deepfit_zoo::{ModelConfig, Network};
+use deepfit_zoo::{ModelConfig, Network, Published};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Result, TrainError};
 use crate::learner::Predicting;
 use crate::progress::check_version;
+use crate::published;
 use crate::run_folder::{Durability, FORMAT_VERSION, read_text, write_text};
 use crate::tensors::{self, Borrowed, Owned};
 use crate::weights::{self, Misfit, not_finite};
@@ -63,6 +64,26 @@ pub struct Model {
     pub network: Box<dyn Network>,
     /// Its parameters.
     pub declarations: Vec<Declaration>,
+    /// What is worth knowing about it, a sentence each.
+    pub notes: Vec<String>,
+    /// Whether its last layer has weights: without there are features, but no predictions.
+    pub has_head: bool,
+}
+
+/// Reads a model: that of a run folder, a model folder, a published model's folder or file, or one that is part of the
+/// program, by its name.
+///
+/// # Errors
+/// If it is none of these, or damaged.
+pub fn open(path: &Path) -> Result<Model> {
+    match find(path) {
+        Ok(folder) if !published::is_published(&folder) => load(&folder),
+        Ok(folder) => published::open(&folder),
+        // A folder that belongs to a run is none of another program.
+        Err(error) if path.join("settings.toml").is_file() => Err(error),
+        Err(_) if path.is_file() || Published::is_in(path) => published::open(path),
+        Err(error) => published::bundled(path).unwrap_or(Err(error)),
+    }
 }
 
 /// Writes weights and description.
@@ -97,7 +118,7 @@ pub fn find(path: &Path) -> Result<PathBuf> {
         "has no model yet: its training has not ended; continue it with `deepfit train --resume`"
     } else {
         "is neither a run folder nor a model folder; give the run folder that `deepfit train` printed (it holds \
-         'settings.toml' and, after training, 'model')"
+         'settings.toml' and, after training, 'model'), or the folder or file of a published model"
     };
     Err(TrainError::run(path, problem))
 }
@@ -164,17 +185,37 @@ fn read_model(folder: &Path) -> Result<Model> {
         let problem = format!("is damaged: the network takes {inputs:?}, but {slots:?} are prepared");
         return Err(TrainError::run(folder.join("config.json"), problem));
     }
-    Ok(Model { description, preprocessor, weights, network, declarations })
+    let (notes, has_head) = (Vec::new(), true);
+    Ok(Model { description, preprocessor, weights, network, declarations, notes, has_head })
 }
 
 impl Model {
-    /// Compiles the model for use.
-    pub fn into_predicting(self, threads: usize, batch: usize) -> Result<(Predicting, Preprocessor)> {
+    /// An engine with its weights.
+    pub fn engine(&self, threads: usize) -> Result<Engine> {
         let mut engine = Engine::new(threads)?.exact(self.description.exact).for_inference(true);
         for declaration in &self.declarations {
-            let tensor = &self.weights[&declaration.name];
-            engine.set_parameter(&declaration.name, &tensor.shape, &tensor.values)?;
+            // A last layer without weights is not used.
+            if let Some(tensor) = self.weights.get(&declaration.name) {
+                engine.set_parameter(&declaration.name, &tensor.shape, &tensor.values)?;
+            }
         }
+        Ok(engine)
+    }
+
+    /// Rows at a time: fewer of large images, whose intermediate results take much memory.
+    pub fn batch(&self) -> usize {
+        const PIXELS: usize = 64 * 64 * 64;
+        let pixels = self.description.model.image().map_or(1, |image| image.height * image.width);
+        (PIXELS / pixels.max(1)).clamp(8, 64)
+    }
+
+    /// Compiles the model for use.
+    pub fn into_predicting(self, threads: usize, batch: usize) -> Result<(Predicting, Preprocessor)> {
+        if !self.has_head {
+            let problem = "has no last layer: it gives features, by `deepfit embed`, but knows no classes".to_string();
+            return Err(TrainError::run(&self.description.name, problem));
+        }
+        let engine = self.engine(threads)?;
         let classification = self.preprocessor.task().is_classification();
         Ok((Predicting::new(engine, &*self.network, classification, batch)?, self.preprocessor))
     }

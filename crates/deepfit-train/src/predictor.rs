@@ -13,9 +13,6 @@ use crate::measure::measure;
 use crate::metrics::{Intervals, ResidualSummary, Scores};
 use crate::model_folder;
 
-/// Rows at a time.
-const BATCH: usize = 64;
-
 /// A trained model in use.
 pub struct Predictor {
     using: Predicting,
@@ -75,14 +72,16 @@ fn as_object<S: Serializer>(pairs: &Option<Vec<(String, f64)>>, serializer: S) -
 }
 
 impl Predictor {
-    /// Opens a run folder or a model folder.
+    /// Opens a run folder, a model folder, a published model's folder or file, or a model that is part of the program, by
+    /// its name.
     ///
     /// # Errors
     /// If it holds no model, or a damaged one, or one of a newer version.
     pub fn open(path: &Path, threads: usize) -> Result<Predictor> {
-        let model = model_folder::load(&model_folder::find(path)?)?;
-        let (using, preprocessor) = model.into_predicting(threads, BATCH)?;
-        Ok(Predictor { using, preprocessor, threads, notes: Vec::new() })
+        let model = model_folder::open(path)?;
+        let (batch, notes) = (model.batch(), model.notes.clone());
+        let (using, preprocessor) = model.into_predicting(threads, batch)?;
+        Ok(Predictor { using, preprocessor, threads, notes })
     }
 
     /// Records the time of each operation from now on.

@@ -8,7 +8,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::container::Container;
 use super::layout::{ImageFile, arrange};
-use super::resample::{Window, resample};
+use super::resize::Resize;
 use super::scan::scan;
 use super::source::{self, ImageSource};
 use super::transform::Shape;
@@ -27,6 +27,7 @@ pub(crate) struct ImageSet {
     pub(crate) classes: Vec<String>,
     pub(crate) shape: Shape,
     pub(crate) cache: Option<Arc<Vec<u8>>>,
+    pub(crate) resize: Option<Resize>,
     /// Images with the same content share a number.
     pub(crate) groups: Vec<u32>,
 }
@@ -40,6 +41,7 @@ impl ImageSet {
 
     pub(crate) fn source(&self) -> ImageSource {
         ImageSource::new(self.containers.clone(), self.files.clone(), self.shape, self.cache.clone(), true)
+            .resized(self.resize)
     }
 }
 
@@ -91,7 +93,11 @@ pub(crate) fn open(path: &Path, options: &OpenOptions, summary: &mut Summary) ->
         None if files.iter().any(|file| file.header.colour) => 3,
         None => 1,
     };
-    let reader = Reader { containers: &containers, threads: options.threads };
+    if let Some(resize) = options.resize.filter(|resize| !resize.holds(height, width)) {
+        let problem = format!("{height}x{width} pixels are not within what images are resized to, {:?}", resize.to);
+        return Err(Error::Setting { setting: "image_size", problem });
+    }
+    let reader = Reader { containers: &containers, threads: options.threads, resize: options.resize };
     let mut shape = Shape { height, width, channels };
     let mut cache = None;
     if files.len().saturating_mul(shape.bytes()) <= options.cache_bytes {
@@ -122,6 +128,7 @@ pub(crate) fn open(path: &Path, options: &OpenOptions, summary: &mut Summary) ->
         classes,
         shape,
         cache: cache.map(Arc::new),
+        resize: options.resize,
         groups,
     })
 }
@@ -213,8 +220,8 @@ struct Decoded {
 
 struct Reader<'a> {
     containers: &'a [Container],
-
     threads: usize,
+    resize: Option<Resize>,
 }
 
 impl Reader<'_> {
@@ -248,8 +255,7 @@ impl Reader<'_> {
                 image.channels = 1;
             }
             let mut target = targets[i].lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-            let window = Window::centred(&image, shape.height, shape.width);
-            resample(&image, window, shape.height, shape.width, &mut target);
+            source::fit(&image, self.resize, shape, &mut target);
             Ok(true)
         });
         drop(targets);

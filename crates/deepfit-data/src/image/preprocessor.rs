@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::container::{Container, Entry};
 use super::layout::{ImageFile, arrange};
+use super::resize::Resize;
 use super::scan::scan;
 use super::source::{self, ImageSource};
 use super::transform::Shape;
@@ -16,7 +17,8 @@ use crate::error::{Error, Result};
 use crate::split::Part;
 
 /// How images become the network's input: decoded upright with alpha on white, resized with a cubic
-/// filter so that the shorter side fits, cropped in the centre. Values stay 0 to 255.
+/// filter so that the shorter side fits, or as a published network wants it, and cropped in the centre. Values stay 0 to
+/// 255.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ImagePreprocessor {
     /// Version of this format.
@@ -27,18 +29,22 @@ pub struct ImagePreprocessor {
     pub width: usize,
     /// 1 (grey) or 3 (red, green, blue).
     pub channels: usize,
+    /// How images are resized before they are cropped, if it is not the way described above.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resize: Option<Resize>,
     /// The task, with the class names in the order of the network's outputs.
     pub task: Task,
 }
 
 impl ImagePreprocessor {
     /// The newest version of the format.
-    pub const VERSION: u32 = 1;
+    pub const VERSION: u32 = 2;
 
     /// Whether all values are in range; a damaged file must not lead to a panic later.
     pub(crate) fn is_sound(&self) -> bool {
         let sides = (1..=4096).contains(&self.height) && (1..=4096).contains(&self.width);
-        sides && matches!(self.channels, 1 | 3) && self.task != Task::Regression
+        let resizes = self.resize.is_none_or(|resize| resize.holds(self.height, self.width));
+        sides && resizes && matches!(self.channels, 1 | 3) && self.task != Task::Regression
     }
 
     pub(crate) fn shape(&self) -> Shape {
@@ -90,7 +96,8 @@ impl ImagePreprocessor {
         let layout = arrange(path, found.images, Some(classes))?;
         let parts: Vec<Option<Part>> = layout.files.iter().map(|file| file.part).collect();
         let names = layout.files.iter().map(|file| container.full_name(&file.entry)).collect();
-        let source = ImageSource::new(Arc::new(vec![container]), Arc::new(layout.files), self.shape(), None, true);
+        let source = ImageSource::new(Arc::new(vec![container]), Arc::new(layout.files), self.shape(), None, true)
+            .resized(self.resize);
         Ok(Opened::new(Arc::new(source), names, found.broken, &parts))
     }
 
@@ -146,7 +153,8 @@ impl ImagePreprocessor {
             let image = || Error::Image { name: name.clone(), reason: reason.clone() };
             return Err(whole.unwrap_or_else(image));
         }
-        let source = ImageSource::new(Arc::new(containers), Arc::new(files), self.shape(), None, false);
+        let source =
+            ImageSource::new(Arc::new(containers), Arc::new(files), self.shape(), None, false).resized(self.resize);
         Ok(Opened::new(Arc::new(source), names, failed, &[]))
     }
 }

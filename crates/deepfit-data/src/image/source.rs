@@ -8,6 +8,7 @@ use super::container::Container;
 use super::decode::{self, Pixels, Refusal};
 use super::layout::ImageFile;
 use super::resample::{Window, resample};
+use super::resize::Resize;
 use super::transform::{self, Shape};
 use super::{mix, transform::random_crop};
 use crate::batch::{Array, Batch, DType, Failure, Slot};
@@ -24,6 +25,8 @@ pub(crate) struct ImageSource {
     /// All images at their final size, if they fit into the bound.
     pub(crate) cache: Option<Arc<Vec<u8>>>,
     pub(crate) labelled: bool,
+    /// How images are resized, if it is the way of a published network.
+    resize: Option<Resize>,
     slots: Vec<Slot>,
     /// Images that turned out unreadable, by row.
     failed: Mutex<BTreeMap<u32, String>>,
@@ -61,6 +64,17 @@ pub(crate) fn load(container: &Container, file: &ImageFile, channels: usize, byt
     })
 }
 
+/// Writes an image at its final size.
+pub(crate) fn fit(image: &Pixels, resize: Option<Resize>, shape: Shape, out: &mut [u8]) {
+    match resize {
+        Some(resize) => resize.apply(image, shape.height, shape.width, out),
+        None => {
+            let window = Window::centred(image, shape.height, shape.width);
+            resample(image, window, shape.height, shape.width, out);
+        }
+    }
+}
+
 impl ImageSource {
     pub(crate) fn new(
         containers: Arc<Vec<Container>>,
@@ -70,7 +84,12 @@ impl ImageSource {
         labelled: bool,
     ) -> ImageSource {
         let slots = vec![slot(shape)];
-        ImageSource { containers, files, shape, cache, labelled, slots, failed: Mutex::default() }
+        ImageSource { containers, files, shape, cache, labelled, resize: None, slots, failed: Mutex::default() }
+    }
+
+    /// The same, resized in another way.
+    pub(crate) fn resized(self, resize: Option<Resize>) -> ImageSource {
+        ImageSource { resize, ..self }
     }
 
     /// Writes the image of `row` to `out`, augmented if an [`Augment`] and its random numbers are given.
@@ -92,12 +111,12 @@ impl ImageSource {
                 }
                 None => load(&self.containers[usize::from(file.container)], file, shape.channels, &mut work.bytes)?,
             };
-            let window = if crop > 0.0 {
-                random_crop(&image, shape, crop, &mut rng)
+            if crop > 0.0 {
+                let window = random_crop(&image, shape, crop, &mut rng);
+                resample(&image, window, shape.height, shape.width, out);
             } else {
-                Window::centred(&image, shape.height, shape.width)
-            };
-            resample(&image, window, shape.height, shape.width, out);
+                fit(&image, self.resize, shape, out);
+            }
         }
         if let Some(augment) = augment {
             transform::move_about(out, shape, augment, &mut work.copy, &mut rng);

@@ -64,21 +64,30 @@ impl Folder {
     }
 }
 
-/// The file of weights in a folder.
-fn weights_in(folder: &Path) -> Result<PathBuf> {
+/// Whether a folder holds files of weights.
+pub(super) fn holds_weights(folder: &Path) -> bool {
+    candidates(folder).is_ok_and(|found| !found.is_empty())
+}
+
+/// Files in a folder that may be the weights; one by a usual name stands for all.
+fn candidates(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
     if let Some(known) = WEIGHTS.iter().map(|name| folder.join(name)).find(|path| path.is_file()) {
-        return Ok(known);
+        return Ok(vec![known]);
     }
-    let io = |error: std::io::Error| ZooError::io("read", folder, &error);
     let mut found = Vec::new();
-    for entry in std::fs::read_dir(folder).map_err(io)? {
-        let path = entry.map_err(io)?.path();
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
         let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default();
         if ENDINGS.contains(&ending) && path.is_file() {
             found.push(path);
         }
     }
-    match &found[..] {
+    Ok(found)
+}
+
+/// The file of weights in a folder.
+fn weights_in(folder: &Path) -> Result<PathBuf> {
+    match &candidates(folder).map_err(|error| ZooError::io("read", folder, &error))?[..] {
         [only] => Ok(only.clone()),
         [] => Err(ZooError::file(folder, "holds no weights; a model's folder has a `model.safetensors`")),
         several => {

@@ -141,6 +141,11 @@ const KNOWN: &str = "ResNet, MobileNetV2, MobileNetV3, EfficientNet, EfficientNe
                      of torchvision, timm, transformers or efficientnet-pytorch";
 
 impl Published {
+    /// Whether a folder holds files of weights.
+    pub fn is_in(folder: &Path) -> bool {
+        folder::holds_weights(folder)
+    }
+
     /// Reads a model: a folder in Hugging Face's layout (`config.json`, `preprocessor_config.json`, `model.safetensors`), or
     /// a file of weights alone, whose architecture is recognised from names and shapes.
     ///

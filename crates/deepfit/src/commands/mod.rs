@@ -2,6 +2,7 @@
 
 mod bench;
 mod completions;
+mod embed;
 mod evaluate;
 mod inspect;
 mod predict;
@@ -21,6 +22,8 @@ pub enum Command {
     Evaluate(evaluate::Arguments),
     /// Use a trained network on pictures or rows
     Predict(predict::Arguments),
+    /// Write what a network makes of pictures or rows before it decides
+    Embed(embed::Arguments),
     /// Show layers, shapes, parameters, operations and memory of a run or a model, or of what data would get
     Inspect(inspect::Arguments),
     /// Measure the time of a training step on known networks
@@ -39,6 +42,7 @@ pub fn run(command: Command) -> anyhow::Result<Exit> {
         Command::Train(arguments) => train::run(&arguments, &interrupt),
         Command::Evaluate(arguments) => evaluate::run(&arguments),
         Command::Predict(arguments) => predict::run(&arguments),
+        Command::Embed(arguments) => embed::run(&arguments),
         Command::Inspect(arguments) => inspect::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
         Command::Completions(arguments) => completions::run(&arguments),

@@ -18,12 +18,14 @@ use deepfit_train::text::{Style, words};
   deepfit predict runs/digits-1 picture.png
   deepfit predict runs/digits-1 inbox/ --format csv > classes.csv
   deepfit predict runs/houses-1 new-houses.csv --json
+  deepfit predict efficientnet-lite0 photos/               ImageNet's classes, by the network that is part of deepfit
+  deepfit predict models/resnet50/ photo.jpg               a published model: its folder, or a file of its weights
   head -5 new-houses.csv | deepfit predict runs/houses-1 -
 
 Inputs that cannot be read are reported on standard error, the others are predicted, and the exit code is 2.")]
 pub struct Arguments {
-    /// Run folder, or the model folder in it
-    #[arg(value_name = "RUN", value_hint = ValueHint::DirPath)]
+    /// Run folder, model folder, folder or file of a published model, or efficientnet-lite0
+    #[arg(value_name = "MODEL|RUN", value_hint = ValueHint::AnyPath)]
     run: PathBuf,
     /// Images, folders or .zip files of images, or a table; `-` reads a CSV table from standard input
     #[arg(value_name = "INPUT", required = true, value_hint = ValueHint::AnyPath)]

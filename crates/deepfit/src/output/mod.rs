@@ -1,5 +1,6 @@
 //! What the command writes: results on standard output, everything else on standard error.
 
+pub mod embeddings;
 pub mod plan;
 pub mod predictions;
 pub mod progress;

@@ -134,7 +134,7 @@ impl<W: Write> Writer<W> {
 }
 
 /// A field as RFC 4180 has it: in quotes where it needs them.
-fn csv_field(text: &str) -> Cow<'_, str> {
+pub fn csv_field(text: &str) -> Cow<'_, str> {
     if text.contains([',', '"', '\n', '\r']) {
         return format!("\"{}\"", text.replace('"', "\"\"")).into();
     }

@@ -13,6 +13,7 @@ mod library_errors;
 mod predicting;
 mod profiling;
 mod program;
+mod published;
 mod real_input;
 mod resuming;
 mod series;

@@ -1,0 +1,99 @@
+//! `deepfit embed`: what a network makes of pictures and rows before it decides.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::{Args, ValueEnum, ValueHint};
+use deepfit_train::text::{Style, words};
+use deepfit_train::{Embedder, Embedding, Layer, TrainError};
+
+use super::{parse_threads, threads};
+use crate::exit::{Exit, Usage};
+use crate::output;
+use crate::output::embeddings::{Format, Writer};
+
+/// Arguments of `deepfit embed`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  deepfit embed efficientnet-lite0 photos/ > features.csv      by the network that is part of deepfit
+  deepfit embed runs/digits-1 picture.png --json
+  deepfit embed models/resnet50/ photos/ --logits --json       by a published model
+
+An embedding is what the last layer of a network sees: similar inputs have similar ones. Inputs that cannot be read are
+reported on standard error, the others are embedded, and the exit code is 2.")]
+pub struct Arguments {
+    /// Run folder, model folder, folder or file of a published model, or efficientnet-lite0
+    #[arg(value_name = "MODEL|RUN", value_hint = ValueHint::AnyPath)]
+    model: PathBuf,
+    /// Images, folders or .zip files of images, or a table; `-` reads a CSV table from standard input
+    #[arg(value_name = "INPUT", required = true, value_hint = ValueHint::AnyPath)]
+    inputs: Vec<PathBuf>,
+    /// How embeddings are written
+    #[arg(long, value_name = "FORMAT", default_value = "csv")]
+    format: FormatName,
+    /// The same as --format json: an array of objects with `input`, and `embedding` or `logits`
+    #[arg(long, conflicts_with = "format")]
+    json: bool,
+    /// The results of the last layer in place of what it sees
+    #[arg(long)]
+    logits: bool,
+    /// Threads; the result does not depend on them [default: all cores]
+    #[arg(long, value_name = "N", allow_hyphen_values = true, value_parser = parse_threads)]
+    threads: Option<usize>,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum FormatName {
+    Csv,
+    Json,
+}
+
+/// Embeds.
+pub fn run(arguments: &Arguments) -> Result<Exit> {
+    let from_stdin = arguments.inputs.iter().any(|path| path.as_os_str() == "-");
+    if from_stdin && arguments.inputs.len() > 1 {
+        let problem = "standard input, '-', is a table, which is read by itself; give '-' alone";
+        return Err(Usage(problem.to_string()).into());
+    }
+    let format = match arguments.format {
+        FormatName::Csv if !arguments.json => Format::Csv,
+        _ => Format::Json,
+    };
+    let layer = if arguments.logits { Layer::Logits } else { Layer::Embedding };
+    let mut embedder = Embedder::open(&arguments.model, layer, threads(arguments.threads))?;
+    let mut writer = Writer::new(format, std::io::BufWriter::new(std::io::stdout().lock()));
+    // The embedder's callback speaks its own errors; those of writing are kept here and end the command.
+    let mut unwritten: Option<std::io::Error> = None;
+    let mut embedded = 0_u64;
+    let mut each = |embedding: Embedding| {
+        embedded += 1;
+        writer.write(&embedding).map_err(|error| {
+            let told = std::io::Error::new(error.kind(), error.to_string());
+            unwritten = Some(error);
+            TrainError::Io { action: "write", path: PathBuf::from("standard output"), source: told }
+        })
+    };
+    let outcome = if from_stdin {
+        embedder.embed_reader(std::io::stdin().lock(), "standard input", &mut each)
+    } else {
+        embedder.embed_paths(&arguments.inputs, &mut each)
+    };
+    if let Some(error) = unwritten {
+        return Err(output::stdout_error(error));
+    }
+    let finished = if outcome.is_ok() { writer.finish() } else { writer.abandon() };
+    finished.map_err(output::stdout_error)?;
+    for note in embedder.take_notes() {
+        output::say(&words::printable(&note));
+    }
+    let failed = outcome?;
+    for (name, reason) in &failed {
+        output::say(&words::printable(&format!("{name}: {reason}")));
+    }
+    if failed.is_empty() {
+        return Ok(Exit::Done);
+    }
+    let inputs = words::plural(failed.len() as u64, "input");
+    output::say(&format!("{} {inputs} could not be read, {embedded} embedded", Style::stderr().red("error:")));
+    Ok(Exit::BadInput)
+}
