@@ -45,6 +45,7 @@ pub use inspect::{InspectOptions, Inspection, LayerRow, PassRow, inspect};
 pub use job::{Job, Outcome, prepare, resume, resume_with};
 pub use predictor::{Evaluation, Prediction, PredictionValue, Predictor};
 pub use process::{peak_bytes, process_seconds, resident_bytes};
+pub use published::published_model;
 pub use report::{Report, ReportMetrics};
 pub use run_folder::FORMAT_VERSION;
 pub use session::{Epoch, Examples, Fit, Outputs, Session, SessionOptions, Values};

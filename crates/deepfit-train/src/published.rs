@@ -22,6 +22,17 @@ pub fn is_published(folder: &Path) -> bool {
         .is_ok_and(|value| value.is_object() && value.get("preprocessor").is_none() && value.get("version").is_none())
 }
 
+/// A published model by its folder or file, or one that is part of the program by its name.
+///
+/// # Errors
+/// As [`Published::load`].
+pub fn published_model(path: &Path) -> Result<Published> {
+    if path.as_os_str() == BUNDLED && !path.exists() {
+        return bundled_weights();
+    }
+    Ok(Published::load(path)?)
+}
+
 /// Opens a published model.
 ///
 /// # Errors

@@ -23,7 +23,7 @@ use crate::{exit, output};
   deepfit predict runs/digits-1 picture.png     use the network
   deepfit inspect runs/digits-1                 see layers, sizes and memory
 
-Nothing is sent or fetched over the network.
+Nothing is sent or fetched over the network, but by `deepfit models pull`.
 `deepfit COMMAND --help` tells more about a command.",
     max_term_width = 110,
     subcommand_required = true,

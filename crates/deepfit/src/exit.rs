@@ -54,6 +54,12 @@ fn code(error: &anyhow::Error) -> u8 {
     let bad_input = error.chain().any(|cause| {
         cause.is::<Usage>() || cause.downcast_ref::<TrainError>().is_some_and(|e| e.kind() == ErrorKind::Input)
     });
+    #[cfg(feature = "hub")]
+    let bad_input = bad_input
+        || error.chain().any(|cause| {
+            use deepfit_hub::HubError::{Absent, Name};
+            matches!(cause.downcast_ref(), Some(Absent { .. } | Name { .. }))
+        });
     if bad_input { Exit::BadInput.code() } else { 1 }
 }
 

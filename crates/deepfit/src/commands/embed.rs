@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum, ValueHint};
 use deepfit_train::text::{Style, words};
 use deepfit_train::{Embedder, Embedding, Layer, TrainError};
 
-use super::{parse_threads, threads};
+use super::{model_path, parse_threads, threads};
 use crate::exit::{Exit, Usage};
 use crate::output;
 use crate::output::embeddings::{Format, Writer};
@@ -60,7 +60,7 @@ pub fn run(arguments: &Arguments) -> Result<Exit> {
         _ => Format::Json,
     };
     let layer = if arguments.logits { Layer::Logits } else { Layer::Embedding };
-    let mut embedder = Embedder::open(&arguments.model, layer, threads(arguments.threads))?;
+    let mut embedder = Embedder::open(&model_path(&arguments.model)?, layer, threads(arguments.threads))?;
     let mut writer = Writer::new(format, std::io::BufWriter::new(std::io::stdout().lock()));
     // The embedder's callback speaks its own errors; those of writing are kept here and end the command.
     let mut unwritten: Option<std::io::Error> = None;

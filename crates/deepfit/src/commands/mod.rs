@@ -5,6 +5,8 @@ mod completions;
 mod embed;
 mod evaluate;
 mod inspect;
+#[cfg(feature = "hub")]
+mod models;
 mod predict;
 mod train;
 
@@ -24,6 +26,9 @@ pub enum Command {
     Predict(predict::Arguments),
     /// Write what a network makes of pictures or rows before it decides
     Embed(embed::Arguments),
+    /// List, show, fetch and remove published models
+    #[cfg(feature = "hub")]
+    Models(models::Arguments),
     /// Show layers, shapes, parameters, operations and memory of a run or a model, or of what data would get
     Inspect(inspect::Arguments),
     /// Measure the time of a training step on known networks
@@ -43,10 +48,23 @@ pub fn run(command: Command) -> anyhow::Result<Exit> {
         Command::Evaluate(arguments) => evaluate::run(&arguments),
         Command::Predict(arguments) => predict::run(&arguments),
         Command::Embed(arguments) => embed::run(&arguments),
+        #[cfg(feature = "hub")]
+        Command::Models(arguments) => models::run(&arguments),
         Command::Inspect(arguments) => inspect::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
         Command::Completions(arguments) => completions::run(&arguments),
     }
+}
+
+/// Where a model is that was named on the command line: a path as it is, a name at the hub as the folder of its files here.
+///
+/// # Errors
+/// If it is at the hub, but not here.
+fn model_path(model: &std::path::Path) -> anyhow::Result<std::path::PathBuf> {
+    #[cfg(feature = "hub")]
+    return models::resolve(model);
+    #[cfg(not(feature = "hub"))]
+    Ok(model.to_path_buf())
 }
 
 /// Threads when none are asked for.

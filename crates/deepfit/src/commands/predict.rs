@@ -6,7 +6,7 @@ use anyhow::Result;
 use clap::{Args, ValueEnum, ValueHint};
 use deepfit_train::{Prediction, Predictor, TrainError};
 
-use super::{parse_threads, threads};
+use super::{model_path, parse_threads, threads};
 use crate::exit::{Exit, Usage};
 use crate::output;
 use crate::output::predictions::{Format, Writer};
@@ -71,7 +71,7 @@ pub fn run(arguments: &Arguments) -> Result<Exit> {
     };
     let format = if arguments.json { Format::Json } else { format };
     let records = output::profiles(arguments.profile.as_deref())?;
-    let mut predictor = Predictor::open(&arguments.run, threads(arguments.threads))?;
+    let mut predictor = Predictor::open(&model_path(&arguments.run)?, threads(arguments.threads))?;
     if records {
         predictor.record();
     }

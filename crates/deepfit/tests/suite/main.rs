@@ -10,6 +10,7 @@ mod help;
 mod inspecting;
 mod interop;
 mod library_errors;
+mod models;
 mod predicting;
 mod profiling;
 mod program;
