@@ -91,15 +91,16 @@ pub struct Inspection {
     pub passes: Vec<PassRow>,
 }
 
-/// Looks into a run folder, a model folder, a safetensors file, or data.
+/// Looks into a run folder, a model folder, a file of weights, or data.
 ///
 /// # Errors
 /// If it is none of them, or damaged.
 pub fn inspect(target: &Path, options: &InspectOptions) -> Result<Inspection> {
-    if target.is_file() && target.extension().is_some_and(|extension| extension == "safetensors") {
+    let ending = target.extension().and_then(|ending| ending.to_str()).unwrap_or_default();
+    if target.is_file() && ["safetensors", "pth", "pt", "bin"].contains(&ending) {
         return weights(target);
     }
-    let is_model = target.join("config.json").is_file() || target.join("settings.toml").is_file();
+    let is_model = ["config.json", "settings.toml"].iter().any(|name| target.join(name).is_file());
     if is_model || !target.exists() {
         let model = model_folder::open(target)?;
         let (network, declarations) = (&model.network, &model.declarations);

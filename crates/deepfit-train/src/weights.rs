@@ -1,4 +1,4 @@
-//! Weights by name from safetensors files of any program, and whether they fit a network.
+//! Weights by name from files of any program, and whether they fit a network.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
@@ -6,7 +6,7 @@ use std::fs;
 use std::path::Path;
 
 use deepfit_nn::Declaration;
-use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use deepfit_zoo::{Array, Weights, ZooError};
 
 use crate::error::{Result, TrainError};
 use crate::tensors::Owned;
@@ -89,8 +89,8 @@ impl fmt::Display for Misfit {
     }
 }
 
-/// The tensors of a safetensors file as f32, and its metadata. Those of f64, f16 and bf16 are converted; PyTorch's
-/// counters of batches are left out.
+/// The tensors of a file of weights as f32, and what the header of a safetensors file says: safetensors, or what PyTorch's
+/// `torch.save` writes. Those of f64, f16 and bf16 are converted; PyTorch's counters of batches are left out.
 ///
 /// # Errors
 /// If the file cannot be read, or a tensor is not floating point.
@@ -103,62 +103,34 @@ pub(crate) fn read_known(
     path: &Path,
     knows: impl Fn(&str) -> bool,
 ) -> Result<(BTreeMap<String, Owned>, HashMap<String, String>)> {
-    let bytes = fs::read(path).map_err(|source| TrainError::Io { action: "read", path: path.to_path_buf(), source })?;
-    let damaged =
-        |problem: String| TrainError::run(path, format!("is damaged: it is no readable safetensors file: {problem}"));
-    let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|e| damaged(e.to_string()))?;
-    let file = SafeTensors::deserialize(&bytes).map_err(|e| damaged(e.to_string()))?;
-    let mut tensors = BTreeMap::new();
-    for (name, view) in file.iter() {
-        let counts = name.rsplit('.').next() == Some(COUNTER);
-        if counts && !knows(name) {
-            continue;
+    // What is missing or must not be read is told apart from what is damaged.
+    fs::File::open(path).map_err(|source| TrainError::Io { action: "read", path: path.to_path_buf(), source })?;
+    let mut file = Weights::open(path).map_err(|error| match error {
+        ZooError::File { path, problem } => {
+            TrainError::run(path, format!("is damaged: it is no readable file of weights: it {problem}"))
         }
-        let count = if counts { whole(&view) } else { None };
-        let values = count.or_else(|| values(&view)).ok_or_else(|| {
-            let found = view.dtype();
-            TrainError::run(path, format!("`{name}` is of type {found:?}; weights must be F32, F64, F16 or BF16"))
-        })?;
-        tensors.insert(name.to_string(), Owned { shape: view.shape().to_vec(), values });
+        other => other.into(),
+    })?;
+    let counts = |name: &str| name.rsplit('.').next() == Some(COUNTER);
+    let mut wanted = Vec::new();
+    for (name, dtype, _) in file.iter().filter(|(name, ..)| !counts(name) || knows(name)) {
+        if !dtype.is_float() && !counts(name) {
+            let dtype = dtype.to_string().to_uppercase();
+            let problem = format!("`{name}` is of type {dtype}; weights must be F32, F64, F16 or BF16");
+            return Err(TrainError::run(path, problem));
+        }
+        wanted.push(name.to_string());
     }
-    Ok((tensors, header.metadata().clone().unwrap_or_default()))
+    let mut tensors = BTreeMap::new();
+    for name in wanted {
+        let Array { shape, values } = file.read(&name)?;
+        tensors.insert(name, Owned { shape, values });
+    }
+    Ok((tensors, file.metadata().clone().into_iter().collect()))
 }
 
 /// In words, which of the values is not finite, if one is.
 pub(crate) fn not_finite(values: &[f32]) -> Option<String> {
     let (position, value) = values.iter().enumerate().find(|(_, value)| !value.is_finite())?;
     Some(format!("{value} at position {position} of {}", values.len()))
-}
-
-/// Whole numbers, which PyTorch counts with.
-fn whole(view: &TensorView<'_>) -> Option<Vec<f32>> {
-    let number = |b: &[u8]| i64::from_le_bytes([b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7]]) as f32;
-    (view.dtype() == Dtype::I64).then(|| view.data().chunks_exact(8).map(number).collect())
-}
-
-fn values(view: &TensorView<'_>) -> Option<Vec<f32>> {
-    let data = view.data();
-    let pairs = || data.chunks_exact(2).map(|b| u16::from_le_bytes([b[0], b[1]]));
-    Some(match view.dtype() {
-        Dtype::F32 => data.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect(),
-        Dtype::F64 => {
-            let wide = |b: &[u8]| f64::from_le_bytes([b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7]]) as f32;
-            data.chunks_exact(8).map(wide).collect()
-        }
-        Dtype::BF16 => pairs().map(|bits| f32::from_bits(u32::from(bits) << 16)).collect(),
-        Dtype::F16 => pairs().map(half).collect(),
-        _ => return None,
-    })
-}
-
-/// The value of a half-precision number (IEEE 754 binary16).
-fn half(bits: u16) -> f32 {
-    let sign = if bits >> 15 == 1 { -1.0 } else { 1.0 };
-    let (exponent, fraction) = (i32::from(bits >> 10 & 31), f32::from(bits & 1023));
-    match exponent {
-        0 => sign * fraction * 2f32.powi(-24),
-        31 if fraction == 0.0 => sign * f32::INFINITY,
-        31 => f32::NAN,
-        _ => sign * (1.0 + fraction / 1024.0) * 2f32.powi(exponent - 15),
-    }
 }

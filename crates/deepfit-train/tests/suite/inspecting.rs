@@ -161,5 +161,5 @@ fn a_session_draws_its_network_and_a_file_of_its_weights_its_tensors() {
     let drawn = inspection.to_string();
     assert!(drawn.contains("weight_ih_l0") && drawn.contains("[48, 8]") && !drawn.contains("kept"), "{drawn}");
     std::fs::write(&file, "short").unwrap();
-    assert!(message(inspect(&file, &InspectOptions::default())).contains("no readable safetensors file"));
+    assert!(message(inspect(&file, &InspectOptions::default())).contains("no readable file of weights"));
 }

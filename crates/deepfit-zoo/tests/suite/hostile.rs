@@ -342,11 +342,13 @@ fn changed_files_never_panic() {
     for name in ["zip.pth", "older.pth", "checkpoint.pt", "checkpoint-older.pt"] {
         files.push(std::fs::read(golden(name)).expect("a file"));
     }
-    let mut random = Random(0x5EED);
+    // `DEEPFIT_FUZZ=100` makes a hundred times as many changes, others each time that the number is another.
+    let times: u64 = std::env::var("DEEPFIT_FUZZ").ok().and_then(|times| times.parse().ok()).unwrap_or(1);
+    let mut random = Random(0x5EED + times);
     let (mut read, mut all) = (0, 0);
     for file in &files {
         assert!(exhaust(file.clone()));
-        for _ in 0..1500 {
+        for _ in 0..1500 * times {
             let mut bytes = file.clone();
             mutate(&mut bytes, &mut random);
             read += usize::from(exhaust(bytes));

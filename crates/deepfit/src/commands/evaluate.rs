@@ -6,7 +6,7 @@ use anyhow::Result;
 use clap::{Args, ValueHint};
 use deepfit_train::Predictor;
 
-use super::{parse_threads, threads};
+use super::{model_path, parse_threads, threads};
 use crate::exit::Exit;
 use crate::output::{self, report};
 use deepfit_train::text::Style;
@@ -37,7 +37,7 @@ pub struct Arguments {
 /// Evaluates.
 pub fn run(arguments: &Arguments) -> Result<Exit> {
     let records = output::profiles(arguments.profile.as_deref())?;
-    let mut predictor = Predictor::open(&arguments.run, threads(arguments.threads))?;
+    let mut predictor = Predictor::open(&model_path(&arguments.run)?, threads(arguments.threads))?;
     if records {
         predictor.record();
     }

@@ -6,7 +6,7 @@ use anyhow::Result;
 use clap::{Args, ValueHint};
 use deepfit_train::{InspectOptions, inspect};
 
-use super::parse_rows;
+use super::{model_path, parse_rows};
 use crate::exit::Exit;
 use crate::output;
 use deepfit_train::text::Style;
@@ -57,7 +57,7 @@ pub fn run(arguments: &Arguments) -> Result<Exit> {
         batch: arguments.batch,
         model: arguments.model.clone(),
     };
-    let inspection = inspect(&arguments.subject, &options)?;
+    let inspection = inspect(&model_path(&arguments.subject)?, &options)?;
     if arguments.json {
         output::json(&inspection)?;
     } else {

@@ -1,30 +1,23 @@
 //! The stack machine: operations of pickle protocols 0 to 5 on plain data.
 
 use std::collections::HashMap;
-use std::io::{BufRead, Read};
+use std::io::BufRead;
 
 use super::objects::{self, Storages};
+use super::reader::{MOST_BYTES, MOST_LETTERS, Reader, long, shortened};
 use super::{Node, Value};
 use crate::weights::Parsed;
 
-/// Bytes of one pickle. Names and shapes of a hundred thousand tensors take a fifth.
-const MOST_BYTES: u64 = 64 << 20;
 /// Operations of one pickle; a tensor takes about forty.
 const MOST_STEPS: u64 = 20_000_000;
 /// Values that are not held by the stack itself.
 const MOST_NODES: usize = 1_000_000;
-/// Letters of a name: of a class, a storage, a tensor.
-const MOST_LETTERS: usize = 1_000;
 /// Places of the memo, values on the stack, open marks.
 const MOST_HELD: usize = 4_000_000;
 
-/// `torch.save` begins its older files with this number, 0x1950a86a20f9469cfc6c, in a pickle of its own.
-const MAGIC: [u8; 10] = [0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19];
-
 /// Reads pickles one after another.
 pub(in crate::weights) struct Machine<R> {
-    input: R,
-    position: u64,
+    input: Reader<R>,
     steps: u64,
     stack: Vec<Value>,
     marks: Vec<usize>,
@@ -38,8 +31,7 @@ pub(in crate::weights) struct Machine<R> {
 impl<R: BufRead> Machine<R> {
     pub(in crate::weights) fn new(input: R) -> Self {
         Machine {
-            input,
-            position: 0,
+            input: Reader::new(input),
             steps: 0,
             stack: Vec::new(),
             marks: Vec::new(),
@@ -52,7 +44,7 @@ impl<R: BufRead> Machine<R> {
 
     /// Bytes read so far, of all pickles.
     pub(in crate::weights) fn position(&self) -> u64 {
-        self.position
+        self.input.position
     }
 
     /// The node of a value, if it has one.
@@ -82,7 +74,7 @@ impl<R: BufRead> Machine<R> {
         self.marks.clear();
         self.memo.clear();
         loop {
-            let place = self.position;
+            let place = self.input.position;
             match self.step() {
                 Ok(None) => {}
                 Ok(Some(value)) => return Ok(value),
@@ -94,18 +86,18 @@ impl<R: BufRead> Machine<R> {
     /// One operation; the pickle's value at its end.
     fn step(&mut self) -> Parsed<Option<Value>> {
         self.steps += 1;
-        if self.steps > MOST_STEPS || self.position > MOST_BYTES {
+        if self.steps > MOST_STEPS || self.input.position > MOST_BYTES {
             return Err("describes more than any model's weights need".to_string());
         }
         if self.stack.len().max(self.marks.len()).max(self.memo.len()) > MOST_HELD {
             return Err("holds more values at once than any model's weights need".to_string());
         }
-        let code = self.byte()?;
+        let code = self.input.byte()?;
         match code {
             b'.' => return self.pop().map(Some),
             // Protocol and frames say nothing about the value.
-            0x80 => _ = self.byte()?,
-            0x95 => _ = self.bytes::<8>()?,
+            0x80 => _ = self.input.byte()?,
+            0x95 => _ = self.input.bytes::<8>()?,
             b'(' => self.marks.push(self.stack.len()),
             b'0' => self.drop_one()?,
             b'1' => _ = self.since_mark()?,
@@ -118,11 +110,11 @@ impl<R: BufRead> Machine<R> {
             0x89 => self.stack.push(Value::Bool(false)),
             b'K' | b'M' | b'J' | b'I' | b'L' | 0x8a | 0x8b => self.number(code)?,
             b'G' => {
-                self.bytes::<8>()?;
+                self.input.bytes::<8>()?;
                 self.stack.push(Value::Float);
             }
             b'F' => {
-                self.line()?;
+                self.input.line()?;
                 self.stack.push(Value::Float);
             }
             b'X' | 0x8c | 0x8d | b'V' | b'S' | b'T' | b'U' | b'B' | b'C' | 0x8e => self.string(code)?,
@@ -162,7 +154,7 @@ impl<R: BufRead> Machine<R> {
             b'p' | b'q' | b'r' | 0x94 => self.memorise(code)?,
             b'g' | b'h' | b'j' => self.recall(code)?,
             b'c' => {
-                let (module, name) = (self.line()?, self.line()?);
+                let (module, name) = (self.input.line()?, self.input.line()?);
                 self.push(Node::Global(format!("{module}.{name}")))?;
             }
             0x93 => {
@@ -232,11 +224,11 @@ impl<R: BufRead> Machine<R> {
 
     fn number(&mut self, code: u8) -> Parsed<()> {
         let value = match code {
-            b'K' => Value::Int(i64::from(self.byte()?)),
-            b'M' => Value::Int(i64::from(u16::from_le_bytes(self.bytes()?))),
-            b'J' => Value::Int(i64::from(i32::from_le_bytes(self.bytes()?))),
+            b'K' => Value::Int(i64::from(self.input.byte()?)),
+            b'M' => Value::Int(i64::from(u16::from_le_bytes(self.input.bytes()?))),
+            b'J' => Value::Int(i64::from(i32::from_le_bytes(self.input.bytes()?))),
             b'I' | b'L' => {
-                let line = self.line()?;
+                let line = self.input.line()?;
                 match (code, &line[..]) {
                     (b'I', "00") => Value::Bool(false),
                     (b'I', "01") => Value::Bool(true),
@@ -247,9 +239,12 @@ impl<R: BufRead> Machine<R> {
                 }
             }
             _ => {
-                let length =
-                    if code == 0x8a { usize::from(self.byte()?) } else { u32::from_le_bytes(self.bytes()?) as usize };
-                let bytes = self.take(length as u64)?;
+                let length = if code == 0x8a {
+                    usize::from(self.input.byte()?)
+                } else {
+                    u32::from_le_bytes(self.input.bytes()?) as usize
+                };
+                let bytes = self.input.take(length as u64)?;
                 long(&bytes)
             }
         };
@@ -259,15 +254,15 @@ impl<R: BufRead> Machine<R> {
 
     fn string(&mut self, code: u8) -> Parsed<()> {
         let length = match code {
-            0x8c | b'U' | b'C' => u64::from(self.byte()?),
-            b'X' | b'T' | b'B' => u64::from(u32::from_le_bytes(self.bytes()?)),
-            0x8d | 0x8e => u64::from_le_bytes(self.bytes()?),
+            0x8c | b'U' | b'C' => u64::from(self.input.byte()?),
+            b'X' | b'T' | b'B' => u64::from(u32::from_le_bytes(self.input.bytes()?)),
+            0x8d | 0x8e => u64::from_le_bytes(self.input.bytes()?),
             _ => {
-                let line = self.line()?;
+                let line = self.input.line()?;
                 return self.push(Node::Text(line.trim_matches(['\'', '"']).to_string()));
             }
         };
-        let bytes = self.take(length)?;
+        let bytes = self.input.take(length)?;
         if matches!(code, b'B' | b'C' | 0x8e) {
             return self.push(Node::Bytes);
         }
@@ -281,8 +276,8 @@ impl<R: BufRead> Machine<R> {
 
     fn memorise(&mut self, code: u8) -> Parsed<()> {
         let place = match code {
-            b'q' => u32::from(self.byte()?),
-            b'r' => u32::from_le_bytes(self.bytes()?),
+            b'q' => u32::from(self.input.byte()?),
+            b'r' => u32::from_le_bytes(self.input.bytes()?),
             b'p' => self.place()?,
             _ => self.memo.len() as u32,
         };
@@ -293,8 +288,8 @@ impl<R: BufRead> Machine<R> {
 
     fn recall(&mut self, code: u8) -> Parsed<()> {
         let place = match code {
-            b'h' => u32::from(self.byte()?),
-            b'j' => u32::from_le_bytes(self.bytes()?),
+            b'h' => u32::from(self.input.byte()?),
+            b'j' => u32::from_le_bytes(self.input.bytes()?),
             _ => self.place()?,
         };
         match self.memo.get(&place) {
@@ -305,7 +300,7 @@ impl<R: BufRead> Machine<R> {
     }
 
     fn place(&mut self) -> Parsed<u32> {
-        let line = self.line()?;
+        let line = self.input.line()?;
         line.parse().map_err(|_| format!("is damaged: `{}` is no place in a memo", shortened(&line)))
     }
 
@@ -381,70 +376,8 @@ impl<R: BufRead> Machine<R> {
         let mark = self.marks.pop().ok_or_else(|| "is damaged: a mark is missing".to_string())?;
         Ok(self.stack.split_off(mark.min(self.stack.len())))
     }
-
-    fn byte(&mut self) -> Parsed<u8> {
-        Ok(self.bytes::<1>()?[0])
-    }
-
-    fn bytes<const N: usize>(&mut self) -> Parsed<[u8; N]> {
-        let mut bytes = [0; N];
-        self.input.read_exact(&mut bytes).map_err(cut_off)?;
-        self.position += N as u64;
-        Ok(bytes)
-    }
-
-    /// So many bytes, as far as there are any: a length alone takes no memory.
-    fn take(&mut self, length: u64) -> Parsed<Vec<u8>> {
-        if length > MOST_BYTES {
-            return Err(format!("is damaged: it claims a string of {length} bytes"));
-        }
-        let mut bytes = Vec::new();
-        (&mut self.input).take(length).read_to_end(&mut bytes).map_err(cut_off)?;
-        self.position += bytes.len() as u64;
-        if (bytes.len() as u64) < length { Err(cut_off(std::io::ErrorKind::UnexpectedEof.into())) } else { Ok(bytes) }
-    }
-
-    fn line(&mut self) -> Parsed<String> {
-        let mut line = Vec::new();
-        (&mut self.input).take(MOST_LETTERS as u64).read_until(b'\n', &mut line).map_err(cut_off)?;
-        self.position += line.len() as u64;
-        if line.pop() != Some(b'\n') {
-            return Err(cut_off(std::io::ErrorKind::UnexpectedEof.into()));
-        }
-        String::from_utf8(line).map_err(|_| "is damaged: a name is not UTF-8".to_string())
-    }
-}
-
-/// A whole number of any length, the lowest byte first.
-fn long(bytes: &[u8]) -> Value {
-    if bytes == MAGIC {
-        return Value::Long { magic: true };
-    }
-    // What is beyond eight bytes may only repeat the sign.
-    let negative = bytes.last().is_some_and(|byte| byte & 0x80 != 0);
-    let filler = if negative { 0xff } else { 0 };
-    let mut whole = [filler; 8];
-    for (place, byte) in whole.iter_mut().zip(bytes) {
-        *place = *byte;
-    }
-    let fits = bytes.iter().skip(8).all(|&byte| byte == filler) && (i64::from_le_bytes(whole) < 0) == negative;
-    if fits { Value::Int(i64::from_le_bytes(whole)) } else { Value::Long { magic: false } }
 }
 
 fn empty() -> String {
     "is damaged: its stack is empty where a value is needed".to_string()
-}
-
-fn cut_off(error: std::io::Error) -> String {
-    match error.kind() {
-        std::io::ErrorKind::UnexpectedEof => {
-            "is cut off: it ends within its pickle; download or copy it again".to_string()
-        }
-        _ => format!("cannot be read: {error}"),
-    }
-}
-
-/// The beginning of a text from a file.
-fn shortened(text: &str) -> String {
-    text.chars().take(40).collect()
 }

@@ -6,6 +6,7 @@
 
 mod machine;
 mod objects;
+mod reader;
 
 pub(super) use machine::Machine;
 pub(super) use objects::{Storage, StorageView, Storages};
