@@ -19,6 +19,7 @@
 //! Everything random is a function of (seed, epoch, row): see [`Loader`].
 
 mod batch;
+mod clock;
 mod dataset;
 mod describe;
 mod error;
@@ -36,7 +37,7 @@ pub use batch::{Array, Batch, DType, Failure, Mix, Slot};
 pub use dataset::{Dataset, MIN_ROWS, OpenOptions, Opened, Prepared, Summary, Task, TaskKind, open};
 pub use error::{Error, Result};
 pub use image::{Augment, Border, Filter, ImagePreprocessor, Resize, ResizeTo};
-pub use loader::{LoadedBatch, Loader, LoaderOptions};
+pub use loader::{LoadedBatch, Loader, LoaderOptions, LoaderTimes};
 pub use preprocessor::Preprocessor;
 pub use source::{Pass, Source};
 pub use split::{Part, RowId, SavedSplit, Split, SplitOptions};

@@ -9,8 +9,10 @@ use std::collections::BTreeMap;
 use std::ops::Deref;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use crate::batch::{Batch, Failure};
+use crate::clock;
 use crate::error::{Error, Result};
 use crate::image::augment::Augment;
 use crate::rng::{Purpose, Rng};
@@ -42,6 +44,12 @@ pub struct LoaderOptions {
 }
 
 impl LoaderOptions {
+    /// Background threads that suit a source where `threads` compute: none where data is held in memory as numbers, since
+    /// it is prepared faster than a batch is handed from thread to thread.
+    pub fn workers(source: &dyn Source, threads: usize) -> usize {
+        if source.scratch_bytes() == 0 { 0 } else { threads.clamp(1, 4) }
+    }
+
     /// One pass over the rows in their order, unchanged.
     pub fn evaluate(batch_size: usize, workers: usize) -> LoaderOptions {
         LoaderOptions {
@@ -120,6 +128,8 @@ struct State {
     free: Vec<Batch>,
     /// Row orders of the epochs being prepared.
     orders: Vec<(u32, Arc<Vec<u32>>)>,
+    /// Time that processors worked on batches.
+    worked: Duration,
     stop: bool,
     /// A worker panicked; the batch it had taken up will never arrive.
     broken: bool,
@@ -169,8 +179,13 @@ impl Shared {
                 state = self.room.wait(state).unwrap_or_else(|poisoned| poisoned.into_inner());
             };
             drop(state);
+            let begun = clock::thread_time();
             let result = self.course.prepare(number, &order, &mut batch).map(|()| batch);
-            self.lock().ready.insert(number, result);
+            let worked = clock::thread_time().saturating_sub(begun);
+            let mut state = self.lock();
+            state.worked += worked;
+            state.ready.insert(number, result);
+            drop(state);
             self.arrival.notify_all();
         }
     }
@@ -193,6 +208,16 @@ pub struct Loader {
     shared: Arc<Shared>,
     workers: Vec<JoinHandle<()>>,
     failures: BTreeMap<u32, Failure>,
+    waited: Duration,
+}
+
+/// What a [`Loader`] has cost so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct LoaderTimes {
+    /// Time that the caller spent in [`Loader::next`]: waiting for batches or, without workers, preparing them.
+    pub waited: Duration,
+    /// Time that processors worked on batches, of all workers together.
+    pub worked: Duration,
 }
 
 /// A batch on loan; its buffers go back to the loader when it is dropped.
@@ -260,7 +285,8 @@ impl Loader {
             room: Condvar::new(),
             arrival: Condvar::new(),
         });
-        let mut loader = Loader { shared: shared.clone(), workers: Vec::new(), failures: BTreeMap::new() };
+        let mut loader =
+            Loader { shared: shared.clone(), workers: Vec::new(), failures: BTreeMap::new(), waited: Duration::ZERO };
         for number in 0..workers {
             let shared = shared.clone();
             let spawned = std::thread::Builder::new().name(format!("deepfit-data-{number}")).spawn(move || {
@@ -290,6 +316,11 @@ impl Loader {
         self.failures.values()
     }
 
+    /// What the batches so far have cost.
+    pub fn times(&self) -> LoaderTimes {
+        LoaderTimes { waited: self.waited, worked: self.shared.lock().worked }
+    }
+
     /// The next batch, or `None` after the last. Batches of which no row could be read are passed over;
     /// [`failures`](Self::failures) names their rows.
     ///
@@ -300,7 +331,10 @@ impl Loader {
     #[allow(clippy::should_implement_trait)] // It can fail, and the name is the one readers look for.
     pub fn next(&mut self) -> Result<Option<LoadedBatch>> {
         loop {
-            let Some((number, batch)) = self.take()? else { return Ok(None) };
+            let begun = Instant::now();
+            let taken = self.take();
+            self.waited += begun.elapsed();
+            let Some((number, batch)) = taken? else { return Ok(None) };
             for failure in &batch.failures {
                 self.failures.entry(failure.row).or_insert_with(|| failure.clone());
             }
@@ -329,8 +363,10 @@ impl Loader {
             let order = shared.order(&mut state, (number / shared.course.steps) as u32);
             let mut batch = state.free.pop().unwrap_or_default();
             drop(state);
-            shared.course.prepare(number, &order, &mut batch)?;
-            return Ok(Some((number, batch)));
+            let begun = clock::thread_time();
+            let prepared = shared.course.prepare(number, &order, &mut batch);
+            shared.lock().worked += clock::thread_time().saturating_sub(begun);
+            return prepared.map(|()| Some((number, batch)));
         }
         loop {
             if let Some(result) = state.ready.remove(&number) {

@@ -99,7 +99,7 @@ impl Preprocessor {
     pub fn open_labelled(&self, path: &Path, threads: usize) -> Result<Opened> {
         match self {
             Preprocessor::Image(image) => image.open_labelled(path, threads),
-            Preprocessor::Table(table) => table.open_labelled(path),
+            Preprocessor::Table(table) => table.open_labelled(path, threads),
         }
     }
 
@@ -119,7 +119,7 @@ impl Preprocessor {
                     );
                     return Err(Error::Inputs { problem });
                 };
-                table.open_inputs(path)
+                table.open_inputs(path, threads)
             }
         }
     }

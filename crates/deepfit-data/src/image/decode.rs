@@ -94,14 +94,29 @@ pub(crate) fn header(bytes: &[u8]) -> Result<Header, Refusal> {
     Ok(Header { width, height, colour: colour_type.has_color(), decode_bytes: stored + extra })
 }
 
-/// Decodes a whole file to 1 (grey) or 3 (colour) channels: first frame, upright, alpha on white.
-pub(crate) fn decode(bytes: &[u8], channels: usize) -> Result<Pixels, Refusal> {
+/// Decodes a whole file to 1 (grey) or 3 (colour) channels: first frame, upright, alpha on white. The pixels lie in `used`,
+/// whose values are of no interest, where the file holds them as they are wanted.
+pub(crate) fn decode(bytes: &[u8], channels: usize, mut used: Vec<u8>) -> Result<Pixels, Refusal> {
     let (mut decoder, format) = decoder(bytes)?;
     if format == ImageFormat::Jpeg && Jpeg::parse(bytes).is_none_or(|jpeg| !jpeg.complete) {
         // The decoder fills what is missing with grey instead of reporting it.
         return Err(broken("the file is truncated"));
     }
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
+    let stored = match decoder.color_type() {
+        ColorType::L8 => 1,
+        ColorType::Rgb8 => 3,
+        _ => 0,
+    };
+    if orientation == Orientation::NoTransforms && stored == channels {
+        let (width, height) = decoder.dimensions();
+        let (width, height) = (width as usize, height as usize);
+        // Memory that was in use before costs no page faults; there are thousands in a large photograph.
+        used.resize(width * height * channels, 0);
+        decoder.read_image(&mut used).map_err(|problem| undecodable(problem, bytes, format))?;
+        return Ok(Pixels { width, height, channels, data: used });
+    }
+    drop(used);
     let mut image = DynamicImage::from_decoder(decoder).map_err(|problem| undecodable(problem, bytes, format))?;
     image.apply_orientation(orientation);
     let (width, height) = (image.width() as usize, image.height() as usize);

@@ -10,7 +10,7 @@ use super::container::Container;
 use super::layout::{ImageFile, arrange};
 use super::resize::Resize;
 use super::scan::scan;
-use super::source::{self, ImageSource};
+use super::source::{self, ImageSource, Work};
 use super::transform::Shape;
 use crate::dataset::{OpenOptions, Summary};
 use crate::error::{Error, Result};
@@ -36,7 +36,7 @@ impl ImageSet {
     /// What decoding everything at once leaves behind in the allocator: measured as about what one
     /// thread needed, whatever their number.
     pub(crate) fn opening_bytes(&self) -> usize {
-        if self.cache.is_some() { source::decode_scratch(&self.files) } else { 0 }
+        if self.cache.is_some() { source::decode_scratch(&self.files, self.shape) } else { 0 }
     }
 
     pub(crate) fn source(&self) -> ImageSource {
@@ -235,7 +235,8 @@ impl Reader<'_> {
         let mut bytes = Vec::new();
         files.iter().step_by(step).all(|file| {
             !file.header.colour
-                || source::load(self.container(file), file, 3, &mut bytes).map_or(true, |image| is_grey(&image.data))
+                || source::load(self.container(file), file, 3, &mut bytes, Vec::new())
+                    .map_or(true, |image| is_grey(&image.data))
         })
     }
 
@@ -243,21 +244,25 @@ impl Reader<'_> {
     fn read_all(&self, files: &[ImageFile], shape: Shape, verify_grey: bool) -> Result<Option<Decoded>> {
         let mut pixels = vec![0u8; files.len() * shape.bytes()];
         let targets: Vec<Mutex<&mut [u8]>> = pixels.chunks_exact_mut(shape.bytes()).map(Mutex::new).collect();
-        let results = parallel::map(files.len(), self.threads, Vec::new, |bytes, i| -> Result<bool> {
-            let file = &files[i];
-            let check = verify_grey && file.header.colour;
-            let mut image = source::load(self.container(file), file, if check { 3 } else { shape.channels }, bytes)?;
-            if check {
-                if !is_grey(&image.data) {
-                    return Ok(false);
+        let results =
+            parallel::map(files.len(), self.threads, Default::default, |work: &mut Work, i| -> Result<bool> {
+                let Work { bytes, pixels, resampler, .. } = work;
+                let file = &files[i];
+                let check = verify_grey && file.header.colour;
+                let channels = if check { 3 } else { shape.channels };
+                let mut image = source::load(self.container(file), file, channels, bytes, std::mem::take(pixels))?;
+                if check {
+                    if !is_grey(&image.data) {
+                        return Ok(false);
+                    }
+                    image.data = image.data.chunks_exact(3).map(|pixel| pixel[0]).collect();
+                    image.channels = 1;
                 }
-                image.data = image.data.chunks_exact(3).map(|pixel| pixel[0]).collect();
-                image.channels = 1;
-            }
-            let mut target = targets[i].lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-            source::fit(&image, self.resize, shape, &mut target);
-            Ok(true)
-        });
+                let mut target = targets[i].lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+                source::fit(&image, self.resize, shape, resampler, &mut target);
+                *pixels = image.data;
+                Ok(true)
+            });
         drop(targets);
         let mut broken = Vec::new();
         for (i, result) in results.into_iter().enumerate() {

@@ -7,7 +7,7 @@ use super::augment::Augment;
 use super::container::Container;
 use super::decode::{self, Pixels, Refusal};
 use super::layout::ImageFile;
-use super::resample::{Window, resample};
+use super::resample::{Resampler, Window};
 use super::resize::Resize;
 use super::transform::{self, Shape};
 use super::{mix, transform::random_crop};
@@ -35,8 +35,10 @@ pub(crate) struct ImageSource {
 /// Buffers one thread reuses for all images of a batch.
 #[derive(Default)]
 pub(crate) struct Work {
-    bytes: Vec<u8>,
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) pixels: Vec<u8>,
     copy: Vec<u8>,
+    pub(crate) resampler: Resampler,
 }
 
 /// The input slot of images.
@@ -49,13 +51,19 @@ pub(crate) fn slot(shape: Shape) -> Slot {
     }
 }
 
-/// Reads and decodes one file.
+/// Reads and decodes one file; `bytes` is work space, and so is `used`, in which the pixels may lie.
 ///
 /// # Errors
 /// [`Error::Image`] if this file cannot be read, [`Error::Archive`] if the whole archive must not be.
-pub(crate) fn load(container: &Container, file: &ImageFile, channels: usize, bytes: &mut Vec<u8>) -> Result<Pixels> {
+pub(crate) fn load(
+    container: &Container,
+    file: &ImageFile,
+    channels: usize,
+    bytes: &mut Vec<u8>,
+    used: Vec<u8>,
+) -> Result<Pixels> {
     container.read(&file.entry, u64::MAX, bytes)?;
-    decode::decode(bytes, channels).map_err(|refusal| {
+    decode::decode(bytes, channels, used).map_err(|refusal| {
         let reason = match refusal {
             Refusal::NotAnImage => "the content is not an image".to_string(),
             Refusal::Broken(reason) => reason,
@@ -65,12 +73,18 @@ pub(crate) fn load(container: &Container, file: &ImageFile, channels: usize, byt
 }
 
 /// Writes an image at its final size.
-pub(crate) fn fit(image: &Pixels, resize: Option<Resize>, shape: Shape, out: &mut [u8]) {
+pub(crate) fn fit(
+    image: &Pixels,
+    resize: Option<Resize>,
+    shape: Shape,
+    resampler: &mut Resampler,
+    out: &mut [u8],
+) {
     match resize {
         Some(resize) => resize.apply(image, shape.height, shape.width, out),
         None => {
             let window = Window::centred(image, shape.height, shape.width);
-            resample(image, window, shape.height, shape.width, out);
+            resampler.resample(image, window, shape.height, shape.width, out);
         }
     }
 }
@@ -106,17 +120,24 @@ impl ImageSource {
         } else {
             let image = match &self.cache {
                 Some(cache) => {
-                    let data = cache[row as usize * shape.bytes()..][..shape.bytes()].to_vec();
+                    let mut data = std::mem::take(&mut work.pixels);
+                    data.clear();
+                    data.extend_from_slice(&cache[row as usize * shape.bytes()..][..shape.bytes()]);
                     Pixels { width: shape.width, height: shape.height, channels: shape.channels, data }
                 }
-                None => load(&self.containers[usize::from(file.container)], file, shape.channels, &mut work.bytes)?,
+                None => {
+                    let (container, used) =
+                        (&self.containers[usize::from(file.container)], std::mem::take(&mut work.pixels));
+                    load(container, file, shape.channels, &mut work.bytes, used)?
+                }
             };
             if crop > 0.0 {
                 let window = random_crop(&image, shape, crop, &mut rng);
-                resample(&image, window, shape.height, shape.width, out);
+                work.resampler.resample(&image, window, shape.height, shape.width, out);
             } else {
-                fit(&image, self.resize, shape, out);
+                fit(&image, self.resize, shape, &mut work.resampler, out);
             }
+            work.pixels = image.data;
         }
         if let Some(augment) = augment {
             transform::move_about(out, shape, augment, &mut work.copy, &mut rng);
@@ -234,16 +255,18 @@ impl Source for ImageSource {
     fn scratch_bytes(&self) -> usize {
         let bytes = self.shape.bytes();
         if self.cache.is_some() {
-            // A copy for moves, and one for crops.
-            return 2 * bytes;
+            // A copy for moves, one for crops, and the work space that these are resized in.
+            return 3 * bytes;
         }
-        decode_scratch(&self.files) + bytes
+        decode_scratch(&self.files, self.shape) + bytes
     }
 }
 
-/// Most memory decoding any of the files takes: the file itself (twice for JPEG, whose decoder copies
-/// it) and its pixels.
-pub(crate) fn decode_scratch(files: &[ImageFile]) -> usize {
-    let of = |file: &ImageFile| 2 * file.entry.size as usize + file.header.decode_bytes;
+/// Most memory that decoding and resizing any of the files takes: the file itself (twice for JPEG, whose decoder copies
+/// it), its pixels, and the work space.
+pub(crate) fn decode_scratch(files: &[ImageFile], shape: Shape) -> usize {
+    let of = |file: &ImageFile| {
+        2 * file.entry.size as usize + file.header.decode_bytes + Resampler::scratch_bytes(file.header.width, shape)
+    };
     files.iter().map(of).max().unwrap_or(0)
 }

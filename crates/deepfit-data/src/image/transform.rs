@@ -80,9 +80,15 @@ pub(crate) fn move_about(image: &mut [u8], shape: Shape, augment: &Augment, copy
 }
 
 fn shift(image: &mut [u8], shape: Shape, by: (isize, isize), flip: bool, border: Border, copy: &mut Vec<u8>) {
+    let channels = shape.channels;
+    if by == (0, 0) && flip {
+        for row in image.chunks_exact_mut(shape.width * channels) {
+            mirror(row, channels);
+        }
+        return;
+    }
     copy.clear();
     copy.extend_from_slice(image);
-    let channels = shape.channels;
     for (y, row) in image.chunks_exact_mut(shape.width * channels).enumerate() {
         let from_row = beyond(y as isize - by.0, shape.height, border) * shape.width;
         for (x, pixel) in row.chunks_exact_mut(channels).enumerate() {
@@ -90,6 +96,14 @@ fn shift(image: &mut [u8], shape: Shape, by: (isize, isize), flip: bool, border:
             let from = (from_row + beyond(x as isize - by.1, shape.width, border)) * channels;
             pixel.copy_from_slice(&copy[from..from + channels]);
         }
+    }
+}
+
+/// Reverses the order of a row's pixels.
+fn mirror(row: &mut [u8], channels: usize) {
+    row.reverse();
+    if channels == 3 {
+        row.chunks_exact_mut(3).for_each(|pixel| pixel.swap(0, 2));
     }
 }
 
@@ -140,7 +154,8 @@ pub(crate) fn colour(image: &mut [u8], shape: Shape, augment: &Augment, rng: &mu
             // ITU-R BT.601 luma.
             let grey = 0.299 * r + 0.587 * g + 0.114 * b;
             for (value, old) in pixel.iter_mut().zip([r, g, b]) {
-                *value = (grey + (old - grey) * saturation).round().clamp(0.0, 255.0) as u8;
+                // The conversion cuts off what is outside of 0 to 255; with a half added it rounds, without a call.
+                *value = (grey + (old - grey) * saturation + 0.5) as u8;
             }
         }
     }

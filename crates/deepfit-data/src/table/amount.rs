@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::plain::Plain;
+
 /// What stands before the decimals; the other mark, a space or an apostrophe may divide thousands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -19,9 +21,18 @@ impl AmountForm {
     /// Both forms; the first is taken where a whole column fits both and nothing speaks for the other.
     pub(crate) const ALL: [AmountForm; 2] = [AmountForm::DecimalPoint, AmountForm::DecimalComma];
 
+    /// Whether a text, of which [`Plain`] was asked before, fits each of [`ALL`](Self::ALL).
+    pub(crate) fn fitting(text: &str, plain: Option<Plain>) -> [bool; 2] {
+        match plain {
+            Some(plain) => [true, plain.may_be_divided()],
+            None if is_word(text) => [false; 2],
+            None => Self::ALL.map(|form| form.parse(text).is_some()),
+        }
+    }
+
     /// The number, without its currency. A percentage is its number: `12.3%` is 12.3.
     pub(crate) fn parse(self, text: &str) -> Option<f64> {
-        if text.len() > 40 || !text.bytes().any(|byte| byte.is_ascii_digit()) {
+        if text.len() > 40 || is_word(text) {
             return None;
         }
         let text = text.trim();
@@ -75,6 +86,17 @@ impl AmountForm {
     }
 }
 
+/// Whether a text needs no closer look: no sign, code or mark of an amount has a small letter, none of these marks of dates
+/// and times follows its digits, and every amount has a digit.
+fn is_word(text: &str) -> bool {
+    let (mut digit, mut other) = (false, false);
+    for byte in text.bytes() {
+        other |= byte.is_ascii_lowercase() || (digit && matches!(byte, b'-' | b'/' | b':'));
+        digit |= byte.is_ascii_digit();
+    }
+    other || !digit
+}
+
 /// Text behind a leading sign, and the sign.
 fn sign(text: &str) -> (&str, Option<char>) {
     match text.chars().next() {
@@ -87,6 +109,9 @@ fn sign(text: &str) -> (&str, Option<char>) {
 
 /// Text without one currency or percent sign before or behind the number.
 fn without_unit(text: &str) -> &str {
+    if let [b'0'..=b'9', .., b'0'..=b'9'] = text.as_bytes() {
+        return text;
+    }
     let before = SIGNS.iter().find_map(|sign| text.strip_prefix(*sign));
     let before = before.or_else(|| CODES.iter().find_map(|code| text.strip_prefix(code)));
     if let Some(rest) = before {
@@ -127,5 +152,25 @@ mod tests {
             assert_eq!(DecimalPoint.parse(text), None, "{text}");
         }
         assert_eq!(DecimalComma.parse("12.5"), None);
+    }
+
+    #[test]
+    fn the_quick_answer_is_that_of_parsing() {
+        let mut texts: Vec<String> =
+            ["-", "+", ".", "-.", "1e5", "1.5e3", "north", "Town 7", "$1,234", "(5)", "5 %", "−5"]
+                .map(String::from)
+                .into();
+        for sign in ["", "-", "+", "--"] {
+            for whole in ["", "0", "7", "012", "123", "1234"] {
+                for fraction in ["", ".", ".5", ".123", ".1234", ".1.2", ",5", ",123"] {
+                    texts.push(format!("{sign}{whole}{fraction}"));
+                }
+            }
+        }
+        texts.push("1".repeat(41));
+        for text in texts {
+            let parsed = super::AmountForm::ALL.map(|form| form.parse(&text).is_some());
+            assert_eq!(super::AmountForm::fitting(&text, super::Plain::parse(&text)), parsed, "{text}");
+        }
     }
 }

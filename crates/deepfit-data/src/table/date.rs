@@ -62,11 +62,14 @@ impl DateForm {
 
 fn named(text: &str) -> Option<f64> {
     const MONTHS: [&str; 12] = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
-    let words: Vec<&str> = text.split([' ', ',', '-']).filter(|word| !word.is_empty()).collect();
-    let [a, b, year] = words.as_slice() else { return None };
+    let mut words = text.split([' ', ',', '-']).filter(|word| !word.is_empty());
+    let (a, b, year) = (words.next()?, words.next()?, words.next()?);
+    if words.next().is_some() {
+        return None;
+    }
     let (date, month) = if a.starts_with(|c: char| c.is_ascii_digit()) { (a, b) } else { (b, a) };
-    let month = month.to_ascii_lowercase();
-    let index = MONTHS.iter().position(|name| month.starts_with(name))?;
+    let begins = |name: &&str| month.get(..3).is_some_and(|begin| begin.eq_ignore_ascii_case(name));
+    let index = MONTHS.iter().position(begins)?;
     if year.len() != 4 {
         return None;
     }

@@ -2,13 +2,17 @@
 
 use std::collections::HashSet;
 use std::io::Read;
+use std::sync::atomic::{AtomicBool, Ordering};
 
+use foldhash::fast::RandomState;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::amount::AmountForm;
-use super::csv::{Place, Rows, is_missing, number};
+use super::csv::{Base, Place, Rows, is_missing, number};
 use super::date::DateForm;
+use super::kept::{Kept, MOST_WORDS};
+use super::plain::Plain;
 use crate::error::Result;
 
 /// Different values of a column that are told apart; beyond, there are "many".
@@ -64,12 +68,17 @@ pub(crate) struct Profile {
     integers: u64,
     /// Rows of each different integer, up to one more than [`MOST_CLASSES`].
     codes: Vec<(f64, u64)>,
-    booleans: u64,
-    dates: [u64; DateForm::ALL.len()],
-    distinct: HashSet<u64>,
+    /// Some value is not a boolean.
+    other_than_booleans: bool,
+    /// For each form, whether some value is not a date of it.
+    other_than_dates: [bool; DateForm::ALL.len()],
+    distinct: HashSet<u64, RandomState>,
+    /// An earlier part of the column has many different values already: they are not told apart any more.
+    many: bool,
     words: u64,
-    /// The values so far count from 0 or 1.
+    /// Each value is one more than the one before.
     sequence: bool,
+    first: f64,
     previous: f64,
     /// First value that says infinity, and first that says "not a number".
     pub(crate) infinite: Option<(Place, String)>,
@@ -80,62 +89,169 @@ pub(crate) struct Profile {
 
 /// The truth value of a word, if it is one.
 pub(crate) fn boolean(text: &str) -> Option<bool> {
-    match text.to_ascii_lowercase().as_str() {
-        "true" | "t" | "yes" | "y" => Some(true),
-        "false" | "f" | "no" | "n" => Some(false),
-        _ => None,
+    let is = |words: [&str; 4]| words.iter().any(|word| text.eq_ignore_ascii_case(word));
+    if is(["true", "t", "yes", "y"]) {
+        Some(true)
+    } else if is(["false", "f", "no", "n"]) {
+        Some(false)
+    } else {
+        None
     }
 }
 
 impl Profile {
-    fn add(&mut self, text: &str, place: Place, delimiter: u8, dated: bool) {
-        if is_missing(text) {
-            self.missing += 1;
-            if text.eq_ignore_ascii_case("nan") && self.not_a_number.is_none() {
-                self.not_a_number = Some((place, text.to_string()));
-            }
-            return;
+    /// A missing value.
+    fn miss(&mut self, text: &str, place: impl Fn() -> Place) {
+        self.missing += 1;
+        if self.not_a_number.is_none() && text.eq_ignore_ascii_case("nan") {
+            self.not_a_number = Some((place(), text.to_string()));
         }
+    }
+
+    /// A value of so many rows, of which `place` is the first.
+    fn add(&mut self, text: &str, rows: u64, place: impl Fn() -> Place, delimiter: u8, dated: bool) {
+        let plain = Plain::parse(text);
+        let value = plain.map(|plain| plain.value).or_else(|| number(text, delimiter));
+        match value {
+            Some(value) => self.add_number(text, value, plain, rows, place, dated),
+            None => self.add_word(text, rows, dated),
+        }
+    }
+
+    fn begin(&mut self, text: &str, value: f64) {
         if self.count == 0 {
             self.example = text.to_string();
             self.sequence = true;
+            self.first = value;
         }
-        self.count += 1;
-        let value = number(text, delimiter);
-        for (count, form) in self.amounts.iter_mut().zip(AmountForm::ALL) {
-            *count += u64::from(form.parse(text).is_some());
+    }
+
+    fn add_number(
+        &mut self,
+        text: &str,
+        value: f64,
+        plain: Option<Plain>,
+        rows: u64,
+        place: impl Fn() -> Place,
+        dated: bool,
+    ) {
+        self.begin(text, value);
+        self.sequence &= rows == 1 && (self.count == 0 || value == self.previous + 1.0);
+        self.previous = value;
+        self.count += rows;
+        self.numbers += rows;
+        self.integers += if value.is_finite() && value.trunc() == value { rows } else { 0 };
+        self.other_than_booleans = true;
+        // 1 and 1.0 are the same value.
+        self.tell_apart(|| (value + 0.0).to_bits());
+        if self.codes.len() <= MOST_CLASSES {
+            add_code(&mut self.codes, value, rows);
         }
-        self.points += u64::from(text.contains('.'));
-        if self.distinct.len() <= MOST_DISTINCT {
-            // 1 and 1.0 are the same value.
-            let key = value.map_or_else(|| xxh3_64(text.as_bytes()), |value| (value + 0.0).to_bits());
-            self.distinct.insert(key);
+        if value.is_infinite() && self.infinite.is_none() {
+            self.infinite = Some((place(), text.to_string()));
         }
-        if let Some(value) = value {
-            self.numbers += 1;
-            self.commas += u64::from(text.contains(','));
-            self.integers += u64::from(value.fract() == 0.0);
-            if self.codes.len() <= MOST_CLASSES {
-                match self.codes.iter_mut().find(|(code, _)| *code == value) {
-                    Some((_, rows)) => *rows += 1,
-                    None => self.codes.push((value, 1)),
-                }
+        match plain {
+            Some(plain) => {
+                self.amounts[0] += rows;
+                self.amounts[1] += if plain.may_be_divided() { rows } else { 0 };
+                self.points += if plain.has_point() { rows } else { 0 };
+                self.words += rows;
             }
-            if value.is_infinite() && self.infinite.is_none() {
-                self.infinite = Some((place, text.to_string()));
+            None => {
+                self.commas += if text.contains(',') { rows } else { 0 };
+                self.add_form(text, rows);
             }
-            self.sequence &= if self.count == 1 { value == 0.0 || value == 1.0 } else { value == self.previous + 1.0 };
-            self.previous = value;
+        }
+        self.look_for_dates(text, dated, dated);
+    }
+
+    fn add_word(&mut self, text: &str, rows: u64, dated: bool) {
+        self.begin(text, f64::NAN);
+        self.sequence = false;
+        self.count += rows;
+        self.other_than_booleans = self.other_than_booleans || boolean(text).is_none();
+        self.tell_apart(|| xxh3_64(text.as_bytes()));
+        self.add_form(text, rows);
+        self.look_for_dates(text, true, dated);
+    }
+
+    fn tell_apart(&mut self, key: impl Fn() -> u64) {
+        if !self.many && self.distinct.len() <= MOST_DISTINCT {
+            self.distinct.insert(key());
+        }
+    }
+
+    /// How a text is written that is not digits and a point.
+    fn add_form(&mut self, text: &str, rows: u64) {
+        for (count, fits) in self.amounts.iter_mut().zip(AmountForm::fitting(text, None)) {
+            *count += if fits { rows } else { 0 };
+        }
+        self.points += if text.contains('.') { rows } else { 0 };
+        self.words += rows * count_words(text);
+    }
+
+    fn look_for_dates(&mut self, text: &str, may_be: bool, dated: bool) {
+        if self.other_than_dates == [true; DateForm::ALL.len()] {
+            return;
+        }
+        let may_be = may_be && text.len() <= 40 && text.bytes().any(|b| b.is_ascii_digit());
+        for (other, form) in self.other_than_dates.iter_mut().zip(DateForm::ALL) {
+            // One that does not fit is enough.
+            *other = *other || !may_be || (form == DateForm::Compact && !dated) || form.parse(text).is_none();
+        }
+    }
+
+    /// Adds what was seen in a later part of the column, behind `base`.
+    fn append(&mut self, later: Profile, base: Base) {
+        self.missing += later.missing;
+        let moved = |found: Option<(Place, String)>| found.map(|(place, text)| (place.behind(base), text));
+        self.not_a_number = self.not_a_number.take().or(moved(later.not_a_number));
+        self.infinite = self.infinite.take().or(moved(later.infinite));
+        if later.count == 0 {
+            return;
+        }
+        if self.count == 0 {
+            self.example = later.example;
+            self.first = later.first;
+            self.sequence = later.sequence;
         } else {
-            self.sequence = false;
-            self.booleans += u64::from(boolean(text).is_some());
+            self.sequence &= later.sequence && later.first == self.previous + 1.0;
         }
-        self.words += text.split_whitespace().count() as u64;
-        if (value.is_none() || dated) && text.len() <= 40 && text.as_bytes().iter().any(u8::is_ascii_digit) {
-            for (count, form) in self.dates.iter_mut().zip(DateForm::ALL) {
-                *count += u64::from((form != DateForm::Compact || dated) && form.parse(text).is_some());
+        self.previous = later.previous;
+        self.count += later.count;
+        self.numbers += later.numbers;
+        for (sum, count) in self.amounts.iter_mut().zip(later.amounts) {
+            *sum += count;
+        }
+        self.commas += later.commas;
+        self.points += later.points;
+        self.integers += later.integers;
+        for (code, rows) in later.codes {
+            // Beyond the most that may be classes, only that there are more counts.
+            if self.codes.len() <= MOST_CLASSES {
+                add_code(&mut self.codes, code, rows);
             }
         }
+        self.other_than_booleans |= later.other_than_booleans;
+        for (other, found) in self.other_than_dates.iter_mut().zip(later.other_than_dates) {
+            *other |= found;
+        }
+        if self.distinct.is_empty() {
+            self.distinct = later.distinct;
+        } else {
+            for key in later.distinct {
+                if self.distinct.len() > MOST_DISTINCT {
+                    break;
+                }
+                self.distinct.insert(key);
+            }
+        }
+        self.words += later.words;
+    }
+
+    /// Whether the values count the rows from 0 or 1.
+    fn counts(&self) -> bool {
+        self.sequence && (self.first == 0.0 || self.first == 1.0)
     }
 
     /// Number of different values; one more than `MOST_DISTINCT` stands for more.
@@ -176,14 +292,14 @@ impl Profile {
         if self.distinct() == 1 && self.missing == 0 {
             return Err(format!("is always '{}'", self.example));
         }
-        let form = self.dates.iter().position(|&dates| dates == self.count);
+        let form = self.other_than_dates.iter().position(|&other| !other);
         if let Some(form) = form {
             return Ok(ColumnKind::Date(DateForm::ALL[form]));
         }
         let many = self.distinct() == self.count || self.distinct() > MOST_DISTINCT as u64;
         if self.is_numeric() && self.quantity(self.count) == Some(ColumnKind::Number) {
             let named = is_identifier(name) && many && self.is_integer();
-            if self.count >= 3 && (named || (self.sequence && self.missing == 0)) {
+            if self.count >= 3 && (named || (self.counts() && self.missing == 0)) {
                 return Err("numbers the rows".into());
             }
             return Ok(ColumnKind::Number);
@@ -193,7 +309,7 @@ impl Profile {
         if let Some(kind) = self.quantity(self.count).or_else(|| self.quantity(enough)) {
             return Ok(kind);
         }
-        if self.booleans == self.count && self.distinct() <= 2 {
+        if !self.other_than_booleans && self.distinct() <= 2 {
             return Ok(ColumnKind::Boolean);
         }
         if self.count >= 20 && self.distinct() * 2 > self.count && self.words >= 4 * self.count {
@@ -207,7 +323,7 @@ impl Profile {
 
     /// Whether the column counts the rows but is not named as one that does.
     pub(crate) fn is_mere_sequence(&self, name: &str) -> bool {
-        self.sequence && self.is_numeric() && self.distinct() > 1 && !is_identifier(name)
+        self.counts() && self.is_numeric() && self.distinct() > 1 && !is_identifier(name)
     }
 
     /// Whether a target of this column is a class rather than a quantity.
@@ -253,17 +369,116 @@ fn is_identifier(name: &str) -> bool {
     matches!(name.as_str(), "id" | "index" | "row" | "uuid") || name.ends_with("_id") || name.starts_with("unnamed")
 }
 
-/// Reads all rows once and tells what each column holds. Also returns the number of rows.
-pub(crate) fn profile<R: Read>(rows: &mut Rows<R>) -> Result<(Vec<Profile>, u64)> {
-    let mut profiles: Vec<Profile> = rows.columns.iter().map(|_| Profile::default()).collect();
-    let dated: Vec<bool> = rows.columns.iter().map(|name| name.to_ascii_lowercase().contains("date")).collect();
-    let delimiter = rows.delimiter;
-    let mut count = 0;
-    while let Some(fields) = rows.next()? {
-        count += 1;
-        for (column, profile) in profiles.iter_mut().enumerate() {
-            profile.add(fields.get(column), fields.place, delimiter, dated[column]);
+/// Counts rows of a value among those of others.
+fn add_code(codes: &mut Vec<(f64, u64)>, value: f64, rows: u64) {
+    match codes.iter_mut().find(|(code, _)| *code == value) {
+        Some((_, count)) => *count += rows,
+        None => codes.push((value, rows)),
+    }
+}
+
+/// Words of a text that has no space around it.
+fn count_words(text: &str) -> u64 {
+    if text.bytes().all(|byte| (b'!'..=b'~').contains(&byte)) { 1 } else { text.split_whitespace().count() as u64 }
+}
+
+/// A column of a block: what was seen of it, and its values.
+#[derive(Default)]
+struct Seen {
+    profile: Profile,
+    kept: Kept,
+    /// Rows of each word that was kept, and the first of them.
+    rows: Vec<(u64, Place)>,
+}
+
+impl Seen {
+    fn see(&mut self, text: &str, place: impl Fn() -> Place, delimiter: u8, dated: bool) {
+        if is_missing(text) {
+            self.profile.miss(text, place);
+            self.kept.miss();
+            return;
+        }
+        if let Kept::Numbers(values) = &mut self.kept {
+            let plain = Plain::parse(text);
+            match plain.map(|plain| plain.value).or_else(|| number(text, delimiter)) {
+                Some(value) => {
+                    self.profile.add_number(text, value, plain, 1, place, dated);
+                    values.push(value);
+                    return;
+                }
+                // All before it, if anything, were missing.
+                None if self.profile.count == 0 => self.kept = Kept::words(values.len()),
+                None => self.kept = Kept::Not,
+            }
+        }
+        if let Kept::Words { codes, words, index } = &mut self.kept {
+            if let Some(&code) = index.get(text) {
+                codes.push(code);
+                self.rows[code as usize].0 += 1;
+                return;
+            }
+            if words.len() < MOST_WORDS {
+                let code = words.len() as u32;
+                codes.push(code);
+                words.push(text.to_string());
+                index.insert(text.to_string(), code);
+                self.rows.push((1, place()));
+                return;
+            }
+            self.finish(delimiter, dated);
+            self.kept = Kept::Not;
+        }
+        self.profile.add(text, 1, place, delimiter, dated);
+    }
+
+    /// Looks at the words that were kept, each once.
+    fn finish(&mut self, delimiter: u8, dated: bool) {
+        if let Kept::Words { words, .. } = &self.kept {
+            for (word, (rows, place)) in words.iter().zip(self.rows.drain(..)) {
+                self.profile.add(word, rows, || place, delimiter, dated);
+            }
+            self.profile.sequence = false;
         }
     }
-    Ok((profiles, count))
+}
+
+/// Reads all rows once and tells what each column holds, and its values where they could be kept. Also returns the number of
+/// rows.
+pub(crate) fn profile<R: Read>(rows: &mut Rows<R>, threads: usize) -> Result<(Vec<Profile>, Vec<Kept>, u64)> {
+    let columns = rows.columns.len();
+    let dated: Vec<bool> = rows.columns.iter().map(|name| name.to_ascii_lowercase().contains("date")).collect();
+    let delimiter = rows.delimiter;
+    let many: Vec<AtomicBool> = (0..columns).map(|_| AtomicBool::new(false)).collect();
+    let mut all: Vec<Seen> = (0..columns).map(|_| Seen::default()).collect();
+    let mut count = 0;
+    rows.for_each_block(
+        threads,
+        |records| {
+            let mut found: Vec<Seen> = (0..columns).map(|_| Seen::default()).collect();
+            for (seen, many) in found.iter_mut().zip(&many) {
+                seen.profile.many = many.load(Ordering::Relaxed);
+                seen.kept = Kept::Numbers(Vec::with_capacity(records.most_rows()));
+            }
+            while let Some(fields) = records.next()? {
+                for (column, seen) in found.iter_mut().enumerate() {
+                    seen.see(fields.get(column), || fields.place(), delimiter, dated[column]);
+                }
+            }
+            for (seen, &dated) in found.iter_mut().zip(&dated) {
+                seen.finish(delimiter, dated);
+            }
+            Ok((found, records.rows()))
+        },
+        |(found, rows), base| {
+            count += rows;
+            for ((seen, later), many) in all.iter_mut().zip(found).zip(&many) {
+                seen.kept.append(later.kept, seen.profile.count, later.profile.count);
+                seen.profile.append(later.profile, base);
+                many.store(seen.profile.distinct.len() > MOST_DISTINCT, Ordering::Relaxed);
+            }
+            Ok(())
+        },
+    )?;
+    let (profiles, kept) = all.into_iter().map(|seen| (seen.profile, seen.kept)).unzip();
+    Ok((profiles, kept, count))
 }

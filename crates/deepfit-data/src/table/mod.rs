@@ -5,13 +5,15 @@ mod csv;
 mod date;
 mod foreign;
 mod infer;
-mod lines;
+mod kept;
 mod nearest;
 mod odd;
 mod open;
 mod order;
+mod plain;
 mod preprocessor;
 mod read;
+mod records;
 mod scale;
 mod source;
 

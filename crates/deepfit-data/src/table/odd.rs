@@ -20,11 +20,18 @@ pub(crate) struct Tally {
 
 impl Tally {
     /// A value that is not of the column's kind.
-    pub(crate) fn add(&mut self, text: &str, line: u64) {
+    pub(crate) fn add(&mut self, text: &str, line: impl FnOnce() -> u64) {
         self.count += 1;
         if self.first.is_none() {
-            self.first = Some((text.to_string(), line));
+            self.first = Some((text.to_string(), line()));
         }
+    }
+
+    /// Adds what was odd in a later part of the file, behind so many lines. (Which words are new is told elsewhere.)
+    pub(crate) fn append(&mut self, later: Tally, lines: u64) {
+        self.present += later.present;
+        self.count += later.count;
+        self.first = self.first.take().or(later.first.map(|(text, line)| (text, line + lines)));
     }
 
     /// Counts the values whose word a model does not know.

@@ -1,10 +1,10 @@
-//! Opening a table: two passes over the file, one to see what the columns hold and one to read them.
+//! Opening a table: one pass over the file to see what the columns hold, and a second where values need a closer look.
 
 use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 
-use xxhash_rust::xxh3::Xxh3;
+use xxhash_rust::xxh3::xxh3_64;
 
 use super::csv::Rows;
 use super::infer::{ColumnKind, Profile, profile};
@@ -15,6 +15,7 @@ use super::read::{Builder, Table, TargetReading, Targets, Values};
 use super::source::TableSource;
 use crate::dataset::{MIN_ROWS, OpenOptions, Summary, Task, TaskKind};
 use crate::error::{Error, Result};
+use crate::parallel;
 use crate::split::{Part, number_groups, quantile_bins};
 
 /// A table ready to be split and prepared.
@@ -80,7 +81,7 @@ pub(crate) fn open(path: &Path, options: &OpenOptions, summary: &mut Summary) ->
         return Err(Error::Table { name, problem });
     }
     let (columns, header, delimiter) = (rows.columns.clone(), rows.header, rows.delimiter);
-    let (profiles, count) = profile(&mut rows)?;
+    let (profiles, kept, count) = profile(&mut rows, options.threads)?;
     if count == 0 {
         return Err(Error::NoRows { name, columns: columns.join(", ") });
     }
@@ -106,15 +107,22 @@ pub(crate) fn open(path: &Path, options: &OpenOptions, summary: &mut Summary) ->
             TargetReading::Numbers(profiles[target].quantity(profiles[target].count).unwrap_or(ColumnKind::Number))
         }
     };
-    let mut builder = Builder::new(&features, &columns[target], reading, count as usize);
-    builder.read(&mut reader(path, Some(header))?, None)?;
+    let kept = Builder::kept(&features, &columns[target], reading.clone(), &columns, kept, delimiter);
+    let mut builder = match kept {
+        Some(builder) => builder,
+        None => {
+            let mut builder = Builder::new(&features, &columns[target], reading, count as usize);
+            builder.read(&mut reader(path, Some(header))?, None, options.threads)?;
+            builder
+        }
+    };
     builder.close_classes();
     let own = builder.len();
     let mut parts = Vec::new();
     for (path, part) in [(&options.validation, Part::Validation), (&options.test, Part::Test)] {
         let Some(path) = path else { continue };
         parts.resize(builder.len(), None);
-        builder.read(&mut reader(path, Some(header))?, None)?;
+        builder.read(&mut reader(path, Some(header))?, None, options.threads)?;
         if builder.len() == parts.len() {
             return Err(Error::TooFewRows {
                 name: path.to_string_lossy().into_owned(),
@@ -146,7 +154,7 @@ pub(crate) fn open(path: &Path, options: &OpenOptions, summary: &mut Summary) ->
     };
     summary.other_task = other_task(&profiles[target], task_kind, options.task);
     let target_kind = if task_kind == TaskKind::Regression { profiles[target].quantity(usable as u64) } else { None };
-    let groups = group_rows(&table);
+    let groups = group_rows(&table, options.threads);
     let target = columns[target].clone();
     Ok(TableSet { table: Arc::new(table), header, target, target_kind, task, parts, groups })
 }
@@ -265,18 +273,29 @@ fn check_target(table: &Table, own: usize, column: &str, classes: &[String], nam
 }
 
 /// Numbers rows alike if all their features are equal.
-fn group_rows(table: &Table) -> Vec<u32> {
-    let mut hasher = Xxh3::new();
-    let hashes = (0..table.len()).map(|row| {
-        hasher.reset();
+fn group_rows(table: &Table, threads: usize) -> Vec<u32> {
+    /// Rows of a task: their values lie in caches while they are brought together.
+    const ROWS: usize = 1024;
+    let hashes = parallel::map(table.len().div_ceil(ROWS), threads, Vec::new, |bytes: &mut Vec<u8>, task| {
+        let rows = task * ROWS..table.len().min((task + 1) * ROWS);
+        let width: usize = table.columns.iter().map(|column| column.values.bytes()).sum();
+        bytes.clear();
+        bytes.resize(rows.len() * width, 0);
+        let mut at = 0;
         for column in &table.columns {
+            let places = bytes.chunks_exact_mut(width);
             match &column.values {
-                // NaN is stored in one form only, and adding 0 turns -0 into 0.
-                Values::Numbers(values) => hasher.update(&(values[row] + 0.0).to_bits().to_le_bytes()),
-                Values::Codes { codes, .. } => hasher.update(&codes[row].to_le_bytes()),
+                Values::Numbers(values) => places.zip(&values[rows.clone()]).for_each(|(row, value)| {
+                    // NaN is stored in one form only, and adding 0 turns -0 into 0.
+                    row[at..at + 8].copy_from_slice(&(value + 0.0).to_bits().to_le_bytes());
+                }),
+                Values::Codes { codes, .. } => places.zip(&codes[rows.clone()]).for_each(|(row, code)| {
+                    row[at..at + 4].copy_from_slice(&code.to_le_bytes());
+                }),
             }
+            at += column.values.bytes();
         }
-        hasher.digest()
+        bytes.chunks_exact(width).map(xxh3_64).collect::<Vec<u64>>()
     });
-    number_groups(hashes)
+    number_groups(hashes.into_iter().flatten())
 }

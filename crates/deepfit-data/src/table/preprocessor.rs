@@ -238,10 +238,10 @@ impl TablePreprocessor {
         Error::NotATable { path, problem, needed }
     }
 
-    fn read<R: Read>(self: &Arc<Self>, rows: &mut Rows<R>, reading: TargetReading) -> Result<Opened> {
+    fn read<R: Read>(self: &Arc<Self>, rows: &mut Rows<R>, reading: TargetReading, threads: usize) -> Result<Opened> {
         let labelled = !matches!(reading, TargetReading::Skip);
         let mut builder = Builder::new(&self.features(), &self.target, reading, 0);
-        builder.read(rows, Some(&self.known_words()))?;
+        builder.read(rows, Some(&self.known_words()), threads)?;
         if builder.len() == 0 {
             return Err(Error::TooFewRows { name: rows.name.clone(), rows: 0, unit: "row(s)", least: 1 });
         }
@@ -257,27 +257,27 @@ impl TablePreprocessor {
         Ok(opened)
     }
 
-    /// Opens a table that has the target column.
+    /// Opens a table that has the target column, on so many threads.
     ///
     /// # Errors
     /// As for [`open`](crate::open), for a missing column, and for a class the model does not know.
-    pub fn open_labelled(self: &Arc<Self>, path: &Path) -> Result<Opened> {
+    pub fn open_labelled(self: &Arc<Self>, path: &Path, threads: usize) -> Result<Opened> {
         let mut rows = reader(path, Some(self.header)).map_err(|error| self.explain(error))?;
         let reading = match (&self.task, self.target_amount) {
             (Task::Classification { classes }, _) => TargetReading::KnownClasses(classes.clone()),
             (Task::Regression, Some(form)) => TargetReading::Numbers(ColumnKind::Amount(form)),
             (Task::Regression, None) => TargetReading::Numbers(ColumnKind::Number),
         };
-        self.read(&mut rows, reading)
+        self.read(&mut rows, reading, threads)
     }
 
-    /// Opens new rows; the target column is not needed, and ignored where it is.
+    /// Opens new rows, on so many threads; the target column is not needed, and ignored where it is.
     ///
     /// # Errors
     /// If the file is not a table, a column the model uses is missing, or no value of one can be read.
-    pub fn open_inputs(self: &Arc<Self>, path: &Path) -> Result<Opened> {
+    pub fn open_inputs(self: &Arc<Self>, path: &Path, threads: usize) -> Result<Opened> {
         let mut rows = reader(path, Some(self.header)).map_err(|error| self.explain(error))?;
-        self.read(&mut rows, TargetReading::Skip)
+        self.read(&mut rows, TargetReading::Skip, threads)
     }
 
     /// Reads new rows from anywhere, as [`open_inputs`](Self::open_inputs) does.
@@ -286,7 +286,7 @@ impl TablePreprocessor {
     /// If the text is not a table, a column the model uses is missing, or no value of one can be read.
     pub fn read_inputs(self: &Arc<Self>, reader: impl Read, name: &str) -> Result<Opened> {
         let mut rows = Rows::open(reader, name, Some(self.header)).map_err(|error| self.explain(error))?;
-        self.read(&mut rows, TargetReading::Skip)
+        self.read(&mut rows, TargetReading::Skip, 1)
     }
 }
 

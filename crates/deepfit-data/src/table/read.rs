@@ -1,11 +1,12 @@
 //! Rows of text into typed columns.
 
-use std::collections::HashMap;
 use std::io::Read;
 
-use super::csv::{Fields, Place, Rows, is_missing, number};
+use super::csv::{Base, Rows, is_missing, number};
 use super::infer::{ColumnKind, boolean};
+use super::kept::{Index, Kept};
 use super::odd::Tally;
+use super::records::{Fields, Records};
 use crate::error::{Error, Result};
 use crate::memory::heap_bytes;
 
@@ -23,6 +24,16 @@ pub(crate) enum Values {
         /// Words in order of appearance.
         words: Vec<String>,
     },
+}
+
+impl Values {
+    /// Bytes of a value.
+    pub(crate) fn bytes(&self) -> usize {
+        match self {
+            Values::Numbers(_) => 8,
+            Values::Codes { .. } => 4,
+        }
+    }
 }
 
 /// A feature column.
@@ -70,6 +81,7 @@ impl Table {
 }
 
 /// How the target column is read.
+#[derive(Clone)]
 pub(crate) enum TargetReading {
     /// Not at all: new rows.
     Skip,
@@ -84,10 +96,10 @@ pub(crate) enum TargetReading {
 /// Collects the rows of one or several files.
 pub(crate) struct Builder {
     table: Table,
-    indices: Vec<HashMap<String, u32>>,
+    indices: Vec<Index>,
     target: String,
     reading: TargetReading,
-    classes: HashMap<String, u32>,
+    classes: Index,
     /// Rows left out because their target is missing.
     pub(crate) dropped: u64,
     /// What was odd in each column of the file being read.
@@ -96,8 +108,35 @@ pub(crate) struct Builder {
     pub(crate) notes: Vec<String>,
 }
 
+/// How the rows of a file are read, the same for all of its blocks.
+struct Manner<'a> {
+    /// Name, kind and place of each feature.
+    features: Vec<(&'a str, ColumnKind, usize)>,
+    /// Name and place of the target, if it is read.
+    target: Option<(&'a str, usize)>,
+    reading: &'a TargetReading,
+    /// Indices of the classes known so far.
+    classes: &'a Index,
+    name: &'a str,
+    delimiter: u8,
+}
+
+/// What was read of a block. Its words and classes are numbered by themselves.
+struct Part {
+    values: Vec<Values>,
+    indices: Vec<Index>,
+    tallies: Vec<Tally>,
+    targets: Targets,
+    labels: Vec<String>,
+    /// Class of each text of the target that was met: labels are told apart by value, and most texts are met again.
+    texts: Index,
+    file_rows: Vec<u32>,
+    dropped: u64,
+    rows: u64,
+}
+
 /// The number a text stands for in a column of a kind.
-fn read_number(text: &str, kind: ColumnKind, delimiter: u8) -> Option<f64> {
+pub(crate) fn read_number(text: &str, kind: ColumnKind, delimiter: u8) -> Option<f64> {
     match kind {
         ColumnKind::Amount(form) => form.parse(text),
         ColumnKind::Date(form) => form.parse(text),
@@ -107,7 +146,7 @@ fn read_number(text: &str, kind: ColumnKind, delimiter: u8) -> Option<f64> {
 }
 
 /// Targets are compared with predictions as 32-bit numbers. (Features may be larger: they are scaled before.)
-fn is_too_large(value: f64) -> bool {
+pub(crate) fn is_too_large(value: f64) -> bool {
     value.abs() > f64::from(f32::MAX)
 }
 
@@ -124,106 +163,41 @@ pub(crate) fn is_target_missing(text: &str) -> bool {
     is_missing(text) && !text.eq_ignore_ascii_case("none")
 }
 
-impl Builder {
-    /// A builder for features of these names and kinds; `rows` is how many are expected.
-    pub(crate) fn new(features: &[(String, ColumnKind)], target: &str, reading: TargetReading, rows: usize) -> Builder {
-        let column = |(name, kind): &(String, ColumnKind)| Column {
-            name: name.clone(),
-            kind: *kind,
-            values: match kind {
-                ColumnKind::Category => Values::Codes { codes: Vec::with_capacity(rows), words: Vec::new() },
-                _ => Values::Numbers(Vec::with_capacity(rows)),
-            },
-        };
-        let (targets, classes) = match &reading {
-            TargetReading::Skip => (Targets::None, HashMap::new()),
-            TargetReading::NewClasses => (Targets::Classes(Vec::with_capacity(rows)), HashMap::new()),
-            TargetReading::KnownClasses(names) => {
-                let index = names.iter().enumerate().map(|(i, name)| (name.clone(), i as u32)).collect();
-                (Targets::Classes(Vec::with_capacity(rows)), index)
-            }
-            TargetReading::Numbers(_) => (Targets::Values(Vec::with_capacity(rows)), HashMap::new()),
-        };
-        Builder {
-            table: Table {
-                columns: features.iter().map(column).collect(),
-                targets,
-                file_rows: Vec::with_capacity(rows),
-            },
-            indices: features.iter().map(|_| HashMap::new()).collect(),
-            target: target.to_string(),
-            reading,
-            classes,
+impl Manner<'_> {
+    fn read(&self, records: &mut Records<'_>) -> Result<Part> {
+        let mut part = Part {
+            values: self.features.iter().map(|(_, kind, _)| empty(*kind, 0)).collect(),
+            indices: self.features.iter().map(|_| Index::default()).collect(),
+            tallies: self.features.iter().map(|_| Tally::default()).collect(),
+            targets: self.reading.empty(0),
+            labels: Vec::new(),
+            texts: Index::default(),
+            file_rows: Vec::new(),
             dropped: 0,
-            tallies: Vec::new(),
-            notes: Vec::new(),
-        }
-    }
-
-    /// Appends all rows of a file, whose columns may be in another order. `known` are the words of each column that
-    /// the model knows, where there is a model.
-    ///
-    /// # Errors
-    /// For a value that cannot be used, and for a column without a single readable value. Other unreadable values are
-    /// missing, which the notes say.
-    pub(crate) fn read<R: Read>(&mut self, rows: &mut Rows<R>, known: Option<&[&[String]]>) -> Result<()> {
-        if !rows.header && matches!(self.reading, TargetReading::Skip) {
-            self.name_without_target(rows);
-        }
-        let locate = |name: &str| {
-            rows.columns.iter().position(|column| column == name).ok_or_else(|| Error::NoColumn {
-                name: rows.name.clone(),
-                column: name.to_string(),
-                columns: rows.columns.join(", "),
-            })
+            rows: 0,
         };
-        let places: Vec<usize> = self.table.columns.iter().map(|column| locate(&column.name)).collect::<Result<_>>()?;
-        let target = match self.reading {
-            TargetReading::Skip => None,
-            _ => Some(locate(&self.target)?),
-        };
-        let (name, delimiter, columns) = (rows.name.clone(), rows.delimiter, rows.columns.join(", "));
-        self.tallies = self.table.columns.iter().map(|_| Tally::default()).collect();
-        let mut count = 0_u64;
-        while let Some(fields) = rows.next()? {
-            count += 1;
-            if let Some(target) = target
-                && !self.add_target(fields.get(target), fields.place, &name, delimiter)?
+        while let Some(fields) = records.next()? {
+            let row = part.rows;
+            part.rows += 1;
+            if let Some((column, at)) = self.target
+                && !self.add_target(&mut part, &fields, column, at)?
             {
-                self.dropped += 1;
+                part.dropped += 1;
                 continue;
             }
-            self.add_features(&fields, &places, &name, delimiter)?;
-            self.table.file_rows.push(fields.place.row as u32);
+            self.add_features(&mut part, &fields)?;
+            part.file_rows.push(row as u32);
         }
-        if count == 0 {
-            return Err(Error::NoRows { name, columns });
-        }
-        for (i, (column, tally)) in self.table.columns.iter().zip(&mut self.tallies).enumerate() {
-            if let (Some(known), Values::Codes { codes, words }) = (known, &column.values) {
-                tally.find_unknown(codes, words, known.get(i).copied().unwrap_or_default());
-            }
-            self.notes.extend(tally.finish(&name, &column.name, column.kind)?);
-        }
-        Ok(())
-    }
-
-    /// Rows without header that lack exactly the target: gives the columns the names they had.
-    fn name_without_target<R: Read>(&self, rows: &mut Rows<R>) {
-        let Some(target) = self.target.strip_prefix("column_").and_then(|n| n.parse::<usize>().ok()) else { return };
-        let has = |i: usize| self.table.columns.iter().any(|column| column.name == format!("column_{i}"));
-        let count = rows.columns.len();
-        // With the target, there is one column more than the last feature or the target needs.
-        if target > count || has(count + 1) {
-            rows.columns = (1..=count + 1).filter(|&i| i != target).map(|i| format!("column_{i}")).collect();
-        }
+        Ok(part)
     }
 
     /// Whether the row has a target.
-    fn add_target(&mut self, text: &str, place: Place, name: &str, delimiter: u8) -> Result<bool> {
-        let refuse = |problem| Err(Rows::<std::io::Empty>::value_error(name, place, &self.target, text, problem));
-        let kind = if let TargetReading::Numbers(kind) = self.reading { kind } else { ColumnKind::Number };
-        match &mut self.table.targets {
+    fn add_target(&self, part: &mut Part, fields: &Fields<'_>, column: &str, at: usize) -> Result<bool> {
+        let text = fields.get(at);
+        let refuse =
+            |problem| Err(Rows::<std::io::Empty>::value_error(self.name, fields.place(), column, text, problem));
+        let kind = if let TargetReading::Numbers(kind) = self.reading { *kind } else { ColumnKind::Number };
+        match &mut part.targets {
             Targets::None => {}
             Targets::Values(values) => {
                 if text.eq_ignore_ascii_case("nan") {
@@ -232,7 +206,7 @@ impl Builder {
                 if is_target_missing(text) {
                     return Ok(false);
                 }
-                match read_number(text, kind, delimiter) {
+                match read_number(text, kind, self.delimiter) {
                     Some(value) if value.is_infinite() => return refuse("is infinite; a target must be finite"),
                     Some(value) if is_too_large(value) => {
                         return refuse(
@@ -247,34 +221,39 @@ impl Builder {
                 }
             }
             Targets::Classes(classes) => {
+                if let Some(&class) = part.texts.get(text) {
+                    classes.push(class);
+                    return Ok(true);
+                }
                 if is_target_missing(text) {
                     return Ok(false);
                 }
-                let label = label(text, delimiter);
-                let next = self.classes.len() as u32;
-                match (self.classes.get(&label), &self.reading) {
-                    (Some(&class), _) => classes.push(class),
-                    (None, TargetReading::KnownClasses(known)) => {
-                        let known = known.join(", ");
-                        return Err(Error::UnknownClass { path: name.into(), class: label, known });
-                    }
-                    (None, _) => {
-                        self.classes.insert(label, next);
-                        classes.push(next);
-                    }
+                let label = label(text, self.delimiter);
+                if let TargetReading::KnownClasses(known) = self.reading
+                    && !self.classes.contains_key(&label)
+                {
+                    return Err(Error::UnknownClass { path: self.name.into(), class: label, known: known.join(", ") });
                 }
+                // Another text may have had the same label.
+                let position = part.labels.iter().position(|other| *other == label);
+                let class = position.unwrap_or_else(|| {
+                    part.labels.push(label);
+                    part.labels.len() - 1
+                });
+                part.texts.insert(text.to_string(), class as u32);
+                classes.push(class as u32);
             }
         }
         Ok(true)
     }
 
-    fn add_features(&mut self, fields: &Fields<'_>, places: &[usize], name: &str, delimiter: u8) -> Result<()> {
-        let columns = self.table.columns.iter_mut().zip(&mut self.indices).zip(&mut self.tallies);
-        for (((column, index), tally), &at) in columns.zip(places) {
+    fn add_features(&self, part: &mut Part, fields: &Fields<'_>) -> Result<()> {
+        let columns = part.values.iter_mut().zip(&mut part.indices).zip(&mut part.tallies);
+        for (((values, index), tally), &(column, kind, at)) in columns.zip(&self.features) {
             let text = fields.get(at);
             let missing = is_missing(text);
             tally.present += u64::from(!missing);
-            match &mut column.values {
+            match values {
                 Values::Codes { codes, words } => {
                     let code = if missing {
                         MISSING
@@ -284,31 +263,221 @@ impl Builder {
                         let code = words.len() as u32;
                         words.push(text.to_string());
                         index.insert(text.to_string(), code);
-                        tally.lines.push(fields.place.line);
+                        tally.lines.push(fields.place().line);
                         code
                     };
                     codes.push(code);
                 }
                 Values::Numbers(values) => {
-                    let value = if missing { None } else { read_number(text, column.kind, delimiter) };
+                    let value = if missing { None } else { read_number(text, kind, self.delimiter) };
                     if value.is_some_and(f64::is_infinite) {
                         let problem = "is infinite; replace it by a number or leave it empty";
                         return Err(Rows::<std::io::Empty>::value_error(
-                            name,
-                            fields.place,
-                            &column.name,
+                            self.name,
+                            fields.place(),
+                            column,
                             text,
                             problem,
                         ));
                     }
                     if value.is_none() && !missing {
-                        tally.add(text, fields.place.line);
+                        tally.add(text, || fields.place().line);
                     }
                     values.push(value.unwrap_or(f64::NAN));
                 }
             }
         }
         Ok(())
+    }
+}
+
+/// No values of a kind, with room for so many.
+fn empty(kind: ColumnKind, rows: usize) -> Values {
+    match kind {
+        ColumnKind::Category => Values::Codes { codes: Vec::with_capacity(rows), words: Vec::new() },
+        _ => Values::Numbers(Vec::with_capacity(rows)),
+    }
+}
+
+impl TargetReading {
+    /// No targets, with room for so many.
+    fn empty(&self, rows: usize) -> Targets {
+        match self {
+            TargetReading::Skip => Targets::None,
+            TargetReading::NewClasses | TargetReading::KnownClasses(_) => Targets::Classes(Vec::with_capacity(rows)),
+            TargetReading::Numbers(_) => Targets::Values(Vec::with_capacity(rows)),
+        }
+    }
+}
+
+impl Builder {
+    /// A builder for features of these names and kinds; `rows` is how many are expected.
+    pub(crate) fn new(features: &[(String, ColumnKind)], target: &str, reading: TargetReading, rows: usize) -> Builder {
+        let column = |(name, kind): &(String, ColumnKind)| Column {
+            name: name.clone(),
+            kind: *kind,
+            values: empty(*kind, rows),
+        };
+        let classes = match &reading {
+            TargetReading::KnownClasses(names) => {
+                names.iter().enumerate().map(|(i, name)| (name.clone(), i as u32)).collect()
+            }
+            _ => Index::default(),
+        };
+        Builder {
+            table: Table {
+                columns: features.iter().map(column).collect(),
+                targets: reading.empty(rows),
+                file_rows: Vec::with_capacity(rows),
+            },
+            indices: features.iter().map(|_| Index::default()).collect(),
+            target: target.to_string(),
+            reading,
+            classes,
+            dropped: 0,
+            tallies: Vec::new(),
+            notes: Vec::new(),
+        }
+    }
+
+    /// A builder that holds all rows of a file, from the values that were kept when it was looked through; `None` where
+    /// its text must be read again, because some value needs a closer look or has to be told of.
+    pub(crate) fn kept(
+        features: &[(String, ColumnKind)],
+        target: &str,
+        reading: TargetReading,
+        columns: &[String],
+        kept: Vec<Kept>,
+        delimiter: u8,
+    ) -> Option<Builder> {
+        let mut builder = Builder::new(features, target, reading, 0);
+        let mut kept: Vec<Option<Kept>> = kept.into_iter().map(Some).collect();
+        let mut take = |name: &str| kept[columns.iter().position(|column| column == name)?].take();
+        let targets = take(target)?;
+        (builder.table.targets, builder.classes) = match builder.reading {
+            TargetReading::NewClasses => targets.classes(delimiter)?,
+            TargetReading::Numbers(ColumnKind::Number) => (targets.quantities()?, Index::default()),
+            _ => return None,
+        };
+        for (i, (name, kind)) in features.iter().enumerate() {
+            (builder.table.columns[i].values, builder.indices[i]) = take(name)?.feature(*kind, delimiter)?;
+        }
+        let rows = match &builder.table.targets {
+            Targets::None => 0,
+            Targets::Classes(classes) => classes.len(),
+            Targets::Values(values) => values.len(),
+        };
+        builder.table.file_rows = (0..rows as u32).collect();
+        Some(builder)
+    }
+
+    /// Appends all rows of a file, whose columns may be in another order, on several threads. `known` are the words of
+    /// each column that the model knows, where there is a model.
+    ///
+    /// # Errors
+    /// For a value that cannot be used, and for a column without a single readable value. Other unreadable values are
+    /// missing, which the notes say.
+    pub(crate) fn read<R: Read>(
+        &mut self,
+        rows: &mut Rows<R>,
+        known: Option<&[&[String]]>,
+        threads: usize,
+    ) -> Result<()> {
+        if !rows.header && matches!(self.reading, TargetReading::Skip) {
+            self.name_without_target(rows);
+        }
+        let columns = rows.columns.clone();
+        let locate = |name: &str| {
+            columns.iter().position(|column| column == name).ok_or_else(|| Error::NoColumn {
+                name: rows.name.clone(),
+                column: name.to_string(),
+                columns: columns.join(", "),
+            })
+        };
+        let (name, delimiter) = (rows.name.clone(), rows.delimiter);
+        let features: Vec<(String, ColumnKind)> =
+            self.table.columns.iter().map(|column| (column.name.clone(), column.kind)).collect();
+        let feature = |(name, kind)| Ok((name, kind, locate(name)?));
+        let features = features.iter().map(|(name, kind)| feature((name.as_str(), *kind))).collect::<Result<_>>()?;
+        let (column, reading) = (self.target.clone(), self.reading.clone());
+        let target = match reading {
+            TargetReading::Skip => None,
+            _ => Some((column.as_str(), locate(&column)?)),
+        };
+        let classes = self.classes.clone();
+        let manner = Manner { features, target, reading: &reading, classes: &classes, name: &name, delimiter };
+        self.tallies = self.table.columns.iter().map(|_| Tally::default()).collect();
+        let mut count = 0;
+        rows.for_each_block(
+            threads,
+            |records| manner.read(records),
+            |part, base| {
+                count += part.rows;
+                self.append(part, base);
+                Ok(())
+            },
+        )?;
+        if count == 0 {
+            return Err(Error::NoRows { name, columns: columns.join(", ") });
+        }
+        for (i, (column, tally)) in self.table.columns.iter().zip(&mut self.tallies).enumerate() {
+            if let (Some(known), Values::Codes { codes, words }) = (known, &column.values) {
+                tally.find_unknown(codes, words, known.get(i).copied().unwrap_or_default());
+            }
+            self.notes.extend(tally.finish(&name, &column.name, column.kind)?);
+        }
+        Ok(())
+    }
+
+    /// Appends what was read of a block, behind `base`.
+    fn append(&mut self, part: Part, base: Base) {
+        self.dropped += part.dropped;
+        self.table.file_rows.extend(part.file_rows.iter().map(|row| row + base.rows as u32));
+        match (&mut self.table.targets, &part.targets) {
+            (Targets::Values(all), Targets::Values(more)) => all.extend_from_slice(more),
+            (Targets::Classes(all), Targets::Classes(more)) => {
+                let new = |label: String| {
+                    let next = self.classes.len() as u32;
+                    *self.classes.entry(label).or_insert(next)
+                };
+                let classes: Vec<u32> = part.labels.into_iter().map(new).collect();
+                all.extend(more.iter().map(|&class| classes[class as usize]));
+            }
+            _ => {}
+        }
+        let columns = self.table.columns.iter_mut().zip(&mut self.indices).zip(&mut self.tallies);
+        for (((column, index), tally), (more, found)) in columns.zip(part.values.into_iter().zip(part.tallies)) {
+            match (&mut column.values, more) {
+                (Values::Numbers(all), Values::Numbers(more)) => all.extend_from_slice(&more),
+                (Values::Codes { codes: all, words }, Values::Codes { codes: more, words: new }) => {
+                    let mut code_of = Vec::with_capacity(new.len());
+                    for (word, line) in new.into_iter().zip(&found.lines) {
+                        code_of.push(index.get(&word).copied().unwrap_or_else(|| {
+                            let code = words.len() as u32;
+                            words.push(word.clone());
+                            index.insert(word, code);
+                            tally.lines.push(line + base.lines);
+                            code
+                        }));
+                    }
+                    let code = |code: u32| if code == MISSING { MISSING } else { code_of[code as usize] };
+                    all.extend(more.iter().map(|&own| code(own)));
+                }
+                _ => unreachable!("a part has the columns of its table"),
+            }
+            tally.append(found, base.lines);
+        }
+    }
+
+    /// Rows without header that lack exactly the target: gives the columns the names they had.
+    fn name_without_target<R: Read>(&self, rows: &mut Rows<R>) {
+        let Some(target) = self.target.strip_prefix("column_").and_then(|n| n.parse::<usize>().ok()) else { return };
+        let has = |i: usize| self.table.columns.iter().any(|column| column.name == format!("column_{i}"));
+        let count = rows.columns.len();
+        // With the target, there is one column more than the last feature or the target needs.
+        if target > count || has(count + 1) {
+            rows.columns = (1..=count + 1).filter(|&i| i != target).map(|i| format!("column_{i}")).collect();
+        }
     }
 
     /// Rows collected so far.

@@ -1,0 +1,256 @@
+//! The rows of a block of text, one after the other.
+
+use std::cell::Cell;
+use std::ops::Range;
+
+use csv::{ByteRecord, ReaderBuilder};
+use memchr::{memchr, memchr_iter, memchr3_iter};
+
+use super::csv::Place;
+use crate::error::{Error, Result};
+
+/// Reads the rows of a block: whole rows, in the places that they have in the block.
+pub(crate) struct Records<'a> {
+    text: &'a [u8],
+    /// The text, if all of it is UTF-8.
+    valid: Option<&'a str>,
+    reading: Reading<'a>,
+    delimiter: u8,
+    name: &'a str,
+    /// Fields that each row must have, if that is known.
+    columns: Option<usize>,
+    /// Where the row begins.
+    start: usize,
+    rows: u64,
+    /// A place up to which lines were counted, and the line that begins there.
+    counted: Cell<(usize, u64)>,
+}
+
+enum Reading<'a> {
+    /// No quotes: a field ends at the next delimiter or line end.
+    Plain {
+        found: memchr::Memchr3<'a>,
+        at: usize,
+        fields: Vec<Range<usize>>,
+    },
+    Quoted {
+        reader: csv::Reader<&'a [u8]>,
+        record: ByteRecord,
+    },
+}
+
+/// Fields of one row, without space around them.
+pub(crate) struct Fields<'a> {
+    records: &'a Records<'a>,
+}
+
+impl Fields<'_> {
+    /// Number of fields.
+    pub(crate) fn len(&self) -> usize {
+        match &self.records.reading {
+            Reading::Plain { fields, .. } => fields.len(),
+            Reading::Quoted { record, .. } => record.len(),
+        }
+    }
+
+    pub(crate) fn get(&self, column: usize) -> &str {
+        let Records { text, valid, reading, .. } = self.records;
+        // All fields were found to be UTF-8 when the row was read.
+        let field = match reading {
+            Reading::Plain { fields, .. } => match valid {
+                Some(valid) => &valid[fields[column].clone()],
+                None => std::str::from_utf8(&text[fields[column].clone()]).unwrap_or_default(),
+            },
+            Reading::Quoted { record, .. } => std::str::from_utf8(&record[column]).unwrap_or_default(),
+        };
+        match field.as_bytes() {
+            // Most fields have nothing to cut off.
+            [b'!'..=b'~'] | [b'!'..=b'~', .., b'!'..=b'~'] => field,
+            _ => field.trim(),
+        }
+    }
+
+    /// Where the row lies in its block.
+    pub(crate) fn place(&self) -> Place {
+        let Records { text, start, rows, counted, .. } = self.records;
+        let (from, line) = counted.get();
+        let line = line + line_ends(&text[from..*start]);
+        counted.set((*start, line));
+        Place { row: rows - 1, line }
+    }
+}
+
+impl<'a> Records<'a> {
+    pub(crate) fn new(text: &'a [u8], delimiter: u8, name: &'a str, columns: Option<usize>) -> Records<'a> {
+        let reading = if memchr(b'"', text).is_none() {
+            Reading::Plain { found: memchr3_iter(delimiter, b'\n', b'\r', text), at: 0, fields: Vec::new() }
+        } else {
+            let mut options = ReaderBuilder::new();
+            options.delimiter(delimiter).has_headers(false).flexible(true);
+            Reading::Quoted { reader: options.from_reader(text), record: ByteRecord::new() }
+        };
+        let valid = std::str::from_utf8(text).ok();
+        Records { text, valid, reading, delimiter, name, columns, start: 0, rows: 0, counted: Cell::new((0, 1)) }
+    }
+
+    /// The rows are no more than this.
+    pub(crate) fn most_rows(&self) -> usize {
+        line_ends(self.text) as usize + 1
+    }
+
+    /// Rows read so far.
+    pub(crate) fn rows(&self) -> u64 {
+        self.rows
+    }
+
+    /// Reads a row that is not empty, if there is one left.
+    fn read(&mut self) -> Result<bool> {
+        let text = self.text;
+        match &mut self.reading {
+            Reading::Plain { found, at, fields } => {
+                fields.clear();
+                self.start = *at;
+                while *at < text.len() {
+                    let end = found.next().unwrap_or(text.len());
+                    let is_delimiter = text.get(end) == Some(&self.delimiter);
+                    if fields.is_empty() && end == *at && !is_delimiter {
+                        // An empty line, or the second half of a CR LF.
+                        *at = end + 1;
+                        self.start = *at;
+                        continue;
+                    }
+                    fields.push(*at..end);
+                    *at = end + 1;
+                    if !is_delimiter {
+                        return Ok(true);
+                    }
+                }
+                // A delimiter is the last byte: an empty field follows.
+                if !fields.is_empty() {
+                    fields.push(text.len()..text.len());
+                }
+                Ok(!fields.is_empty())
+            }
+            Reading::Quoted { reader, record } => {
+                let found = reader.read_byte_record(record).map_err(|problem| {
+                    let text = problem.to_string();
+                    match problem.into_kind() {
+                        csv::ErrorKind::Io(source) => Error::Io { path: self.name.into(), source },
+                        _ => Error::Table { name: self.name.to_string(), problem: text },
+                    }
+                })?;
+                let start = record.position().map_or(0, csv::Position::byte) as usize;
+                let blank = text[start.min(text.len())..].iter().take_while(|byte| matches!(byte, b'\n' | b'\r'));
+                self.start = start + blank.count();
+                Ok(found)
+            }
+        }
+    }
+
+    fn is_blank(&self) -> bool {
+        // A line of spaces is as blank as an empty one.
+        let only = match &self.reading {
+            Reading::Plain { fields, .. } => match &fields[..] {
+                [only] => &self.text[only.clone()],
+                _ => return false,
+            },
+            Reading::Quoted { record, .. } if record.len() == 1 => &record[0],
+            Reading::Quoted { .. } => return false,
+        };
+        only.iter().all(u8::is_ascii_whitespace) && self.columns != Some(1)
+    }
+
+    /// The number of the row in messages: 0 is the header.
+    fn check_text(&self, row: u64) -> Result<()> {
+        if self.valid.is_some() {
+            return Ok(());
+        }
+        let check = |field: &[u8], before: usize| match std::str::from_utf8(field) {
+            Ok(_) => Ok(()),
+            Err(problem) => {
+                let byte = (before + problem.valid_up_to()) as u64;
+                Err(Error::NotUtf8 { name: self.name.to_string(), row, byte })
+            }
+        };
+        match &self.reading {
+            Reading::Plain { fields, .. } => {
+                fields.iter().try_for_each(|field| check(&self.text[field.clone()], field.start))
+            }
+            Reading::Quoted { record, .. } => record.iter().enumerate().try_for_each(|(i, field)| {
+                check(field, self.start + record.range(i).map_or(0, |range| range.start) + i)
+            }),
+        }
+    }
+
+    /// The next row, or `None` after the last.
+    pub(crate) fn next(&mut self) -> Result<Option<Fields<'_>>> {
+        loop {
+            if !self.read()? {
+                return Ok(None);
+            }
+            if !self.is_blank() {
+                break;
+            }
+        }
+        let Some(expected) = self.columns else {
+            self.check_text(0)?;
+            self.rows += 1;
+            return Ok(Some(Fields { records: self }));
+        };
+        self.rows += 1;
+        self.check_text(self.rows)?;
+        let fields = Fields { records: self };
+        if fields.len() != expected {
+            return Err(Error::Ragged {
+                name: self.name.to_string(),
+                row: self.rows,
+                line: fields.place().line,
+                found: fields.len(),
+                expected,
+                delimiter: char::from(self.delimiter),
+            });
+        }
+        Ok(Some(fields))
+    }
+}
+
+/// Lines that end in a text, as an editor counts them: by LF, CR LF or CR.
+pub(crate) fn line_ends(text: &[u8]) -> u64 {
+    let feeds = memchr_iter(b'\n', text).count();
+    let returns = memchr_iter(b'\r', text).filter(|&at| text.get(at + 1) != Some(&b'\n')).count();
+    (feeds + returns) as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_end_as_in_an_editor() {
+        for (text, count) in [("", 0), ("a", 0), ("a\n", 1), ("a\r\nb\rc\n\n", 4), ("\r\r\n\r", 3)] {
+            assert_eq!(line_ends(text.as_bytes()), count, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn text_without_quotes_is_divided_as_by_the_reader_of_quoted_text() {
+        for text in ["a,b\nc,d", "a,\n,b\n,\n", ",", "a,b,", "\n\na\r\rb\r\n\r\nc", " \n ,\n", "x\n,"] {
+            let all = |quoted: bool| {
+                let mut records = Records::new(text.as_bytes(), b',', "text", None);
+                if quoted {
+                    let mut options = ReaderBuilder::new();
+                    options.has_headers(false).flexible(true);
+                    let reader = options.from_reader(text.as_bytes());
+                    records.reading = Reading::Quoted { reader, record: ByteRecord::new() };
+                }
+                let mut rows = Vec::new();
+                while let Some(fields) = records.next().unwrap() {
+                    let place = fields.place();
+                    rows.push((place, (0..fields.len()).map(|i| fields.get(i).to_string()).collect::<Vec<_>>()));
+                }
+                rows
+            };
+            assert_eq!(all(false), all(true), "{text:?}");
+        }
+    }
+}
