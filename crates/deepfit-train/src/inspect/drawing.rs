@@ -49,11 +49,16 @@ fn memory(inspection: &Inspection, style: Style) -> String {
 }
 
 fn passes(inspection: &Inspection, style: Style) -> String {
-    let mut table = Table::new(2, &["graph", "pass", "nodes", "after", "bytes", "after", "operations", "after"]);
+    let mut table = Table::new(1, &["pass", "nodes", "after", "bytes", "after", "operations", "after"]);
+    let mut graph = "";
     for pass in &inspection.passes {
+        // A column of its own would make the lines too long for many a terminal.
+        if pass.graph != graph {
+            graph = &pass.graph;
+            table.row(vec![graph.to_string()]);
+        }
         table.row(vec![
-            pass.graph.clone(),
-            pass.pass.clone(),
+            format!("  {}", pass.pass),
             words::count(pass.nodes.0 as u64),
             words::count(pass.nodes.1 as u64),
             words::bytes(pass.bytes.0),
