@@ -1,8 +1,9 @@
 #!/bin/sh
-# Makes .venv in the project's root with what the scripts of this folder need.
-# Neither the build nor the tests need it: only whoever remakes golden files,
-# example data or reference numbers. About 6 GB, nearly all of it PyTorch.
-# Another interpreter: PYTHON=/path/to/python3.12 scripts/setup-python.sh
+# Makes .venv in the project's root with what the scripts of this folder need: for whoever remakes golden files, example
+# data or reference numbers, and for `cargo xtask goldens`. Its counterpart benches/peers/setup.sh makes an environment of
+# its own for `cargo xtask bench-peers` and `bench-data`, where other engines are, whose versions need not fit those here;
+# PyTorch is the same in both. Neither the build nor the tests need one of them.
+# About 6 GB, nearly all of it PyTorch. Another interpreter: PYTHON=/path/to/python3.12 scripts/setup-python.sh
 set -eu
 
 root=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)

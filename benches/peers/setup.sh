@@ -1,6 +1,8 @@
 #!/bin/sh
-# Makes .venv in this folder with the peers in Python, for `cargo xtask bench-peers`. About 6 GB, nearly all of it
-# PyTorch. Another interpreter: PYTHON=/path/to/python3.12 benches/peers/setup.sh
+# Makes .venv in this folder with the peers in Python, for `cargo xtask bench-peers` and `bench-data`. Its counterpart
+# scripts/setup-python.sh makes an environment of its own in the project's root for the scripts, golden files among them,
+# where no other engines are; PyTorch is the same in both. Neither the build nor the tests need one of them.
+# About 6 GB, nearly all of it PyTorch. Another interpreter: PYTHON=/path/to/python3.12 benches/peers/setup.sh
 set -eu
 
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
@@ -8,6 +10,10 @@ python=${PYTHON:-python3}
 
 if ! "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then
     echo "setup: $python is missing or older than 3.11; set PYTHON to a newer one" >&2
+    exit 1
+fi
+if ! "$python" -c 'import ensurepip, venv'; then
+    echo "setup: $python has no venv module; on Debian: apt install python3-venv" >&2
     exit 1
 fi
 if ! command -v g++ >/dev/null; then
