@@ -2,6 +2,7 @@
 
 use deepfit_cpu::Profile;
 
+use crate::data_times::DataTimes;
 use crate::metrics::Scores;
 
 /// What an observer answers.
@@ -62,6 +63,8 @@ pub enum Event<'a> {
         best: bool,
         /// How long it took, validation included.
         seconds: f64,
+        /// What its data cost.
+        data: DataTimes,
     },
     /// A stage of a recorded run has ended: see [`Job::record`](crate::Job::record).
     Profile(&'a Profile),

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use crate::data_times::DataTimes;
 use crate::error::Result;
 use crate::job::{Job, Workshop};
 use crate::measure::{Measured, measure};
@@ -19,6 +20,8 @@ pub(crate) struct Times {
     pub(crate) first_step: Option<f64>,
     /// For an epoch, on average.
     pub(crate) per_epoch: f64,
+    /// What the data of its epochs cost.
+    pub(crate) data: DataTimes,
 }
 
 /// Measures and saves the final weights.
@@ -80,6 +83,7 @@ pub(crate) fn finish(
         first_step_seconds: times.first_step,
         seconds_per_epoch: times.per_epoch,
         planned_seconds_per_epoch: job.description.seconds_per_epoch,
+        data: times.data,
         notes: job.progress.notes.all(),
         next: next_commands(&run, job.data.is_images()),
         run,

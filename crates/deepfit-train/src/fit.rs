@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use deepfit_data::{Loader, Source, Task};
 use deepfit_nn::Schedule;
 
+use crate::data_times::DataTimes;
 use crate::error::{Result, TrainError};
 use crate::event::{Event, Flow, Observer};
 use crate::learner::{Learner, Place};
@@ -61,6 +62,8 @@ pub struct Fit<'a> {
     pub last_synced: Instant,
     /// Whether no step has ended in this process yet.
     pub first_step: bool,
+    /// What the data of all epochs that ended in this process cost.
+    pub data: DataTimes,
 }
 
 impl Fit<'_> {
@@ -72,7 +75,7 @@ impl Fit<'_> {
         let mut rows_done = 0;
         // An epoch that was cut short by the deadline still ends like any other.
         while progress.loss_rows > 0 || (progress.epoch < self.stage.epochs && !progress.stage_ended) {
-            let epoch_started = Instant::now();
+            let (epoch_started, before) = (Instant::now(), self.loader.times());
             while progress.step < steps && !progress.stage_ended {
                 rows_done += self.step(progress, steps)?;
                 progress.seconds = started.1 + started.0.elapsed().as_secs_f64();
@@ -93,7 +96,9 @@ impl Fit<'_> {
                     return Ok(End::Interrupted);
                 }
             }
-            let flow = self.end_epoch(progress, observer, epoch_started)?;
+            let data = DataTimes::between(before, self.loader.times(), epoch_started.elapsed());
+            self.data.add(data);
+            let flow = self.end_epoch(progress, observer, epoch_started, data)?;
             progress.seconds = started.1 + started.0.elapsed().as_secs_f64();
             self.save(progress)?;
             last_checkpoint = Instant::now();
@@ -186,7 +191,13 @@ impl Fit<'_> {
     }
 
     /// Validates, keeps the best weights, and decides whether to go on.
-    fn end_epoch(&mut self, progress: &mut Progress, observer: &mut dyn Observer, started: Instant) -> Result<Flow> {
+    fn end_epoch(
+        &mut self,
+        progress: &mut Progress,
+        observer: &mut dyn Observer,
+        started: Instant,
+        data: DataTimes,
+    ) -> Result<Flow> {
         progress.epoch += 1;
         let train_loss = progress.loss_sum / progress.loss_rows as f64;
         let validation = if self.stage.validation.is_empty() { Scores::default() } else { self.validate(progress)? };
@@ -212,6 +223,7 @@ impl Fit<'_> {
             monitored: value.map(|v| (monitored, v)),
             best,
             seconds: started.elapsed().as_secs_f64(),
+            data,
         });
         let (stage, epoch) = (progress.stage + 1, progress.epoch);
         let record = EpochRecord { stage, epoch, learning_rate, train_loss, validation };

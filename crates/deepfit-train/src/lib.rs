@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+mod data_times;
 mod embedder;
 mod error;
 mod event;
@@ -37,6 +38,7 @@ mod tensors;
 pub mod text;
 mod weights;
 
+pub use data_times::DataTimes;
 pub use embedder::{Embedder, Embedding, Layer};
 pub use error::{ErrorKind, Result, TrainError};
 pub use event::{Event, Flow, Observer, Silent};
@@ -44,7 +46,7 @@ pub use forecast::Description;
 pub use inspect::{InspectOptions, Inspection, LayerRow, PassRow, inspect};
 pub use job::{Job, Outcome, prepare, resume, resume_with};
 pub use predictor::{Evaluation, Prediction, PredictionValue, Predictor};
-pub use process::{peak_bytes, process_seconds, resident_bytes};
+pub use process::{cpu_seconds, peak_bytes, process_seconds, resident_bytes};
 pub use published::published_model;
 pub use report::{Report, ReportMetrics};
 pub use run_folder::FORMAT_VERSION;

@@ -35,3 +35,15 @@ pub fn available_bytes() -> Option<u64> {
 pub fn peak_bytes() -> u64 {
     status("VmHWM:").unwrap_or(0)
 }
+
+/// Seconds that processors worked for this process, all of its threads together; 0 where the system does not tell.
+pub fn cpu_seconds() -> f64 {
+    #[cfg(unix)]
+    {
+        use rustix::time::{ClockId, clock_gettime};
+        let time = clock_gettime(ClockId::ProcessCPUTime);
+        time.tv_sec as f64 + time.tv_nsec as f64 * 1e-9
+    }
+    #[cfg(not(unix))]
+    0.0
+}

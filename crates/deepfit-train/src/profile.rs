@@ -50,10 +50,14 @@ const NAME_WIDTH: usize = 60;
 pub fn text(profile: &Profile, limits: Limits, width: usize, style: Style) -> String {
     let whole = profile.seconds.max(f64::MIN_POSITIVE);
     let mut text = style.bold(&format!(
-        "Where the time went: {} in {} runs, {:.1} % of it in operations\n",
+        "Where the time went: {} in {} runs, {:.1} % of it in operations{}\n",
         words::duration(profile.seconds),
         words::count(profile.runs),
-        100.0 * profile.in_operations() / whole
+        100.0 * profile.in_operations() / whole,
+        match profile.waited {
+            waited if waited > 0.0 => format!(",\n{:.1} % waiting for data", 100.0 * waited / whole),
+            _ => String::new(),
+        }
     ));
     let kinds = summed(profile.operations.iter().map(|m| (m.operation.clone(), m)));
     text.push_str(&table("operation", kinds, whole, limits, width, style));

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::data_times::DataTimes;
 use crate::metrics::{Intervals, ResidualSummary, Scores};
 
 /// Metrics of the three parts.
@@ -56,6 +57,10 @@ pub struct Report {
     pub seconds_per_epoch: f64,
     /// Seconds that an epoch was expected to take.
     pub planned_seconds_per_epoch: f64,
+    /// How long training waited for its data, and how long processors worked on it, in this process; not in results of
+    /// earlier versions.
+    #[serde(default)]
+    pub data: DataTimes,
     /// Worth knowing: what was skipped, why training ended.
     pub notes: Vec<String>,
     /// What to do next.

@@ -48,6 +48,8 @@ pub struct Profile {
     pub runs: u64,
     /// From the start of the first run to the end of the last, seconds.
     pub seconds: f64,
+    /// How much of it passed between runs, waiting for data, as far as whoever runs the programs has noted it; seconds.
+    pub waited: f64,
 }
 
 impl Profile {
@@ -64,6 +66,7 @@ impl Profile {
         self.spans.extend(later.spans.into_iter().take(room).map(moved));
         self.runs += later.runs;
         self.seconds += later.seconds;
+        self.waited += later.waited;
     }
 
     /// Time spent in operations, seconds; the rest of [`Profile::seconds`] passed between runs, or between operations.
@@ -187,6 +190,6 @@ impl Recorder {
             (Some(began), Some(ended)) => (ended - began).as_secs_f64(),
             _ => 0.0,
         };
-        Profile { operations, spans: spans.collect(), runs: self.runs, seconds }
+        Profile { operations, spans: spans.collect(), runs: self.runs, seconds, waited: 0.0 }
     }
 }

@@ -17,6 +17,7 @@ pub use begin::prepare;
 use resume::require_fit;
 pub use resume::{resume, resume_with};
 
+use crate::data_times::DataTimes;
 use crate::error::{Result, TrainError};
 use crate::event::{Event, Observer};
 use crate::fingerprint::{FINGERPRINT, fingerprint};
@@ -90,8 +91,7 @@ impl Workshop {
 /// How batches of a stage are loaded.
 pub(crate) fn loader_options(recipe: &Recipe, source: &dyn Source, stage: &Stage) -> LoaderOptions {
     let s = &recipe.settings;
-    // Data held in memory as numbers is prepared faster than a batch is handed from thread to thread.
-    let workers = if source.scratch_bytes() == 0 { 0 } else { s.threads.clamp(1, 4) };
+    let workers = LoaderOptions::workers(source, s.threads);
     let batch = recipe.batch();
     // A last batch of very few rows gives batch statistics that mean nothing.
     let drop_last = stage.train.len() > batch && stage.train.len() % batch < batch.div_ceil(4);
@@ -239,6 +239,7 @@ impl Job {
         let mut watch = Watch { inner: observer, first_step_seconds: None, notes };
         let (epochs_before, seconds_before) = (self.progress.epochs.len(), self.progress.seconds);
         let mut first_step = true;
+        let mut data = DataTimes::default();
         let count = self.stages.len();
         loop {
             let number = self.progress.stage;
@@ -276,10 +277,14 @@ impl Job {
                 journal_path: &journal_path,
                 last_synced: Instant::now(),
                 first_step,
+                data: DataTimes::default(),
             };
             let end = fit.run(&mut self.progress, &mut watch)?;
             first_step = fit.first_step;
-            if let Some(profile) = workshop.learner.profile() {
+            let of_stage = fit.data;
+            data.add(of_stage);
+            if let Some(mut profile) = workshop.learner.profile() {
+                profile.waited = of_stage.waited;
                 watch.event(&Event::Profile(&profile));
             }
             let mut news = false;
@@ -301,19 +306,12 @@ impl Job {
             }
             let epochs = self.progress.epochs.len() - epochs_before;
             let seconds_per_epoch = (self.progress.seconds - seconds_before) / epochs.max(1) as f64;
-            let first_step_seconds = watch.first_step_seconds;
-            return self.finish(workshop, best_weights, first_step_seconds, seconds_per_epoch);
+            let times = Times { first_step: watch.first_step_seconds, per_epoch: seconds_per_epoch, data };
+            return self.finish(workshop, best_weights, times);
         }
     }
 
-    fn finish(
-        self,
-        workshop: Workshop,
-        best_weights: BTreeMap<String, Owned>,
-        first_step_seconds: Option<f64>,
-        seconds_per_epoch: f64,
-    ) -> Result<Outcome> {
-        let times = Times { first_step: first_step_seconds, per_epoch: seconds_per_epoch };
+    fn finish(self, workshop: Workshop, best_weights: BTreeMap<String, Owned>, times: Times) -> Result<Outcome> {
         let report = finish::finish(&self, workshop, best_weights, times)?;
         let text =
             serde_json::to_string_pretty(&report).map_err(|e| TrainError::run(self.folder.result(), e.to_string()))?;

@@ -36,6 +36,8 @@ pub struct Timing {
     pub median: f64,
     /// Shortest time of a step, milliseconds.
     pub shortest: f64,
+    /// Median time that processors worked on a step, all threads together, milliseconds.
+    pub worked: f64,
     /// Number of steps.
     pub steps: usize,
 }
@@ -171,14 +173,17 @@ impl Bench {
     pub fn time(&mut self, batch: &[(&str, View<'_>)], at_least: Duration) -> Result<Timing> {
         self.step(batch)?;
         let start = Instant::now();
-        let mut times = Vec::new();
+        let (mut times, mut worked) = (Vec::new(), Vec::new());
         while times.len() < LEAST || start.elapsed() < at_least {
-            let start = Instant::now();
+            let (start, before) = (Instant::now(), deepfit_train::cpu_seconds());
             self.step(batch)?;
             times.push(start.elapsed().as_secs_f64() * 1e3);
+            worked.push((deepfit_train::cpu_seconds() - before) * 1e3);
         }
         times.sort_by(f64::total_cmp);
-        Ok(Timing { median: times[times.len() / 2], shortest: times[0], steps: times.len() })
+        worked.sort_by(f64::total_cmp);
+        let middle = times.len() / 2;
+        Ok(Timing { median: times[middle], shortest: times[0], worked: worked[middle], steps: times.len() })
     }
 }
 

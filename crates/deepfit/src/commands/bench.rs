@@ -11,7 +11,10 @@ use deepfit_cpu::simd::Isa;
 use serde::{Deserialize, Serialize};
 
 use super::{parse_threads, threads};
-use crate::bench::{Batch, Bench, Machine, Sizes, Timing, WORKLOADS, Workload, read_batch, views, write_gradients};
+use crate::bench::{
+    Batch, Bench, BesideData, Machine, Sizes, Timing, WORKLOADS, Workload, product_beside, read_batch, views,
+    write_gradients,
+};
 use crate::exit::{Exit, Usage};
 use crate::output;
 
@@ -47,6 +50,14 @@ pub struct Arguments {
     /// Measure what the machine can do at most instead: multiply-adds, products of matrices, copies of memory
     #[arg(long, conflicts_with_all = ["workloads", "weights", "data", "losses", "gradients", "profile"])]
     machine: bool,
+    /// Time a product of matrices before and after each workload, by the time that processors worked, and tell how many
+    /// times as long as in a product the operations of the workload take
+    #[arg(long, conflicts_with_all = ["machine", "losses", "gradients", "profile"])]
+    beside_product: bool,
+    /// Prepare batches of the images of a folder with classes beside every other step, as training does, and tell what the
+    /// steps lose by it
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, conflicts_with_all = ["machine", "losses", "gradients", "profile"])]
+    beside_data: Option<PathBuf>,
     #[command(flatten)]
     sizes: Asked,
     /// Begin with the weights of a safetensors file with PyTorch's names
@@ -151,6 +162,20 @@ struct Row {
     isa: String,
     /// Whether convolutions were plain sums of products.
     exact: bool,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    beside: Option<Beside>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    beside_data: Option<BesideData>,
+}
+
+/// A workload beside a product of matrices, both by the time that processors worked.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+struct Beside {
+    /// How many times as long as in a product, at the mean of both rates, the operations of a step took.
+    ratio: f64,
+    /// Operations of the product before and after, thousand millions for each second that a processor worked.
+    before_gflops: f64,
+    after_gflops: f64,
 }
 
 /// Runs the workloads.
@@ -206,13 +231,18 @@ pub fn run(arguments: &Arguments) -> Result<Exit> {
             output::out(&(serde_json::to_string(&row)? + "\n"))?;
         } else {
             output::out(&format!(
-                "{:<20}{:>12.3}{:>12.3}{:>7.0} %{:>12.3}{:>10.0}\n",
+                "{:<20}{:>12.3}{:>12.3}{:>7.0} %{:>12.3}{:>10.0}{}{}\n",
                 row.workload,
                 row.ms,
                 row.min_ms,
                 100.0 * row.share_of_peak,
                 row.first_s,
-                row.rss_mb
+                row.rss_mb,
+                row.beside.map_or(String::new(), |beside| format!("{:>9.2} of a product's time", beside.ratio)),
+                row.beside_data.map_or(String::new(), |d| format!(
+                    "\n  {:.1} ms alone, {:.1} beside {:.1} ms of work on a batch, {:.3} waiting",
+                    d.alone_ms, d.beside_ms, d.worked_ms, d.waited_ms
+                ))
             ))?;
         }
     }
@@ -226,8 +256,9 @@ fn machine(arguments: &Arguments) -> Result<Exit> {
     } else {
         format!(
             "multiply-adds in registers {:>8.1} GFLOP/s\nproduct of matrices        {:>8.1} GFLOP/s\n\
-             copies of memory           {:>8.1} GB/s\n",
-            found.fma_gflops, found.matmul_gflops, found.copy_gb_s
+             copies of memory           {:>8.1} GB/s\nwork handed to all threads {:>8.2} µs\n\
+             busy while threads wait    {:>8.4} cores\n",
+            found.fma_gflops, found.matmul_gflops, found.copy_gb_s, found.hand_over_us, found.idle_cores
         )
     })?;
     Ok(Exit::Done)
@@ -281,6 +312,8 @@ impl Measured {
             threads: self.threads,
             isa: self.isa.to_string(),
             exact: self.exact,
+            beside: None,
+            beside_data: None,
         }
     }
 }
@@ -290,13 +323,29 @@ fn measure(workload: &Workload, arguments: &Arguments) -> Result<Row> {
     if arguments.profile.is_some() {
         measured.bench.record();
     }
+    let threads = measured.threads;
+    let product = || arguments.beside_product.then(|| product_beside(threads)).transpose();
+    let before = product()?;
     let timing = measured.time(arguments.seconds)?;
+    let after = product()?;
+    let beside = before.zip(after).map(|(before, after)| Beside {
+        ratio: timing.worked * 1e-3 / (measured.bench.operations() as f64 / ((before + after) / 2.0)),
+        before_gflops: before / 1e9,
+        after_gflops: after / 1e9,
+    });
+    let beside_data = match &arguments.beside_data {
+        Some(folder) => {
+            let (at_least, batch) = (Duration::from_secs_f64(arguments.seconds), views(&measured.batch));
+            Some(BesideData::measure(&mut measured.bench, &batch, folder, threads, at_least).map_err(refused)?)
+        }
+        None => None,
+    };
     // Before the trace is written, which is not the workload's memory.
     let row = measured.row(workload, timing);
     if let (Some(profile), Some(trace)) = (measured.bench.profile(), &arguments.profile) {
         output::profile(&profile, measured.threads, trace, false)?;
     }
-    Ok(row)
+    Ok(Row { beside, beside_data, ..row })
 }
 
 /// Measures whenever it is told for how long.
@@ -332,8 +381,13 @@ fn in_a_process(workload: &Workload, arguments: &Arguments) -> Result<Row> {
     let mut command = Command::new(std::env::current_exe().context("cannot find this program again")?);
     command.args(["bench", workload.name, "--json", "--seconds", &arguments.seconds.to_string()]);
     command.args(["--threads", &threads(arguments.threads).to_string()]);
-    if arguments.exact {
-        command.arg("--exact");
+    for (asked, option) in [(arguments.exact, "--exact"), (arguments.beside_product, "--beside-product")] {
+        if asked {
+            command.arg(option);
+        }
+    }
+    if let Some(folder) = &arguments.beside_data {
+        command.arg("--beside-data").arg(folder);
     }
     let ran = command.stderr(std::process::Stdio::inherit()).output().context("cannot start a process")?;
     ensure!(ran.status.success(), "the process that measured {} ended with {}", workload.name, ran.status);

@@ -34,6 +34,8 @@ pub struct Progress<'a> {
     validation: String,
     /// The last step's speed and time left in words.
     pace: (f64, f64),
+    /// How much of the last epoch was spent waiting for data, in words, if it was much.
+    waiting: String,
 }
 
 enum View {
@@ -62,6 +64,7 @@ impl<'a> Progress<'a> {
             last_stage: false,
             validation: String::new(),
             pace: (f64::NAN, f64::NAN),
+            waiting: String::new(),
         }
     }
 
@@ -119,8 +122,13 @@ impl<'a> Progress<'a> {
                     ));
                 }
             }
-            Event::Epoch { epoch, epochs, train_loss, validation, monitored, best, .. } => {
+            Event::Epoch { epoch, epochs, train_loss, validation, monitored, best, data, .. } => {
                 self.validation = validation_in_words(validation, monitored, best);
+                self.waiting = if data.waits() {
+                    format!("  {:.0} % waiting for data", 100.0 * data.waiting())
+                } else {
+                    String::new()
+                };
                 let last = self.last_stage && epoch == epochs;
                 if matches!(self.view, View::Lines) && (self.due(LINE_INTERVAL) || last) {
                     say(&format!(
@@ -142,7 +150,7 @@ impl<'a> Progress<'a> {
         let samples = if samples.is_finite() { words::count(samples.max(0.0).round() as u64) } else { "?".to_string() };
         // At the end of a stage nothing is left to tell.
         let left = if left > 0.0 { format!("  {} left", words::duration(left)) } else { String::new() };
-        format!("{samples} samples/s{left}")
+        format!("{samples} samples/s{}{left}", self.waiting)
     }
 }
 

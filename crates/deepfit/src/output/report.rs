@@ -14,6 +14,9 @@ const PAIRS: usize = 10;
 /// Class names in the matrix are cut to this many characters.
 const LABEL: usize = 12;
 
+/// What helps where training waits for its data.
+const WAITS: &str = "data was prepared too slowly: store images at the size that is trained on, or give more threads";
+
 /// What a finished training has reached.
 pub fn training(report: &Report, style: Style) -> String {
     let mut text = String::new();
@@ -52,6 +55,16 @@ pub fn training(report: &Report, style: Style) -> String {
         words::bytes(report.peak_memory_bytes),
         words::bytes(report.planned_memory_bytes),
     ));
+    if report.data.training > 0.0 {
+        text.push_str(&format!(
+            "  {} of training steps, {}\n",
+            words::duration(report.data.training),
+            report.data.in_words()
+        ));
+    }
+    if report.data.waits() {
+        text.push_str(&format!("  {}\n", style.yellow(WAITS)));
+    }
     for note in &report.notes {
         text.push_str(&format!("  {}\n", style.yellow(&words::printable(note))));
     }

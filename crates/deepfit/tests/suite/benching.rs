@@ -6,7 +6,7 @@ use std::path::Path;
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use serde_json::Value;
 
-use crate::program::Place;
+use crate::program::{Place, example};
 
 type Tensors = BTreeMap<&'static str, (Dtype, Vec<usize>, Vec<u8>)>;
 
@@ -128,6 +128,40 @@ fn the_machine_is_measured() {
     for key in ["fma_gflops", "matmul_gflops", "copy_gb_s"] {
         assert!(found[key].as_f64().is_some_and(|value| value > 0.1), "{key} of {}", ran.out);
     }
+    // Threads that wait burn no processor, whatever else the machine does; how fast they are called depends on that.
+    let idle = found["idle_cores"].as_f64().unwrap();
+    assert!((0.0..0.02).contains(&idle), "{}", ran.out);
+    assert!(found["hand_over_us"].as_f64().is_some_and(|us| us > 0.0), "{}", ran.out);
+}
+
+#[test]
+fn steps_are_timed_beside_products_and_beside_data() {
+    let place = Place::new();
+    let base = ["bench", "mlp_small", "--json", "--seconds", "0", "--threads", "1"];
+    let ran = place.run(&[&base[..], &["--beside-product"]].concat());
+    let beside = &json(&ran.out)["beside"];
+    assert!(
+        ["ratio", "before_gflops", "after_gflops"].iter().all(|k| beside[k].as_f64().unwrap() > 0.0),
+        "{}",
+        ran.out
+    );
+    let ran = place.run(&[
+        "bench",
+        "dwconv",
+        "--json",
+        "--seconds",
+        "0",
+        "--threads",
+        "2",
+        "--beside-data",
+        &example("digits.zip"),
+    ]);
+    let beside = &json(&ran.out)["beside_data"];
+    for key in ["alone_ms", "beside_ms", "worked_ms", "waited_ms"] {
+        assert!(beside[key].as_f64().is_some_and(|ms| ms > 0.0), "{key} of {}{}", ran.out, ran.err);
+    }
+    let ran = place.run(&[&base[..], &["--beside-data", &example("digits.zip")]].concat());
+    assert!(ran.code == Some(2) && ran.err.contains("does not take images"), "{}", ran.err);
 }
 
 #[test]
