@@ -1,6 +1,7 @@
 //! What a maintainer does: `cargo xtask COMMAND`.
 
 mod ci;
+mod data;
 mod goldens;
 mod long;
 mod markdown;
@@ -9,6 +10,7 @@ mod peers;
 mod process;
 mod ratios;
 mod scaling;
+mod sections;
 
 use std::process::ExitCode;
 
@@ -32,8 +34,10 @@ enum Command {
     Mutate(mutate::Arguments),
     /// What takes long: kills and resumes, planted faults, accuracy on real data
     Long(long::Arguments),
-    /// Times deepfit and its peers side by side and writes BENCHMARKS.md
+    /// Times steps of deepfit and its peers side by side
     BenchPeers(peers::Arguments),
+    /// Times how data is read beside other libraries, and how training waits for it
+    BenchData(data::Arguments),
     /// Times deepfit at other sizes and on other numbers of threads, and draws how it grows
     BenchScaling(scaling::Arguments),
     /// Finds out whether a workload has become slower beside a matrix product
@@ -47,6 +51,7 @@ fn main() -> ExitCode {
         Command::Mutate(arguments) => mutate::run(&arguments),
         Command::Long(arguments) => long::run(&arguments),
         Command::BenchPeers(arguments) => peers::run(&arguments),
+        Command::BenchData(arguments) => data::run(&arguments),
         Command::BenchScaling(arguments) => scaling::run(&arguments),
         Command::BenchRatios(arguments) => ratios::run(&arguments),
     };

@@ -1,6 +1,10 @@
 //! `cargo xtask bench-ratios`: whether a workload has become slower, as the time that a step takes over the time that its
-//! operations take in a matrix product of the same run, both at their best. Times differ from hour to hour on one machine,
-//! these ratios much less; each kind of processor has its own.
+//! operations take in a matrix product.
+//!
+//! Times differ from hour to hour on one machine, and other programs lengthen them; these ratios stay. A step and the
+//! products before and after it are timed in one process, on one thread, by the time that a processor worked for it: what
+//! other programs get of the processor does not count. They still share caches and clock with it. Where the products before
+//! and after differ much, something changed in between, and the try does not count. Each kind of processor has its own ratios.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -16,10 +20,14 @@ use crate::process::{output, root};
 
 /// What is measured: networks of several kinds, quick enough to be measured after any change.
 const WORKLOADS: [&str; 4] = ["mlp", "lenet", "lstm", "minilm_infer"];
-/// How often a workload must be too slow, of as many tries.
+/// How often a workload must be too slow, one time after the other.
 const TRIES: usize = 3;
 /// How much larger than the stored one a ratio may be.
-const WORSE: f64 = 1.5;
+const WORSE: f64 = 1.3;
+/// How far the products before and after a workload may be apart, as a share of their mean.
+const APART: f64 = 0.25;
+/// Most times that a workload is measured, those that do not count among them.
+const MOST: usize = 4;
 
 /// Options of `cargo xtask bench-ratios`.
 #[derive(Debug, Args)]
@@ -28,7 +36,7 @@ pub struct Arguments {
     #[arg(long)]
     write: bool,
     /// Seconds of each measurement
-    #[arg(long, value_name = "S", default_value_t = 1.0)]
+    #[arg(long, value_name = "S", default_value_t = 0.5)]
     seconds: f64,
     /// Where ratios are stored [default: benches/ratios.json]
     #[arg(long, value_name = "FILE")]
@@ -38,18 +46,25 @@ pub struct Arguments {
 /// Stored ratios by instruction set with processor, and by workload.
 type Stored = BTreeMap<String, BTreeMap<String, f64>>;
 
-/// What `deepfit bench --machine --json` tells.
-#[derive(Deserialize)]
-struct Machine {
-    matmul_gflops: f64,
-    isa: String,
-}
-
-/// What `deepfit bench --json` tells of a workload.
+/// What `deepfit bench --beside-product --json` tells of a workload.
 #[derive(Deserialize)]
 struct Step {
-    min_ms: f64,
-    flops: f64,
+    isa: String,
+    beside: Beside,
+}
+
+#[derive(Deserialize)]
+struct Beside {
+    ratio: f64,
+    before_gflops: f64,
+    after_gflops: f64,
+}
+
+impl Beside {
+    /// How far the products are apart, as a share of their mean.
+    fn apart(&self) -> f64 {
+        2.0 * (self.before_gflops - self.after_gflops).abs() / (self.before_gflops + self.after_gflops)
+    }
 }
 
 /// Measures each workload, and again what is too slow; or stores what it finds.
@@ -65,7 +80,9 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         let mut kind = String::new();
         for _ in 0..TRIES {
             for workload in WORKLOADS {
-                let (found, ratio) = measured(&program, workload, arguments.seconds)?;
+                let (found, ratio) = counted(&program, workload, arguments.seconds)?
+                    .with_context(|| format!("the machine is too busy to measure {workload}; try again later"))?;
+                println!("{workload}: {ratio:.2} times a product's time");
                 kind = found;
                 all.entry(workload).or_default().push(ratio);
             }
@@ -76,22 +93,11 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         println!("{}", file.display());
         return Ok(());
     }
-    let mut slow: Vec<String> = WORKLOADS.iter().map(ToString::to_string).collect();
-    for attempt in 1..=TRIES {
-        let mut still = Vec::new();
-        for workload in slow {
-            let (kind, ratio) = measured(&program, &workload, arguments.seconds)?;
-            let Some(&known) = stored.get(&kind).and_then(|known| known.get(&workload)) else {
-                println!("{workload}: {ratio:.2} times a product's time; nothing is stored for {kind}");
-                continue;
-            };
-            let fits = ratio <= WORSE * known;
-            println!("{workload}: {ratio:.2} times a product's time, stored {known:.2}{}", verdict(fits, attempt));
-            if !fits {
-                still.push(workload);
-            }
+    let mut slow = Vec::new();
+    for workload in WORKLOADS {
+        if is_slow(&program, workload, arguments.seconds, &stored)? {
+            slow.push(workload);
         }
-        slow = still;
     }
     if slow.is_empty() {
         return Ok(());
@@ -103,6 +109,38 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         file.display(),
         slow[0]
     )
+}
+
+/// Whether a workload is too slow each time.
+fn is_slow(program: &Path, workload: &str, seconds: f64, stored: &Stored) -> Result<bool> {
+    for attempt in 1..=TRIES {
+        let Some((kind, ratio)) = counted(program, workload, seconds)? else {
+            println!("{workload}: not judged, the machine's speed changes too much");
+            return Ok(false);
+        };
+        let Some(&known) = stored.get(&kind).and_then(|known| known.get(workload)) else {
+            println!("{workload}: {ratio:.2} times a product's time; nothing is stored for {kind}");
+            return Ok(false);
+        };
+        let fits = ratio <= WORSE * known;
+        println!("{workload}: {ratio:.2} times a product's time, stored {known:.2}{}", verdict(fits, attempt));
+        if fits {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// The first measurement that counts, if one of several does: kind of processor, and ratio.
+fn counted(program: &Path, workload: &str, seconds: f64) -> Result<Option<(String, f64)>> {
+    for _ in 0..MOST {
+        let step = measured(program, workload, seconds)?;
+        if step.beside.apart() <= APART {
+            return Ok(Some((format!("{} on {}", step.isa, processor()), step.beside.ratio)));
+        }
+        println!("{workload}: the products before and after are {:.0} % apart, again", 100.0 * step.beside.apart());
+    }
+    Ok(None)
 }
 
 /// The processor's name.
@@ -127,21 +165,12 @@ fn read(file: &Path) -> Result<Stored> {
     serde_json::from_slice(&bytes).with_context(|| format!("{} holds no ratios", file.display()))
 }
 
-/// Instruction set and processor, and how many times as long a step takes as its operations in a product.
-fn measured(program: &Path, workload: &str, seconds: f64) -> Result<(String, f64)> {
-    let seconds = seconds.to_string();
-    let told = |arguments: &[&str]| {
-        let mut command = Command::new(program);
-        command.arg("bench").args(arguments).args(["--json", "--threads", "2", "--seconds", &seconds]);
-        output(&mut command)
-    };
-    let machine: Machine = serde_json::from_str(told(&["--machine"])?.trim()).context("it told no peak")?;
-    let step: Step = serde_json::from_str(told(&[workload])?.trim()).context("it told no time")?;
-    Ok((format!("{} on {}", machine.isa, processor()), ratio(&step, machine.matmul_gflops)))
-}
-
-fn ratio(step: &Step, gflops: f64) -> f64 {
-    step.min_ms * 1e-3 / (step.flops / (gflops * 1e9))
+/// A workload between two products, in a process of its own.
+fn measured(program: &Path, workload: &str, seconds: f64) -> Result<Step> {
+    let mut command = Command::new(program);
+    command.args(["bench", workload, "--json", "--beside-product", "--threads", "1"]);
+    command.args(["--seconds", &seconds.to_string()]);
+    serde_json::from_str(output(&mut command)?.trim()).context("it told no time")
 }
 
 #[cfg(test)]
@@ -149,10 +178,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_step_at_the_speed_of_a_product_has_a_ratio_of_one() {
-        let step = Step { min_ms: 20.0, flops: 4e9 };
-        assert!((ratio(&step, 200.0) - 1.0).abs() < 1e-12);
-        assert!((ratio(&Step { min_ms: 30.0, ..step }, 200.0) - 1.5).abs() < 1e-12);
+    fn products_are_apart_by_a_share_of_their_mean() {
+        let beside = |before_gflops, after_gflops| Beside { ratio: 1.0, before_gflops, after_gflops };
+        assert_eq!(beside(100.0, 100.0).apart(), 0.0);
+        assert!((beside(90.0, 110.0).apart() - 0.2).abs() < 1e-12);
+        assert_eq!(beside(90.0, 110.0).apart(), beside(110.0, 90.0).apart());
     }
 
     #[test]

@@ -193,8 +193,11 @@ pub fn correctness(workload: &str) -> Result<Checked> {
     serde_json::from_str(line.trim()).with_context(|| format!("{workload}: {}", last_line(&ran.stderr)))
 }
 
-/// Runs a program and reads the last line that it prints.
-fn told<T: DeserializeOwned>(command: &mut Command, seconds: f64) -> Result<T> {
+/// Runs a program that measures for so many seconds, and reads the last line that it prints.
+///
+/// # Errors
+/// If it cannot be started, fails, takes far too long or prints something else.
+pub fn told<T: DeserializeOwned>(command: &mut Command, seconds: f64) -> Result<T> {
     let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
     let mut child = Killed(child.context("cannot be started")?);
     // Both pipes are emptied while it runs, or it would stop when one is full.

@@ -21,10 +21,13 @@ use self::goals::WORKLOADS;
 use self::measure::Plan;
 use self::record::Record;
 use crate::process::{root, target_folder};
+use crate::sections::{self, Section};
 
-pub use self::engines::build;
+pub use self::engines::{build, python};
 pub use self::machine::{commit, date, machine};
-pub use self::record::write;
+pub use self::measure::told;
+pub use self::record::{Machine, write};
+pub use self::render::{digits, or_none};
 pub use self::summary::median;
 
 /// Options of `cargo xtask bench-peers`.
@@ -72,10 +75,8 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         Some(file) => Record::read(file)?,
         None => measure(arguments)?,
     };
-    let scaling = "benches/plots/README.md";
-    let scaling = fs::exists(root().join(scaling))?.then_some(scaling);
     let report = arguments.output.clone().unwrap_or_else(|| root().join("BENCHMARKS.md"));
-    record::write(&report, &render::benchmarks(&record, scaling))?;
+    sections::put(&report, Section::Steps, &render::benchmarks(&record))?;
     println!("{}", report.display());
     Ok(())
 }
@@ -108,19 +109,25 @@ fn measure(arguments: &Arguments) -> Result<Record> {
         record.binary_mb = fs::metadata(engines::command())?.len() as f64 / 1e6;
         record.startup_ms = measure::startup(plan.threads)?;
     }
-    record.unchecked = Some("it was not asked for".to_string());
+    let checked = !arguments.unchecked && with_deepfit;
+    // What a stored run tells if it ends before its time.
+    let reason = if checked { "the run ended before it came to that" } else { "it was not asked for" };
+    record.unchecked = Some(reason.to_string());
     measure::rounds(&engines, &plan, &mut record)?;
     eprintln!("stored in {}", plan.stored.display());
-    if !arguments.unchecked && with_deepfit {
+    if checked {
         // Last, since it takes long and nobody need wait for it: what was measured is stored.
-        record.unchecked = None;
-        for workload in &plan.workloads {
+        let mut problem = None;
+        for (i, workload) in plan.workloads.iter().enumerate() {
+            record.unchecked = Some(format!("the run ended before it came to {}", plan.workloads[i..].join(", ")));
+            record.write(&plan.stored)?;
             match measure::correctness(workload) {
                 Ok(found) => record.correctness.push(found),
-                Err(reason) => record.unchecked = Some(format!("{reason:#}")),
+                Err(reason) => problem = Some(format!("{reason:#}")),
             }
-            record.write(&plan.stored)?;
         }
+        record.unchecked = problem;
+        record.write(&plan.stored)?;
     }
     Ok(record)
 }

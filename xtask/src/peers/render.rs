@@ -1,7 +1,6 @@
-//! BENCHMARKS.md from a record: every figure in it is computed here.
+//! The section of BENCHMARKS.md about steps from a record: every figure in it is computed here.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write;
 
 use super::engines::ENGINES;
 use super::goals::{self, COMPILERS, Goal, PYTORCH, RUST, WORKLOADS, Workload};
@@ -12,8 +11,8 @@ use crate::markdown::Table;
 /// What stands where nothing was measured.
 const NONE: &str = "–";
 
-/// The whole file. `scaling` is a link to the figures of other sizes, if there are any.
-pub fn benchmarks(record: &Record, scaling: Option<&str>) -> String {
+/// The section, with the title of the file.
+pub fn benchmarks(record: &Record) -> String {
     let summary = Summary::new(record);
     let mut text = introduction(record) + &outcome(&summary);
     for table in [
@@ -31,12 +30,6 @@ pub fn benchmarks(record: &Record, scaling: Option<&str>) -> String {
         text += &table.to_string();
     }
     text += &left_out(&summary);
-    if let Some(link) = scaling {
-        let _ = write!(
-            text,
-            "\n### Other sizes\n\nHow time and memory grow with batch, width, depth, length and threads: [{link}]({link}).\n"
-        );
-    }
     text
 }
 
@@ -80,12 +73,13 @@ fn outcome(summary: &Summary) -> String {
 }
 
 /// A number with three digits that count.
-fn digits(value: f64) -> String {
+pub fn digits(value: f64) -> String {
     let decimals = if value >= 100.0 { 0 } else { (2 - value.max(1e-9).log10().floor() as i32).clamp(0, 4) as usize };
     format!("{value:.decimals$}")
 }
 
-fn or_none<T>(value: Option<T>, word: impl Fn(T) -> String) -> String {
+/// A value in words, or a dash.
+pub fn or_none<T>(value: Option<T>, word: impl Fn(T) -> String) -> String {
     value.map_or(NONE.to_string(), word)
 }
 

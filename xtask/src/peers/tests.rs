@@ -104,7 +104,7 @@ fn limits_are_the_longer_of_operations_and_memory() {
 
 #[test]
 fn the_report_has_every_table() {
-    let report = render::benchmarks(&stored(), Some("benches/plots/README.md"));
+    let report = render::benchmarks(&stored());
     let goals = row(&report, "Against the fastest of PyTorch", "mlp ");
     assert_eq!(goals, ["mlp", "2.00", "5.00", "pytorch-compile", "2.50x", "2x", "50 %", "yes"]);
     let small = row(&report, "Against the fastest of PyTorch", "mlp_small");
@@ -129,7 +129,6 @@ fn the_report_has_every_table() {
         "* jax was left out: it has no environment",
         "* candle does not run resnet18_224: windows overlap",
         "* candle failed on mlp: it has no gradient | of this",
-        "(benches/plots/README.md)",
     ] {
         assert!(report.contains(part), "`{part}` is missing in\n{report}");
     }
@@ -139,7 +138,7 @@ fn the_report_has_every_table() {
         assert!(cells.iter().all(|&n| n == cells[0]), "{lines}");
     }
     // Nothing that was measured: tables without rows, not a panic.
-    render::benchmarks(&Record::default(), None);
+    render::benchmarks(&Record::default());
 }
 
 #[test]

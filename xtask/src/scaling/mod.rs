@@ -15,10 +15,15 @@ use serde::{Deserialize, Serialize};
 use crate::markdown::Table;
 use crate::peers::{build, commit, date, machine, median, write};
 use crate::process::{output, root, target_folder};
+use crate::sections::{self, Section};
 
 /// Options of `cargo xtask bench-scaling`.
 #[derive(Debug, Args)]
 pub struct Arguments {
+    /// What is changed: batch, width, depth, sequence, threads; all if nothing is named. What is not measured is kept from
+    /// the stored run
+    #[arg(value_name = "SIZE", value_parser = clap::builder::PossibleValuesParser::new(AXES.map(|axis| axis.name)))]
+    sizes: Vec<String>,
     /// Seconds of each measurement
     #[arg(long, value_name = "S", default_value_t = 2.0)]
     seconds: f64,
@@ -32,11 +37,8 @@ pub struct Arguments {
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
     /// Draw again from stored measurements, measuring nothing
-    #[arg(long, value_name = "FILE", conflicts_with = "json")]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["json", "sizes"])]
     from: Option<PathBuf>,
-    /// Where table and plots go [default: benches/plots]
-    #[arg(long, value_name = "DIR")]
-    output: Option<PathBuf>,
 }
 
 /// What is changed, by the option of `deepfit bench` that changes it, and its values for some workloads.
@@ -116,22 +118,24 @@ struct Line {
 /// If deepfit cannot be built, a measurement fails, or a file cannot be read or written.
 pub fn run(arguments: &Arguments) -> Result<()> {
     let record = match &arguments.from {
-        Some(file) => {
-            let bytes = fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
-            serde_json::from_slice(&bytes).with_context(|| format!("{} is no stored run", file.display()))?
-        }
+        Some(file) => read(file)?,
         None => measure(arguments)?,
     };
-    let folder = arguments.output.clone().unwrap_or_else(|| root().join("benches/plots"));
+    let folder = root().join("benches/plots");
     for axis in &AXES {
         let lines = lines(&record, axis.name);
         if !lines.is_empty() {
             write(&folder.join(format!("{}.svg", axis.name)), &plot::draw(axis.name, &lines)?)?;
         }
     }
-    write(&folder.join("README.md"), &report(&record))?;
+    sections::put(&root().join("BENCHMARKS.md"), Section::Sizes, &report(&record))?;
     println!("{}", folder.display());
     Ok(())
+}
+
+fn read(file: &Path) -> Result<Record> {
+    let bytes = fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
+    serde_json::from_slice(&bytes).with_context(|| format!("{} is no stored run", file.display()))
 }
 
 fn measure(arguments: &Arguments) -> Result<Record> {
@@ -139,6 +143,8 @@ fn measure(arguments: &Arguments) -> Result<Record> {
     let stored = arguments.json.clone().unwrap_or_else(|| target_folder().join("peers/scaling.json"));
     let threads = arguments.threads as usize;
     let (commit, dirty) = commit();
+    let wanted = |axis: &str| arguments.sizes.is_empty() || arguments.sizes.iter().any(|other| other == axis);
+    let old = if arguments.sizes.is_empty() || !stored.exists() { Record::default() } else { read(&stored)? };
     let mut record = Record {
         processor: machine(threads).processor,
         commit,
@@ -147,11 +153,11 @@ fn measure(arguments: &Arguments) -> Result<Record> {
         threads,
         seconds: arguments.seconds,
         rounds: arguments.rounds as usize,
-        points: Vec::new(),
+        points: old.points.into_iter().filter(|point| !wanted(&point.axis)).collect(),
     };
     let cores: Vec<usize> = (1..=thread::available_parallelism().map_or(1, |cores| cores.get())).collect();
     for round in 1..=record.rounds {
-        for axis in &AXES {
+        for axis in AXES.iter().filter(|axis| wanted(axis.name)) {
             for &(workload, sizes) in axis.workloads {
                 for &size in if sizes.is_empty() { &cores } else { sizes } {
                     let point = point(&program, axis.name, workload, size, &record)?;
@@ -216,7 +222,7 @@ fn exponent(points: &[Point], figure: fn(&Point) -> f64) -> f64 {
 fn report(record: &Record) -> String {
     let dirty = if record.dirty { ", with changes that are not committed" } else { "" };
     let mut text = format!(
-        "# Other sizes\n\n\
+        "## Other sizes\n\n\
         Made by `cargo xtask bench-scaling` on {}, of commit {}{dirty}, on {} with {} threads: workloads of `deepfit bench` \
         with one size changed. Times are medians of {} rounds of {} s, memory is the peak resident set of a process. Both \
         axes of the plots are logarithmic. *Growth* is the exponent of the size: 1 is in proportion, 2 with the square.\n",
@@ -245,7 +251,7 @@ fn report(record: &Record) -> String {
                 growth.row([workload.clone(), grows(|p| p.flops), grows(|p| p.ms), grows(|p| p.rss_mb)]);
             }
         }
-        let _ = write!(text, "{table}\n![{0}]({0}.svg)\n{growth}", axis.name);
+        let _ = write!(text, "{table}\n![{0}](benches/plots/{0}.svg)\n{growth}", axis.name);
     }
     text
 }
@@ -290,7 +296,7 @@ mod tests {
         for part in [
             "### Batch",
             "| mlp      |     8 |  1.500 |   8 |     667 |",
-            "![batch](batch.svg)",
+            "![batch](benches/plots/batch.svg)",
             "### Growth with batch",
         ] {
             assert!(report.contains(part), "`{part}` is missing in\n{report}");

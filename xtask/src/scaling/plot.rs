@@ -18,6 +18,10 @@ const COLOURS: [RGBColor; 5] = [
     RGBColor(0x55, 0x55, 0x55),
 ];
 
+/// Pixels of a name, and of a panel without its labels.
+const NAME_HEIGHT: f64 = 18.0;
+const HEIGHT: f64 = 330.0;
+
 /// The picture of an axis.
 ///
 /// # Errors
@@ -48,7 +52,10 @@ fn panel(
         let (low, high) = values.fold((f64::MAX, f64::MIN_POSITIVE), |(low, high), v| (low.min(v), high.max(v)));
         low / 1.3..high * 1.3
     };
-    let (x, y) = (range(&mut points().map(|p| p.size as f64)), range(&mut points().map(figure)));
+    let (x, mut y) = (range(&mut points().map(|p| p.size as f64)), range(&mut points().map(figure)));
+    // The names of the lines stand above the highest of them.
+    let names = (NAME_HEIGHT * lines.len() as f64 + 20.0) / HEIGHT;
+    y.end *= (y.end / y.start).powf(names / (1.0 - names));
     let mut chart = ChartBuilder::on(area)
         .margin(14)
         .x_label_area_size(44)
@@ -61,7 +68,7 @@ fn panel(
         .x_desc(axis)
         .y_desc(unit)
         .x_label_formatter(&|x| format!("{x:.0}"))
-        .y_label_formatter(&|y| format!("{y}"))
+        .y_label_formatter(&|y| if is_told(*y) { format!("{y}") } else { String::new() })
         .axis_desc_style((FONT, 15))
         .label_style((FONT, 13))
         .draw()?;
@@ -81,4 +88,10 @@ fn panel(
         .label_font((FONT, 13))
         .draw()?;
     Ok(())
+}
+
+/// Whether a number of the scale is written: 1, 2, 5, 10, 20, ...; nine for each power of ten would run into each other.
+fn is_told(y: f64) -> bool {
+    let digit = y / 10f64.powf(y.log10().floor());
+    [1.0, 2.0, 5.0, 10.0].iter().any(|told| (digit - told).abs() < 0.01)
 }
