@@ -1,6 +1,6 @@
 //! The section of BENCHMARKS.md about data: every figure in it is computed here.
 
-use super::{COURSES, DEEPFIT, FILES, FOLDERS, IMAGES, RESNET, Reading, Record, TABLES, Training};
+use super::{COURSES, DEEPFIT, FILES, FOLDERS, IMAGES, Reading, Record, TABLES, Training};
 use crate::markdown::Table;
 use crate::peers::{digits, median, or_none};
 
@@ -30,12 +30,11 @@ pub fn section(record: &Record) -> String {
         pandas and Polars read values, dates among them; deepfit opens the table as for training: it tells what each \
         column holds by all of its values, encodes categories and dates, finds equal rows. pandas reads on one thread.\n";
     text += &trainings(record).to_string();
-    text += "\nOne epoch of ResNet-18 on 224 x 224 pixels (the last row: of a small network on 64 x 64), batches of 8, on all cores, images \
-        augmented as by default but in the first row. *Waiting* is the share of the time between the first step and the last \
-        that training waits for a batch; *cores preparing* is the work of processors to decode, resize and augment, beside the \
-        steps. *Slower by* compares a step with those whose images lie in memory, and *work of a step's data* is what preparing \
-        its batch takes, shared out evenly among the cores: the difference would be as large if data and computing never got \
-        into each other's way.\n";
+    text += "\nOne epoch of ResNet-18 on 224 x 224 pixels, batches of 8, on all cores, images augmented as by default. *Waiting* is the \
+        share of the time from the first step to the last that training waits for a batch; *cores preparing* is the work of \
+        processors that decode, resize and augment meanwhile. The last five columns come from one process in which every \
+        other step has the preparation of a batch beside it: *at best* that costs as much as the batch's work shared out \
+        evenly among the cores.\n";
     text += &threads(record).to_string();
     text += "\n*Handed over*: from a call of the threads in the middle of work until all take part and all have been seen to leave. \
         *Busy while waiting*: how many processors the threads of an idle session occupy, from the end of its last step on.\n";
@@ -99,32 +98,29 @@ fn trainings(record: &Record) -> Table {
         "ms a step",
         "waiting",
         "cores preparing",
+        "work on a batch, ms",
+        "step alone, ms",
+        "step beside it, ms",
         "slower by, ms",
-        "work of a step's data a core, ms",
+        "at best, ms",
     ];
     let mut table = Table::new("Training and its data", &columns);
-    let of = |what: &str, figure: fn(&Training) -> f64| {
-        let own = record.trainings.iter().filter(|t| t.what == what);
-        median(&own.map(figure).collect::<Vec<f64>>())
-    };
-    let step: fn(&Training) -> f64 = |t| 1e3 * t.training / t.steps as f64;
-    for (position, course) in COURSES.iter().enumerate() {
-        let Some(threads) = record.trainings.iter().find(|t| t.what == course.what).map(|t| t.threads) else {
-            continue;
-        };
-        let own = of(course.what, step);
-        let waiting = of(course.what, |t| 100.0 * t.waited / t.training);
-        // Another network has other steps.
-        let base = if !course.settings.contains(&RESNET) { None } else { of(COURSES[0].what, step) };
-        let slower = own.zip(base).filter(|_| position > 0).map(|(own, base)| own - base);
+    for course in &COURSES {
+        let own = || record.trainings.iter().filter(|t| t.what == course.what);
+        let of = |figure: fn(&Training) -> f64| median(&own().map(figure).collect::<Vec<f64>>());
+        let Some(threads) = own().next().map(|t| t.threads) else { continue };
+        let short = |value: Option<f64>| or_none(value, |ms| format!("{ms:.1}"));
         table.row([
             course.what.to_string(),
             threads.to_string(),
-            or_none(own, digits),
-            or_none(waiting, |share| format!("{share:.1} %")),
-            or_none(of(course.what, |t| t.worked / t.training), |cores| format!("{cores:.3}")),
-            or_none(slower, |ms| format!("{ms:.1}")),
-            or_none(of(course.what, |t| 1e3 * t.worked / t.steps as f64 / t.threads as f64), |ms| format!("{ms:.1}")),
+            or_none(of(|t| 1e3 * t.training / t.steps as f64), digits),
+            or_none(of(|t| 100.0 * t.waited / t.training), |share| format!("{share:.1} %")),
+            or_none(of(|t| t.worked / t.training), |cores| format!("{cores:.3}")),
+            short(of(|t| t.beside.worked_ms)),
+            or_none(of(|t| t.beside.alone_ms), digits),
+            or_none(of(|t| t.beside.beside_ms), digits),
+            short(of(|t| t.beside.beside_ms - t.beside.alone_ms)),
+            short(of(|t| t.beside.worked_ms / t.threads as f64)),
         ]);
     }
     table
