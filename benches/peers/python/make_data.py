@@ -21,10 +21,10 @@ SIZES = [
     ("jpeg-224", "jpg", 224, 224, 64),
     ("jpeg-500", "jpg", 500, 375, 64),
     ("jpeg-1600", "jpg", 1600, 1200, 16),
-    ("jpeg-4000", "jpg", 4000, 3000, 4),
+    ("jpeg-4000", "jpg", 4000, 3000, 12),
     ("png-224", "png", 224, 224, 64),
     ("png-500", "png", 500, 375, 32),
-    ("png-1600", "png", 1600, 1200, 8),
+    ("png-1600", "png", 1600, 1200, 12),
 ]
 # Folder, width, height, files, to train on: at 224 x 224 pixels more than deepfit keeps in memory.
 TRAINING = [("training", 224, 224, 640), ("training-800", 800, 600, 460)]
