@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 
 WARM_UP = 3
-LEAST = 3
+LEAST = 5
 
 
 def process_seconds() -> float:

@@ -73,13 +73,7 @@ pub(crate) fn load(
 }
 
 /// Writes an image at its final size.
-pub(crate) fn fit(
-    image: &Pixels,
-    resize: Option<Resize>,
-    shape: Shape,
-    resampler: &mut Resampler,
-    out: &mut [u8],
-) {
+pub(crate) fn fit(image: &Pixels, resize: Option<Resize>, shape: Shape, resampler: &mut Resampler, out: &mut [u8]) {
     match resize {
         Some(resize) => resize.apply(image, shape.height, shape.width, out),
         None => {

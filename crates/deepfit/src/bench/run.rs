@@ -17,7 +17,7 @@ use super::workload::Workload;
 /// Steps before the clock starts.
 const WARM_UP: usize = 3;
 /// Fewest steps that are timed.
-const LEAST: usize = 3;
+const LEAST: usize = 5;
 
 /// A workload that is ready to run.
 pub struct Bench {

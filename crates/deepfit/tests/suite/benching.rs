@@ -84,6 +84,19 @@ fn every_workload_tells_its_figures() {
 }
 
 #[test]
+fn a_workload_is_measured_whenever_it_is_told_to() {
+    let place = Place::new();
+    let arguments = ["bench", "mlp_small", "--turns", "--threads", "1"];
+    let ran = place.feed(&arguments, b"0\n0.01\n").succeeded();
+    let rows: Vec<Value> = ran.out.lines().map(json).collect();
+    assert_eq!(rows.len(), 2, "{ran:#?}");
+    assert!(rows.iter().all(|row| row["workload"] == "mlp_small" && row["ms"].as_f64().unwrap() > 0.0), "{ran:#?}");
+    assert!(rows[1]["n"].as_u64() > rows[0]["n"].as_u64(), "{ran:#?}");
+    place.feed(&arguments, b"soon\n").is_refusal(&["`soon`", "seconds"]);
+    place.feed(&["bench", "mlp", "lenet", "--turns"], b"").is_refusal(&["--turns", "name it"]);
+}
+
+#[test]
 fn other_sizes_are_measured_where_a_workload_has_them() {
     let place = Place::new();
     let row = |arguments: &[&str]| {

@@ -27,7 +27,7 @@ pub const WORKLOADS: [&str; 11] = [
 ];
 
 const WARM_UP: usize = 3;
-const LEAST: usize = 3;
+const LEAST: usize = 5;
 
 /// Runs the program: `list`, or a workload with `--threads` and with `--seconds`, or with `--turns` to measure for each
 /// number of seconds that is read from standard input. `cannot` are the workloads that the
