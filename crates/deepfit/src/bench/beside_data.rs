@@ -8,7 +8,7 @@ use deepfit_cpu::View;
 use deepfit_data::{Loader, LoaderOptions, OpenOptions, open};
 use serde::{Deserialize, Serialize};
 
-use super::run::Bench;
+use super::run::{Bench, median};
 
 /// What the preparation of data costs the steps beside it. Times are medians, milliseconds.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
@@ -85,9 +85,4 @@ impl BesideData {
             n,
         })
     }
-}
-
-fn median(mut times: Vec<f64>) -> f64 {
-    times.sort_by(f64::total_cmp);
-    times.get(times.len() / 2).copied().unwrap_or(f64::NAN)
 }

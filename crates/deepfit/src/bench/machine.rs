@@ -9,6 +9,8 @@ use deepfit_cpu::{Engine, View};
 use deepfit_graph::{DType, Extents, Mode, Tracer, sample};
 use serde::Serialize;
 
+use super::run::median;
+
 /// Sides of the square matrices that are multiplied.
 const SIDES: [usize; 4] = [512, 1024, 1536, 2048];
 /// Bytes that each thread copies: far more than a share of the caches.
@@ -71,7 +73,7 @@ fn hand_over(pool: &ThreadPool) -> f64 {
         return 0.0;
     }
     let arrived = AtomicUsize::new(0);
-    let mut times: Vec<f64> = (0..2 * HAND_OVERS)
+    let times: Vec<f64> = (0..2 * HAND_OVERS)
         .map(|_| {
             arrived.store(0, Ordering::SeqCst);
             let start = Instant::now();
@@ -88,8 +90,7 @@ fn hand_over(pool: &ThreadPool) -> f64 {
         })
         .skip(HAND_OVERS)
         .collect();
-    times.sort_by(f64::total_cmp);
-    times[times.len() / 2]
+    median(times)
 }
 
 /// Processors that are busy while the threads wait for work, from the end of the last on.
@@ -122,8 +123,7 @@ pub fn product_beside(threads: usize) -> Result<f64> {
         }
         Ok(())
     })?;
-    times.sort_by(f64::total_cmp);
-    Ok(operations / times[times.len() / 2])
+    Ok(operations / median(times))
 }
 
 /// Operations a second of the best product of two square matrices.

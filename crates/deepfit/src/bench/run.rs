@@ -175,16 +175,20 @@ impl Bench {
         let start = Instant::now();
         let (mut times, mut worked) = (Vec::new(), Vec::new());
         while times.len() < LEAST || start.elapsed() < at_least {
-            let (start, before) = (Instant::now(), deepfit_train::cpu_seconds());
+            let (before, start) = (deepfit_train::cpu_seconds(), Instant::now());
             self.step(batch)?;
             times.push(start.elapsed().as_secs_f64() * 1e3);
             worked.push((deepfit_train::cpu_seconds() - before) * 1e3);
         }
-        times.sort_by(f64::total_cmp);
-        worked.sort_by(f64::total_cmp);
-        let middle = times.len() / 2;
-        Ok(Timing { median: times[middle], shortest: times[0], worked: worked[middle], steps: times.len() })
+        let (shortest, steps) = (times.iter().copied().fold(f64::INFINITY, f64::min), times.len());
+        Ok(Timing { median: median(times), shortest, worked: median(worked), steps })
     }
+}
+
+/// The value in the middle, the upper one of two; NaN of nothing.
+pub(super) fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
 /// A batch as a step takes it.
