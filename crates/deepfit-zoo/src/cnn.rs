@@ -1,20 +1,18 @@
 //! A small convolutional network for small images.
 
-use deepfit_graph::Tensor;
 use deepfit_graph::ops::Window;
 use deepfit_nn::layers::{
     Activate, Activation, BatchNorm, Conv2d, Conv2dConfig, Dropout, Flatten, GlobalAvgPool2d, Linear, MaxPool2d,
 };
-use deepfit_nn::{Module, Scope, Sequential};
+use deepfit_nn::{Scope, Sequential};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Result, require, require_dropout, require_lengths};
-use crate::image::ImageConfig;
-use crate::network::{InputSlot, Network, take};
+use crate::image::{ImageConfig, ImageNetwork};
 
 const MODEL: &str = "cnn";
 
-/// Settings of a [`Cnn`].
+/// Settings of a small convolutional network.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CnnConfig {
@@ -72,7 +70,7 @@ impl CnnConfig {
     ///
     /// # Errors
     /// If a setting is impossible, naming it.
-    pub fn build(&self, scope: &Scope) -> Result<Cnn> {
+    pub fn build(&self, scope: &Scope) -> Result<ImageNetwork> {
         self.image.validate(MODEL)?;
         require_lengths(&[self.outputs], MODEL, "outputs")?;
         require_lengths(&self.stages.concat(), MODEL, "stages")?;
@@ -122,33 +120,6 @@ impl CnnConfig {
         let dropout = Dropout::new(&scope.child("dropout"), self.dropout);
         let output = Linear::new(&scope.child("fc"), features, self.outputs);
         let head = Sequential::new().with(dropout).with(output);
-        Ok(Cnn { config: self.clone(), layers, head })
-    }
-}
-
-/// A small convolutional network. Input: [`IMAGE`](crate::IMAGE), u8 `[batch, height, width, channels]`.
-#[derive(Debug)]
-pub struct Cnn {
-    config: CnnConfig,
-    layers: Sequential,
-    head: Sequential,
-}
-
-impl Network for Cnn {
-    fn inputs(&self) -> Vec<InputSlot> {
-        vec![self.config.image.slot()]
-    }
-
-    fn outputs(&self) -> usize {
-        self.config.outputs
-    }
-
-    fn features(&self, inputs: &[Tensor]) -> deepfit_nn::Result<Tensor> {
-        let [image] = take(self, inputs)?;
-        self.layers.forward(&self.config.image.normalise(&image)?)
-    }
-
-    fn head(&self, features: &Tensor) -> deepfit_nn::Result<Tensor> {
-        self.head.forward(features)
+        Ok(ImageNetwork::new(&self.image, self.outputs, layers, head))
     }
 }

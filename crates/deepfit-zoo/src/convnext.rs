@@ -7,15 +7,14 @@ use deepfit_nn::{Module, Parameter, Role, Scope, Sequential};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Result, require, require_lengths};
-use crate::image::ImageConfig;
-use crate::network::{InputSlot, Network, take};
+use crate::image::{ImageConfig, ImageNetwork};
 
 const MODEL: &str = "convnext";
 /// Added to variances within the network.
 const EPSILON: f32 = 1e-6;
 const INIT: Init = Init::TruncatedNormal { std: 0.02 };
 
-/// Settings of a [`Convnext`].
+/// Settings of a ConvNeXt.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ConvnextConfig {
@@ -44,7 +43,7 @@ impl ConvnextConfig {
     ///
     /// # Errors
     /// If a setting is impossible, naming it.
-    pub fn build(&self, scope: &Scope) -> Result<Convnext> {
+    pub fn build(&self, scope: &Scope) -> Result<ImageNetwork> {
         self.image.validate(MODEL)?;
         require_lengths(&[self.outputs, self.patch], MODEL, "outputs and patch")?;
         require_lengths(&self.depths, MODEL, "depths")?;
@@ -76,7 +75,7 @@ impl ConvnextConfig {
         layers.push(GlobalAvgPool2d::new(&scope.child("avgpool")));
         layers.push(LayerNorm::with(&scope.child("classifier").child(0), channels, self.epsilon));
         let output = Linear::new(&scope.child("classifier").child(2), channels, self.outputs);
-        Ok(Convnext { config: self.clone(), layers, output })
+        Ok(ImageNetwork::new(&self.image, self.outputs, layers, Sequential::new().with(output)))
     }
 }
 
@@ -111,32 +110,5 @@ impl Module for Block {
             let scale = self.scale.on(tracer)?.reshape([self.scale.shape[0]])?;
             Ok(self.layers.forward(x)?.mul(&scale)?.add(x)?)
         })
-    }
-}
-
-/// A ConvNeXt. Input: [`IMAGE`](crate::IMAGE), u8 `[batch, height, width, channels]`.
-#[derive(Debug)]
-pub struct Convnext {
-    config: ConvnextConfig,
-    layers: Sequential,
-    output: Linear,
-}
-
-impl Network for Convnext {
-    fn inputs(&self) -> Vec<InputSlot> {
-        vec![self.config.image.slot()]
-    }
-
-    fn outputs(&self) -> usize {
-        self.config.outputs
-    }
-
-    fn features(&self, inputs: &[Tensor]) -> deepfit_nn::Result<Tensor> {
-        let [image] = take(self, inputs)?;
-        self.layers.forward(&self.config.image.normalise(&image)?)
-    }
-
-    fn head(&self, features: &Tensor) -> deepfit_nn::Result<Tensor> {
-        self.output.forward(features)
     }
 }

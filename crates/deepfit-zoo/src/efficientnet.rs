@@ -1,18 +1,16 @@
 //! EfficientNet (Tan and Le, 2019) and EfficientNet-Lite, with timm's names and shapes.
 
-use deepfit_graph::Tensor;
 use deepfit_nn::layers::{Activation, Dropout, GlobalAvgPool2d, Linear};
-use deepfit_nn::{Module, Scope, Sequential};
+use deepfit_nn::{Scope, Sequential};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Result, require, require_dropout, require_lengths};
-use crate::image::ImageConfig;
+use crate::image::{ImageConfig, ImageNetwork};
 use crate::mbconv::{ConvNorm, Gate, Kernel, MbConv, MbConvConfig, Padding, PartNames, Style};
-use crate::network::{InputSlot, Network, take};
 
 const MODEL: &str = "efficientnet";
 
-/// Settings of an [`Efficientnet`].
+/// Settings of an EfficientNet.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EfficientnetConfig {
@@ -84,7 +82,7 @@ impl EfficientnetConfig {
     ///
     /// # Errors
     /// If a setting is impossible, naming it.
-    pub fn build(&self, scope: &Scope) -> Result<Efficientnet> {
+    pub fn build(&self, scope: &Scope) -> Result<ImageNetwork> {
         self.image.validate(MODEL)?;
         require_lengths(&[self.outputs], MODEL, "outputs")?;
         require_lengths(&[self.stem, self.last], MODEL, "stem and last")?;
@@ -110,7 +108,8 @@ impl EfficientnetConfig {
         layers.push(GlobalAvgPool2d::new(&child("global_pool")));
         let dropout = Dropout::new(&child("dropout"), self.dropout);
         let classifier = Linear::new(&child("classifier"), self.last, self.outputs);
-        Ok(Efficientnet { config: self.clone(), layers, dropout, classifier })
+        let head = Sequential::new().with(dropout).with(classifier);
+        Ok(ImageNetwork::new(&self.image, self.outputs, layers, head))
     }
 }
 
@@ -124,32 +123,4 @@ pub(crate) fn check_stages(stages: &[Vec<MbConvConfig>], model: &'static str) ->
     require(stages.iter().flatten().all(|block| block.kernel % 2 == 1), model, "stages", || {
         "has a kernel of even size, but the border must be the same on both sides".to_string()
     })
-}
-
-/// An EfficientNet. Input: [`IMAGE`](crate::IMAGE), u8 `[batch, height, width, channels]`.
-#[derive(Debug)]
-pub struct Efficientnet {
-    config: EfficientnetConfig,
-    layers: Sequential,
-    dropout: Dropout,
-    classifier: Linear,
-}
-
-impl Network for Efficientnet {
-    fn inputs(&self) -> Vec<InputSlot> {
-        vec![self.config.image.slot()]
-    }
-
-    fn outputs(&self) -> usize {
-        self.config.outputs
-    }
-
-    fn features(&self, inputs: &[Tensor]) -> deepfit_nn::Result<Tensor> {
-        let [image] = take(self, inputs)?;
-        self.layers.forward(&self.config.image.normalise(&image)?)
-    }
-
-    fn head(&self, features: &Tensor) -> deepfit_nn::Result<Tensor> {
-        self.classifier.forward(&self.dropout.forward(features)?)
-    }
 }

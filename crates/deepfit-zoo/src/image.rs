@@ -1,8 +1,9 @@
 use deepfit_graph::{DType, HostTensor, Tensor};
+use deepfit_nn::{Module, Sequential};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Result, require, require_lengths};
-use crate::network::InputSlot;
+use crate::network::{InputSlot, Network, take};
 
 /// Name of the input of networks for images.
 pub const IMAGE: &str = "image";
@@ -71,5 +72,40 @@ impl ImageConfig {
             let row = |v: Vec<f32>| tracer.constant(HostTensor::f32(&[self.channels], v));
             Ok(x.mul(&row(scale))?.add(&row(shift))?)
         })
+    }
+}
+
+/// A network for images that is one layer after the other. Input: [`IMAGE`], u8 `[batch, height, width, channels]`.
+#[derive(Debug)]
+pub struct ImageNetwork {
+    image: ImageConfig,
+    outputs: usize,
+    layers: Sequential,
+    head: Sequential,
+}
+
+impl ImageNetwork {
+    /// The layers up to the features, and those from there to the outputs.
+    pub(crate) fn new(image: &ImageConfig, outputs: usize, layers: Sequential, head: Sequential) -> Self {
+        ImageNetwork { image: image.clone(), outputs, layers, head }
+    }
+}
+
+impl Network for ImageNetwork {
+    fn inputs(&self) -> Vec<InputSlot> {
+        vec![self.image.slot()]
+    }
+
+    fn outputs(&self) -> usize {
+        self.outputs
+    }
+
+    fn features(&self, inputs: &[Tensor]) -> deepfit_nn::Result<Tensor> {
+        let [image] = take(self, inputs)?;
+        self.layers.forward(&self.image.normalise(&image)?)
+    }
+
+    fn head(&self, features: &Tensor) -> deepfit_nn::Result<Tensor> {
+        self.head.forward(features)
     }
 }

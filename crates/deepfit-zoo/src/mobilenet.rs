@@ -7,12 +7,11 @@ use deepfit_nn::{Module, Scope, Sequential};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Result, require, require_dropout, require_lengths};
-use crate::image::ImageConfig;
-use crate::network::{InputSlot, Network, take};
+use crate::image::{ImageConfig, ImageNetwork};
 
 const MODEL: &str = "mobilenet_v2";
 
-/// Settings of a [`MobilenetV2`].
+/// Settings of a MobileNetV2.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MobilenetV2Config {
@@ -65,7 +64,7 @@ impl MobilenetV2Config {
     ///
     /// # Errors
     /// If a setting is impossible, naming it.
-    pub fn build(&self, scope: &Scope) -> Result<MobilenetV2> {
+    pub fn build(&self, scope: &Scope) -> Result<ImageNetwork> {
         self.image.validate(MODEL)?;
         require_lengths(&[self.outputs], MODEL, "outputs")?;
         require_lengths(&[self.stem, self.last.unwrap_or(1)], MODEL, "stem and last")?;
@@ -89,7 +88,7 @@ impl MobilenetV2Config {
         let dropout = Dropout::new(&scope.child("classifier").child(0), self.dropout);
         let output = Linear::new(&scope.child("classifier").child(1), channels, self.outputs);
         let head = Sequential::new().with(dropout).with(output);
-        Ok(MobilenetV2 { config: self.clone(), layers, head })
+        Ok(ImageNetwork::new(&self.image, self.outputs, layers, head))
     }
 }
 
@@ -154,32 +153,5 @@ impl Module for InvertedResidual {
             let y = self.layers.forward(x)?;
             Ok(if self.adds_input { y.add(x)? } else { y })
         })
-    }
-}
-
-/// A MobileNetV2. Input: [`IMAGE`](crate::IMAGE), u8 `[batch, height, width, channels]`.
-#[derive(Debug)]
-pub struct MobilenetV2 {
-    config: MobilenetV2Config,
-    layers: Sequential,
-    head: Sequential,
-}
-
-impl Network for MobilenetV2 {
-    fn inputs(&self) -> Vec<InputSlot> {
-        vec![self.config.image.slot()]
-    }
-
-    fn outputs(&self) -> usize {
-        self.config.outputs
-    }
-
-    fn features(&self, inputs: &[Tensor]) -> deepfit_nn::Result<Tensor> {
-        let [image] = take(self, inputs)?;
-        self.layers.forward(&self.config.image.normalise(&image)?)
-    }
-
-    fn head(&self, features: &Tensor) -> deepfit_nn::Result<Tensor> {
-        self.head.forward(features)
     }
 }

@@ -1,19 +1,17 @@
 //! MobileNetV3 (Howard et al., 2019), with torchvision's names and shapes.
 
-use deepfit_graph::Tensor;
 use deepfit_nn::layers::{Activate, Activation, Dropout, GlobalAvgPool2d, Linear};
-use deepfit_nn::{Module, Scope, Sequential};
+use deepfit_nn::{Scope, Sequential};
 use serde::{Deserialize, Serialize};
 
 use crate::efficientnet::check_stages;
 use crate::error::{Result, require_dropout, require_lengths};
-use crate::image::ImageConfig;
+use crate::image::{ImageConfig, ImageNetwork};
 use crate::mbconv::{ConvNorm, Gate, Kernel, MbConv, MbConvConfig, Padding, PartNames, Style};
-use crate::network::{InputSlot, Network, take};
 
 const MODEL: &str = "mobilenet_v3";
 
-/// Settings of a [`MobilenetV3`].
+/// Settings of a MobileNetV3.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MobilenetV3Config {
@@ -82,7 +80,7 @@ impl MobilenetV3Config {
     ///
     /// # Errors
     /// If a setting is impossible, naming it.
-    pub fn build(&self, scope: &Scope) -> Result<MobilenetV3> {
+    pub fn build(&self, scope: &Scope) -> Result<ImageNetwork> {
         self.image.validate(MODEL)?;
         require_lengths(&[self.outputs], MODEL, "outputs")?;
         require_lengths(&[self.stem, self.last, self.hidden], MODEL, "stem, last and hidden")?;
@@ -111,34 +109,7 @@ impl MobilenetV3Config {
         layers.push(Activate::new(&classifier.child(1), Activation::Hardswish));
         let dropout = Dropout::new(&classifier.child(2), self.dropout);
         let output = Linear::new(&classifier.child(3), self.hidden, self.outputs);
-        Ok(MobilenetV3 { config: self.clone(), layers, dropout, output })
-    }
-}
-
-/// A MobileNetV3. Input: [`IMAGE`](crate::IMAGE), u8 `[batch, height, width, channels]`.
-#[derive(Debug)]
-pub struct MobilenetV3 {
-    config: MobilenetV3Config,
-    layers: Sequential,
-    dropout: Dropout,
-    output: Linear,
-}
-
-impl Network for MobilenetV3 {
-    fn inputs(&self) -> Vec<InputSlot> {
-        vec![self.config.image.slot()]
-    }
-
-    fn outputs(&self) -> usize {
-        self.config.outputs
-    }
-
-    fn features(&self, inputs: &[Tensor]) -> deepfit_nn::Result<Tensor> {
-        let [image] = take(self, inputs)?;
-        self.layers.forward(&self.config.image.normalise(&image)?)
-    }
-
-    fn head(&self, features: &Tensor) -> deepfit_nn::Result<Tensor> {
-        self.output.forward(&self.dropout.forward(features)?)
+        let head = Sequential::new().with(dropout).with(output);
+        Ok(ImageNetwork::new(&self.image, self.outputs, layers, head))
     }
 }
