@@ -6,7 +6,7 @@ use super::Bind;
 use super::elementwise::EpilogueProgram;
 use crate::executor::{Call, Fault, Kernel, Preparable, Shapes};
 use crate::kernels::Compute;
-use crate::kernels::gemm::{Epilogue, Gemm, Matrix, PackB, Packed};
+use crate::kernels::gemm::{Epilogue, Gemm, Matrix, packed};
 
 struct Product {
     transpose_a: bool,
@@ -64,23 +64,22 @@ impl Kernel for Product {
         for i in 0..products {
             let a = matrix(&a[i * m * k..][..m * k], self.transpose_a, m, k);
             let b = matrix(&b[i * k * n..][..k * n], self.transpose_b, k, n);
-            let packed = call.prepared().map(|panels| Packed::new(call.compute(), &b, k, n, panels));
-            let b = packed.as_ref().map_or(&b as &dyn PackB, |packed| packed);
             let c = &mut c[i * m * n..][..m * n];
             let epilogue = self.epilogue.as_ref().map(|program| program.bound(call, 2, n).at_row(i * m));
             let epilogue = epilogue.as_ref().map(|e| e as &dyn Epilogue);
-            Gemm::new(m, n, k).epilogue(epilogue).run(call.compute(), &a, b, c, n, scratch);
+            let gemm = Gemm::new(m, n, k).epilogue(epilogue).packed(call.prepared());
+            gemm.run(call.compute(), &a, &b, c, n, scratch);
         }
         Ok(())
     }
 
     fn preparable(&self, cx: &Compute<'_>, shapes: &Shapes) -> Option<Preparable> {
         let Sizes { k, n, .. } = self.sizes(shapes);
-        (shapes.input(1).len() == 2).then(|| Preparable { input: 1, size: Packed::size(cx, k, n) })
+        (shapes.input(1).len() == 2).then(|| Preparable { input: 1, size: packed::size(cx, k, n) })
     }
 
     fn prepare(&self, cx: &Compute<'_>, shapes: &Shapes, b: &[f32], prepared: &mut [f32]) {
         let Sizes { k, n, .. } = self.sizes(shapes);
-        Packed::pack(cx, &matrix(b, self.transpose_b, k, n), k, n, prepared);
+        packed::pack(cx, &matrix(b, self.transpose_b, k, n), k, n, prepared);
     }
 }

@@ -238,8 +238,8 @@ impl Engine {
         if i != j {
             let (low, high) = self.parameters.split_at_mut(i.max(j));
             std::mem::swap(&mut low[i.min(j)].data, &mut high[0].data);
-            (self.parameters[i].state, self.parameters[j].state) =
-                (self.parameters[i].state + 1, self.parameters[j].state + 1);
+            self.changing(i);
+            self.changing(j);
         }
         Ok(())
     }
@@ -308,8 +308,10 @@ impl Engine {
         // What follows trusts shapes and places: memory is read and written by them.
         graph.check(&maximum)?;
         let cx = self.compute(self.algorithms(&graph));
-        let keeps = self.for_inference && !changes_parameters(&graph);
+        let changes_parameters = changes_parameters(&graph);
+        let keeps = self.for_inference && !changes_parameters;
         let mut program = Program::new(graph, maximum, &cx, keeps);
+        program.changes_parameters = changes_parameters;
         if keeps {
             program.prepared = Prepared::of(&program.plan, &program.kernels, &program.shapes, &cx)?;
         }
@@ -481,7 +483,8 @@ impl Engine {
 
     /// Brings the prepared weights of a program up to date, and marks the parameters that it may change.
     fn update_prepared(&mut self, program: ProgramId) {
-        let Program { plan, kernels, shapes, parameters, convolution, prepared, .. } = &mut self.programs[program.0];
+        let Program { kernels, shapes, parameters, convolution, prepared, changes_parameters, .. } =
+            &mut self.programs[program.0];
         let cx = Compute { pool: &self.pool, isa: self.isa, caches: self.caches, convolution: *convolution };
         for (step, kept) in prepared.iter_mut().enumerate() {
             if let Some(kept) = kept {
@@ -489,7 +492,7 @@ impl Engine {
                 kept.update(&*kernels[step], &cx, &shapes[step], parameter.state, parameter.data.f32());
             }
         }
-        if self.for_inference && changes_parameters(&plan.graph) {
+        if self.for_inference && *changes_parameters {
             self.parameters.iter_mut().for_each(|parameter| parameter.state += 1);
         }
     }

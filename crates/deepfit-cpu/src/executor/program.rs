@@ -21,6 +21,8 @@ pub(super) struct Program {
     pub(super) extents: Extents,
     pub(super) needs: Needs,
     pub(super) convolution: Algorithms,
+    /// Whether a run may change parameters of the engine.
+    pub(super) changes_parameters: bool,
     /// One for each step; none where weights are not kept.
     pub(super) prepared: Vec<Option<Prepared>>,
 }
@@ -45,6 +47,7 @@ impl Program {
             extents: maximum,
             needs,
             convolution: cx.convolution,
+            changes_parameters: false,
             prepared: Vec::new(),
         }
     }

@@ -8,7 +8,7 @@
 use super::Conv2dShape;
 use super::patches::Weights;
 use crate::kernels::Compute;
-use crate::kernels::gemm::{Epilogue, Packed};
+use crate::kernels::gemm::{Epilogue, packed};
 use crate::pool::SharedMut;
 use crate::simd::{Isa, Simd};
 
@@ -23,7 +23,7 @@ const TOGETHER: usize = 12;
 
 /// Whether a convolution is one of those that this is for.
 pub(super) fn suits(cx: &Compute, s: &Conv2dShape) -> bool {
-    s.groups == 1 && s.c <= MOST_CHANNELS && s.kh * s.kw > 1 && Packed::is_one_block(cx, s.kh * s.kw * s.c)
+    s.groups == 1 && s.c <= MOST_CHANNELS && s.kh * s.kw > 1 && packed::is_one_block(cx, s.kh * s.kw * s.c)
 }
 
 /// How the outputs are cut into bands of lines, and how a band's pixels lie in memory.
@@ -54,7 +54,7 @@ impl Bands {
 
 /// How many `f32` of scratch [`forward`] needs for the copies, and without prepared weights for these.
 pub(super) fn scratch(cx: &Compute, s: &Conv2dShape, prepared: bool) -> usize {
-    let weights = if prepared { 0 } else { Packed::size(cx, s.kh * s.kw * s.c, s.o) };
+    let weights = if prepared { 0 } else { packed::size(cx, s.kh * s.kw * s.c, s.o) };
     weights + cx.pool.threads() * Bands::new(cx, s).size + 16
 }
 
@@ -211,10 +211,10 @@ pub(super) fn forward(
     let skip = scratch.as_ptr().align_offset(64).min(15).min(scratch.len());
     let scratch = &mut scratch[skip..];
     let (panels, copies) = match prepared {
-        Some(panels) => (&panels[..Packed::size(cx, depth, s.o)], scratch),
+        Some(panels) => (&panels[..packed::size(cx, depth, s.o)], scratch),
         None => {
-            let (panels, copies) = scratch.split_at_mut(Packed::size(cx, depth, s.o));
-            Packed::pack(cx, weights, depth, s.o, panels);
+            let (panels, copies) = scratch.split_at_mut(packed::size(cx, depth, s.o));
+            packed::pack(cx, weights, depth, s.o, panels);
             (&*panels, copies)
         }
     };
@@ -230,7 +230,7 @@ pub(super) fn forward(
             let pixel = (image * height + first + l) * width;
             // SAFETY: this task alone writes this line of outputs.
             let out = unsafe { y.slice(pixel * s.o, width * s.o) };
-            for columns in Packed::panels(cx, s.o) {
+            for columns in packed::panels(cx, s.o) {
                 let pixels = &copy[l * s.stride[0] * bands.width..];
                 let (runs, run) = if s.dilation[1] == 1 { (1, s.kw * s.c) } else { (s.kw, s.c) };
                 let vectors = columns.len().div_ceil(cx.isa.lanes());

@@ -21,7 +21,7 @@ pub use shape::Conv2dShape;
 pub use winograd::TileSize;
 
 use super::Compute;
-use super::gemm::{Epilogue, Gemm, Matrix, PackB, Packed};
+use super::gemm::{Epilogue, Gemm, Matrix, packed};
 use choice::Pass;
 use patches::{Patches, Weights};
 
@@ -80,7 +80,7 @@ pub fn conv2d_prepared_size(cx: &Compute, s: &Conv2dShape) -> Option<usize> {
     if let Some(size) = choice::tile_size(cx, Pass::Forward, s) {
         return Some(winograd::prepared_size(cx, size, s));
     }
-    (s.groups == 1 && !s.is_depthwise()).then(|| Packed::size(cx, s.kh * s.kw * s.c, s.o))
+    (s.groups == 1 && !s.is_depthwise()).then(|| packed::size(cx, s.kh * s.kw * s.c, s.o))
 }
 
 /// Brings weights into the form in which [`conv2d`] reads them, which it does at each call otherwise. The results are the
@@ -91,7 +91,7 @@ pub fn conv2d_prepared_size(cx: &Compute, s: &Conv2dShape) -> Option<usize> {
 pub fn conv2d_prepare(cx: &Compute, s: &Conv2dShape, weights: &[f32], prepared: &mut [f32]) {
     match choice::tile_size(cx, Pass::Forward, s) {
         Some(size) => winograd::prepare(cx, size, s, weights, prepared),
-        None => Packed::pack(cx, &filters(s, weights, 0), s.kh * s.kw * s.c, s.o, prepared),
+        None => packed::pack(cx, &filters(s, weights, 0), s.kh * s.kw * s.c, s.o, prepared),
     }
 }
 
@@ -138,22 +138,17 @@ pub fn conv2d(
         return direct::forward(cx, s, x, &filters(s, plain, 0), prepared, y, epilogue, scratch);
     }
     let depth = s.kh * s.kw * s.group_in();
-    let gemm = Gemm::new(s.out_pixels(), s.group_out(), depth);
+    let gemm = Gemm::new(s.out_pixels(), s.group_out(), depth).packed(prepared);
     if s.is_pointwise() {
         let gemm = gemm.epilogue(epilogue);
-        let filters = Matrix::new(plain, 1, s.c);
-        let packed = prepared.map(|panels| Packed::new(cx, &filters, depth, s.o, panels));
-        let filters = packed.as_ref().map_or(&filters as &dyn PackB, |packed| packed);
-        return gemm.run(cx, &Matrix::row_major(x, s.c), filters, y, s.o, scratch);
+        return gemm.run(cx, &Matrix::row_major(x, s.c), &Matrix::new(plain, 1, s.c), y, s.o, scratch);
     }
     for g in 0..s.groups {
         let patches = Patches::of_input(s, x, g);
         let filters = filters(s, plain, g);
-        let packed = prepared.map(|panels| Packed::new(cx, &filters, depth, s.o, panels));
-        let filters = packed.as_ref().map_or(&filters as &dyn PackB, |packed| packed);
         let first_column = g * s.group_out();
         let shifted = epilogue.map(|inner| GroupEpilogue { inner, first_column });
         let gemm = gemm.epilogue(shifted.as_ref().map(|e| e as &dyn Epilogue));
-        gemm.run(cx, &patches, filters, &mut y[first_column..], s.o, scratch);
+        gemm.run(cx, &patches, &filters, &mut y[first_column..], s.o, scratch);
     }
 }

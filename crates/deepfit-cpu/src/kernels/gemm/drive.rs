@@ -59,11 +59,12 @@ pub(super) fn run(
     if let Some((data, stride)) = rows {
         assert!(g.k == 0 || data.len() >= (g.m - 1) * stride + g.k, "A of the product is too short");
     }
-    let packed = if blocking.split > 1 || direct.is_some() { None } else { b.packed() };
+    let packed = if blocking.split > 1 || direct.is_some() { None } else { g.packed };
     let blocking = match packed {
         Some(_) => blocking.of_packed(g.m, g.n, g.k, cx.pool.threads()),
         None => blocking,
     };
+    assert!(packed.is_none_or(|panels| panels.len() >= blocking.packed_b()), "packed B of the product is too short");
     let product = Product { cx, g, blocking, a, b, rows, direct, packed };
     if blocking.split > 1 {
         product.split_depth(c, ldc, scratch);

@@ -31,11 +31,11 @@ pub(super) const STEPS: usize = 4;
 
 /// Rows of B that are asked for before they are used: a panel is larger than the first-level cache, or than what another
 /// program on the same core leaves of it.
-pub(crate) const AHEAD: usize = 8;
+const AHEAD: usize = 8;
 
 /// Asks for the cache line of `p`, which need not be a valid address.
 #[inline(always)]
-pub(crate) fn prefetch(p: *const f32) {
+pub(super) fn prefetch(p: *const f32) {
     #[cfg(target_arch = "x86_64")]
     // SAFETY: a prefetch reads and writes nothing and ignores addresses that are not valid; SSE is part of x86-64.
     unsafe {
@@ -43,6 +43,14 @@ pub(crate) fn prefetch(p: *const f32) {
     }
     #[cfg(not(target_arch = "x86_64"))]
     let _ = p;
+}
+
+/// Asks for the row of `NV` vectors that is used [`AHEAD`] rows after `row`.
+#[inline(always)]
+pub(crate) fn prefetch_row<S: Simd, const NV: usize>(row: *const f32, stride: usize) {
+    for line in 0..(NV * S::LANES).div_ceil(16) {
+        prefetch(row.wrapping_add(AHEAD * stride + 16 * line));
+    }
 }
 
 /// Asks for the cache line of `p`, which need not be a valid address, in the second-level cache.
@@ -71,9 +79,7 @@ unsafe fn step<S: Simd, const MR: usize, const NV: usize>(
     b_stride: usize,
 ) {
     let mut row = [s.zero(); NV];
-    for line in 0..(NV * S::LANES).div_ceil(16) {
-        prefetch(b.wrapping_add(AHEAD * b_stride + 16 * line));
-    }
+    prefetch_row::<S, NV>(b, b_stride);
     // SAFETY: the caller's promise.
     unsafe {
         for j in 0..NV {

@@ -13,16 +13,15 @@ mod dot;
 mod drive;
 mod micro;
 mod pack;
-mod packed;
+pub mod packed;
 mod prepacked;
 mod transpose;
 
 pub(crate) use blocking::KC_MAX;
 pub(crate) use dot::MAX_ROWS as UNPACKED_ROWS;
-pub(crate) use micro::{AHEAD, prefetch};
+pub(crate) use micro::prefetch_row;
 pub use pack::Matrix;
 pub(crate) use pack::transpose_rows;
-pub use packed::Packed;
 pub(crate) use prepacked::Prepacked;
 pub(crate) use transpose::transpose;
 
@@ -55,11 +54,6 @@ pub trait PackB: Sync {
     fn contiguous_columns(&self) -> Option<(&[f32], usize)> {
         None
     }
-
-    /// All of the operand as [`Packed::pack`] left it, if it did.
-    fn packed(&self) -> Option<&[f32]> {
-        None
-    }
 }
 
 /// What is done to a tile of the product while it is still in the cache: bias, activation, residual.
@@ -81,12 +75,14 @@ pub struct Gemm<'a> {
     /// Add to what C holds instead of replacing it.
     pub accumulate: bool,
     pub epilogue: Option<&'a dyn Epilogue>,
+    /// The panels of B, if [`packed::pack`] made them before.
+    pub packed: Option<&'a [f32]>,
 }
 
 impl<'a> Gemm<'a> {
     /// A product that replaces C.
     pub fn new(m: usize, n: usize, k: usize) -> Gemm<'a> {
-        Gemm { m, n, k, accumulate: false, epilogue: None }
+        Gemm { m, n, k, accumulate: false, epilogue: None, packed: None }
     }
 
     /// Adds to C instead of replacing it.
@@ -99,6 +95,12 @@ impl<'a> Gemm<'a> {
         Gemm { epilogue, ..self }
     }
 
+    /// With the panels that [`packed::pack`] made of B. A product that would pack B reads them instead, and one that would
+    /// read B without packing still does: results are the same to the last bit.
+    pub fn packed(self, packed: Option<&'a [f32]>) -> Gemm<'a> {
+        Gemm { packed, ..self }
+    }
+
     /// How many `f32` of scratch are enough for [`run`](Gemm::run), also with smaller sizes.
     pub fn scratch(&self, cx: &Compute) -> usize {
         let threads = cx.pool.threads();
@@ -109,7 +111,7 @@ impl<'a> Gemm<'a> {
     /// Computes `C = A B` (or `C += A B`); row `i` of C begins at `c[i * ldc]`.
     ///
     /// # Panics
-    /// If C or the scratch is too short, or a plain operand is.
+    /// If C or the scratch is too short, or a plain or packed operand is.
     pub fn run(&self, cx: &Compute, a: &dyn PackA, b: &dyn PackB, c: &mut [f32], ldc: usize, scratch: &mut [f32]) {
         if self.m == 0 || self.n == 0 {
             return;

@@ -1,6 +1,6 @@
 //! The innermost loops: for one point, tiles by filters, and the sum over tiles of gradients by inputs.
 
-use crate::kernels::gemm::{AHEAD, prefetch};
+use crate::kernels::gemm::prefetch_row;
 use crate::simd::{Isa, Simd};
 
 /// Vectors in a panel of filters.
@@ -58,9 +58,7 @@ unsafe fn tiles_by_panel<S: Simd, const T: usize, const NV: usize>(s: S, p: &ByF
             let n = left.min(S::LANES);
             for lane in 0..n {
                 let mut row = [s.zero(); NV];
-                for line in 0..(NV * S::LANES).div_ceil(16) {
-                    prefetch(filters.wrapping_add(AHEAD * NV * S::LANES + 16 * line));
-                }
+                prefetch_row::<S, NV>(filters, NV * S::LANES);
                 for j in 0..NV {
                     row[j] = s.load(filters.add(j * S::LANES));
                 }
