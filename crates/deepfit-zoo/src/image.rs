@@ -100,9 +100,17 @@ impl Network for ImageNetwork {
         self.outputs
     }
 
-    fn features(&self, inputs: &[Tensor]) -> deepfit_nn::Result<Tensor> {
+    fn blocks(&self) -> usize {
+        self.layers.len()
+    }
+
+    fn up_to(&self, inputs: &[Tensor], blocks: usize) -> deepfit_nn::Result<Tensor> {
         let [image] = take(self, inputs)?;
-        self.layers.forward(&self.image.normalise(&image)?)
+        self.layers.forward_range(&self.image.normalise(&image)?, 0..blocks)
+    }
+
+    fn onwards(&self, value: &Tensor, blocks: usize) -> deepfit_nn::Result<Tensor> {
+        self.layers.forward_range(value, blocks..self.layers.len())
     }
 
     fn head(&self, features: &Tensor) -> deepfit_nn::Result<Tensor> {

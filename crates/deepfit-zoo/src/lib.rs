@@ -31,6 +31,6 @@ pub use mobilenet::{InvertedResidualConfig, MobilenetV2Config};
 pub use mobilenet_v3::MobilenetV3Config;
 pub use network::{InputSlot, ModelConfig, Network, build};
 pub use published::{ImagePreprocessing, Interpolation, LoadReport, Published, Resize};
-pub use resnet::{Block, Resnet, ResnetConfig};
-pub use vit::{Distillation, Vit, VitConfig};
+pub use resnet::{Block, ResnetConfig};
+pub use vit::{Distillation, VitConfig};
 pub use weights::{Array, ElementType, Weights};

@@ -61,7 +61,7 @@ impl ModelConfig {
 
     /// The same network for other images; a network that takes none stays as it is.
     #[must_use]
-    pub(crate) fn with_image(mut self, image: ImageConfig) -> Self {
+    pub fn with_image(mut self, image: ImageConfig) -> Self {
         match &mut self {
             ModelConfig::Mlp(_) => {}
             ModelConfig::Cnn(config) => config.image = image,
@@ -71,6 +71,22 @@ impl ModelConfig {
             ModelConfig::Efficientnet(config) => config.image = image,
             ModelConfig::Convnext(config) => config.image = image,
             ModelConfig::Vit(config) => config.image = image,
+        }
+        self
+    }
+
+    /// The same network with other outputs, such as those of another task.
+    #[must_use]
+    pub fn with_outputs(mut self, outputs: usize) -> Self {
+        match &mut self {
+            ModelConfig::Mlp(config) => config.outputs = outputs,
+            ModelConfig::Cnn(config) => config.outputs = outputs,
+            ModelConfig::Resnet(config) => config.outputs = outputs,
+            ModelConfig::MobilenetV2(config) => config.outputs = outputs,
+            ModelConfig::MobilenetV3(config) => config.outputs = outputs,
+            ModelConfig::Efficientnet(config) => config.outputs = outputs,
+            ModelConfig::Convnext(config) => config.outputs = outputs,
+            ModelConfig::Vit(config) => config.outputs = outputs,
         }
         self
     }
@@ -120,14 +136,37 @@ pub trait Network: Send + Sync {
     /// Number of outputs for each example: classes, or values of a regression.
     fn outputs(&self) -> usize;
 
+    /// Number of blocks that make the features, one after the other, after each of which the network can be cut in two; 0
+    /// if it cannot be cut.
+    fn blocks(&self) -> usize {
+        0
+    }
+
+    /// Adds the first blocks, so many: none are the inputs in the form in which the first block takes them.
+    ///
+    /// # Errors
+    /// If the inputs are not those of [`Network::inputs`], or the network has no blocks.
+    fn up_to(&self, inputs: &[Tensor], blocks: usize) -> deepfit_nn::Result<Tensor> {
+        let _ = (inputs, blocks);
+        Err(undivided())
+    }
+
+    /// Adds all blocks but the first, so many, to what these have made: what comes out are the [`Network::features`].
+    ///
+    /// # Errors
+    /// If the value is not one of this network after so many blocks, or the network has no blocks.
+    fn onwards(&self, value: &Tensor, blocks: usize) -> deepfit_nn::Result<Tensor> {
+        let _ = (value, blocks);
+        Err(undivided())
+    }
+
     /// Adds the network up to its last layer: what it makes of an example before it decides, f32 `[batch, features]`,
-    /// also known as the embedding.
+    /// also known as the embedding. By default all blocks.
     ///
     /// # Errors
     /// If the inputs are not those of [`Network::inputs`], or the network has no such layer.
     fn features(&self, inputs: &[Tensor]) -> deepfit_nn::Result<Tensor> {
-        let _ = inputs;
-        Err(undivided())
+        self.up_to(inputs, self.blocks())
     }
 
     /// Adds the last layer, with what stands between it and the [`Network::features`].

@@ -16,6 +16,7 @@ mod transform;
 
 pub use augment::{Augment, Border};
 pub(crate) use container::looks_like_zip;
+pub use open::ImageSurvey;
 pub(crate) use open::{ImageSet, open};
 pub use preprocessor::ImagePreprocessor;
 pub use resize::{Filter, Resize, ResizeTo};

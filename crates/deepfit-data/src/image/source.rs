@@ -219,9 +219,7 @@ impl Source for ImageSource {
                 }
             }
         }
-        let class = |row: u32| if self.labelled { self.files[row as usize].class as i32 } else { 0 };
-        let Array::I32(targets) = &mut out.targets else { unreachable!("reset made an index array") };
-        targets.extend(used.iter().map(|&row| class(row)));
+        self.targets(&used, &mut out.targets);
         out.rows.extend_from_slice(&used);
         out.truncate(&self.slots, used.len());
         if let (Pass::Train { seed, epoch, augment }, Some(&first)) = (pass, rows.first()) {
@@ -235,6 +233,18 @@ impl Source for ImageSource {
             out.mix = mix::blend(pixels, self.shape, classes, augment, mix::numbers(seed, epoch, first));
         }
         Ok(())
+    }
+
+    fn targets(&self, rows: &[u32], out: &mut Array) {
+        let class = |row: u32| if self.labelled { self.files[row as usize].class as i32 } else { 0 };
+        out.replace_i32(rows.iter().map(|&row| class(row)));
+    }
+
+    fn content_of(&self, row: u32) -> Option<u128> {
+        let file = &self.files[row as usize];
+        let mut bytes = Vec::new();
+        self.containers[usize::from(file.container)].read(&file.entry, u64::MAX, &mut bytes).ok()?;
+        Some(xxhash_rust::xxh3::xxh3_128(&bytes))
     }
 
     fn resident_bytes(&self) -> usize {
