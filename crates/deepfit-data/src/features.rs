@@ -53,10 +53,12 @@ impl FeatureSource {
         self.features.get().is_some()
     }
 
-    /// The same, with mean 0 and deviation 1 over the given rows, with what was subtracted and what that was divided by. A
-    /// feature that is the same in all rows is not divided.
-    pub fn standardised(&self, rows: &[u32]) -> (FeatureSource, Vec<f32>, Vec<f32>) {
+    /// The same, with mean 0 over the given rows, and of such a scale that all features of a row are of length 1 on average,
+    /// as are, among them, all groups of features; with what was subtracted and what that was divided by. `groups` are
+    /// numbers of features that belong together, all of them if there are none.
+    pub fn standardised(&self, rows: &[u32], groups: &[usize]) -> (FeatureSource, Vec<f32>, Vec<f32>) {
         let width = self.slots[0].values();
+        let groups = if groups.is_empty() { &[width] } else { groups };
         let (mut mean, mut deviation) = (vec![0.0; width], vec![1.0; width]);
         if let Some(features) = self.features.get() {
             let of = |row: &u32| &features.values[*row as usize * width..][..width];
@@ -71,12 +73,18 @@ impl FeatureSource {
                     *square += (f64::from(x) - m).powi(2);
                 }
             }
-            let typical = (squares.iter().sum::<f64>() / (count * width as f64)).sqrt();
-            for (i, (m, square)) in means.iter().zip(&squares).enumerate() {
-                mean[i] = *m as f32;
-                let spread = (square / count).sqrt();
-                // What hardly ever differs says little, and must not be blown up to as much as the others.
-                deviation[i] = if typical > 0.0 { spread.max(typical * 0.05) as f32 } else { 1.0 };
+            let mut begin = 0;
+            for &size in groups {
+                let group = begin..begin + size;
+                let typical = (squares[group.clone()].iter().sum::<f64>() / (count * size as f64)).sqrt();
+                let share = ((size * groups.len()) as f64).sqrt();
+                for i in group {
+                    // What hardly ever differs says little, and must not be blown up to as much as the others.
+                    let spread = (squares[i] / count).sqrt().max(typical * 0.05);
+                    mean[i] = means[i] as f32;
+                    deviation[i] = if spread > 0.0 { (spread * share) as f32 } else { 1.0 };
+                }
+                begin += size;
             }
         }
         let scale = Some((mean.clone(), deviation.iter().map(|d| 1.0 / d).collect()));

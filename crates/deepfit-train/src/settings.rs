@@ -77,6 +77,10 @@ settings! {
         "Blocks of the published model that are trained beside the last layer: none, a number, counted from the end, or all \
          (default: what validation says).",
         "none, all, or a whole number of blocks, such as 2";
+    lora: Option<usize> = None,
+        "Rank of small changes that are trained beside the weights of a published transformer (low-rank adaptation), which \
+         themselves stay as they are.",
+        "a whole number from 1 to 256, such as 8";
     hidden: Option<Vec<usize>> = None, "Widths of the hidden layers of an mlp, such as [64, 64].",
         "a list of at most 100 widths from 1 to 65536, such as [64, 64]";
     dropout: Option<f32> = None, "Share of values dropped in training, 0 to below 1.",
@@ -182,6 +186,7 @@ impl Settings {
         let positive = |x: f64| x > 0.0 && x <= MOST;
         check("image_size", self.image_size.is_none_or(|n| (4..=1024).contains(&n)))?;
         check("channels", self.channels.is_none_or(|n| n == 1 || n == 3))?;
+        check("lora", self.lora.is_none_or(|rank| (1..=256).contains(&rank)))?;
         check("from", self.from.as_ref().is_none_or(|from| !from.is_empty()))?;
         if let (Some(from), true) = (self.from.as_ref().filter(|from| *from != SCRATCH), self.model != "auto") {
             let problem = format!("is `{from}`, whose architecture is its own; leave `model` away, or use from=scratch");

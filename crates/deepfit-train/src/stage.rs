@@ -46,9 +46,17 @@ pub struct Stage {
 pub struct Trial {
     /// Weight decay.
     pub weight_decay: f64,
+    /// What the learning rate is multiplied by.
+    pub rate: f64,
     /// Of a transfer, number of the backbone's last blocks that are trained beside the last layer. If there are any, the
     /// stage begins with what the one before it has made of the last layer.
     pub unfrozen: usize,
+}
+
+impl Default for Trial {
+    fn default() -> Self {
+        Trial { weight_decay: 0.0, rate: 1.0, unfrozen: 0 }
+    }
 }
 
 impl Stage {
@@ -157,8 +165,8 @@ pub fn choose(
 }
 
 /// The share of the rate in each epoch: the median over the selecting stages.
-pub fn rates_so_far(recipe: &Recipe, progress: &Progress, selecting: &[usize]) -> Vec<f64> {
-    let top = recipe.settings.lr.unwrap_or(1.0);
+pub fn rates_so_far(recipe: &Recipe, progress: &Progress, selecting: &[usize], trial: &Trial) -> Vec<f64> {
+    let top = recipe.settings.lr.unwrap_or(1.0) * trial.rate;
     // A warm-up is not the plateau's doing, and the refit has its own.
     let share =
         |e: &EpochRecord| if f64::from(e.epoch) <= recipe.settings.warmup { 1.0 } else { e.learning_rate / top };

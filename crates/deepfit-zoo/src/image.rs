@@ -1,3 +1,5 @@
+use std::ops::Range;
+
 use deepfit_graph::{DType, HostTensor, Tensor};
 use deepfit_nn::{Module, Sequential};
 use serde::{Deserialize, Serialize};
@@ -109,8 +111,8 @@ impl Network for ImageNetwork {
         self.layers.forward_range(&self.image.normalise(&image)?, 0..blocks)
     }
 
-    fn onwards(&self, value: &Tensor, blocks: usize) -> deepfit_nn::Result<Tensor> {
-        self.layers.forward_range(value, blocks..self.layers.len())
+    fn through(&self, value: &Tensor, blocks: Range<usize>) -> deepfit_nn::Result<Tensor> {
+        self.layers.forward_range(value, blocks)
     }
 
     fn head(&self, features: &Tensor) -> deepfit_nn::Result<Tensor> {

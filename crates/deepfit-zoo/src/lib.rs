@@ -16,6 +16,7 @@ mod mobilenet_v3;
 mod network;
 mod published;
 mod resnet;
+mod tapped;
 mod vit;
 mod weights;
 
@@ -32,5 +33,6 @@ pub use mobilenet_v3::MobilenetV3Config;
 pub use network::{InputSlot, ModelConfig, Network, build};
 pub use published::{ImagePreprocessing, Interpolation, LoadReport, Published, Resize};
 pub use resnet::{Block, ResnetConfig};
+pub use tapped::{Tapped, TappedConfig};
 pub use vit::{Distillation, VitConfig};
 pub use weights::{Array, ElementType, Weights};

@@ -1,3 +1,5 @@
+use std::ops::Range;
+
 use deepfit_graph::{DType, Shape, Tensor, Tracer};
 use deepfit_nn::{NnError, Scope};
 use serde::{Deserialize, Serialize};
@@ -5,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::Result;
 use crate::{
     CnnConfig, ConvnextConfig, EfficientnetConfig, ImageConfig, MlpConfig, MobilenetV2Config, MobilenetV3Config,
-    ResnetConfig, VitConfig,
+    ResnetConfig, TappedConfig, VitConfig,
 };
 
 /// Settings of a network: all that is needed to make it again, but its weights.
@@ -28,6 +30,8 @@ pub enum ModelConfig {
     Convnext(ConvnextConfig),
     /// A transformer on squares of pixels.
     Vit(VitConfig),
+    /// A linear layer on what several depths of another network see.
+    Tapped(TappedConfig),
 }
 
 impl ModelConfig {
@@ -42,6 +46,7 @@ impl ModelConfig {
             ModelConfig::Efficientnet(_) => "efficientnet",
             ModelConfig::Convnext(_) => "convnext",
             ModelConfig::Vit(_) => "vit",
+            ModelConfig::Tapped(_) => "tapped",
         }
     }
 
@@ -56,6 +61,7 @@ impl ModelConfig {
             ModelConfig::Efficientnet(config) => config.outputs,
             ModelConfig::Convnext(config) => config.outputs,
             ModelConfig::Vit(config) => config.outputs,
+            ModelConfig::Tapped(config) => config.outputs,
         }
     }
 
@@ -71,6 +77,7 @@ impl ModelConfig {
             ModelConfig::Efficientnet(config) => config.image = image,
             ModelConfig::Convnext(config) => config.image = image,
             ModelConfig::Vit(config) => config.image = image,
+            ModelConfig::Tapped(config) => *config.backbone = config.backbone.clone().with_image(image),
         }
         self
     }
@@ -87,6 +94,7 @@ impl ModelConfig {
             ModelConfig::Efficientnet(config) => config.outputs = outputs,
             ModelConfig::Convnext(config) => config.outputs = outputs,
             ModelConfig::Vit(config) => config.outputs = outputs,
+            ModelConfig::Tapped(config) => config.outputs = outputs,
         }
         self
     }
@@ -102,6 +110,7 @@ impl ModelConfig {
             ModelConfig::Efficientnet(config) => Some(&config.image),
             ModelConfig::Convnext(config) => Some(&config.image),
             ModelConfig::Vit(config) => Some(&config.image),
+            ModelConfig::Tapped(config) => config.backbone.image(),
         }
     }
 }
@@ -151,11 +160,12 @@ pub trait Network: Send + Sync {
         Err(undivided())
     }
 
-    /// Adds all blocks but the first, so many, to what these have made: what comes out are the [`Network::features`].
+    /// Adds the blocks of a range to what those before it have made. After the last of them come the
+    /// [`Network::features`].
     ///
     /// # Errors
-    /// If the value is not one of this network after so many blocks, or the network has no blocks.
-    fn onwards(&self, value: &Tensor, blocks: usize) -> deepfit_nn::Result<Tensor> {
+    /// If the value is not one of this network at the beginning of the range, or the network has no blocks.
+    fn through(&self, value: &Tensor, blocks: Range<usize>) -> deepfit_nn::Result<Tensor> {
         let _ = (value, blocks);
         Err(undivided())
     }
@@ -210,6 +220,7 @@ pub fn build(config: &ModelConfig, scope: &Scope) -> Result<Box<dyn Network>> {
         ModelConfig::Efficientnet(config) => Box::new(config.build(scope)?),
         ModelConfig::Convnext(config) => Box::new(config.build(scope)?),
         ModelConfig::Vit(config) => Box::new(config.build(scope)?),
+        ModelConfig::Tapped(config) => Box::new(config.build(scope)?),
     })
 }
 

@@ -436,7 +436,7 @@ impl Job {
         (stage.trial, stage.epochs) = (chosen.trial, chosen.epochs);
         if self.recipe.rates().plateau().is_some() {
             let selecting = self.selecting(&chosen.trial);
-            self.stages[number].rates = Some(rates_so_far(&self.recipe, &self.progress, &selecting));
+            self.stages[number].rates = Some(rates_so_far(&self.recipe, &self.progress, &selecting, &chosen.trial));
         }
     }
 

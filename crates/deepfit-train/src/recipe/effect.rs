@@ -29,6 +29,9 @@ pub(super) fn without_effect(settings: &mut Settings, data: &Dataset, transfers:
     if drop("unfreeze", settings.unfreeze.is_some() && !transfers, scratch()) {
         settings.unfreeze = None;
     }
+    if drop("lora", settings.lora.is_some() && !transfers, scratch()) {
+        settings.lora = None;
+    }
     let of_images = |key: &str| format!("{key} for images, and the data is a table");
     if drop("augment", settings.augment.is_some() && !images, of_images("it is")) {
         settings.augment = None;

@@ -67,7 +67,7 @@ impl Recipe {
         }
         let transfers = backbone.is_some();
         let mut notes = without_effect(&mut settings, data, transfers);
-        let transfer = backbone.map(|backbone| TransferPlan::new(&mut settings, backbone, rows)).transpose()?;
+        let transfer = backbone.map(|backbone| TransferPlan::new(&settings, backbone)).transpose()?;
         let small = if images { transfers && rows < transfer::FEW } else { rows <= SMALL_TABLE };
         // A part that the user gave for validation is not trained on.
         let own_validation = settings.validation.is_some();
@@ -152,11 +152,20 @@ impl Recipe {
         }
         settings.patience = Some(settings.patience.unwrap_or(if folds > 1 { 0 } else { 10 }));
         if classification {
-            settings.label_smoothing = Some(settings.label_smoothing.unwrap_or(if images { 0.1 } else { 0.05 }));
+            settings.label_smoothing = Some(settings.label_smoothing.unwrap_or(match images {
+                true if transfers => transfer::SMOOTHING,
+                true => 0.1,
+                false => 0.05,
+            }));
         } else {
             settings.loss = Some(settings.loss.unwrap_or_else(|| "squared".to_string()));
         }
-        if images && !transfers {
+        let sees_images = transfer.as_ref().is_none_or(|plan| plan.sees_images);
+        if images && !sees_images && settings.augment.take().is_some() {
+            notes.push("`augment` has no effect: features of the images are computed once; unfreeze=2, say, trains on \
+                        changed images".to_string());
+        }
+        if images && sees_images {
             let augment = settings.augment_over(&data.default_augment())?;
             let augment = augment_in_effect(&mut notes, &settings, augment, data);
             let table = toml::Table::try_from(&augment);
@@ -232,7 +241,7 @@ impl Recipe {
     pub fn trials(&self) -> Vec<Trial> {
         match &self.transfer {
             Some(plan) => plan.trials(&self.settings),
-            None => vec![Trial { weight_decay: self.settings.weight_decay.unwrap_or(0.0), unfrozen: 0 }],
+            None => vec![Trial { weight_decay: self.settings.weight_decay.unwrap_or(0.0), ..Trial::default() }],
         }
     }
 
@@ -274,6 +283,7 @@ impl Recipe {
             Optimizer::RmsProp(rms) => Optimizer::RmsProp(RmsProp { momentum: s.momentum.unwrap_or(0.0), ..rms }),
             other => other,
         };
+        let optimizer = self.transfer.as_ref().map_or(optimizer, |plan| plan.optimizer(trial, optimizer));
         let optimizer = optimizer.with_weight_decay(trial.weight_decay);
         let moving_average = s.average.filter(|&decay| decay > 0.0).map(|decay| MovingAverage { decay, warmup: true });
         Training { clip: s.clip.map(Clip::Norm), moving_average, ..Training::new(optimizer) }

@@ -3,9 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use deepfit_graph::{Graph, Node, Op};
-use deepfit_nn::{Declaration, Scope};
-use deepfit_zoo::{ImageConfig, ImagePreprocessing, ModelConfig, Network, Published, Resize};
+use deepfit_nn::{Declaration, LowRank, Scope, adapted};
+use deepfit_zoo::{ImageConfig, ImagePreprocessing, ModelConfig, Network, Published, Resize, TappedConfig};
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::error::{Result, TrainError};
@@ -19,15 +18,17 @@ pub const SCRATCH: &str = "scratch";
 pub struct Backbone {
     /// Its name or path, as it was asked for.
     pub name: String,
-    /// The network, with the outputs that its weights are for.
+    /// The network, with outputs of its own.
     pub config: ModelConfig,
+    /// Numbers of features that belong together.
+    pub groups: Vec<usize>,
     /// How images become what it takes.
     pub preprocessing: ImagePreprocessing,
     /// Weights by name.
     pub weights: BTreeMap<String, Owned>,
     /// What was found in its files, a sentence each.
     pub notes: Vec<String>,
-    /// Of all weights and the settings: by this, features are found again.
+    /// Of all weights.
     digest: u128,
 }
 
@@ -40,7 +41,6 @@ impl Backbone {
         let Published { config, preprocessing, weights, report, .. } = published::published_model(Path::new(from))?;
         let notes = vec![format!("{from}: {report}; its last layer is replaced")];
         let mut hasher = Xxh3::new();
-        hasher.update(serde_json::to_string(&config).unwrap_or_default().as_bytes());
         let mut owned = BTreeMap::new();
         for (name, array) in weights {
             hasher.update(name.as_bytes());
@@ -48,11 +48,19 @@ impl Backbone {
             owned.insert(name, Owned { shape: array.shape, values: array.values });
         }
         let digest = hasher.digest128();
-        let backbone = Backbone { name: from.to_string(), config, preprocessing, weights: owned, notes, digest };
+        let name = from.to_string();
+        let mut backbone =
+            Backbone { name, config, groups: Vec::new(), preprocessing, weights: owned, notes, digest };
         if backbone.blocks()? == 0 {
             let problem = format!("'{from}' is a {}, which cannot be fine-tuned", backbone.config.model_type());
             return Err(TrainError::setting("from", problem));
         }
+        if let Some(tapped) = TappedConfig::of(&backbone.config, 1)? {
+            backbone.groups = tapped.groups()?;
+            backbone.config = ModelConfig::Tapped(tapped);
+        }
+        let known: BTreeSet<String> = backbone.network()?.1.into_iter().map(|d| d.name).collect();
+        backbone.weights.retain(|name, _| known.contains(name));
         Ok(backbone)
     }
 
@@ -101,6 +109,34 @@ impl Backbone {
         Ok((network, scope.declarations()))
     }
 
+    /// The network with other outputs and low-rank changes of a rank beside all weights of linear layers but the last, and
+    /// its parameters.
+    ///
+    /// # Errors
+    /// If it cannot be built.
+    pub fn adapted(&self, outputs: usize, rank: usize) -> Result<(Box<dyn Network>, Vec<Declaration>)> {
+        let last = self.last_layer()?;
+        let names = self.network()?.1.into_iter().map(|d| d.name).filter(|name| !last.contains(name));
+        let places: Vec<String> = names.filter_map(|name| Some(name.rsplit_once('.')?.0.to_string())).collect();
+        let scope = Scope::root();
+        scope.adapt(LowRank::new(rank, &places.iter().map(|place| &place[..]).collect::<Vec<_>>()));
+        let network = deepfit_zoo::build(&self.config.clone().with_outputs(outputs), &scope)?;
+        Ok((network, scope.declarations()))
+    }
+
+    /// Refuses networks without a weight that can be adapted.
+    ///
+    /// # Errors
+    /// If this is one.
+    pub fn require_adaptable(&self, rank: usize) -> Result<()> {
+        if self.adapted(1, rank)?.1.iter().any(|d| adapted(&d.name).is_some()) {
+            return Ok(());
+        }
+        let kind = self.config.model_type();
+        let problem = format!("is for transformers: '{}', a {kind}, has no layers to adapt; use unfreeze", self.name);
+        Err(TrainError::setting("lora", problem))
+    }
+
     /// Number of blocks after each of which it can be cut.
     ///
     /// # Errors
@@ -124,7 +160,8 @@ impl Backbone {
     pub fn key(&self, blocks: usize) -> u128 {
         let mut hasher = Xxh3::new();
         hasher.update(&self.digest.to_le_bytes());
-        hasher.update(format!("{:?} {blocks}", self.preprocessing).as_bytes());
+        let network = serde_json::to_string(&self.config).unwrap_or_default();
+        hasher.update(format!("{network} {:?} {blocks}", self.preprocessing).as_bytes());
         hasher.digest128()
     }
 
@@ -140,13 +177,4 @@ impl Backbone {
         };
         Ok(declarations.iter().filter_map(of).collect())
     }
-}
-
-/// Names of the parameters that a graph reads.
-pub(super) fn parameters_of(graph: &Graph) -> BTreeSet<String> {
-    let name = |node: &Node| match &node.op {
-        Op::Parameter(parameter) => Some(parameter.name.clone()),
-        _ => None,
-    };
-    graph.nodes().iter().filter_map(name).collect()
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use deepfit_nn::Declaration;
+use deepfit_nn::{Declaration, LowRank, adapted};
 
 use super::backbone::Backbone;
 use crate::job::Workshop;
@@ -13,6 +13,8 @@ use crate::tensors::Owned;
 pub struct Completion {
     pub(super) backbone: Arc<Backbone>,
     pub(super) standardised: Option<Standardised>,
+    /// Rank of changes beside the weights.
+    pub(super) lora: Option<usize>,
 }
 
 /// A linear layer that has learned from standardised features.
@@ -51,10 +53,26 @@ impl Completion {
                 bias.values.iter_mut().zip(shifts).for_each(|(b, shift)| *b = (f64::from(*b) - shift) as f32);
             }
         }
+        if let Some(rank) = self.lora {
+            merge(&LowRank::new(rank, &[]), &mut trained);
+        }
         let kept = self.backbone.weights.iter().filter(|(name, _)| !trained.contains_key(*name));
         let mut all: BTreeMap<String, Owned> = kept.map(|(name, tensor)| (name.clone(), tensor.clone())).collect();
         all.append(&mut trained);
         all
+    }
+}
+
+/// Adds low-rank changes to the weights beside which they stand: the network needs them no longer.
+fn merge(low_rank: &LowRank, weights: &mut BTreeMap<String, Owned>) {
+    let factors: Vec<String> = weights.keys().filter(|name| adapted(name).is_some()).cloned().collect();
+    for name in factors {
+        let Some((weight, second)) = adapted(&name) else { continue };
+        if let (Some(a), Some(b)) = (weights.remove(&name), weights.remove(&second))
+            && let Some(weight) = weights.get_mut(&weight)
+        {
+            low_rank.merge(&mut weight.values, &a.values, &b.values);
+        }
     }
 }
 

@@ -20,6 +20,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use deepfit_data::{FeatureSource, Prepared, Source};
+use deepfit_nn::Declaration;
 use deepfit_nn::step::Group;
 
 use crate::error::Result;
@@ -67,17 +68,22 @@ impl Transfer {
         let Prepared { source: base, preprocessor } = prepared;
         let cut = recipe.cut(&stage.trial);
         let outputs = recipe.task.outputs();
-        let (network, declarations, values) = Transferred::new(&self.backbone, outputs, cut)?;
+        let plan = recipe.transfer.as_ref().filter(|_| stage.trial.unfrozen > 0);
+        let lora = plan.and_then(|plan| plan.lora);
+        let (network, declarations, values) = Transferred::new(&self.backbone, outputs, cut, lora)?;
         let mut training = recipe.training_of(&stage.trial);
+        let last_layer = self.backbone.last_layer()?;
         training.frozen = network.frozen()?;
-        if let (Some(plan), true) = (&recipe.transfer, stage.trial.unfrozen > 0) {
+        if lora.is_some() {
+            let is_kept = |d: &&Declaration| values.contains_key(&d.name);
+            training.frozen.extend(declarations.iter().filter(is_kept).map(|d| d.name.clone()));
+        } else if let Some(plan) = plan {
             for (below, names) in network.trained_blocks()?.into_iter().enumerate() {
                 training.groups.extend(names.iter().map(|name| Group::new(name, plan.block_rate(below))));
             }
         }
-        let last_layer = self.backbone.last_layer()?;
         let trained: BTreeSet<String> = training.trained(&declarations).into_iter().map(|p| p.name).collect();
-        let mut completion = Completion { backbone: self.backbone.clone(), standardised: None };
+        let mut completion = Completion { backbone: self.backbone.clone(), standardised: None, lora };
         let source: Arc<dyn Source> = if !cut.applied {
             base
         } else {
@@ -85,7 +91,7 @@ impl Transfer {
             // What the last layer alone sees can be brought to one scale, since the layer can take that over afterwards.
             match completion.linear(&declarations).filter(|_| trained == last_layer) {
                 Some(linear) => {
-                    let (features, mean, deviation) = features.standardised(&stage.train);
+                    let (features, mean, deviation) = features.standardised(&stage.train, &self.backbone.groups);
                     completion.standardised = Some(Standardised { linear, mean, deviation });
                     Arc::new(features)
                 }

@@ -7,7 +7,7 @@ use deepfit_nn::Declaration;
 use deepfit_nn::step;
 use deepfit_zoo::{InputSlot, Network};
 
-use super::backbone::{Backbone, parameters_of};
+use super::backbone::Backbone;
 use crate::error::{Result, TrainError};
 use crate::learner::evaluation;
 use crate::tensors::Owned;
@@ -44,12 +44,17 @@ impl Transferred {
         backbone: &Backbone,
         outputs: usize,
         cut: Cut,
+        lora: Option<usize>,
     ) -> Result<(Transferred, Vec<Declaration>, BTreeMap<String, Owned>)> {
-        let (network, mut declarations) = backbone.with_outputs(outputs)?;
+        let (network, mut declarations) = match lora {
+            Some(rank) => backbone.adapted(outputs, rank)?,
+            None => backbone.with_outputs(outputs)?,
+        };
         let shape = shape_after(&*network, cut.blocks)?;
         let network = Transferred { network, cut, shape };
-        let used = parameters_of(&evaluation(&network, false)?);
-        declarations.retain(|d| used.contains(&d.name));
+        let graph = evaluation(&network, false)?;
+        let used: BTreeSet<&str> = graph.parameter_names().collect();
+        declarations.retain(|d| used.contains(&d.name[..]));
         let values = backbone.weights_for(&declarations)?;
         Ok((network, declarations, values))
     }
@@ -74,7 +79,7 @@ impl Transferred {
                 let inputs: Vec<Tensor> = self.network.inputs().iter().map(|slot| slot.on(tracer)).collect();
                 Ok(vec![("value".to_string(), self.network.up_to(&inputs, block)?)])
             })?;
-            let all = parameters_of(&graph);
+            let all: BTreeSet<String> = graph.parameter_names().map(str::to_string).collect();
             names.push(all.difference(&seen).cloned().collect());
             seen = all;
         }
@@ -108,7 +113,11 @@ impl Network for Transferred {
     fn features(&self, inputs: &[Tensor]) -> deepfit_nn::Result<Tensor> {
         let Some(first) = inputs.first() else { return self.network.features(inputs) };
         first.tracer().in_mode(Mode::Evaluate, || {
-            if self.cut.applied { self.network.onwards(first, self.cut.blocks) } else { self.network.features(inputs) }
+            if self.cut.applied {
+                self.network.through(first, self.cut.blocks..self.network.blocks())
+            } else {
+                self.network.features(inputs)
+            }
         })
     }
 

@@ -55,6 +55,9 @@ pub struct Arguments {
     /// Train blocks of the published model too: all, or so many from the end [default: what validation says]
     #[arg(long, value_name = "BLOCKS", num_args = 0..=1, default_missing_value = "all", help_heading = "Model and training")]
     unfreeze: Option<String>,
+    /// Train changes of this rank beside the weights of a published transformer, which stay as they are
+    #[arg(long, value_name = "RANK", help_heading = "Model and training")]
+    lora: Option<String>,
     /// Most passes over the training rows
     #[arg(long, value_name = "N", allow_hyphen_values = true, help_heading = "Model and training")]
     epochs: Option<String>,
@@ -92,7 +95,7 @@ pub struct Arguments {
     /// Go on with a run that was interrupted; it knows its data and settings, of which only --threads can change
     #[arg(
         long, value_name = "RUN", value_hint = ValueHint::DirPath, help_heading = "Run",
-        conflicts_with_all = ["target", "validation", "test", "from", "freeze", "unfreeze", "model", "epochs", "time", "batch", "lr", "seed", "out",
+        conflicts_with_all = ["target", "validation", "test", "from", "freeze", "unfreeze", "lora", "model", "epochs", "time", "batch", "lr", "seed", "out",
                               "config"]
     )]
     resume: Option<PathBuf>,
@@ -273,6 +276,7 @@ impl Arguments {
         let unfreeze = if self.freeze { Some("none".to_string()) } else { self.unfreeze.clone() };
         let options = [
             ("unfreeze", &unfreeze),
+            ("lora", &self.lora),
             ("model", &self.model),
             ("epochs", &self.epochs),
             ("time", &self.time),
