@@ -96,7 +96,11 @@ pub(crate) fn finish(
 
 /// Name of the model that a run trains: of its architecture.
 pub(crate) fn model_name(recipe: &Recipe, model: &ModelConfig) -> String {
-    if recipe.transfer.is_some() { model.model_type() } else { &recipe.settings.model }.to_string()
+    match (&recipe.transfer, model) {
+        (None, _) => recipe.settings.model.clone(),
+        (Some(_), ModelConfig::Tapped(tapped)) => tapped.backbone.model_type().to_string(),
+        (Some(_), other) => other.model_type().to_string(),
+    }
 }
 
 /// The commands that use what a run has trained.

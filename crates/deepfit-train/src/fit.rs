@@ -239,7 +239,7 @@ impl Fit<'_> {
         progress.epochs.push(record);
         progress.recorded = progress.epochs.len();
         (progress.step, progress.loss_sum, progress.loss_rows) = (0, 0.0, 0);
-        let patience = self.recipe.settings.patience.unwrap_or(0);
+        let patience = self.recipe.patience(&self.stage.trial);
         let waited = progress.epoch - progress.best.map_or(progress.epoch, |(epoch, _)| epoch);
         if patience > 0 && waited >= patience && progress.epoch < self.stage.epochs {
             progress.stage_ended = true;

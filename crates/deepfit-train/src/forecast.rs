@@ -65,6 +65,7 @@ pub(crate) fn describe(
     base_bytes: u64,
     run: &Path,
     is_new: bool,
+    transfer: TransferForecast,
 ) -> Result<Description> {
     let largest = stages.iter().max_by_key(|s| s.train.len()).expect("a run has a stage");
     let options = loader_options(recipe, &*workshop.source, largest);
@@ -77,22 +78,38 @@ pub(crate) fn describe(
     let (arena, parameters) = workshop.learner.planned_bytes();
     let trained = workshop.learner.parameters();
     let weights = trained as u64 * 4;
-    let memory = vec![
+    let TransferForecast { features, unfrozen, network_bytes } = transfer;
+    let of_unfrozen = unfrozen.as_ref().map_or((0, 0, 0), |u| (u.arena, u.parameters, u.loader));
+    let (arena, parameters) = (arena.max(of_unfrozen.0), parameters.max(of_unfrozen.1));
+    let loader_bytes = (loader_bytes as u64).max(of_unfrozen.2);
+    let mut memory = vec![
         ("program and data, as loaded".to_string(), base_bytes),
         ("arena of activations and gradients".to_string(), arena),
         ("parameters, optimiser, averages".to_string(), parameters),
         ("copies of the weights to keep the best".to_string(), weights),
-        ("batches in preparation".to_string(), loader_bytes as u64),
+        ("batches in preparation".to_string(), loader_bytes),
         ("overhead".to_string(), OVERHEAD_BYTES),
     ];
+    if network_bytes > 0 {
+        // Features are computed before the arena of the training is made, which takes the same memory afterwards.
+        let more = features.working_bytes.saturating_sub(arena);
+        memory.push(("the published network at work, beyond that".to_string(), more));
+        memory.push(("features".to_string(), features.bytes));
+        memory.push(("the whole network, to be saved".to_string(), network_bytes));
+    }
     let times = rehearse(recipe, split, stages, largest, workshop, &options)?;
-    let per_epoch = |stage: &Stage| times.epoch(stage.train.len(), stage.validation.len(), recipe.batch());
+    let times_of = |stage: &Stage| match &unfrozen {
+        Some(unfrozen) if stage.trial.unfrozen > 0 => &unfrozen.times,
+        _ => &times,
+    };
+    let per_epoch = |stage: &Stage| times_of(stage).epoch(stage.train.len(), stage.validation.len(), recipe.batch());
     let mut epochs = recipe.epochs();
-    let total = |epochs: u32| stages.iter().map(|s| per_epoch(s) * f64::from(epochs)).sum::<f64>();
+    let total = |epochs: u32| {
+        features.seconds + stages.iter().map(|s| per_epoch(s) * f64::from(epochs.min(s.epochs))).sum::<f64>()
+    };
     if let (Some(limit), true) = (recipe.settings.time, is_new) {
         // A tenth is left for what surrounds the training.
-        let fit = (limit * 0.9 / total(1)).floor().clamp(1.0, f64::from(epochs));
-        epochs = fit as u32;
+        epochs = (1..=epochs).rev().find(|&epochs| total(epochs) <= 0.9 * limit).unwrap_or(1);
     }
     Ok(Description {
         data: data.describe(),
@@ -104,7 +121,7 @@ pub(crate) fn describe(
         memory,
         seconds_per_epoch: stages.iter().map(per_epoch).sum::<f64>() / stages.len() as f64,
         epochs,
-        seconds_features: 0.0,
+        seconds_features: features.seconds,
         seconds_total: total(epochs),
         strategy: describe_strategy(stages),
         rows: (split.train.len(), split.validation.len(), split.test.len()),
@@ -114,17 +131,39 @@ pub(crate) fn describe(
     })
 }
 
-impl Description {
-    /// Adds what comes before the training of a published network's last layers.
-    pub(crate) fn add_features(&mut self, features: &transfer::Forecast) {
-        self.seconds_features = features.seconds;
-        self.seconds_total += features.seconds;
-        // They are computed before the arena of the training is made, which takes the same memory afterwards.
-        let arena = self.memory.iter().filter(|(what, _)| what.starts_with("arena")).map(|(_, bytes)| bytes).sum::<u64>();
-        let more = features.working_bytes.saturating_sub(arena);
-        self.memory.push(("the published network at work, beyond that".to_string(), more));
-        self.memory.push(("features".to_string(), features.bytes));
-        self.planned_memory_bytes += more + features.bytes;
+/// What a transfer costs beside the training of a last layer.
+#[derive(Default)]
+pub(crate) struct TransferForecast {
+    /// Features of all samples.
+    pub features: transfer::Forecast,
+    /// Stages that train blocks, too.
+    pub unfrozen: Option<Rehearsed>,
+    /// Bytes of the whole network.
+    pub network_bytes: u64,
+}
+
+/// What a stage of its own kind costs.
+pub(crate) struct Rehearsed {
+    times: Times,
+    arena: u64,
+    parameters: u64,
+    loader: u64,
+}
+
+impl Rehearsed {
+    /// Tries a stage.
+    pub fn new(
+        recipe: &Recipe,
+        split: &Split,
+        stages: &[Stage],
+        stage: &Stage,
+        workshop: &mut Workshop,
+    ) -> Result<Rehearsed> {
+        let options = loader_options(recipe, &*workshop.source, stage);
+        let loader = Loader::planned_bytes(&*workshop.source, stage.train.len(), &options) as u64;
+        let (arena, parameters) = workshop.learner.planned_bytes();
+        let times = rehearse(recipe, split, stages, stage, workshop, &options)?;
+        Ok(Rehearsed { times, arena, parameters, loader })
     }
 }
 
@@ -132,16 +171,14 @@ fn describe_strategy(stages: &[Stage]) -> String {
     let number = |stage: &Stage| if let Purpose::Fold(number) = stage.purpose { number + 1 } else { 0 };
     let folds = stages.iter().map(number).max().unwrap_or(0);
     let refit = stages.last().is_some_and(|s| s.purpose == Purpose::Refit);
+    // Where there is one way, only the number of epochs is chosen.
+    let way = stages.iter().any(|stage| stage.trial != stages[0].trial);
+    let what = if way { "the best way to train, and number of epochs," } else { "the best number of epochs" };
     match (folds, refit) {
-        (0, true) => "the best number of epochs on validation, then a refit on training and validation rows",
-        (0, false) => "the weights of the best epoch on validation",
-        (n, _) => {
-            return format!(
-                "the best number of epochs by {n}-fold cross-validation, then a refit on all rows but the test's"
-            );
-        }
+        (0, true) => format!("{what} on validation, then a refit on training and validation rows"),
+        (0, false) => "the weights of the best epoch on validation".to_string(),
+        (n, _) => format!("{what} by {n}-fold cross-validation, then a refit on all rows but the test's"),
     }
-    .to_string()
 }
 
 fn describe_model(recipe: &Recipe, workshop: &Workshop) -> String {
@@ -163,7 +200,11 @@ fn describe_model(recipe: &Recipe, workshop: &Workshop) -> String {
             let size = other.image().map_or_else(String::new, |image| {
                 format!("images {}x{}x{}, ", image.height, image.width, image.channels)
             });
-            format!("{name}: {size}{outputs} outputs")
+            let depths = match other {
+                ModelConfig::Tapped(tapped) => format!(" at {} depths", tapped.taps.len()),
+                _ => String::new(),
+            };
+            format!("{name}{depths}: {size}{outputs} outputs")
         }
     }
 }

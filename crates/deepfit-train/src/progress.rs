@@ -112,8 +112,11 @@ pub struct Progress {
     pub chosen_epochs: Option<u32>,
     /// Whether the stage has ended.
     pub stage_ended: bool,
-    /// Seconds of training, over all processes.
+    /// Seconds of training, over all processes, features included.
     pub seconds: f64,
+    /// Seconds for features, over all processes.
+    #[serde(default)]
+    pub features_seconds: f64,
     /// What the report will tell beside the metrics.
     #[serde(default)]
     pub notes: Notes,
@@ -141,6 +144,7 @@ impl Default for Progress {
             chosen_epochs: None,
             stage_ended: false,
             seconds: 0.0,
+            features_seconds: 0.0,
             notes: Notes::default(),
             settings: None,
         }
@@ -162,6 +166,7 @@ impl Progress {
             epochs: std::mem::take(&mut self.epochs),
             chosen_epochs: self.chosen_epochs,
             seconds: self.seconds,
+            features_seconds: self.features_seconds,
             notes: self.notes.clone(),
             settings: self.settings.take(),
             ..Progress::default()

@@ -31,7 +31,7 @@ pub fn prepare(settings: Settings, out: Option<PathBuf>) -> Result<Job> {
         let problem = "is a run folder, not data; continue it with --resume, or give the data that it was trained on";
         return Err(TrainError::run(&settings.data, problem));
     }
-    let automatic = out.is_none();
+    let (automatic, given) = (out.is_none(), out.clone());
     let folder = out.map_or_else(|| RunFolder::next_for(&settings.data), RunFolder::at);
     if folder.settings().exists() {
         let problem = "holds a run already; choose another folder with --out, or continue it with --resume";
@@ -39,13 +39,24 @@ pub fn prepare(settings: Settings, out: Option<PathBuf>) -> Result<Job> {
     }
     let mut settings = settings;
     let opened = open(&mut settings)?;
-    let data = &opened.data;
+    let is_open = opened.reason.is_some() && opened.backbone.is_some();
     let shares = SplitOptions { seed: settings.seed, validation: settings.validation_share, test: settings.test_share };
-    let split = data.split(&shares)?;
-    let mut job = Job::plan(opened, split, settings, folder, None, true)?;
+    let split = opened.data.split(&shares)?;
+    let mut job = Job::plan(opened, split, settings.clone(), folder, None, true)?;
+    let seconds = job.description.seconds_features;
+    if let Some(time) = settings.time.filter(|time| is_open && seconds > MOST_OF_TIME * time) {
+        // Time is better spent on a network of its own, which begins at once.
+        let why = format!("begins from scratch: features of a published network would take {seconds:.0} s of {time:.0} s");
+        let mut job = prepare(Settings { from: Some(SCRATCH.to_string()), ..settings }, given)?;
+        job.description.notes.insert(0, why);
+        return Ok(job);
+    }
     job.automatic = automatic;
     Ok(job)
 }
+
+/// A published network is not begun with if its features take more than this share of the time.
+const MOST_OF_TIME: f64 = 0.6;
 
 /// Data is read more than once: by the run, and by one that resumes it.
 fn require_lasting(path: &Path) -> Result<()> {

@@ -24,7 +24,7 @@ use crate::event::{Event, Flow, Observer};
 use crate::fingerprint::{FINGERPRINT, fingerprint};
 use crate::finish::{self, Times};
 use crate::fit::{End, Fit};
-use crate::forecast::{Description, describe};
+use crate::forecast::{Description, TransferForecast, describe};
 use crate::learner::{Blueprint, Learner};
 use crate::limits;
 use crate::progress::{self, Notes, Progress, Saved};
@@ -35,7 +35,7 @@ use crate::search;
 use crate::settings::Settings;
 use crate::stage::{Purpose, Stage, Trial, choose, rates_so_far, stages};
 use crate::tensors::Owned;
-use crate::transfer::{self, Completion, Transfer};
+use crate::transfer::{Completion, Cut, Transfer};
 
 /// How a run ended.
 #[derive(Debug)]
@@ -129,6 +129,10 @@ impl Job {
         let mut stages = stages(&recipe, &data, &split)?;
         let mut progress = saved.as_ref().map(|s| s.progress.clone()).unwrap_or_default();
         let current = progress.stage.min(stages.len() - 1);
+        let beside = match &transfer {
+            Some(transfer) => transfer.rehearse(&data, &split, &recipe, &stages, current)?,
+            None => TransferForecast::default(),
+        };
         let mut workshop = Workshop::new(&data, &recipe, &mut stages[current], transfer.as_ref())?;
         if let Some(saved) = &saved {
             require_fit(&folder, &workshop.learner, saved)?;
@@ -141,16 +145,13 @@ impl Job {
             searched = Some(search::find_rate(&mut recipe, &stages[current], &mut workshop)?);
         }
         let mut description =
-            describe(&data, &split, &recipe, &stages, &mut workshop, base_bytes, folder.root(), is_new)?;
-        if let Some(transfer) = &transfer {
-            let base = data.prepare(&stages[current].train)?.source;
-            description.add_features(&transfer.forecast(&recipe, &stages, &base)?);
-        }
+            describe(&data, &split, &recipe, &stages, &mut workshop, base_bytes, folder.root(), is_new, beside)?;
         if is_new && description.epochs < recipe.epochs() {
             // The time allows fewer epochs: a decision, saved with the settings.
             recipe.settings.epochs = Some(description.epochs);
             for stage in &mut stages {
-                (stage.epochs, stage.schedule_epochs) = (description.epochs, description.epochs);
+                let epochs = stage.epochs.min(description.epochs);
+                (stage.epochs, stage.schedule_epochs) = (epochs, epochs);
             }
         }
         limits::require(limits::Planned::of(&description), images)?;
@@ -455,14 +456,19 @@ impl Job {
         if !cut.applied {
             return Ok(Flow::Continue);
         }
-        let source = transfer.source(&self.data.prepare(&self.stages[number].train)?.source, cut.blocks)?;
-        if source.is_set() {
+        let base = self.data.prepare(&self.stages[number].train)?.source;
+        if transfer.source(&base, cut.blocks)?.is_set() {
             return Ok(Flow::Continue);
         }
         // What was planned with knew no values, by which features are standardised.
         self.workshop = None;
-        let settings = &self.recipe.settings;
-        transfer::compute(&transfer.backbone, &source, cut.blocks, settings.threads, settings.exact, observer)
+        let begun = Instant::now();
+        let cuts: Vec<Cut> = later.iter().map(|stage| self.recipe.cut(&stage.trial)).collect();
+        let flow = transfer.compute(&base, &cuts, &self.recipe.settings, observer);
+        let seconds = begun.elapsed().as_secs_f64();
+        self.progress.seconds += seconds;
+        self.progress.features_seconds += seconds;
+        flow
     }
 
     fn loader(&self, workshop: &Workshop, stage: &Stage) -> Result<Loader> {
@@ -474,10 +480,12 @@ impl Job {
         Ok(Loader::new(workshop.source.clone(), stage.train.clone(), options)?)
     }
 
-    /// With a limit of time, each stage ends when its share of it, and that of those before it, is used.
+    /// With a limit of time, each stage ends when its share of it, and that of those before it, is used. What features took
+    /// is gone.
     fn deadline(&self, number: usize) -> Option<f64> {
         let share = (number + 1) as f64 / self.stages.len() as f64;
-        self.recipe.settings.time.map(|time| time * share)
+        let features = self.progress.features_seconds;
+        self.recipe.settings.time.map(|time| features + (time - features).max(0.0) * share)
     }
 }
 

@@ -67,7 +67,7 @@ impl Recipe {
         }
         let transfers = backbone.is_some();
         let mut notes = without_effect(&mut settings, data, transfers);
-        let transfer = backbone.map(|backbone| TransferPlan::new(&settings, backbone)).transpose()?;
+        let transfer = backbone.map(|backbone| TransferPlan::new(&settings, backbone, rows, data.len())).transpose()?;
         let small = if images { transfers && rows < transfer::FEW } else { rows <= SMALL_TABLE };
         // A part that the user gave for validation is not trained on.
         let own_validation = settings.validation.is_some();
@@ -287,6 +287,13 @@ impl Recipe {
         let optimizer = optimizer.with_weight_decay(trial.weight_decay);
         let moving_average = s.average.filter(|&decay| decay > 0.0).map(|decay| MovingAverage { decay, warmup: true });
         Training { clip: s.clip.map(Clip::Norm), moving_average, ..Training::new(optimizer) }
+    }
+
+    /// Epochs without improvement on validation after which a stage ends; 0 for never.
+    pub fn patience(&self, trial: &Trial) -> u32 {
+        let patience = self.settings.patience.unwrap_or(0);
+        // Blocks that do not gain soon do not gain at all, and each epoch costs much.
+        if trial.unfrozen > 0 && patience > 0 { patience.min(transfer::UNFROZEN_PATIENCE) } else { patience }
     }
 
     /// Most epochs of a stage that trains blocks of a published network.

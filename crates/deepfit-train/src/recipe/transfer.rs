@@ -9,20 +9,26 @@ use crate::transfer::{Backbone, Cut};
 
 /// With fewer examples than this, ways and epochs are chosen by cross-validation.
 pub const FEW: usize = 1_000;
+/// Where the settings leave it open, these last blocks are trained too, if that helps and what they are fed with takes no
+/// more memory than this.
+const LAST_BLOCKS: usize = 3;
+const MOST_BYTES: u64 = 256 << 20;
 /// Rows in a batch.
 pub const BATCH: usize = 32;
 /// Most epochs of the last layer, and of the last blocks.
 pub const EPOCHS: u32 = 40;
-const UNFROZEN_EPOCHS: u32 = 10;
+const UNFROZEN_EPOCHS: u32 = 6;
 /// Learning rate of the last layer, whose inputs are standardised: rows are of length 1 on average.
 pub const RATE: f64 = 0.03;
 /// The penalty of squared weights of the last layer among which validation chooses; the last is the most common choice.
 const PENALTIES: [f64; 3] = [1e-3, 1e-5, 1e-4];
+/// Epochs without improvement after which the training of blocks ends.
+pub const UNFROZEN_PATIENCE: u32 = 2;
 /// Label smoothing: a little, since the last layer can fit few examples perfectly.
 pub const SMOOTHING: f32 = 0.05;
 /// Where blocks are trained too: the rate beside that of the last layer by itself, the rate of the topmost block beside
 /// that, and of each block beside that of the one above it (Howard and Ruder, 2018: discriminative fine-tuning).
-const UNFROZEN_RATE: f64 = 1.0 / 30.0;
+const UNFROZEN_RATE: f64 = 0.01;
 const BLOCK_RATE: f64 = 0.3;
 const NEXT_BLOCK: f64 = 0.8;
 /// Weight decay of blocks, which stay near to what they know by small steps.
@@ -48,11 +54,16 @@ impl TransferPlan {
     ///
     /// # Errors
     /// If more blocks are to be trained than there are, or there is nothing that can be adapted.
-    pub(super) fn new(settings: &Settings, backbone: &Backbone) -> Result<TransferPlan> {
+    pub(super) fn new(settings: &Settings, backbone: &Backbone, rows: usize, samples: usize) -> Result<TransferPlan> {
         let blocks = backbone.blocks()?;
         let unfrozen = match (settings.unfreeze, settings.lora) {
             (Some(Unfreeze::All), _) | (None, Some(_)) => blocks,
-            (None, None) => 0,
+            (None, None) => {
+                let last = LAST_BLOCKS.min(blocks);
+                let bytes = backbone.feature_bytes(blocks - last)?.saturating_mul(samples as u64);
+                // Few examples teach blocks nothing but themselves.
+                if rows >= FEW && bytes <= MOST_BYTES { last } else { 0 }
+            }
             (Some(Unfreeze::Blocks(asked)), _) if asked as usize <= blocks => asked as usize,
             (Some(Unfreeze::Blocks(asked)), _) => {
                 let problem = format!("is {asked}, but '{}' has {blocks} blocks; use at most that, or all", backbone.name);

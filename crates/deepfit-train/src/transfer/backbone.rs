@@ -7,6 +7,7 @@ use deepfit_nn::{Declaration, LowRank, Scope, adapted};
 use deepfit_zoo::{ImageConfig, ImagePreprocessing, ModelConfig, Network, Published, Resize, TappedConfig};
 use xxhash_rust::xxh3::Xxh3;
 
+use super::network::shape_after;
 use crate::error::{Result, TrainError};
 use crate::published;
 use crate::tensors::Owned;
@@ -143,6 +144,14 @@ impl Backbone {
     /// If it cannot be built.
     pub fn blocks(&self) -> Result<usize> {
         Ok(self.network()?.0.blocks())
+    }
+
+    /// Bytes of what its first blocks make of a sample.
+    ///
+    /// # Errors
+    /// If it cannot be built, or has not so many blocks.
+    pub fn feature_bytes(&self, blocks: usize) -> Result<u64> {
+        Ok(4 * shape_after(&*self.network()?.0, blocks)?.iter().product::<usize>() as u64)
     }
 
     /// Names of the parameters whose shape depends on the number of outputs: those of the last layer.

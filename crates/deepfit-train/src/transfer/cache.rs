@@ -4,9 +4,9 @@
 //! add to one cache at once, at worst the same features twice. A file that is damaged is removed and made again. What has
 //! not been used for longest goes when there is too much.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::fs::{self, File};
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -19,6 +19,8 @@ const VARIABLE: &str = "DEEPFIT_CACHE";
 /// Most bytes of all features.
 const MOST_BYTES: u64 = 1 << 30;
 const MAGIC: &[u8; 16] = b"deepfit-feature1";
+/// Bytes before the first row: the mark of the format, and how many features a row has.
+const HEAD: usize = 24;
 const EXTENSION: &str = "features";
 
 /// Features of one backbone, preprocessing and cut.
@@ -39,11 +41,10 @@ impl Cache {
         Cache { folder, key, width, most_bytes: MOST_BYTES }
     }
 
-    /// Features of those contents that are known.
-    pub fn load(&self, wanted: &HashSet<u128>) -> HashMap<u128, Vec<f32>> {
-        let mut found = HashMap::new();
+    /// Gives the features of the wanted contents that are known to `take`; those that are not stay wanted.
+    pub fn load(&self, wanted: &mut HashSet<u128>, take: &mut dyn FnMut(u128, &[f32])) {
         for path in self.files() {
-            match read(&path, self.width, wanted, &mut found) {
+            match read(&path, self.width, wanted, take) {
                 Ok(true) => {
                     // What was used stays longest. If that cannot be noted, it goes a little earlier.
                     let _ = File::open(&path).and_then(|file| file.set_modified(SystemTime::now()));
@@ -53,7 +54,6 @@ impl Cache {
                 Err(_) => drop(fs::remove_file(&path)),
             }
         }
-        found
     }
 
     /// Adds features, if there is a place for them.
@@ -118,26 +118,46 @@ fn all_files(folder: &Path) -> Vec<(PathBuf, u64, SystemTime)> {
     described.collect()
 }
 
-/// Takes the wanted features from a file; tells whether there were any.
-fn read(path: &Path, width: usize, wanted: &HashSet<u128>, found: &mut HashMap<u128, Vec<f32>>) -> io::Result<bool> {
+/// Gives the wanted features of a file to `take`; tells whether there were any. Row by row, since the file may be large, and
+/// after all of it has been found whole.
+fn read(
+    path: &Path,
+    width: usize,
+    wanted: &mut HashSet<u128>,
+    take: &mut dyn FnMut(u128, &[f32]),
+) -> io::Result<bool> {
     let damaged = || io::Error::from(io::ErrorKind::InvalidData);
-    let mut bytes = Vec::new();
-    File::open(path)?.read_to_end(&mut bytes)?;
-    let (content, sum) = bytes.split_at_checked(bytes.len().saturating_sub(8)).ok_or_else(damaged)?;
-    if u64::from_le_bytes(sum.try_into().map_err(|_| damaged())?) != xxh3_64(content) {
+    let mut file = File::open(path)?;
+    let length = file.metadata()?.len();
+    let row = 16 + 4 * width;
+    let body = length.checked_sub(HEAD as u64 + 8).filter(|body| body % row as u64 == 0).ok_or_else(damaged)?;
+    let (mut hasher, mut buffer) = (Xxh3::new(), vec![0; row.max(1 << 16)]);
+    let mut left = body + HEAD as u64;
+    while left > 0 {
+        let part = &mut buffer[..left.min(1 << 16) as usize];
+        file.read_exact(part)?;
+        hasher.update(part);
+        left -= part.len() as u64;
+    }
+    let mut sum = [0; 8];
+    file.read_exact(&mut sum)?;
+    file.seek(io::SeekFrom::Start(0))?;
+    let mut file = io::BufReader::new(file);
+    let mut head = [0; HEAD];
+    file.read_exact(&mut head)?;
+    if u64::from_le_bytes(sum) != hasher.digest() || &head[..16] != MAGIC || head[16..] != (width as u64).to_le_bytes() {
         return Err(damaged());
     }
-    let (head, rows) = content.split_at_checked(24).ok_or_else(damaged)?;
-    if &head[..16] != MAGIC || head[16..] != (width as u64).to_le_bytes() || rows.len() % (16 + 4 * width) != 0 {
-        return Err(damaged());
-    }
-    let mut any = false;
-    for row in rows.chunks_exact(16 + 4 * width) {
-        let (content, values) = row.split_at(16);
-        let content = u128::from_le_bytes(content.try_into().map_err(|_| damaged())?);
-        if wanted.contains(&content) {
-            let values = values.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]));
-            found.insert(content, values.collect());
+    let (mut any, mut values) = (false, vec![0.0; width]);
+    for _ in 0..body / row as u64 {
+        let bytes = &mut buffer[..row];
+        file.read_exact(bytes)?;
+        let content = u128::from_le_bytes(bytes[..16].try_into().map_err(|_| damaged())?);
+        if wanted.remove(&content) {
+            for (value, b) in values.iter_mut().zip(bytes[16..].chunks_exact(4)) {
+                *value = f32::from_le_bytes([b[0], b[1], b[2], b[3]]);
+            }
+            take(content, &values);
             any = true;
         }
     }
@@ -170,21 +190,26 @@ mod tests {
         Cache { folder: Some(folder), key: 7, width: 3, most_bytes }
     }
 
-    fn wanted(contents: &[u128]) -> HashSet<u128> {
-        contents.iter().copied().collect()
+    /// What is found of some contents, of which the rest must stay wanted.
+    fn found(cache: &Cache, contents: &[u128]) -> BTreeMap<u128, Vec<f32>> {
+        let (mut wanted, mut found) = (contents.iter().copied().collect::<HashSet<u128>>(), BTreeMap::new());
+        cache.load(&mut wanted, &mut |content, values| {
+            found.insert(content, values.to_vec());
+        });
+        assert!(contents.iter().all(|content| wanted.contains(content) != found.contains_key(content)));
+        found
     }
 
     #[test]
     fn features_are_found_by_content_and_key() {
         let cache = cache("found", MOST_BYTES);
-        assert!(cache.load(&wanted(&[1])).is_empty());
+        assert!(found(&cache, &[1]).is_empty());
         cache.add(&[(1, &[1.0, 2.0, 3.0]), (2, &[4.0, 5.0, 6.0])]).unwrap();
         cache.add(&[(3, &[7.0, 8.0, 9.0])]).unwrap();
-        let found = cache.load(&wanted(&[1, 3, 4]));
-        assert_eq!(found.len(), 2);
-        assert_eq!((&found[&1][..], &found[&3][..]), (&[1.0, 2.0, 3.0][..], &[7.0, 8.0, 9.0][..]));
+        let known = found(&cache, &[1, 3, 4]);
+        assert_eq!(known, BTreeMap::from([(1, vec![1.0, 2.0, 3.0]), (3, vec![7.0, 8.0, 9.0])]));
         let other = Cache { key: 8, folder: cache.folder.clone(), ..cache };
-        assert!(other.load(&wanted(&[1, 2, 3])).is_empty());
+        assert!(found(&other, &[1, 2, 3]).is_empty());
         fs::remove_dir_all(other.folder.unwrap()).unwrap();
     }
 
@@ -199,8 +224,7 @@ mod tests {
             let mut bytes = fs::read(&first[0]).unwrap();
             change(&mut bytes);
             fs::write(&first[0], bytes).unwrap();
-            let found = cache.load(&wanted(&[1, 2]));
-            assert_eq!(found.keys().collect::<Vec<_>>(), [&2]);
+            assert_eq!(found(&cache, &[1, 2]).into_keys().collect::<Vec<_>>(), [2]);
             assert!(!first[0].exists());
         }
         fs::remove_dir_all(cache.folder.unwrap()).unwrap();
@@ -214,8 +238,8 @@ mod tests {
             // Times of files may be coarse.
             std::thread::sleep(std::time::Duration::from_millis(20));
         }
-        let found = cache.load(&wanted(&[1, 2, 3, 4]));
-        assert!(found.contains_key(&4) && !found.contains_key(&1), "{found:?}");
+        let known = found(&cache, &[1, 2, 3, 4]);
+        assert!(known.contains_key(&4) && !known.contains_key(&1), "{known:?}");
         fs::remove_dir_all(cache.folder.unwrap()).unwrap();
     }
 
@@ -232,8 +256,8 @@ mod tests {
                 });
             }
         });
-        let all: HashSet<u128> = (0..4).flat_map(|t| (0..20).map(move |i| t * 100 + i)).collect();
-        assert_eq!(cache.load(&all).len(), 80);
+        let all: Vec<u128> = (0..4).flat_map(|t| (0..20).map(move |i| t * 100 + i)).collect();
+        assert_eq!(found(&cache, &all).len(), 80);
         fs::remove_dir_all(cache.folder.unwrap()).unwrap();
     }
 }

@@ -6,18 +6,21 @@ use std::time::{Duration, Instant};
 
 use deepfit_cpu::{Engine, ProgramId};
 use deepfit_data::{Failure, FeatureSource, Features, Loader, LoaderOptions, Source};
-use deepfit_graph::{Extents, Tensor};
+use deepfit_graph::{DType, Extents, Tensor};
 use deepfit_nn::step;
 
 use super::backbone::Backbone;
 use super::cache::Cache;
-use super::network::FEATURES;
+use super::network::{FEATURES, shape_after};
 use crate::error::{Result, TrainError};
 use crate::event::{Event, Flow, Observer};
 use crate::learner::views;
+use crate::settings::Settings;
 
 /// Samples at a time: of images of 224 pixels, the first blocks of a network take some megabytes for each.
 const BATCH: usize = 8;
+/// Name of the input of blocks that begin with features.
+const INPUT: &str = "features_before";
 /// Features are written this often, so that little is lost when a run is stopped.
 const SAVE_INTERVAL: Duration = Duration::from_secs(10);
 
@@ -29,7 +32,8 @@ struct Runner {
 }
 
 impl Runner {
-    fn new(backbone: &Backbone, blocks: usize, threads: usize, exact: bool) -> Result<Runner> {
+    /// The blocks up to `blocks`, of samples, or of the features that the first `from` blocks have made of them.
+    fn new(backbone: &Backbone, from: Option<usize>, blocks: usize, threads: usize, exact: bool) -> Result<Runner> {
         let (network, declarations) = backbone.network()?;
         let mut engine = Engine::new(threads)?.exact(exact).for_inference(true);
         for declaration in &declarations {
@@ -37,12 +41,22 @@ impl Runner {
                 engine.set_parameter(&declaration.name, &tensor.shape, &tensor.values)?;
             }
         }
+        let shape = from.map(|from| Ok::<_, TrainError>((from, shape_after(&*network, from)?))).transpose()?;
         let graph = step::evaluation_graph(|tracer| {
-            let inputs: Vec<Tensor> = network.inputs().iter().map(|slot| slot.on(tracer)).collect();
-            Ok(vec![(FEATURES.to_string(), network.up_to(&inputs, blocks)?)])
+            let made = match &shape {
+                Some((from, shape)) => network.through(&tracer.batch(INPUT, shape, DType::F32), *from..blocks)?,
+                None => {
+                    let inputs: Vec<Tensor> = network.inputs().iter().map(|slot| slot.on(tracer)).collect();
+                    network.up_to(&inputs, blocks)?
+                }
+            };
+            Ok(vec![(FEATURES.to_string(), made)])
         })?;
         let program = engine.compile(&graph, Extents::batch(BATCH))?;
-        let inputs = network.inputs().into_iter().map(|slot| slot.name).collect();
+        let inputs = match from {
+            Some(_) => vec![INPUT.to_string()],
+            None => network.inputs().into_iter().map(|slot| slot.name).collect(),
+        };
         Ok(Runner { engine, program, inputs })
     }
 }
@@ -65,11 +79,11 @@ pub struct Forecast {
 pub fn forecast(backbone: &Backbone, source: &FeatureSource, blocks: usize, threads: usize) -> Result<Forecast> {
     let bytes = source.resident_bytes() as u64;
     let cache = Cache::of_user(backbone.key(blocks), source.slots()[0].values());
-    let unknown = Known::of(source, &cache).missing;
+    let unknown = missing(&contents_of(source), &cache, &mut |_, _| {});
     if unknown.is_empty() || source.is_set() {
         return Ok(Forecast { bytes, ..Forecast::default() });
     }
-    let mut runner = Runner::new(backbone, blocks, threads, false)?;
+    let mut runner = Runner::new(backbone, None, blocks, threads, false)?;
     // The first batch touches memory for the first time.
     let rows: Vec<u32> = unknown.iter().copied().take(2 * BATCH).collect();
     let mut loader = Loader::new(source.base().clone(), rows, LoaderOptions::evaluate(BATCH, 0))?;
@@ -85,34 +99,22 @@ pub fn forecast(backbone: &Backbone, source: &FeatureSource, blocks: usize, thre
     Ok(Forecast { seconds, bytes, working_bytes })
 }
 
-/// What is known of the features of a source's rows before any is computed.
-struct Known {
-    /// A number for the content of each row's file.
-    contents: Vec<Option<u128>>,
-    /// By content, what the cache has.
-    cached: HashMap<u128, Vec<f32>>,
-    /// Rows whose features the cache does not have, one for each content.
-    missing: Vec<u32>,
+/// A number for the content of each row's file.
+fn contents_of(source: &FeatureSource) -> Vec<Option<u128>> {
+    (0..source.len() as u32).map(|row| source.base().content_of(row)).collect()
 }
 
-impl Known {
-    fn of(source: &FeatureSource, cache: &Cache) -> Known {
-        let rows = 0..source.len() as u32;
-        let contents: Vec<Option<u128>> = rows.clone().map(|row| source.base().content_of(row)).collect();
-        let wanted: HashSet<u128> = contents.iter().flatten().copied().collect();
-        let cached = cache.load(&wanted);
-        let mut seen = HashSet::new();
-        let is_missing = |row: &u32| match contents[*row as usize] {
-            Some(content) => !cached.contains_key(&content) && seen.insert(content),
-            None => true,
-        };
-        let missing = rows.filter(is_missing).collect();
-        Known { contents, cached, missing }
-    }
+/// Rows whose features the cache does not have, one for each content; it gives `take` what it has.
+fn missing(contents: &[Option<u128>], cache: &Cache, take: &mut dyn FnMut(u128, &[f32])) -> Vec<u32> {
+    let mut wanted: HashSet<u128> = contents.iter().flatten().copied().collect();
+    cache.load(&mut wanted, take);
+    // What is still wanted is missing.
+    let is_missing = |row: &u32| contents[*row as usize].is_none_or(|content| wanted.remove(&content));
+    (0..contents.len() as u32).filter(is_missing).collect()
 }
 
-/// Gives a source its features. With [`Flow::Stop`], the observer asked to stop before all were there; those that were
-/// computed are kept in the cache.
+/// Gives a source its features: of its samples, or `from` others, after so many blocks, which were made of these before.
+/// With [`Flow::Stop`], the observer asked to stop before all were there; those that were computed are kept in the cache.
 ///
 /// # Errors
 /// If too many samples cannot be read, or features are not finite.
@@ -120,29 +122,33 @@ pub fn compute(
     backbone: &Backbone,
     source: &Arc<FeatureSource>,
     blocks: usize,
-    threads: usize,
-    exact: bool,
+    from: Option<(usize, &Arc<FeatureSource>)>,
+    settings: &Settings,
     observer: &mut dyn Observer,
 ) -> Result<Flow> {
     let width = source.slots()[0].values();
     let cache = Cache::of_user(backbone.key(blocks), width);
-    let Known { contents, cached, missing } = Known::of(source, &cache);
-    let mut values = vec![0.0; source.len() * width];
+    let contents = contents_of(source);
+    let mut rows_of: HashMap<u128, Vec<u32>> = HashMap::new();
     for (row, content) in contents.iter().enumerate() {
-        if let Some(known) = content.and_then(|content| cached.get(&content)) {
-            values[row * width..][..width].copy_from_slice(known);
-        }
+        rows_of.entry(content.unwrap_or_default()).or_default().push(row as u32);
     }
-    drop(cached);
+    let mut values = vec![0.0; source.len() * width];
+    let missing = missing(&contents, &cache, &mut |content, known| {
+        for &row in rows_of.get(&content).into_iter().flatten() {
+            values[row as usize * width..][..width].copy_from_slice(known);
+        }
+    });
     let mut failed = BTreeMap::new();
     if !missing.is_empty() {
-        let first: HashMap<u128, u32> =
-            missing.iter().filter_map(|&row| Some((contents[row as usize]?, row))).collect();
         let mut saver = Saver { cache, unsaved: Vec::new(), at: Instant::now(), works: true };
-        let mut runner = Runner::new(backbone, blocks, threads, exact)?;
+        let mut runner =
+            Runner::new(backbone, from.map(|(blocks, _)| blocks), blocks, settings.threads, settings.exact)?;
+        let first: Vec<u32> = missing.clone();
         let total = missing.len();
-        let workers = LoaderOptions::workers(&**source.base(), threads);
-        let mut loader = Loader::new(source.base().clone(), missing, LoaderOptions::evaluate(BATCH, workers))?;
+        let samples = from.map_or_else(|| source.base().clone(), |(_, source)| source.clone() as Arc<dyn Source>);
+        let workers = LoaderOptions::workers(&*samples, settings.threads);
+        let mut loader = Loader::new(samples, missing, LoaderOptions::evaluate(BATCH, workers))?;
         let (begun, mut done) = (Instant::now(), 0);
         while let Some(batch) = loader.next()? {
             let (extents, inputs) = (Extents::batch(batch.len), views(&runner.inputs, &batch));
@@ -172,12 +178,14 @@ pub fn compute(
         saver.save(&values, width, observer);
         let failures: HashMap<u32, Failure> = loader.failures().map(|f| (f.row, f.clone())).collect();
         // Rows of the same content have the same features, or fail together.
-        for (row, content) in contents.iter().enumerate() {
-            let from = content.and_then(|content| first.get(&content).copied()).unwrap_or(row as u32);
-            if let Some(failure) = failures.get(&from) {
-                failed.insert(row as u32, Failure { row: row as u32, ..failure.clone() });
-            } else if from as usize != row {
-                values.copy_within(from as usize * width..(from as usize + 1) * width, row * width);
+        for from in first {
+            let others = contents[from as usize].and_then(|content| rows_of.get(&content));
+            for &row in others.unwrap_or(&vec![from]) {
+                if let Some(failure) = failures.get(&from) {
+                    failed.insert(row, Failure { row, ..failure.clone() });
+                } else if row != from {
+                    values.copy_within(from as usize * width..(from as usize + 1) * width, row as usize * width);
+                }
             }
         }
     }

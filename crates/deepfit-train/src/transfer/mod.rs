@@ -13,20 +13,23 @@ mod network;
 pub use backbone::{Backbone, SCRATCH};
 pub use completion::Completion;
 pub use decide::decide;
-pub use features::{Forecast, compute};
+pub use features::Forecast;
 pub use network::{Cut, FEATURES, Transferred};
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use deepfit_data::{FeatureSource, Prepared, Source};
+use deepfit_data::{Dataset, FeatureSource, Prepared, Source, Split};
 use deepfit_nn::Declaration;
 use deepfit_nn::step::Group;
 
 use crate::error::Result;
+use crate::event::{Flow, Observer};
+use crate::forecast::{Rehearsed, TransferForecast};
 use crate::job::Workshop;
 use crate::learner::{Blueprint, Learner};
 use crate::recipe::Recipe;
+use crate::settings::Settings;
 use crate::stage::Stage;
 
 use completion::Standardised;
@@ -104,26 +107,76 @@ impl Transfer {
         Ok(Workshop { source, preprocessor, model, learner, completion: Some(completion) })
     }
 
-    /// What the features of all stages will cost.
+    /// Tries what a transfer costs beside the training of a last layer.
     ///
     /// # Errors
-    /// If the network cannot be cut, or a sample cannot be read.
-    pub fn forecast(&self, recipe: &Recipe, stages: &[Stage], base: &Arc<dyn Source>) -> Result<Forecast> {
-        let cuts: BTreeSet<usize> =
-            stages.iter().map(|stage| recipe.cut(&stage.trial)).filter(|cut| cut.applied).map(|cut| cut.blocks).collect();
-        let mut all = Forecast::default();
-        for blocks in cuts {
-            let threads = recipe.settings.threads;
-            let one = features::forecast(&self.backbone, &*self.source(base, blocks)?, blocks, threads)?;
-            all.seconds += one.seconds;
-            all.bytes += one.bytes;
-            all.working_bytes = all.working_bytes.max(one.working_bytes);
+    /// If the network cannot be cut, built or compiled, or a sample cannot be read.
+    pub fn rehearse(
+        &self,
+        data: &Dataset,
+        split: &Split,
+        recipe: &Recipe,
+        stages: &[Stage],
+        current: usize,
+    ) -> Result<TransferForecast> {
+        let unfrozen = match stages[current..].iter().find(|stage| stage.trial.unfrozen > 0) {
+            Some(stage) => {
+                let prepared = data.prepare(&stage.train)?;
+                let mut workshop = self.workshop(recipe, stage, prepared)?;
+                Some(Rehearsed::new(recipe, split, stages, stage, &mut workshop)?)
+            }
+            None => None,
+        };
+        let base = data.prepare(&stages[current].train)?.source;
+        let cuts: Vec<Cut> = stages[current..].iter().map(|stage| recipe.cut(&stage.trial)).collect();
+        let threads = recipe.settings.threads;
+        let mut features = Forecast::default();
+        for (i, blocks) in depths(&cuts).into_iter().enumerate() {
+            let one = features::forecast(&self.backbone, &*self.source(&base, blocks)?, blocks, threads)?;
+            features.bytes += one.bytes;
+            features.working_bytes = features.working_bytes.max(one.working_bytes);
+            // Those of later blocks are made of those of earlier ones.
+            if i == 0 {
+                features.seconds = one.seconds;
+            }
         }
-        Ok(all)
+        let network_bytes = self.backbone.weights.values().map(|tensor| 4 * tensor.values.len() as u64).sum();
+        Ok(TransferForecast { features, unfrozen, network_bytes })
+    }
+
+    /// Computes the features for all cuts: those after the fewest blocks of the samples, all others of these.
+    ///
+    /// # Errors
+    /// As [`features::compute`].
+    pub fn compute(
+        &self,
+        base: &Arc<dyn Source>,
+        cuts: &[Cut],
+        settings: &Settings,
+        observer: &mut dyn Observer,
+    ) -> Result<Flow> {
+        let mut before: Option<(usize, Arc<FeatureSource>)> = None;
+        for blocks in depths(cuts) {
+            let source = self.source(base, blocks)?;
+            if !source.is_set() {
+                let from = before.as_ref().map(|(blocks, source)| (*blocks, source));
+                let flow = features::compute(&self.backbone, &source, blocks, from, settings, observer)?;
+                if flow == Flow::Stop {
+                    return Ok(flow);
+                }
+            }
+            before = Some((blocks, source));
+        }
+        Ok(Flow::Continue)
     }
 
     /// Forgets features that no later stage needs.
     pub fn keep_only(&self, needed: impl Fn(usize) -> bool) {
         self.sources.lock().unwrap_or_else(PoisonError::into_inner).retain(|&blocks, _| needed(blocks));
     }
+}
+
+/// The numbers of blocks after which features are wanted, each once, in rising order.
+fn depths(cuts: &[Cut]) -> BTreeSet<usize> {
+    cuts.iter().filter(|cut| cut.applied).map(|cut| cut.blocks).collect()
 }

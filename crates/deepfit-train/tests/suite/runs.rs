@@ -52,10 +52,11 @@ pub fn rows_of(name: &str, rows: std::ops::Range<usize>) -> String {
     std::iter::once(header).chain(lines.skip(rows.start).take(rows.len())).map(|line| format!("{line}\n")).collect()
 }
 
-/// Settings from pairs of key and value; two threads.
+/// Settings from pairs of key and value; two threads, and of images a network of their own.
 pub fn settings(data: &Path, pairs: &[(&str, &str)]) -> Settings {
     let mut settings = Settings::new(data);
     settings.threads = 2;
+    settings.from = data.is_dir().then(|| "scratch".to_string());
     for (key, value) in pairs {
         settings.set(key, value).unwrap_or_else(|e| panic!("{key}={value}: {e}"));
     }
@@ -156,7 +157,7 @@ impl Observer for Listener {
             Event::Stage { purpose, epochs, .. } => self.stages.push((purpose.to_string(), *epochs)),
             Event::Profile(_) => {}
             Event::Note(note) => self.notes.push(note.to_string()),
-            Event::FirstStep => {}
+            Event::FirstStep | Event::Features { .. } => {}
         }
         Flow::Continue
     }

@@ -21,3 +21,4 @@ mod series;
 mod settings;
 mod threads;
 mod training;
+mod transferring;

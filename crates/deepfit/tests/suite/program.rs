@@ -44,9 +44,15 @@ impl Place {
         path
     }
 
+    /// Where the program keeps what it can make again.
+    pub fn cache(&self) -> PathBuf {
+        self.path(".cache")
+    }
+
     pub fn command<A: AsRef<OsStr>>(&self, arguments: &[A]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_deepfit"));
         command.current_dir(self.folder.path()).args(arguments).env_remove("NO_COLOR").env("RUST_BACKTRACE", "1");
+        command.env("DEEPFIT_CACHE", self.cache());
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
     }
