@@ -6,16 +6,16 @@
 
 OUT then holds
 
-    google/CLASS/*.png                  1,906 emoji as Google draws them, 64x64 on white, in 9 classes; the same emoji by
+    google/CLASS/*.png                  1,906 emoji as Google draws them, 64x64 on white, 9 classes; the same emoji by
     apple/, twitter/                    other hands, for what a change of style costs
     lfw/face/*.png, lfw/other/*.png     200 grey pictures, 25x25
     draws/google-10-0/train/CLASS/*     10 pictures a class, and
     draws/google-10-0/test/CLASS/*      all others; so for 10 and 50, for draws 0 to 4 and for each vendor
     draws/lfw-0/train/CLASS/*, test/    four fifths and a fifth, for draws 0 to 4
 
-Such a draw is a data set for `deepfit train OUT/draws/google-10-0`; `reference-transfer.py` takes the same draws, so that
-numbers can be compared picture by picture. Which picture is drawn depends on its name and the draw alone: it is the
-same with every version of Python, an emoji is on the same side for all vendors, and 50 hold the 10.
+Such a draw is a data set for `deepfit train OUT/draws/google-10-0`; `reference-transfer.py` takes the same draws, so
+that numbers can be compared. Which picture is drawn depends on its name and the draw alone: it is the same with every
+version of Python, an emoji is on the same side for all vendors, and 50 hold the 10.
 
 The emoji are those of the npm packages emoji-datasource-google, -apple and -twitter, fetched with npm, which must be
 there. Faces or not are those of scikit-image (from Labeled Faces in the Wild). Nothing of either is part of deepfit.
