@@ -12,13 +12,18 @@ PICTURES is the folder that make-transfer-pictures.py wrote. The rows of the tab
     forest    500 trees on the pixels, made small, and histograms of the colours
     cnn       a small convolutional network from scratch; two draws, all five with --full: minutes each
 
-and how many pictures a second PyTorch turns into features, Pillow's reading and scaling included. All rows of a set see
+With --deepfit FILE there are two more: `deepfit train` as it comes (deepfit), and with `--from scratch` (scratch).
+
+Also told is how many pictures a second PyTorch turns into features, Pillow's reading and scaling included. All rows of a set see
 the same pictures in training and test, those that `deepfit train PICTURES/draws/...` sees.
 """
 
 import argparse
 import json
+import os
+import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -170,8 +175,34 @@ def part(folder: Path, places: dict[tuple[str, str], int]) -> np.ndarray:
     return np.array([places[path.parent.name, path.name] for path in sorted(folder.glob("*/*.png"))])
 
 
-def measure(pictures: Path, name: str, network: nn.Module, every_draw: bool) -> dict:
+def train(deepfit: Path, data: Path, threads: int, cache: Path, *more: str) -> dict:
+    """What `deepfit train --json` says; features are kept in the folder `cache`."""
+    with tempfile.TemporaryDirectory() as folder:
+        command = [deepfit, "train", data, "--json", "--quiet", "--threads", str(threads), "--out", f"{folder}/run", *more]
+        environment = {**os.environ, "DEEPFIT_CACHE": str(cache)}
+        return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, env=environment).stdout)
+
+
+def of_deepfit(arguments: argparse.Namespace, title: str, draws: list[Path]) -> dict:
+    """Accuracies of the draws, seconds of one with features that are known already, most memory."""
+    ways = {"deepfit": (draws, []), "scratch": (draws if arguments.full else draws[: len(FEW_DRAWS)], ["--from", "scratch"])}
+    found = {}
+    for method, (chosen, more) in ways.items():
+        cache = arguments.pictures / "features"
+        reports = [train(arguments.deepfit.resolve(), data, arguments.threads, cache, *more) for data in chosen]
+        scores = [report["metrics"]["test"]["accuracy"] for report in reports]
+        seconds = [report["seconds"] for report in reports]
+        memory = max(report["peak_memory_bytes"] for report in reports) / 1e6
+        found[method] = {"accuracy": scores, "seconds": float(np.median(seconds)), "megabytes": memory}
+        error = np.std(scores, ddof=1) / len(scores) ** 0.5
+        shown = f"{np.mean(scores):.4f} +- {error:.4f} of {len(scores)} draws, {np.median(seconds):.1f} s each"
+        print(f"  {title:12} {method:9} {shown} (the slowest {max(seconds):.1f} s), {memory:.0f} MB", flush=True)
+    return found
+
+
+def measure(arguments: argparse.Namespace, name: str, network: nn.Module) -> dict:
     """For each number of pictures a class and each row of the table: accuracies of the draws, seconds of one."""
+    pictures, every_draw = arguments.pictures, arguments.full
     paths = sorted((pictures / name).glob("*/*.png"))
     if not paths:
         sys.exit(f"reference-transfer: no pictures in {pictures / name}; make-transfer-pictures.py makes them")
@@ -204,6 +235,9 @@ def measure(pictures: Path, name: str, network: nn.Module, every_draw: bool) -> 
             error = np.std(scores, ddof=1) / len(scores) ** 0.5
             shown = f"{np.mean(scores):.4f} +- {error:.4f}"
             print(f"  {title:12} {method:9} {shown} of {len(scores)} draws, {seconds:.1f} s each", flush=True)
+        if arguments.deepfit:
+            folders = [pictures / "draws" / draws.format(name, draw) for draw in DRAWS]
+            found["results"][title].update(of_deepfit(arguments, title, folders))
     return found
 
 
@@ -212,12 +246,13 @@ def main() -> None:
     parser.add_argument("pictures", type=Path, help="what make-transfer-pictures.py wrote")
     parser.add_argument("--sets", nargs="+", default=["google", "apple", "twitter", "lfw"])
     parser.add_argument("--full", action="store_true", help="all draws for the slow rows as well")
+    parser.add_argument("--deepfit", type=Path, help="the program, to train on the same draws")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--json", type=Path, help="a file for all numbers")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     network = backbone()
-    found = {name: measure(arguments.pictures, name, network, arguments.full) for name in arguments.sets}
+    found = {name: measure(arguments, name, network) for name in arguments.sets}
     if arguments.json:
         arguments.json.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
 

@@ -135,8 +135,6 @@ pub(super) fn open(settings: &mut Settings) -> Result<Opened> {
             options.image_size = Some(preprocessing.crop.0);
             options.channels = Some(preprocessing.mean.len());
             options.resize = Some(published::resize(preprocessing));
-            // Features are kept, not images.
-            options.cache_bytes = 0;
         }
     })?;
     if let Some(error) = failure {
