@@ -16,6 +16,7 @@ mod mobilenet_v3;
 mod network;
 mod published;
 mod resnet;
+mod text;
 mod vit;
 mod weights;
 
@@ -30,7 +31,13 @@ pub use mlp::{CATEGORIES, EmbeddingConfig, Mlp, MlpConfig, NUMERIC};
 pub use mobilenet::{InvertedResidualConfig, MobilenetV2Config};
 pub use mobilenet_v3::MobilenetV3Config;
 pub use network::{InputSlot, ModelConfig, Network, build};
-pub use published::{ImagePreprocessing, Interpolation, LoadReport, Published, Resize};
+pub use published::{
+    ImagePreprocessing, Interpolation, LoadReport, Published, PublishedText, Resize, SentencePooling,
+};
 pub use resnet::{Block, Resnet, ResnetConfig};
+pub use text::{
+    BertConfig, CacheSizes, Context, DistilbertConfig, Gpt2Config, LENGTHS, LlamaConfig, ModernbertConfig, Pooling,
+    RobertaConfig, RotaryScaling, TOKENS, TextHead, TextNetwork, TextSizes, pooled,
+};
 pub use vit::{Distillation, Vit, VitConfig};
 pub use weights::{Array, ElementType, Weights};
