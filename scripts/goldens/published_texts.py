@@ -70,7 +70,19 @@ class PublishedText:
             "texts": [text.tolist() for text in texts],
             "hidden": [rounded(hidden[i, :n]) for i, n in enumerate(LENGTHS)],
             "logits": [] if logits is None else [rounded(row) for row in logits],
+            "continued": self.continued(model, texts[0][:4]),
         }
+
+    def continued(self, model, start: np.ndarray) -> list[int]:
+        """The likeliest tokens behind some others, one after another, as many as there are positions."""
+        if not model.can_generate():
+            return []
+        room = 15 - len(start)
+        with torch.no_grad():
+            ids = model.generate(torch.from_numpy(start)[None], max_new_tokens=room, do_sample=False)[0]
+        found = ids[len(start) :].tolist()
+        end = model.config.eos_token_id
+        return found[: found.index(end)] if end in found else found
 
     def published(self):
         """The network with drawn weights, their names and shapes in its file, and its `config.json`."""

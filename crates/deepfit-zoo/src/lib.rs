@@ -31,9 +31,7 @@ pub use mlp::{CATEGORIES, EmbeddingConfig, Mlp, MlpConfig, NUMERIC};
 pub use mobilenet::{InvertedResidualConfig, MobilenetV2Config};
 pub use mobilenet_v3::MobilenetV3Config;
 pub use network::{InputSlot, ModelConfig, Network, build};
-pub use published::{
-    ImagePreprocessing, Interpolation, LoadReport, Published, PublishedText, Resize, SentencePooling,
-};
+pub use published::{ImagePreprocessing, Interpolation, LoadReport, Published, PublishedText, Resize, SentencePooling};
 pub use resnet::{Block, Resnet, ResnetConfig};
 pub use text::{
     BertConfig, CacheSizes, Context, DistilbertConfig, Gpt2Config, LENGTHS, LlamaConfig, ModernbertConfig, Pooling,

@@ -106,6 +106,19 @@ impl ModelConfig {
         self
     }
 
+    /// The same network for texts of at most so many tokens, if its positions are computed: those of others are learned,
+    /// and stay as many as they are.
+    #[must_use]
+    pub fn with_positions(mut self, most: usize) -> Self {
+        let positions = match &mut self {
+            ModelConfig::Modernbert(config) => &mut config.max_position_embeddings,
+            ModelConfig::Llama(config) => &mut config.max_position_embeddings,
+            _ => return self,
+        };
+        *positions = (*positions).min(most.max(1));
+        self
+    }
+
     /// The images that the network takes, if it takes images.
     pub fn image(&self) -> Option<&ImageConfig> {
         match self {

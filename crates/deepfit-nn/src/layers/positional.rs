@@ -175,7 +175,9 @@ impl RotaryPositions {
         pairs: RotaryPairs,
     ) -> Result<Self> {
         let path = scope.place("rotary_positions");
-        require(!frequencies.is_empty(), &path, "frequencies", || "are none, but there must be at least 1".to_string())?;
+        require(!frequencies.is_empty(), &path, "frequencies", || {
+            "are none, but there must be at least 1".to_string()
+        })?;
         let bad = frequencies.iter().find(|frequency| !frequency.is_finite());
         require(bad.is_none(), &path, "frequencies", || format!("hold {}", bad.copied().unwrap_or_default()))?;
         Ok(RotaryPositions { path, positions, frequencies, pairs })
@@ -194,7 +196,9 @@ impl RotaryPositions {
         let tracer = positions.tracer();
         let table_of = |function: fn(f64) -> f64| -> Result<Tensor> {
             let &[length] = positions.shape().dims() else {
-                return Err(positions.error("rotary", format!("positions must be [T], not {}", positions.shape())).into());
+                return Err(positions
+                    .error("rotary", format!("positions must be [T], not {}", positions.shape()))
+                    .into());
             };
             let half = self.frequencies.len();
             check_table(&self.path, &[self.positions, half])?;
@@ -217,7 +221,9 @@ impl RotaryPositions {
                 return Err(x.error("rotary", format!("needs [batch, length, heads, d], not {}", x.shape())).into());
             };
             let Some(rest) = d.as_fixed().and_then(|d| d.checked_sub(self.width())) else {
-                return Err(x.error("rotary", format!("cannot turn {} elements of {}", self.width(), x.shape())).into());
+                return Err(x
+                    .error("rotary", format!("cannot turn {} elements of {}", self.width(), x.shape()))
+                    .into());
             };
             let turned = if rest == 0 { x.clone() } else { x.slice(3, 0, self.width())? };
             let RotaryTurns { cos, sin } = turns;

@@ -61,9 +61,8 @@ fn scaling(hints: &Hints) -> Result<RotaryScaling, String> {
         Value::Null => &hints.config["rope_scaling"],
         newer => newer,
     };
-    let number = |key: &str| {
-        settings[key].as_f64().ok_or_else(|| format!("has rotary positions without a number for `{key}`"))
-    };
+    let number =
+        |key: &str| settings[key].as_f64().ok_or_else(|| format!("has rotary positions without a number for `{key}`"));
     if let Some(share) = settings["partial_rotary_factor"].as_f64().filter(|share| *share != 1.0) {
         return Err(format!("has {share} for `partial_rotary_factor`, a variant that is not read"));
     }

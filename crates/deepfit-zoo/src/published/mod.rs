@@ -327,6 +327,9 @@ fn without_ones(shape: &[usize]) -> Vec<usize> {
 fn unknown(shapes: &Shapes) -> String {
     let names: Vec<String> = shapes.names().take(4).map(|name| format!("`{name}`")).collect();
     let names = names.join(", ");
-    format!("is of no architecture that is known: its tensors begin with {names}; known are {KNOWN}; \
-             and, by the `model_type` in `config.json`, {}", text::KNOWN)
+    format!(
+        "is of no architecture that is known: its tensors begin with {names}; known are {KNOWN}; \
+             and, by the `model_type` in `config.json`, {}",
+        text::KNOWN
+    )
 }

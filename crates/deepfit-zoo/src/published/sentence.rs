@@ -50,7 +50,9 @@ pub(super) fn read(folder: &Path) -> Result<Option<SentencePooling>> {
                 found.pooling = pooling(&read_settings(&file)?).map_err(|problem| ZooError::file(&file, problem))?;
             }
             "Normalize" => found.normalise = true,
-            _ => return Err(wrong(&format!("has a module `{kind}`, which is not read; its embeddings would be others"))),
+            _ => {
+                return Err(wrong(&format!("has a module `{kind}`, which is not read; its embeddings would be others")));
+            }
         }
     }
     Ok(Some(found))
@@ -61,7 +63,8 @@ fn pooling(settings: &Value) -> Result<Pooling, String> {
         return Err("is missing, but `modules.json` names its folder".to_string());
     }
     if let Some(name) = settings["pooling_mode"].as_str() {
-        let known = [("cls", Pooling::Cls), ("mean", Pooling::Mean), ("max", Pooling::Max), ("lasttoken", Pooling::Last)];
+        let known =
+            [("cls", Pooling::Cls), ("mean", Pooling::Mean), ("max", Pooling::Max), ("lasttoken", Pooling::Last)];
         let found = known.into_iter().find(|(known, _)| *known == name);
         return found.map(|(_, pooling)| pooling).ok_or_else(|| format!("has the pooling '{name}', which is not read"));
     }
@@ -75,5 +78,7 @@ fn pooling(settings: &Value) -> Result<Pooling, String> {
         [only] => POOLINGS.iter().find(|(name, _)| name == only),
         _ => None,
     };
-    known.map(|(_, pooling)| *pooling).ok_or_else(|| format!("has the poolings {chosen:?}, which are not read together"))
+    known
+        .map(|(_, pooling)| *pooling)
+        .ok_or_else(|| format!("has the poolings {chosen:?}, which are not read together"))
 }

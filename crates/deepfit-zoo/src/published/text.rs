@@ -76,6 +76,8 @@ pub struct PublishedText {
     pub head: TextHead,
     /// Names of its classes in the order of the outputs, numbers where none are known; none without classes.
     pub classes: Vec<String>,
+    /// Whether a text may have several of the classes at once.
+    pub multi_label: bool,
     /// How a sentence becomes one vector, where the model says so.
     pub sentence: Option<SentencePooling>,
     /// Weights by the names that the network declares.
@@ -127,8 +129,10 @@ impl PublishedText {
             _ => Vec::new(),
         };
         let sentence = sentence::read(folder)?;
+        let multi_label = hints.text("problem_type") == Some("multi_label_classification");
         let end_tokens = end_tokens(folder, &hints)?;
-        Ok(PublishedText { config, head, classes, sentence, weights, report, end_tokens, folder: folder.to_path_buf() })
+        let folder = folder.to_path_buf();
+        Ok(PublishedText { config, head, classes, multi_label, sentence, weights, report, end_tokens, folder })
     }
 }
 

@@ -75,25 +75,15 @@ impl DistilbertConfig {
         let layer = |l| PostNormLayer::new(&body.child("transformer.layer").child(l), &PARTS, sizes);
         let linear = |name: &str, outputs| Linear::new(&scope.child(name), dim, outputs);
         let body = Distilbert {
-            embeddings: Embeddings::new(
-                &body.child("embeddings"),
-                [vocab_size, max_position_embeddings, 0],
-                0,
-                &sizes,
-            ),
+            embeddings: Embeddings::new(&body.child("embeddings"), [vocab_size, max_position_embeddings, 0], 0, &sizes),
             layers: (0..n_layers).map(layer).collect(),
             classifier: match head {
                 TextHead::Classes(classes) => Some([linear("pre_classifier", dim), linear("classifier", classes)]),
                 _ => None,
             },
         };
-        let sizes = TextSizes {
-            vocabulary: vocab_size,
-            positions: max_position_embeddings,
-            width: dim,
-            head,
-            cache: None,
-        };
+        let sizes =
+            TextSizes { vocabulary: vocab_size, positions: max_position_embeddings, width: dim, head, cache: None };
         Ok(TextNetwork::new(sizes, body))
     }
 }

@@ -151,13 +151,8 @@ impl LlamaConfig {
             head,
         };
         let cache = CacheSizes { layers: self.num_hidden_layers, heads: num_key_value_heads, width: head_dim };
-        let sizes = TextSizes {
-            vocabulary: vocab_size,
-            positions,
-            width: hidden_size,
-            head: self.head,
-            cache: Some(cache),
-        };
+        let sizes =
+            TextSizes { vocabulary: vocab_size, positions, width: hidden_size, head: self.head, cache: Some(cache) };
         Ok(TextNetwork::new(sizes, network))
     }
 

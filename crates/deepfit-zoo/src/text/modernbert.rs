@@ -74,9 +74,8 @@ impl ModernbertConfig {
         require(head != TextHead::Vocabulary, MODEL, "head", || "cannot continue texts".to_string())?;
         let body = scope.child("model");
         let width = hidden_size / num_attention_heads;
-        let rotary = |name: &str, base| {
-            RotaryPositions::new(&body.child(name), positions, width, base, RotaryPairs::Halves)
-        };
+        let rotary =
+            |name: &str, base| RotaryPositions::new(&body.child(name), positions, width, base, RotaryPairs::Halves);
         let embeddings = body.child("embeddings");
         let layer = |(l, global): (usize, &bool)| Layer::new(&body.child("layers").child(l), self, *global, l > 0);
         let classifier = match head {

@@ -252,7 +252,10 @@ fn refused(name: &str, change: impl FnOnce(&mut BTreeMap<String, Vec<usize>>, &m
 #[test]
 fn what_does_not_fit_is_named() {
     let told = refused("bert", |_, config| config["vocab_size"] = 99.into());
-    assert!(told.contains("`embeddings.word_embeddings.weight` is [101, 35] in the file, but must be [99, 35]"), "{told}");
+    assert!(
+        told.contains("`embeddings.word_embeddings.weight` is [101, 35] in the file, but must be [99, 35]"),
+        "{told}"
+    );
     let told = refused("bert", |_, config| config["num_hidden_layers"] = 1.into());
     assert!(told.contains("`encoder.layer.1.") && told.contains("no place"), "{told}");
     let told = refused("bert", |_, config| config["num_hidden_layers"] = 3.into());

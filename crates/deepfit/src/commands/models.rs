@@ -153,6 +153,10 @@ fn show(hub: &Hub, model: &Path) -> Result<Exit> {
         (Err(_), Some(known)) => text += &format!("  not here: deepfit models pull {}\n", known.name),
         _ => {
             let path = path?;
+            if deepfit_train::is_text_model(&path) {
+                output::out(&(text + &show_text(&path)?))?;
+                return Ok(Exit::Done);
+            }
             let published = deepfit_train::published_model(&path)?;
             let prepared = &published.preprocessing;
             let (height, width) = prepared.crop;
@@ -172,6 +176,21 @@ fn show(hub: &Hub, model: &Path) -> Result<Exit> {
     }
     output::out(&text)?;
     Ok(Exit::Done)
+}
+
+/// What is told of a model for texts.
+fn show_text(path: &Path) -> Result<String> {
+    let published = deepfit_zoo::PublishedText::load(path).map_err(deepfit_train::TrainError::from)?;
+    let mut text = format!("  found     {}\n", published.report);
+    let tokenizer = deepfit_data::Tokenizer::open(&published.folder).map_err(deepfit_train::TrainError::from)?;
+    text += &format!("  tokens    {}, by {}\n", tokenizer.vocabulary(), tokenizer.path().display());
+    if !published.classes.is_empty() {
+        text += &format!("  classes   {}\n", words::printable(&published.classes.join(", ")));
+    }
+    for note in &published.report.notes {
+        text += &format!("  note      {}\n", words::printable(note));
+    }
+    Ok(text)
 }
 
 /// The folder of a model that was named as at the hub; any other path as it is. No connection is opened.
