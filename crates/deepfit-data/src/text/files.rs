@@ -56,23 +56,18 @@ fn special<'c>(config: &'c Value, key: &str, usual: &'c str) -> &'c str {
     config[key].as_str().or(config[key]["content"].as_str()).unwrap_or(usual)
 }
 
-/// An entry of the list of tokens that are found before texts are cut into words.
-fn added(id: &Value, content: &str, lstrip: bool) -> Value {
-    json!({
-        "id": id, "content": content, "single_word": false, "lstrip": lstrip, "rstrip": false, "normalized": false,
-        "special": true,
-    })
-}
-
-/// The entries for the special tokens of a vocabulary, each once.
-fn all_added(vocabulary: &Map<String, Value>, tokens: &[&str], lstrip: &[&str]) -> Vec<Value> {
-    let mut known: Vec<&str> = Vec::new();
-    let mut found = Vec::new();
-    for token in tokens {
-        if let Some(id) = vocabulary.get(*token).filter(|_| !known.contains(token)) {
-            known.push(token);
-            found.push(added(id, token, lstrip.contains(token)));
-        }
+/// Entries of the list of tokens that are found before texts are cut into words: the special ones that a vocabulary has,
+/// each once. Only of that for hidden words `tokenizer_config.json` may say that it takes the spaces before it.
+fn added(vocabulary: &Map<String, Value>, tokens: &[&str], config: &Value) -> Vec<Value> {
+    let mask = &config["mask_token"];
+    let mut found: Vec<Value> = Vec::new();
+    for (i, token) in tokens.iter().enumerate() {
+        let Some(id) = vocabulary.get(*token).filter(|_| !tokens[..i].contains(token)) else { continue };
+        let lstrip = mask["content"] == **token && mask["lstrip"] == true;
+        found.push(json!({
+            "id": id, "content": token, "single_word": false, "lstrip": lstrip, "rstrip": false, "normalized": false,
+            "special": true,
+        }));
     }
     found
 }
@@ -96,7 +91,7 @@ fn of_words(text: &str, config: &Value) -> Result<Value, String> {
     let flag = |key: &str, usual: bool| config[key].as_bool().unwrap_or(usual);
     Ok(json!({
         "version": "1.0",
-        "added_tokens": all_added(&vocabulary, &tokens, &[]),
+        "added_tokens": added(&vocabulary, &tokens, config),
         "normalizer": {
             "type": "BertNormalizer",
             "clean_text": true,
@@ -140,26 +135,28 @@ fn of_merges(vocabulary: Value, merges: &str, config: &Value, kind: Kind) -> Res
     let merges: Vec<&str> = lines.map(|(_, line)| line).filter(|line| !line.is_empty()).collect();
     let token = |key, usual| special(config, key, usual);
     let space = config["add_prefix_space"].as_bool().unwrap_or(false);
-    let (tokens, mask, post) = match kind {
+    let (tokens, post) = match kind {
         Kind::Gpt2 => {
             let end = "<|endoftext|>";
             let tokens = vec![token("unk_token", end), token("bos_token", end), token("eos_token", end)];
-            (tokens, "", Value::Null)
+            (tokens, Value::Null)
         }
         Kind::Roberta => {
             let (cls, sep) = (token("cls_token", "<s>"), token("sep_token", "</s>"));
-            let mask = token("mask_token", "<mask>");
             let id = |token: &str| vocabulary.get(token).ok_or_else(|| format!("is damaged: it has no `{token}`"));
             let post = json!({
                 "type": "RobertaProcessing", "sep": [sep, id(sep)?], "cls": [cls, id(cls)?],
                 "trim_offsets": true, "add_prefix_space": space,
             });
-            (vec![cls, token("pad_token", "<pad>"), sep, token("unk_token", "<unk>"), mask], mask, post)
+            (
+                vec![cls, token("pad_token", "<pad>"), sep, token("unk_token", "<unk>"), token("mask_token", "<mask>")],
+                post,
+            )
         }
     };
     Ok(json!({
         "version": "1.0",
-        "added_tokens": all_added(&vocabulary, &tokens, &[mask]),
+        "added_tokens": added(&vocabulary, &tokens, config),
         "normalizer": null,
         "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": space, "trim_offsets": true, "use_regex": true},
         "post_processor": post,

@@ -36,7 +36,6 @@ struct TextModel {
     published: PublishedText,
     tokenizer: Tokenizer,
     sizes: TextSizes,
-    name: String,
     notes: Vec<String>,
 }
 
@@ -61,10 +60,9 @@ impl TextModel {
             );
             return Err(TrainError::run(tokenizer.path(), problem));
         }
-        let name = path.display().to_string();
-        let mut notes = vec![format!("{name}: {}", published.report)];
+        let mut notes = vec![format!("{}: {}", path.display(), published.report)];
         notes.extend(published.report.notes.iter().chain(tokenizer.notes()).cloned());
-        Ok(TextModel { published, tokenizer, sizes, name, notes })
+        Ok(TextModel { published, tokenizer, sizes, notes })
     }
 
     /// An engine with the weights, which this model then has no more.

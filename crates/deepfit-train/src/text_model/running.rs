@@ -98,7 +98,11 @@ impl Running {
                 Wanted::Pooled(_) | Wanted::Hidden => {
                     let context = Context::whole(&inputs[0], &inputs[1])?;
                     let hidden = text(&**network)?.hidden(&inputs[0], &context)?;
-                    if let Wanted::Pooled(pooling) = self.wanted { pooled(pooling, &hidden, &inputs[1])? } else { hidden }
+                    if let Wanted::Pooled(pooling) = self.wanted {
+                        pooled(pooling, &hidden, &inputs[1])?
+                    } else {
+                        hidden
+                    }
                 }
             };
             Ok(vec![(RESULT.to_string(), result)])

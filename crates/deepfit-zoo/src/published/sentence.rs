@@ -51,7 +51,9 @@ pub(super) fn read(folder: &Path) -> Result<Option<SentencePooling>> {
             }
             "Normalize" => found.normalise = true,
             _ => {
-                return Err(wrong(&format!("has a module `{kind}`, which is not read; its embeddings would be others")));
+                return Err(wrong(&format!(
+                    "has a module `{kind}`, which is not read; its embeddings would be others"
+                )));
             }
         }
     }

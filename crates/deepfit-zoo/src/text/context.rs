@@ -2,7 +2,7 @@ use std::cell::RefCell;
 
 use deepfit_graph::ops::AttentionOptions;
 use deepfit_graph::{Dim, Tensor, Tracer};
-use deepfit_nn::Result;
+use deepfit_nn::{Parameter, Result};
 
 /// Where tokens stand and what they see beside themselves.
 #[derive(Debug)]
@@ -99,6 +99,18 @@ impl Context {
         let far = distance.greater(&tracer.scalar(window as f32))?;
         Ok(far.select(&tracer.scalar(f32::NEG_INFINITY), &tracer.scalar(0.0))?)
     }
+}
+
+/// Learned vectors of the tokens' positions `[T, width]`, the first of which has row `first` of a table.
+pub(crate) fn learned_positions(table: &Parameter, first: usize, context: &Context) -> Result<Tensor> {
+    let tracer = context.positions.tracer();
+    tracer.in_layer(table.name.strip_suffix(".weight").unwrap_or(&table.name), || {
+        let mut rows = table.on(tracer)?;
+        if first > 0 {
+            rows = rows.slice(0, first, table.shape[0] - first)?;
+        }
+        Ok(rows.embedding(&context.positions)?)
+    })
 }
 
 /// The error for keys and values of fewer layers than there are.

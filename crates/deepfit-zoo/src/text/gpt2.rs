@@ -6,7 +6,7 @@ use deepfit_nn::{Init, Module, Parameter, Role, Scope};
 use serde::{Deserialize, Serialize};
 
 use super::bert::require_heads;
-use super::context::{Context, Sight, split_heads};
+use super::context::{Context, Sight, learned_positions, split_heads};
 use super::post_norm::NORMAL;
 use super::{Body, CacheSizes, Pooling, TextHead, TextNetwork, TextSizes, pooled};
 use crate::error::{Result, require_lengths};
@@ -171,8 +171,7 @@ struct Gpt2 {
 
 impl Body for Gpt2 {
     fn hidden(&self, tokens: &Tensor, context: &Context) -> deepfit_nn::Result<Tensor> {
-        let places = self.positions.on(tokens.tracer())?.embedding(context.positions())?;
-        let x = self.words.forward(tokens)?.add(&places)?;
+        let x = self.words.forward(tokens)?.add(&learned_positions(&self.positions, 0, context)?)?;
         let x = self.layers.iter().try_fold(x, |x, layer| layer.forward(&x, context))?;
         self.norm.forward(&x)
     }

@@ -2,7 +2,7 @@ use deepfit_graph::{HostTensor, Tensor};
 use deepfit_nn::layers::{Activation, Embedding, LayerNorm, Linear};
 use deepfit_nn::{Init, Module, Parameter, Role, Scope};
 
-use super::context::{Context, Sight, split_heads};
+use super::context::{Context, Sight, learned_positions, split_heads};
 
 /// First values of matrices in BERT and what followed it.
 pub(super) const NORMAL: Init = Init::Normal { std: 0.02 };
@@ -114,10 +114,6 @@ impl Embeddings {
         if let Some(segment) = &self.segment {
             x = x.add(&segment.forward(&tracer.constant(HostTensor::i32(&[1], vec![0])))?)?;
         }
-        let mut table = self.positions.on(tracer)?;
-        if self.first > 0 {
-            table = table.slice(0, self.first, self.positions.shape[0] - self.first)?;
-        }
-        self.norm.forward(&x.add(&table.embedding(context.positions())?)?)
+        self.norm.forward(&x.add(&learned_positions(&self.positions, self.first, context)?)?)
     }
 }

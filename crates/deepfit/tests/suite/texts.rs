@@ -72,7 +72,9 @@ fn texts_are_embedded_in_their_order_as_transformers_does_it() {
     let means: Vec<Vec<f64>> = golden
         .rows("hidden")
         .iter()
-        .map(|hidden| (0..35).map(|i| hidden.iter().skip(i).step_by(35).sum::<f64>() * 35.0 / hidden.len() as f64).collect())
+        .map(|hidden| {
+            (0..35).map(|i| hidden.iter().skip(i).step_by(35).sum::<f64>() * 35.0 / hidden.len() as f64).collect()
+        })
         .collect();
     assert_eq!(rows.len(), 700);
     for (i, row) in rows.iter().enumerate() {
@@ -97,7 +99,11 @@ fn texts_are_embedded_in_their_order_as_transformers_does_it() {
     let length = first.iter().map(|v| v * v).sum::<f64>().sqrt();
     close(&rows[0]["embedding"], &first.iter().map(|v| v / length).collect::<Vec<_>>());
     place.write("model/1_Pooling/config.json", json!({"pooling_mode_weightedmean_tokens": true}).to_string());
-    place.run(&["embed", "model", "texts.txt"]).is_refusal(&["1_Pooling", "pooling_mode_weightedmean_tokens", "not read"]);
+    place.run(&["embed", "model", "texts.txt"]).is_refusal(&[
+        "1_Pooling",
+        "pooling_mode_weightedmean_tokens",
+        "not read",
+    ]);
 }
 
 #[test]
@@ -199,7 +205,9 @@ fn bad_texts_are_named_and_the_others_are_embedded() {
     place.write("texts.txt", [&b"3 4\n\xff\xfe\n\n"[..], long.as_bytes(), b"\n\0 \x01 4\n"].concat());
     let ran = place.run(&["embed", "model", "texts.txt", "--json"]);
     assert_eq!(ran.code, Some(2), "{ran:?}");
-    for told in ["1: is not UTF-8", "2: is empty", "1 of 3 texts", "15 tokens", "2 inputs could not be read, 3 embedded"] {
+    for told in
+        ["1: is not UTF-8", "2: is empty", "1 of 3 texts", "15 tokens", "2 inputs could not be read, 3 embedded"]
+    {
         assert!(ran.err.contains(told), "`{told}` is not in {}", ran.err);
     }
     let rows = json_rows(ran);
@@ -243,7 +251,7 @@ fn what_a_model_is_made_of_is_shown() {
     let (place, golden) = (Place::new(), Golden::read("bert-classes"));
     golden.publish(&place);
     let shown = place.run(&["inspect", "model"]).succeeded().out;
-    for told in ["a published BERT", "names of transformers", "bert.encoder.layer.1", "up to 15 tokens", "bad, fair, good"] {
+    for told in ["a published BERT", "names of transformers", "encoder.layer", "up to 15 tokens", "bad, fair, good"] {
         assert!(shown.contains(told), "`{told}` is not in {shown}");
     }
     let shown = place.run(&["inspect", "model", "--json"]).succeeded().json();
