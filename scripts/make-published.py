@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from goldens import published, torch_files
+from goldens import published, published_texts, torch_files
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "crates" / "deepfit-zoo" / "tests" / "goldens"
@@ -23,7 +23,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=FOLDER)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    cases = [*published.cases(), *torch_files.cases()]
+    cases = [*published.cases(), *published_texts.cases(), *torch_files.cases()]
     if arguments.check:
         found = [problem for case in cases for problem in case.differences(arguments.folder)]
         if found:

@@ -36,6 +36,14 @@ pub enum Error {
         /// Why it was not recognised.
         problem: String,
     },
+    /// A tokenizer is missing or damaged.
+    #[error("'{}' {problem}", path.display())]
+    Tokenizer {
+        /// Its file, or the folder where it should be.
+        path: PathBuf,
+        /// What is wrong, and what to do.
+        problem: String,
+    },
     /// A file that is no table where one is needed.
     #[error("'{}' {problem}{needed}", path.display())]
     NotATable {

@@ -33,6 +33,7 @@ mod rng;
 mod source;
 mod split;
 mod table;
+mod text;
 
 pub use batch::{Array, Batch, DType, Failure, Mix, Slot};
 pub use dataset::{Dataset, MIN_ROWS, OpenOptions, Opened, Prepared, Summary, Task, TaskKind, open, open_adapted};
@@ -47,3 +48,4 @@ pub use table::{
     AmountForm, ColumnKind, ColumnSpec, DateForm, Encoding, Facet, MISSING_INDEX, Scale, Scaling, TablePreprocessor,
     TargetScale, UNKNOWN_INDEX, nearest,
 };
+pub use text::{Encoded, TextRow, Texts, Tokenizer};

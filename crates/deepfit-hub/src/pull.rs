@@ -11,7 +11,19 @@ use crate::hash;
 use crate::{Hub, check_name};
 
 /// What lies beside the weights and is used.
-const BESIDE: [&str; 2] = ["config.json", "preprocessor_config.json"];
+const BESIDE: [&str; 11] = [
+    "config.json",
+    "preprocessor_config.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "vocab.txt",
+    "vocab.json",
+    "merges.txt",
+    "generation_config.json",
+    "modules.json",
+    "sentence_bert_config.json",
+    "1_Pooling/config.json",
+];
 /// Weights, best first; an index names further files.
 const WEIGHTS: [&str; 4] =
     ["model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json"];

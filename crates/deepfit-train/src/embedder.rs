@@ -24,6 +24,8 @@ pub enum Layer {
     Embedding,
     /// Its result: logits of classes, or a value (standardised as the network learned it).
     Logits,
+    /// Of texts: the hidden state of each token.
+    Hidden,
 }
 
 /// A network in use for what it makes of inputs.
@@ -50,6 +52,16 @@ pub struct Embedding {
     /// The result of the last layer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub logits: Option<Vec<f32>>,
+    /// Of a text the hidden state of each token, those among them that stand at every text's beginning and end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hidden: Option<Vec<Vec<f32>>>,
+}
+
+impl Embedding {
+    /// One of nothing so far.
+    pub(crate) fn of(input: String) -> Embedding {
+        Embedding { input, embedding: None, logits: None, hidden: None }
+    }
 }
 
 /// The graph of a network up to a layer.
@@ -57,8 +69,8 @@ pub(crate) fn graph(network: &dyn Network, layer: Layer) -> Result<Graph> {
     Ok(step::evaluation_graph(|tracer| {
         let inputs: Vec<Tensor> = network.inputs().iter().map(|slot| slot.on(tracer)).collect();
         let wanted = match layer {
-            Layer::Embedding => network.features(&inputs)?,
             Layer::Logits => network.forward(&inputs)?,
+            Layer::Embedding | Layer::Hidden => network.features(&inputs)?,
         };
         Ok(vec![(EMBEDDING.to_string(), wanted)])
     })?)
@@ -71,6 +83,9 @@ impl Embedder {
     /// If it holds no model or a damaged one, or logits are wanted of one without a last layer.
     pub fn open(path: &Path, layer: Layer, threads: usize) -> Result<Embedder> {
         let model = model_folder::open(path)?;
+        if layer == Layer::Hidden {
+            return Err(TrainError::run(path, "has no hidden states of tokens: it is not for texts"));
+        }
         if layer == Layer::Logits && !model.has_head {
             let problem = "has no last layer, so no logits; it gives embeddings";
             return Err(TrainError::run(path, problem));
@@ -143,10 +158,10 @@ impl Embedder {
                 return Err(TrainError::Predictions { what });
             }
             for (row, values) in batch.rows.iter().zip(values.chunks_exact(self.width)) {
-                let (input, values) = (opened.names[*row as usize].clone(), values.to_vec());
+                let (one, values) = (Embedding::of(opened.names[*row as usize].clone()), Some(values.to_vec()));
                 each(match self.layer {
-                    Layer::Embedding => Embedding { input, embedding: Some(values), logits: None },
-                    Layer::Logits => Embedding { input, embedding: None, logits: Some(values) },
+                    Layer::Logits => Embedding { logits: values, ..one },
+                    Layer::Embedding | Layer::Hidden => Embedding { embedding: values, ..one },
                 })?;
             }
         }

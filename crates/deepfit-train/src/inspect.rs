@@ -22,6 +22,7 @@ use crate::recipe::Recipe;
 use crate::run_folder::RunFolder;
 use crate::settings::Settings;
 use crate::tensors::Owned;
+use crate::text_model::{self, is_text_model};
 
 /// What is wanted of an inspection.
 #[derive(Debug, Clone, Default)]
@@ -99,6 +100,9 @@ pub fn inspect(target: &Path, options: &InspectOptions) -> Result<Inspection> {
     let ending = target.extension().and_then(|ending| ending.to_str()).unwrap_or_default();
     if target.is_file() && ["safetensors", "pth", "pt", "bin"].contains(&ending) {
         return weights(target);
+    }
+    if is_text_model(target) {
+        return text_model::inspect(target, options);
     }
     let is_model = ["config.json", "settings.toml"].iter().any(|name| target.join(name).is_file());
     if is_model || !target.exists() {

@@ -36,6 +36,7 @@ mod stage;
 mod stepper;
 mod tensors;
 pub mod text;
+mod text_model;
 mod transfer;
 mod weights;
 
@@ -54,4 +55,5 @@ pub use run_folder::FORMAT_VERSION;
 pub use session::{Epoch, Examples, Fit, Outputs, Session, SessionOptions, Values};
 pub use settings::{Settings, Unfreeze, parse_duration};
 pub use tensors::Owned;
+pub use text_model::{Finish, Generated, Generator, Sampling, TextEmbedder, TextPredictor, is_text_model};
 pub use weights::{Misfit, read as read_weights};

@@ -65,6 +65,9 @@ pub struct Prediction {
     /// The value of a regression.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub value: Option<f64>,
+    /// The results of the last layer, of a text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub logits: Option<Vec<f32>>,
 }
 
 fn as_object<S: Serializer>(pairs: &Option<Vec<(String, f64)>>, serializer: S) -> std::result::Result<S::Ok, S::Error> {
@@ -184,12 +187,13 @@ impl Predictor {
                         prediction: PredictionValue::Value(value),
                         probabilities: None,
                         value: Some(value),
+                        logits: None,
                     }
                 } else {
                     let best = (0..outputs).max_by(|&a, &b| values[a].total_cmp(&values[b])).unwrap_or(0);
                     let pairs = names.iter().cloned().zip(values.iter().map(|&p| f64::from(p))).collect();
                     let prediction = PredictionValue::Class(names[best].clone());
-                    Prediction { input, prediction, probabilities: Some(pairs), value: None }
+                    Prediction { input, prediction, probabilities: Some(pairs), value: None, logits: None }
                 })?;
             }
         }

@@ -4,9 +4,9 @@ use std::path::Path;
 
 use deepfit_data::{Filter, ImagePreprocessor, Preprocessor, ResizeTo, Task};
 use deepfit_nn::Scope;
-use deepfit_zoo::{ImagePreprocessing, Interpolation, Published, Resize};
+use deepfit_zoo::{ImagePreprocessing, Interpolation, Published, PublishedText, Resize};
 
-use crate::error::Result;
+use crate::error::{Result, TrainError};
 use crate::model_folder::{Model, ModelDescription};
 use crate::run_folder::{FORMAT_VERSION, read_text};
 use crate::tensors::Owned;
@@ -39,8 +39,12 @@ pub fn published_model(path: &Path) -> Result<Published> {
 /// Opens a published model.
 ///
 /// # Errors
-/// As [`Published::load`].
+/// As [`Published::load`]; if it is a model for texts, which are not used as images and tables are.
 pub fn open(path: &Path) -> Result<Model> {
+    if PublishedText::is_in(path) {
+        let problem = "is a model for texts, which is used by `deepfit embed`, `predict` and `generate`";
+        return Err(TrainError::run(path, problem));
+    }
     model(Published::load(path)?, &path.display().to_string())
 }
 
@@ -64,7 +68,7 @@ pub fn bundled_weights() -> Result<Published> {
 #[cfg(not(feature = "bundled-backbones"))]
 pub fn bundled_weights() -> Result<Published> {
     let problem = "is not part of this program, which was built without the feature `bundled-backbones`";
-    Err(crate::error::TrainError::run(BUNDLED, problem))
+    Err(TrainError::run(BUNDLED, problem))
 }
 
 /// A published model with everything that uses need of one.

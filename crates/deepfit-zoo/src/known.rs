@@ -26,8 +26,8 @@ const fn timm(name: &'static str, architecture: &'static str, bytes: u64, traine
     KnownModel { name, architecture, task: CLASSES, bytes, licence: "Apache-2.0", trained, source: TIMM }
 }
 
-/// Smaller ones first. Sizes and licences are those that timm 1.0.31 tells.
-pub const KNOWN: [KnownModel; 12] = [
+/// Smaller ones first. Sizes and licences of images' are those that timm 1.0.31 tells.
+pub const KNOWN: [KnownModel; 13] = [
     KnownModel {
         name: "efficientnet-lite0",
         architecture: "EfficientNet-Lite0",
@@ -45,6 +45,15 @@ pub const KNOWN: [KnownModel; 12] = [
     timm("timm/resnet18.a1_in1k", "ResNet-18", 46_796_528, Some(2021)),
     timm("timm/tf_efficientnet_lite4.in1k", "EfficientNet-Lite4", 52_476_108, Some(2020)),
     timm("timm/vit_small_patch16_224.augreg_in21k_ft_in1k", "ViT-Small", 88_202_656, Some(2021)),
+    KnownModel {
+        name: "sentence-transformers/all-MiniLM-L6-v2",
+        architecture: "MiniLM-L6 (BERT)",
+        task: "embeddings of sentences",
+        bytes: 90_868_376,
+        licence: "Apache-2.0",
+        trained: Some(2021),
+        source: "sentence-transformers, at huggingface.co",
+    },
     timm("timm/resnet50.a1_in1k", "ResNet-50", 102_440_820, Some(2021)),
     timm("timm/convnext_tiny.in12k_ft_in1k", "ConvNeXt-Tiny", 114_356_512, None),
     timm("timm/vit_base_patch16_224.augreg2_in21k_ft_in1k", "ViT-Base", 346_270_624, None),

@@ -17,6 +17,7 @@ mod network;
 mod published;
 mod resnet;
 mod tapped;
+mod text;
 mod vit;
 mod weights;
 
@@ -31,8 +32,12 @@ pub use mlp::{CATEGORIES, EmbeddingConfig, Mlp, MlpConfig, NUMERIC};
 pub use mobilenet::{InvertedResidualConfig, MobilenetV2Config};
 pub use mobilenet_v3::MobilenetV3Config;
 pub use network::{InputSlot, ModelConfig, Network, build};
-pub use published::{ImagePreprocessing, Interpolation, LoadReport, Published, Resize};
+pub use published::{ImagePreprocessing, Interpolation, LoadReport, Published, PublishedText, Resize, SentencePooling};
 pub use resnet::{Block, ResnetConfig};
 pub use tapped::{Tapped, TappedConfig};
+pub use text::{
+    BertConfig, CacheSizes, Context, DistilbertConfig, Gpt2Config, LENGTHS, LlamaConfig, ModernbertConfig, Pooling,
+    RobertaConfig, RotaryScaling, TOKENS, TextHead, TextNetwork, TextSizes, pooled,
+};
 pub use vit::{Distillation, VitConfig};
 pub use weights::{Array, ElementType, Weights};

@@ -1,13 +1,14 @@
 use std::ops::Range;
 
-use deepfit_graph::{DType, Shape, Tensor, Tracer};
+use deepfit_graph::{DType, Dim, Shape, Symbol, Tensor, Tracer};
 use deepfit_nn::{NnError, Scope};
 use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
 use crate::{
-    CnnConfig, ConvnextConfig, EfficientnetConfig, ImageConfig, MlpConfig, MobilenetV2Config, MobilenetV3Config,
-    ResnetConfig, TappedConfig, VitConfig,
+    BertConfig, CnnConfig, ConvnextConfig, DistilbertConfig, EfficientnetConfig, Gpt2Config, ImageConfig, LlamaConfig,
+    MlpConfig, MobilenetV2Config, MobilenetV3Config, ModernbertConfig, ResnetConfig, RobertaConfig, TappedConfig,
+    TextHead, TextNetwork, VitConfig,
 };
 
 /// Settings of a network: all that is needed to make it again, but its weights.
@@ -32,6 +33,18 @@ pub enum ModelConfig {
     Vit(VitConfig),
     /// A linear layer on what several depths of another network see.
     Tapped(TappedConfig),
+    /// A transformer that sees whole texts.
+    Bert(BertConfig),
+    /// A smaller one.
+    Distilbert(DistilbertConfig),
+    /// One that was trained for longer.
+    Roberta(RobertaConfig),
+    /// One for longer texts.
+    Modernbert(ModernbertConfig),
+    /// A transformer that continues texts.
+    Gpt2(Gpt2Config),
+    /// Its successor, for longer texts.
+    Llama(LlamaConfig),
 }
 
 impl ModelConfig {
@@ -47,6 +60,12 @@ impl ModelConfig {
             ModelConfig::Convnext(_) => "convnext",
             ModelConfig::Vit(_) => "vit",
             ModelConfig::Tapped(_) => "tapped",
+            ModelConfig::Bert(_) => "bert",
+            ModelConfig::Distilbert(_) => "distilbert",
+            ModelConfig::Roberta(_) => "roberta",
+            ModelConfig::Modernbert(_) => "modernbert",
+            ModelConfig::Gpt2(_) => "gpt2",
+            ModelConfig::Llama(_) => "llama",
         }
     }
 
@@ -62,6 +81,12 @@ impl ModelConfig {
             ModelConfig::Convnext(config) => config.outputs,
             ModelConfig::Vit(config) => config.outputs,
             ModelConfig::Tapped(config) => config.outputs,
+            ModelConfig::Bert(config) => config.head.outputs(config.vocab_size),
+            ModelConfig::Distilbert(config) => config.head.outputs(config.vocab_size),
+            ModelConfig::Roberta(config) => config.bert.head.outputs(config.bert.vocab_size),
+            ModelConfig::Modernbert(config) => config.head.outputs(config.vocab_size),
+            ModelConfig::Gpt2(config) => config.head.outputs(config.vocab_size),
+            ModelConfig::Llama(config) => config.head.outputs(config.vocab_size),
         }
     }
 
@@ -69,7 +94,13 @@ impl ModelConfig {
     #[must_use]
     pub fn with_image(mut self, image: ImageConfig) -> Self {
         match &mut self {
-            ModelConfig::Mlp(_) => {}
+            ModelConfig::Mlp(_)
+            | ModelConfig::Bert(_)
+            | ModelConfig::Distilbert(_)
+            | ModelConfig::Roberta(_)
+            | ModelConfig::Modernbert(_)
+            | ModelConfig::Gpt2(_)
+            | ModelConfig::Llama(_) => {}
             ModelConfig::Cnn(config) => config.image = image,
             ModelConfig::Resnet(config) => config.image = image,
             ModelConfig::MobilenetV2(config) => config.image = image,
@@ -95,14 +126,39 @@ impl ModelConfig {
             ModelConfig::Convnext(config) => config.outputs = outputs,
             ModelConfig::Vit(config) => config.outputs = outputs,
             ModelConfig::Tapped(config) => config.outputs = outputs,
+            ModelConfig::Bert(config) => config.head = TextHead::Classes(outputs),
+            ModelConfig::Distilbert(config) => config.head = TextHead::Classes(outputs),
+            ModelConfig::Roberta(config) => config.bert.head = TextHead::Classes(outputs),
+            ModelConfig::Modernbert(config) => config.head = TextHead::Classes(outputs),
+            ModelConfig::Gpt2(config) => config.head = TextHead::Classes(outputs),
+            ModelConfig::Llama(config) => config.head = TextHead::Classes(outputs),
         }
+        self
+    }
+
+    /// The same network for texts of at most so many tokens, if its positions are computed: those of others are learned,
+    /// and stay as many as they are.
+    #[must_use]
+    pub fn with_positions(mut self, most: usize) -> Self {
+        let positions = match &mut self {
+            ModelConfig::Modernbert(config) => &mut config.max_position_embeddings,
+            ModelConfig::Llama(config) => &mut config.max_position_embeddings,
+            _ => return self,
+        };
+        *positions = (*positions).min(most.max(1));
         self
     }
 
     /// The images that the network takes, if it takes images.
     pub fn image(&self) -> Option<&ImageConfig> {
         match self {
-            ModelConfig::Mlp(_) => None,
+            ModelConfig::Mlp(_)
+            | ModelConfig::Bert(_)
+            | ModelConfig::Distilbert(_)
+            | ModelConfig::Roberta(_)
+            | ModelConfig::Modernbert(_)
+            | ModelConfig::Gpt2(_)
+            | ModelConfig::Llama(_) => None,
             ModelConfig::Cnn(config) => Some(&config.image),
             ModelConfig::Resnet(config) => Some(&config.image),
             ModelConfig::MobilenetV2(config) => Some(&config.image),
@@ -120,20 +176,31 @@ impl ModelConfig {
 pub struct InputSlot {
     /// Name of the graph's input.
     pub name: String,
-    /// Axis lengths for one example.
+    /// Axis lengths for one example, or for one step of a sequence.
     pub shape: Vec<usize>,
     /// Element type.
     pub dtype: DType,
+    /// Whether an example is a sequence of such steps.
+    pub sequence: bool,
 }
 
 impl InputSlot {
-    pub(crate) fn new(name: &str, shape: &[usize], dtype: DType) -> Self {
-        InputSlot { name: name.to_string(), shape: shape.to_vec(), dtype }
+    /// An input whose examples are arrays of the given shape.
+    pub fn new(name: &str, shape: &[usize], dtype: DType) -> Self {
+        InputSlot { name: name.to_string(), shape: shape.to_vec(), dtype, sequence: false }
+    }
+
+    /// An input whose examples are sequences of arrays of the given shape.
+    pub fn sequence(name: &str, shape: &[usize], dtype: DType) -> Self {
+        InputSlot { sequence: true, ..Self::new(name, shape, dtype) }
     }
 
     /// The input of a graph: a batch of such examples.
     pub fn on(&self, tracer: &Tracer) -> Tensor {
-        tracer.input(&self.name, Shape::batch_of(&self.shape), self.dtype)
+        let mut dims = vec![Dim::symbol(Symbol::Batch)];
+        dims.extend(self.sequence.then(|| Dim::symbol(Symbol::Sequence)));
+        dims.extend(self.shape.iter().map(|&length| Dim::fixed(length)));
+        tracer.input(&self.name, Shape::from(dims), self.dtype)
     }
 }
 
@@ -195,6 +262,11 @@ pub trait Network: Send + Sync {
     fn forward(&self, inputs: &[Tensor]) -> deepfit_nn::Result<Tensor> {
         self.head(&self.features(inputs)?)
     }
+
+    /// The network as one for texts, if it is one.
+    fn text(&self) -> Option<&TextNetwork> {
+        None
+    }
 }
 
 /// The error of a network that knows no features apart from its outputs.
@@ -221,6 +293,12 @@ pub fn build(config: &ModelConfig, scope: &Scope) -> Result<Box<dyn Network>> {
         ModelConfig::Convnext(config) => Box::new(config.build(scope)?),
         ModelConfig::Vit(config) => Box::new(config.build(scope)?),
         ModelConfig::Tapped(config) => Box::new(config.build(scope)?),
+        ModelConfig::Bert(config) => Box::new(config.build(scope)?),
+        ModelConfig::Distilbert(config) => Box::new(config.build(scope)?),
+        ModelConfig::Roberta(config) => Box::new(config.build(scope)?),
+        ModelConfig::Modernbert(config) => Box::new(config.build(scope)?),
+        ModelConfig::Gpt2(config) => Box::new(config.build(scope)?),
+        ModelConfig::Llama(config) => Box::new(config.build(scope)?),
     })
 }
 

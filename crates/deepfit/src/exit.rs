@@ -52,7 +52,9 @@ pub fn report(error: &anyhow::Error) -> u8 {
 
 fn code(error: &anyhow::Error) -> u8 {
     let bad_input = error.chain().any(|cause| {
-        cause.is::<Usage>() || cause.downcast_ref::<TrainError>().is_some_and(|e| e.kind() == ErrorKind::Input)
+        cause.is::<Usage>()
+            || cause.is::<deepfit_data::Error>()
+            || cause.downcast_ref::<TrainError>().is_some_and(|e| e.kind() == ErrorKind::Input)
     });
     #[cfg(feature = "hub")]
     let bad_input = bad_input

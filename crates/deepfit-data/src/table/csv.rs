@@ -313,7 +313,7 @@ fn ends(text: &[u8], delimiter: u8, whole: bool) -> (Option<usize>, Option<usize
 }
 
 /// The delimiter that divides the first rows into equally many fields, and more than one.
-fn sniff(head: &[u8], complete: bool) -> u8 {
+pub(crate) fn sniff(head: &[u8], complete: bool) -> u8 {
     let score = |delimiter: u8| {
         let mut reader = ReaderBuilder::new().delimiter(delimiter).has_headers(false).flexible(true).from_reader(head);
         let mut counts: Vec<usize> = Vec::new();

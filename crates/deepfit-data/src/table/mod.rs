@@ -18,6 +18,7 @@ mod scale;
 mod source;
 
 pub use amount::AmountForm;
+pub(crate) use csv::sniff;
 pub use date::DateForm;
 pub(crate) use foreign::foreign;
 pub use infer::ColumnKind;

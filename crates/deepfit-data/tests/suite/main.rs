@@ -10,3 +10,4 @@ mod predict;
 mod splitting;
 mod strange_tables;
 mod tables;
+mod tokens;

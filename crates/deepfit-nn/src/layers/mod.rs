@@ -50,7 +50,7 @@ pub use more_pool::{FractionalMaxPool2d, FractionalOutput, LpPool1d, LpPool2d, M
 pub use pool::{AdaptiveAvgPool1d, AdaptiveAvgPool2d, AdaptiveMaxPool1d, AdaptiveMaxPool2d, AvgPool1d};
 pub use pool::{AvgPool2d, GlobalAvgPool2d, MaxPool1d, MaxPool2d};
 pub use positional::{
-    LearnedPositions, RelativePositionBias, RotaryPairs, RotaryPositions, SinusoidalPositions, alibi_bias,
+    LearnedPositions, RelativePositionBias, RotaryPairs, RotaryPositions, RotaryTurns, SinusoidalPositions, alibi_bias,
 };
 pub use rectifier::{Prelu, Rrelu};
 pub use resize::{Fold, Pad1d, Pad2d, PixelShuffle, PixelUnshuffle, Resize, Unfold, Upsample};

@@ -132,9 +132,16 @@ pub enum RotaryPairs {
 pub struct RotaryPositions {
     path: String,
     positions: usize,
-    width: usize,
-    base: f64,
+    /// By how much each pair turns from one position to the next.
+    frequencies: Vec<f64>,
     pairs: RotaryPairs,
+}
+
+/// Cosines and sines for some positions, made once for all layers that turn by them.
+#[derive(Debug, Clone)]
+pub struct RotaryTurns {
+    cos: Tensor,
+    sin: Tensor,
 }
 
 impl RotaryPositions {
@@ -148,33 +155,78 @@ impl RotaryPositions {
             format!("is {width}, but pairs need an even number")
         })?;
         require(base > 1.0 && base.is_finite(), &path, "base", || format!("is {base}, but must be above 1"))?;
-        Ok(RotaryPositions { path, positions, width, base, pairs })
+        Self::with_frequencies(scope, positions, Self::frequencies(width, base), pairs)
     }
 
-    /// Cosines or sines `[T, 1, width / 2]` for the positions of `x`.
-    fn turns(&self, x: &Tensor, function: fn(f64) -> f64) -> Result<Tensor> {
-        let half = self.width / 2;
-        check_table(&self.path, &[self.positions, half])?;
-        let value = |position: usize, pair: usize| function(angle(position, pair, self.width, self.base)) as f32;
-        let row = |position| (0..half).map(move |pair| value(position, pair));
-        let table = (0..self.positions).flat_map(row).collect();
-        let table = x.tracer().constant(HostTensor::f32(&[self.positions, half], table));
-        let length = length_of(x)?;
-        Ok(rows_for(&table, length)?.reshape(vec![length, Dim::fixed(1), Dim::fixed(half)])?)
+    /// By how much each pair of a vector of the given width turns from one position to the next, in the paper.
+    pub fn frequencies(width: usize, base: f64) -> Vec<f64> {
+        (0..width / 2).map(|pair| angle(1, pair, width, base)).collect()
     }
-}
 
-impl Module for RotaryPositions {
-    fn forward(&self, x: &Tensor) -> Result<Tensor> {
+    /// An encoding of up to so many positions in which pair `i` turns by `frequencies[i]` from one position to the next:
+    /// what extends a model to longer texts changes these.
+    ///
+    /// # Errors
+    /// If there are no frequencies, or some are not finite.
+    pub fn with_frequencies(
+        scope: &Scope,
+        positions: usize,
+        frequencies: Vec<f64>,
+        pairs: RotaryPairs,
+    ) -> Result<Self> {
+        let path = scope.place("rotary_positions");
+        require(!frequencies.is_empty(), &path, "frequencies", || {
+            "are none, but there must be at least 1".to_string()
+        })?;
+        let bad = frequencies.iter().find(|frequency| !frequency.is_finite());
+        require(bad.is_none(), &path, "frequencies", || format!("hold {}", bad.copied().unwrap_or_default()))?;
+        Ok(RotaryPositions { path, positions, frequencies, pairs })
+    }
+
+    /// Number of elements that turn.
+    fn width(&self) -> usize {
+        2 * self.frequencies.len()
+    }
+
+    /// Cosines and sines for the given positions, i32 `[T]`.
+    ///
+    /// # Errors
+    /// If the positions are no list. One that is not below the number of positions stops the run with an error.
+    pub fn turns(&self, positions: &Tensor) -> Result<RotaryTurns> {
+        let tracer = positions.tracer();
+        let table_of = |function: fn(f64) -> f64| -> Result<Tensor> {
+            let &[length] = positions.shape().dims() else {
+                return Err(positions
+                    .error("rotary", format!("positions must be [T], not {}", positions.shape()))
+                    .into());
+            };
+            let half = self.frequencies.len();
+            check_table(&self.path, &[self.positions, half])?;
+            let row = |position: usize| self.frequencies.iter().map(move |f| function(position as f64 * f) as f32);
+            let table = HostTensor::f32(&[self.positions, half], (0..self.positions).flat_map(row).collect());
+            let rows = tracer.constant(table).embedding(positions)?;
+            Ok(rows.reshape(vec![length, Dim::fixed(1), Dim::fixed(half)])?)
+        };
+        let rows_of = |function| tracer.in_layer(&self.path, || table_of(function));
+        Ok(RotaryTurns { cos: rows_of(f64::cos)?, sin: rows_of(f64::sin)? })
+    }
+
+    /// Turns `x` `[batch, T, heads, d]`, whose steps are those of the positions.
+    ///
+    /// # Errors
+    /// If the shapes do not fit.
+    pub fn turn(&self, x: &Tensor, turns: &RotaryTurns) -> Result<Tensor> {
         x.tracer().in_layer(&self.path, || {
-            let (&[batch, length, heads, d], half) = (x.shape().dims(), self.width / 2) else {
+            let (&[batch, length, heads, d], half) = (x.shape().dims(), self.frequencies.len()) else {
                 return Err(x.error("rotary", format!("needs [batch, length, heads, d], not {}", x.shape())).into());
             };
-            let Some(rest) = d.as_fixed().and_then(|d| d.checked_sub(self.width)) else {
-                return Err(x.error("rotary", format!("cannot turn {} elements of {}", self.width, x.shape())).into());
+            let Some(rest) = d.as_fixed().and_then(|d| d.checked_sub(self.width())) else {
+                return Err(x
+                    .error("rotary", format!("cannot turn {} elements of {}", self.width(), x.shape()))
+                    .into());
             };
-            let turned = if rest == 0 { x.clone() } else { x.slice(3, 0, self.width)? };
-            let (cos, sin) = (self.turns(x, f64::cos)?, self.turns(x, f64::sin)?);
+            let turned = if rest == 0 { x.clone() } else { x.slice(3, 0, self.width())? };
+            let RotaryTurns { cos, sin } = turns;
             let shape = |last: [usize; 2]| vec![batch, length, heads, last[0].into(), last[1].into()];
             let (split, axis) = match self.pairs {
                 RotaryPairs::Interleaved => (shape([half, 2]), 4),
@@ -183,13 +235,25 @@ impl Module for RotaryPositions {
             let pairs = turned.reshape(split)?;
             let part = |i| pairs.slice(axis, i, 1)?.reshape(vec![batch, length, heads, half.into()]);
             let (a, b) = (part(0)?, part(1)?);
-            let first = a.mul(&cos)?.sub(&b.mul(&sin)?)?;
-            let second = b.mul(&cos)?.add(&a.mul(&sin)?)?;
+            let first = a.mul(cos)?.sub(&b.mul(sin)?)?;
+            let second = b.mul(cos)?.add(&a.mul(sin)?)?;
             let one = if axis == 4 { shape([half, 1]) } else { shape([1, half]) };
             let both = first.reshape(one.clone())?.concat(&[&second.reshape(one)?], axis)?;
-            let both = both.reshape(vec![batch, length, heads, self.width.into()])?;
-            if rest == 0 { Ok(both) } else { Ok(both.concat(&[&x.slice(3, self.width, rest)?], 3)?) }
+            let both = both.reshape(vec![batch, length, heads, self.width().into()])?;
+            if rest == 0 { Ok(both) } else { Ok(both.concat(&[&x.slice(3, self.width(), rest)?], 3)?) }
         })
+    }
+}
+
+impl Module for RotaryPositions {
+    fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        let length = length_of(x)?;
+        if let Some(length) = length.as_fixed().filter(|&length| length > self.positions) {
+            let problem = format!("the sequence has {length} positions, but the table {}", self.positions);
+            return Err(x.error("positions", problem).into());
+        }
+        let positions = x.tracer().in_layer(&self.path, || x.tracer().arange(length))?;
+        self.turn(x, &self.turns(&positions)?)
     }
 }
 

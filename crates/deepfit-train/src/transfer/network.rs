@@ -101,7 +101,7 @@ impl Transferred {
 impl Network for Transferred {
     fn inputs(&self) -> Vec<InputSlot> {
         if self.cut.applied {
-            return vec![InputSlot { name: FEATURES.to_string(), shape: self.shape.clone(), dtype: DType::F32 }];
+            return vec![InputSlot::new(FEATURES, &self.shape, DType::F32)];
         }
         self.network.inputs()
     }

@@ -32,16 +32,11 @@ impl Folder {
     pub(super) fn open(path: &Path) -> Result<Folder> {
         let metadata = std::fs::metadata(path).map_err(|error| ZooError::io("read", path, &error))?;
         let file = if metadata.is_dir() { weights_in(path)? } else { path.to_path_buf() };
-        // A file by one of the usual names belongs to a folder; any other stands for itself.
-        let belongs = file.file_name().and_then(|name| name.to_str()).is_some_and(|name| WEIGHTS.contains(&name));
-        let folder = match file.parent() {
-            Some(parent) if metadata.is_dir() || belongs => Some(parent.to_path_buf()),
-            _ => None,
-        };
-        let read = |name: &str| folder.as_ref().map_or(Ok(Value::Null), |folder| settings(&folder.join(name)));
+        let folder = if metadata.is_dir() { Some(path) } else { weights_of(path) };
+        let read = |name: &str| folder.map_or(Ok(Value::Null), |folder| read_settings(&folder.join(name)));
         let (config, preprocessor) = (read("config.json")?, read("preprocessor_config.json")?);
         let wrong = |name: &str, problem: String| {
-            let path = folder.as_ref().map_or_else(PathBuf::new, |folder| folder.join(name));
+            let path = folder.map_or_else(PathBuf::new, |folder| folder.join(name));
             ZooError::file(&path, format!("is wrong: {problem}"))
         };
         let preprocessing = match (&preprocessor, &config["pretrained_cfg"]) {
@@ -62,6 +57,12 @@ impl Folder {
         let hints = Hints { architecture: named.or(stem), config };
         Ok(Folder { weights, hints, preprocessing, classes })
     }
+}
+
+/// The folder that a file of weights belongs to: one by a usual name belongs to its folder, any other stands for itself.
+pub(super) fn weights_of(file: &Path) -> Option<&Path> {
+    let usual = file.file_name().and_then(|name| name.to_str()).is_some_and(|name| WEIGHTS.contains(&name));
+    file.parent().filter(|_| usual)
 }
 
 /// Whether a folder holds files of weights.
@@ -98,7 +99,7 @@ fn weights_in(folder: &Path) -> Result<PathBuf> {
 }
 
 /// A file of settings; null if there is none.
-fn settings(path: &Path) -> Result<Value> {
+pub(super) fn read_settings(path: &Path) -> Result<Value> {
     match std::fs::metadata(path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Value::Null),
         Err(error) => return Err(ZooError::io("read", path, &error)),

@@ -3,15 +3,23 @@
 //! An architecture has a table of the names that other implementations give to its parts, and says from names and shapes
 //! what its settings are. What shapes cannot tell (strides, epsilons) follows from whose names they are.
 
+mod bert;
 mod convnext;
+mod distilbert;
 mod folder;
+mod gpt2;
 mod imagenet;
 mod inverted;
+mod llama;
+mod modernbert;
 mod naming;
 mod preprocessing;
 mod report;
 mod resnet;
+mod roberta;
+mod sentence;
 mod tensors;
+mod text;
 mod vit;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -26,6 +34,8 @@ use crate::weights::{Array, Weights};
 
 pub use preprocessing::{ImagePreprocessing, Interpolation, Resize};
 pub use report::LoadReport;
+pub use sentence::SentencePooling;
+pub use text::PublishedText;
 
 use folder::Folder;
 use tensors::Shapes;
@@ -75,13 +85,13 @@ impl Hints {
     }
 }
 
-/// What an architecture makes of names and shapes.
-struct Recognised {
+/// What an architecture makes of names and shapes; `P` is how its inputs are prepared.
+struct Recognised<P = ImagePreprocessing> {
     architecture: &'static str,
     naming: &'static str,
     config: ModelConfig,
-    /// How images are prepared unless the files say otherwise.
-    preprocessing: ImagePreprocessing,
+    /// How inputs are prepared unless the files say otherwise.
+    preprocessing: P,
     /// Beginning of the names of the last layer.
     head: &'static str,
     /// Names in the file by those in the network; several are put one below the other.
@@ -91,12 +101,12 @@ struct Recognised {
     notes: Vec<String>,
 }
 
-impl Recognised {
+impl<P> Recognised<P> {
     fn new(
         architecture: &'static str,
         naming: &'static str,
         config: ModelConfig,
-        preprocessing: ImagePreprocessing,
+        preprocessing: P,
         head: &'static str,
     ) -> Self {
         let (names, ignored, notes) = (BTreeMap::new(), BTreeSet::new(), Vec::new());
@@ -217,19 +227,7 @@ impl Published {
         if let Some(problem) = wrong {
             return Err(ZooError::file(&path, problem));
         }
-        let mut values = BTreeMap::new();
-        for declaration in &declarations {
-            let Some(names) = recognised.names.get(&declaration.name) else { continue };
-            let mut array = Array { shape: declaration.shape.clone(), values: Vec::new() };
-            for name in names {
-                array.values.append(&mut weights.read(&format!("{prefix}{name}"))?.values);
-            }
-            if let Some(place) = array.values.iter().position(|value| !value.is_finite()) {
-                let problem = format!("is damaged: `{}` holds {} at {place}", names[0], array.values[place]);
-                return Err(ZooError::file(&path, problem));
-            }
-            values.insert(declaration.name.clone(), array);
-        }
+        let values = read_values(weights, &prefix, &recognised.names, &declarations)?;
         let mut report = report;
         let classes = match classes {
             Some(names) if names.len() == config.outputs() => names,
@@ -250,10 +248,33 @@ struct Differences {
     shapes: Vec<(String, Vec<usize>, Vec<usize>)>,
 }
 
+/// Reads the values of all parameters that a file has names for; `prefix` stands before all names in the file.
+fn read_values(
+    weights: &mut Weights,
+    prefix: &str,
+    names: &BTreeMap<String, Vec<String>>,
+    declarations: &[Declaration],
+) -> Result<BTreeMap<String, Array>> {
+    let mut values = BTreeMap::new();
+    for declaration in declarations {
+        let Some(names) = names.get(&declaration.name) else { continue };
+        let mut array = Array { shape: declaration.shape.clone(), values: Vec::new() };
+        for name in names {
+            array.values.append(&mut weights.read(&format!("{prefix}{name}"))?.values);
+        }
+        if let Some(place) = array.values.iter().position(|value| !value.is_finite()) {
+            let problem = format!("is damaged: `{}` holds {} at {place}", names[0], array.values[place]);
+            return Err(ZooError::file(weights.path(), problem));
+        }
+        values.insert(declaration.name.clone(), array);
+    }
+    Ok(values)
+}
+
 /// Holds the tensors of a file against what a network declares.
-fn compare(
+fn compare<P>(
     shapes: &Shapes,
-    recognised: &Recognised,
+    recognised: &Recognised<P>,
     declarations: &[Declaration],
     notes: &[String],
 ) -> (LoadReport, Differences) {
@@ -306,5 +327,9 @@ fn without_ones(shape: &[usize]) -> Vec<usize> {
 fn unknown(shapes: &Shapes) -> String {
     let names: Vec<String> = shapes.names().take(4).map(|name| format!("`{name}`")).collect();
     let names = names.join(", ");
-    format!("is of no architecture that is known: its tensors begin with {names}; known are {KNOWN}")
+    format!(
+        "is of no architecture that is known: its tensors begin with {names}; known are {KNOWN}; \
+             and, by the `model_type` in `config.json`, {}",
+        text::KNOWN
+    )
 }

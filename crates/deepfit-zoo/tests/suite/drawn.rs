@@ -1,5 +1,10 @@
 //! Weights and images that both sides of a golden file draw from the same numbers; see `scripts/goldens/published.py`.
 
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use safetensors::tensor::{Dtype, TensorView};
+
 /// Numbers from 0 to 1 that are a function of name and position: SplitMix64 begun at the name's CRC-32.
 pub fn uniform(name: &str, count: usize) -> impl Iterator<Item = f64> {
     let state = u64::from(crc32(name.as_bytes())) << 32;
@@ -27,6 +32,18 @@ pub fn draw(name: &str, shape: &[usize]) -> Vec<f32> {
         _ => (2.0 * u - 1.0) * bound,
     };
     uniform(name, shape.iter().product()).map(|u| value(u) as f32).collect()
+}
+
+/// Writes drawn values of tensors of the given names and shapes as safetensors.
+pub fn write(file: &Path, tensors: &BTreeMap<String, Vec<usize>>) {
+    let bytes: Vec<(&String, &Vec<usize>, Vec<u8>)> = tensors
+        .iter()
+        .map(|(name, shape)| (name, shape, draw(name, shape).iter().flat_map(|v| v.to_le_bytes()).collect()))
+        .collect();
+    let views = bytes.iter().map(|(name, shape, bytes)| {
+        (name.as_str(), TensorView::new(Dtype::F32, shape.to_vec(), bytes).expect("a tensor"))
+    });
+    safetensors::serialize_to_file(views, None, file).expect("a file");
 }
 
 /// IEEE's CRC-32, as zlib computes it.

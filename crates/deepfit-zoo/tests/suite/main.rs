@@ -8,6 +8,7 @@ mod hostile;
 mod published;
 mod settings;
 mod shapes;
+mod texts;
 mod training;
 mod weights;
 

@@ -9,10 +9,9 @@ use deepfit_graph::{Extents, Tensor};
 use deepfit_nn::Scope;
 use deepfit_nn::step::evaluation_graph;
 use deepfit_zoo::{ImageConfig, Published, build};
-use safetensors::tensor::{Dtype, TensorView};
 use serde_json::Value;
 
-use crate::drawn::{draw, uniform};
+use crate::drawn::{uniform, write};
 
 /// How far outputs may lie from PyTorch's in f64, relative to the largest.
 const TOLERANCE: f32 = 1e-4;
@@ -41,25 +40,11 @@ impl Golden {
     fn publish(&self, folder: &Path, change: impl FnOnce(&mut BTreeMap<String, Vec<usize>>)) -> PathBuf {
         let mut tensors = self.tensors();
         change(&mut tensors);
-        let bytes: BTreeMap<&String, (Vec<usize>, Vec<u8>)> = tensors
-            .iter()
-            .map(|(name, shape)| {
-                (name, (shape.clone(), draw(name, shape).iter().flat_map(|v| v.to_le_bytes()).collect()))
-            })
-            .collect();
-        let view = |(shape, bytes): &(Vec<usize>, Vec<u8>)| {
-            TensorView::new(Dtype::F32, shape.clone(), bytes).map(|v| (v.shape().to_vec(), v.dtype())).is_ok()
-        };
-        assert!(bytes.values().all(view));
-        let views = bytes.iter().map(|(name, (shape, bytes))| {
-            (name.as_str(), TensorView::new(Dtype::F32, shape.clone(), bytes).expect("a tensor"))
-        });
-        let file = folder.join(format!("{}.safetensors", self.content["file"].as_str().expect("a name")));
-        safetensors::serialize_to_file(views, None, &file).expect("a file");
-        let write = |name: &str, value: &Value| fs::write(folder.join(name), value.to_string()).expect("a file");
-        write("preprocessor_config.json", &self.content["preprocessor"]);
+        write(&folder.join(format!("{}.safetensors", self.content["file"].as_str().expect("a name"))), &tensors);
+        let settings = |name: &str, value: &Value| fs::write(folder.join(name), value.to_string()).expect("a file");
+        settings("preprocessor_config.json", &self.content["preprocessor"]);
         if !self.content["config"].is_null() {
-            write("config.json", &self.content["config"]);
+            settings("config.json", &self.content["config"]);
         }
         folder.to_path_buf()
     }

@@ -44,7 +44,7 @@ impl Lenet {
 
 impl Network for Lenet {
     fn inputs(&self) -> Vec<InputSlot> {
-        vec![InputSlot { name: IMAGE.to_string(), shape: vec![28, 28, 1], dtype: DType::U8 }]
+        vec![InputSlot::new(IMAGE, &[28, 28, 1], DType::U8)]
     }
 
     fn outputs(&self) -> usize {
@@ -79,7 +79,7 @@ impl SequenceClassifier {
 
 impl Network for SequenceClassifier {
     fn inputs(&self) -> Vec<InputSlot> {
-        vec![InputSlot { name: SEQUENCE.to_string(), shape: vec![self.steps, Self::INPUTS], dtype: DType::F32 }]
+        vec![InputSlot::new(SEQUENCE, &[self.steps, Self::INPUTS], DType::F32)]
     }
 
     fn outputs(&self) -> usize {
@@ -180,7 +180,7 @@ impl Module for EncoderLayer {
 
 impl Network for Encoder {
     fn inputs(&self) -> Vec<InputSlot> {
-        vec![InputSlot { name: TOKENS.to_string(), shape: vec![self.length], dtype: DType::I32 }]
+        vec![InputSlot::new(TOKENS, &[self.length], DType::I32)]
     }
 
     fn outputs(&self) -> usize {
@@ -241,7 +241,7 @@ impl Decoder {
 
 impl Network for Decoder {
     fn inputs(&self) -> Vec<InputSlot> {
-        vec![InputSlot { name: TOKENS.to_string(), shape: vec![self.length], dtype: DType::I32 }]
+        vec![InputSlot::new(TOKENS, &[self.length], DType::I32)]
     }
 
     fn outputs(&self) -> usize {

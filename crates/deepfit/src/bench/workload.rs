@@ -253,7 +253,7 @@ impl Workload {
         } else {
             Vec::new()
         };
-        InputSlot { name: TARGET.to_string(), shape, dtype: DType::I32 }
+        InputSlot::new(TARGET, &shape, DType::I32)
     }
 
     /// Number of different tokens that a network of this workload reads.

@@ -4,10 +4,12 @@ mod bench;
 mod completions;
 mod embed;
 mod evaluate;
+mod generate;
 mod inspect;
 #[cfg(feature = "hub")]
 mod models;
 mod predict;
+mod tokenize;
 mod train;
 
 use clap::Subcommand;
@@ -22,10 +24,14 @@ pub enum Command {
     Train(Box<train::Arguments>),
     /// Measure a trained network on other data
     Evaluate(evaluate::Arguments),
-    /// Use a trained network on pictures or rows
+    /// Use a trained network on pictures, rows or texts
     Predict(predict::Arguments),
-    /// Write what a network makes of pictures or rows before it decides
+    /// Write what a network makes of pictures, rows or texts before it decides
     Embed(embed::Arguments),
+    /// Continue a text by a published model such as GPT-2 or LLaMA
+    Generate(generate::Arguments),
+    /// Write the tokens that a published model makes of texts
+    Tokenize(tokenize::Arguments),
     /// List, show, fetch and remove published models
     #[cfg(feature = "hub")]
     Models(models::Arguments),
@@ -48,6 +54,8 @@ pub fn run(command: Command) -> anyhow::Result<Exit> {
         Command::Evaluate(arguments) => evaluate::run(&arguments),
         Command::Predict(arguments) => predict::run(&arguments),
         Command::Embed(arguments) => embed::run(&arguments),
+        Command::Generate(arguments) => generate::run(&arguments),
+        Command::Tokenize(arguments) => tokenize::run(&arguments),
         #[cfg(feature = "hub")]
         Command::Models(arguments) => models::run(&arguments),
         Command::Inspect(arguments) => inspect::run(&arguments),

@@ -4,9 +4,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use clap::{Args, Subcommand};
+use deepfit_data::Tokenizer;
 use deepfit_hub::Hub;
+use deepfit_train::TrainError;
 use deepfit_train::text::{Style, Table, words};
-use deepfit_zoo::{KNOWN, KnownModel};
+use deepfit_zoo::{KNOWN, KnownModel, PublishedText};
 use serde::Serialize;
 
 use crate::exit::Exit;
@@ -87,7 +89,11 @@ pub fn run(arguments: &Arguments) -> Result<Exit> {
             let folder = hub.pull(name, &mut |line| output::say(&words::printable(line)))?;
             output::out(&format!("{}\n", folder.display()))?;
             // What cannot be used is told now, and not when it is needed.
-            let report = deepfit_train::published_model(&folder)?.report;
+            let report = if deepfit_train::is_text_model(&folder) {
+                open_text(&folder)?.0.report
+            } else {
+                deepfit_train::published_model(&folder)?.report
+            };
             output::say(&words::printable(&report.to_string()));
             Ok(Exit::Done)
         }
@@ -153,6 +159,10 @@ fn show(hub: &Hub, model: &Path) -> Result<Exit> {
         (Err(_), Some(known)) => text += &format!("  not here: deepfit models pull {}\n", known.name),
         _ => {
             let path = path?;
+            if deepfit_train::is_text_model(&path) {
+                output::out(&(text + &show_text(&path)?))?;
+                return Ok(Exit::Done);
+            }
             let published = deepfit_train::published_model(&path)?;
             let prepared = &published.preprocessing;
             let (height, width) = prepared.crop;
@@ -172,6 +182,27 @@ fn show(hub: &Hub, model: &Path) -> Result<Exit> {
     }
     output::out(&text)?;
     Ok(Exit::Done)
+}
+
+/// A model for texts with its tokenizer.
+fn open_text(path: &Path) -> Result<(PublishedText, Tokenizer)> {
+    let published = PublishedText::load(path).map_err(TrainError::from)?;
+    let tokenizer = Tokenizer::open(&published.folder).map_err(TrainError::from)?;
+    Ok((published, tokenizer))
+}
+
+/// What is told of a model for texts.
+fn show_text(path: &Path) -> Result<String> {
+    let (published, tokenizer) = open_text(path)?;
+    let mut text = format!("  found     {}\n", published.report);
+    text += &format!("  tokens    {}, by {}\n", tokenizer.vocabulary(), tokenizer.path().display());
+    if !published.classes.is_empty() {
+        text += &format!("  classes   {}\n", words::printable(&published.classes.join(", ")));
+    }
+    for note in &published.report.notes {
+        text += &format!("  note      {}\n", words::printable(note));
+    }
+    Ok(text)
 }
 
 /// The folder of a model that was named as at the hub; any other path as it is. No connection is opened.

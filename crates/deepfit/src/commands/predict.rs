@@ -1,10 +1,10 @@
-//! `deepfit predict`: classes or values for pictures and rows.
+//! `deepfit predict`: classes or values for pictures, rows and texts.
 
 use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::{Args, ValueEnum, ValueHint};
-use deepfit_train::{Prediction, Predictor, TrainError};
+use deepfit_train::{Prediction, Predictor, TextPredictor, TrainError, is_text_model};
 
 use super::{model_path, parse_threads, threads};
 use crate::exit::{Exit, Usage};
@@ -27,13 +27,18 @@ pub struct Arguments {
     /// Run folder, model folder, folder or file of a published model, or efficientnet-lite0
     #[arg(value_name = "MODEL|RUN", value_hint = ValueHint::AnyPath)]
     run: PathBuf,
-    /// Images, folders or .zip files of images, or a table; `-` reads a CSV table from standard input
+    /// Images, folders or .zip files of images, or a table; `-` reads a CSV table from standard input. For a model of
+    /// texts: files of lines, .csv or .tsv tables, folders of .txt files; `-` reads lines
     #[arg(value_name = "INPUT", required = true, value_hint = ValueHint::AnyPath)]
     inputs: Vec<PathBuf>,
+    /// Of tables of texts: the column that holds them [default: the only one, or one with a usual name, such as text]
+    #[arg(long, value_name = "NAME")]
+    column: Option<String>,
     /// How predictions are written
     #[arg(long, value_name = "FORMAT", default_value = "table")]
     format: FormatName,
-    /// The same as --format json: an array of objects with `input`, `prediction`, and `probabilities` or `value`
+    /// The same as --format json: an array of objects with `input`, `prediction`, and `probabilities` or `value`; of texts
+    /// `logits`, too
     #[arg(long, conflicts_with = "format")]
     json: bool,
     /// Threads; the result does not depend on them [default: all cores]
@@ -71,10 +76,7 @@ pub fn run(arguments: &Arguments) -> Result<Exit> {
     };
     let format = if arguments.json { Format::Json } else { format };
     let records = output::profiles(arguments.profile.as_deref())?;
-    let mut predictor = Predictor::open(&model_path(&arguments.run)?, threads(arguments.threads))?;
-    if records {
-        predictor.record();
-    }
+    let (model, threads) = (model_path(&arguments.run)?, threads(arguments.threads));
     let mut writer = Writer::new(format, std::io::BufWriter::new(std::io::stdout().lock()), Style::stdout());
     // The predictor's callback speaks its own errors; those of writing are kept here and end the prediction.
     let mut unwritten: Option<std::io::Error> = None;
@@ -87,10 +89,34 @@ pub fn run(arguments: &Arguments) -> Result<Exit> {
             TrainError::Io { action: "write", path: PathBuf::from("standard output"), source: told }
         })
     };
-    let outcome = if from_stdin == 1 {
-        predictor.predict_reader(std::io::stdin().lock(), "standard input", &mut each)
+    let stdin = "standard input";
+    let mut profile = None;
+    let (outcome, notes) = if is_text_model(&model) {
+        if records {
+            output::say("note: --profile has no effect on models of texts");
+        }
+        let mut predictor = TextPredictor::open(&model, threads)?.column(arguments.column.clone());
+        let outcome = match from_stdin == 1 {
+            true => predictor.predict_reader(std::io::stdin().lock(), stdin, &mut each),
+            false => predictor.predict_paths(&paths, &mut each),
+        };
+        // An error stands by itself.
+        let notes = if outcome.is_ok() { predictor.take_notes() } else { Vec::new() };
+        (outcome, notes)
     } else {
-        predictor.predict_paths(&paths, &mut each)
+        if arguments.column.is_some() {
+            output::say("note: --column has no effect: it is for models of texts");
+        }
+        let mut predictor = Predictor::open(&model, threads)?;
+        if records {
+            predictor.record();
+        }
+        let outcome = match from_stdin == 1 {
+            true => predictor.predict_reader(std::io::stdin().lock(), stdin, &mut each),
+            false => predictor.predict_paths(&paths, &mut each),
+        };
+        profile = predictor.profile();
+        (outcome, predictor.take_notes())
     };
     if let Some(error) = unwritten {
         return Err(output::stdout_error(error));
@@ -98,12 +124,12 @@ pub fn run(arguments: &Arguments) -> Result<Exit> {
     // What was predicted before a failure is shown in any case.
     let finished = if outcome.is_ok() { writer.finish() } else { writer.abandon() };
     finished.map_err(output::stdout_error)?;
-    for note in predictor.take_notes() {
+    for note in notes {
         output::say(&words::printable(&note));
     }
     let failed = outcome?;
-    if let (Some(profile), Some(trace)) = (predictor.profile(), &arguments.profile) {
-        output::profile(&profile, threads(arguments.threads), trace, false)?;
+    if let (Some(profile), Some(trace)) = (profile, &arguments.profile) {
+        output::profile(&profile, threads, trace, false)?;
     }
     for (name, reason) in &failed {
         output::say(&words::printable(&format!("{name}: {reason}")));

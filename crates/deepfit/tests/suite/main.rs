@@ -19,6 +19,11 @@ mod real_input;
 mod resuming;
 mod series;
 mod settings;
+mod texts;
 mod threads;
 mod training;
 mod transferring;
+
+// The weights of small models belong to the networks' tests.
+#[path = "../../../deepfit-zoo/tests/suite/drawn.rs"]
+mod drawn;

@@ -1,0 +1,49 @@
+//! Tokens of difficult lines, against those of transformers by tokenizers in their older files.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use deepfit_data::Tokenizer;
+use serde_json::Value;
+
+fn folder(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/tokenizers").join(name)
+}
+
+#[test]
+fn tokens_are_those_of_transformers() {
+    for name in ["bert", "roberta", "gpt2"] {
+        let tokenizer = Tokenizer::open(&folder(name)).unwrap();
+        let expected: Vec<Value> =
+            serde_json::from_str(&fs::read_to_string(folder(name).join("expected.json")).unwrap()).unwrap();
+        let texts: Vec<&str> = expected.iter().map(|row| row["text"].as_str().unwrap()).collect();
+        let found = tokenizer.encode_all(&texts, usize::MAX, 3);
+        assert!(texts.len() > 50 && found.len() == texts.len());
+        for (row, found) in expected.iter().zip(found) {
+            let ids: Vec<u32> = serde_json::from_value(row["ids"].clone()).unwrap();
+            assert_eq!(found.unwrap().ids, ids, "{name}: {}", row["text"]);
+        }
+    }
+}
+
+#[test]
+fn a_text_is_cut_before_what_stands_at_every_end() {
+    let tokenizer = Tokenizer::open(&folder("bert")).unwrap();
+    let whole = tokenizer.encode("the sea of light, the sea", usize::MAX).unwrap();
+    let (first, last) = (whole.ids[0], *whole.ids.last().unwrap());
+    for most in 2..whole.ids.len() {
+        let cut = tokenizer.encode("the sea of light, the sea", most).unwrap();
+        assert_eq!((cut.ids.len(), cut.whole), (most, whole.ids.len()));
+        assert_eq!(cut.ids[..most - 1], whole.ids[..most - 1]);
+        assert_eq!((cut.ids[0], cut.ids[most - 1]), (first, last));
+    }
+    assert_eq!(tokenizer.encode("the", 1).unwrap().ids, [last]);
+    let bytewise = Tokenizer::open(&folder("gpt2")).unwrap();
+    let ids = bytewise.encode("the sea 漢字 🙂", usize::MAX).unwrap().ids;
+    assert_eq!(bytewise.decode(&ids).unwrap(), "the sea 漢字 🙂");
+    let mut told = String::new();
+    let mut pieces = bytewise.decoder();
+    ids.iter().for_each(|&id| told += &pieces(id).unwrap().unwrap_or_default());
+    drop(pieces);
+    assert_eq!(told, "the sea 漢字 🙂");
+}

@@ -1,0 +1,212 @@
+//! Networks for texts: transformers that turn numbers of tokens into hidden states, an architecture each file, with the
+//! names and shapes that transformers publishes.
+
+mod bert;
+mod context;
+mod distilbert;
+mod gpt2;
+mod llama;
+mod modernbert;
+mod post_norm;
+mod roberta;
+
+use deepfit_graph::{DType, Tensor};
+use deepfit_nn::NnError;
+use serde::{Deserialize, Serialize};
+
+use crate::network::{InputSlot, Network, take};
+
+pub use bert::BertConfig;
+pub use context::Context;
+pub use distilbert::DistilbertConfig;
+pub use gpt2::Gpt2Config;
+pub use llama::{LlamaConfig, RotaryScaling};
+pub use modernbert::ModernbertConfig;
+pub use roberta::RobertaConfig;
+
+/// Name of the input of token numbers, i32 `[batch, sequence]`. What stands behind a text's end may be any token.
+pub const TOKENS: &str = "tokens";
+/// Name of the input of the texts' lengths in tokens, i32 `[batch]`, at least 1.
+pub const LENGTHS: &str = "lengths";
+
+/// What stands behind the hidden states.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TextHead {
+    /// Nothing: the hidden states are the result.
+    #[default]
+    None,
+    /// Logits of so many classes for each text.
+    Classes(usize),
+    /// Logits of the word that comes next.
+    Vocabulary,
+}
+
+impl TextHead {
+    /// Number of outputs for each text, by a vocabulary of the given size.
+    pub(crate) fn outputs(self, vocabulary: usize) -> usize {
+        match self {
+            TextHead::None => 0,
+            TextHead::Classes(classes) => classes,
+            TextHead::Vocabulary => vocabulary,
+        }
+    }
+}
+
+/// How the hidden states of a text's tokens become one vector.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Pooling {
+    /// That of the first token.
+    Cls,
+    /// The mean over all tokens.
+    #[default]
+    Mean,
+    /// The largest of each element.
+    Max,
+    /// That of the last token.
+    Last,
+}
+
+/// Sizes of a network for texts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TextSizes {
+    /// Number of tokens in the vocabulary.
+    pub vocabulary: usize,
+    /// Most tokens of a text.
+    pub positions: usize,
+    /// Width of the hidden states.
+    pub width: usize,
+    /// What stands behind the hidden states.
+    pub head: TextHead,
+    /// What is kept of earlier tokens while a text is continued, if the network can do that.
+    pub cache: Option<CacheSizes>,
+}
+
+/// Keys and values that a decoder keeps of each token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CacheSizes {
+    /// Number of layers, which keep a key and a value each.
+    pub layers: usize,
+    /// Number of heads of a key.
+    pub heads: usize,
+    /// Width of a head.
+    pub width: usize,
+}
+
+/// What tells one architecture from another.
+pub(crate) trait Body: Send + Sync {
+    /// Hidden states f32 `[batch, T, width]` of tokens i32 `[batch, T]`.
+    fn hidden(&self, tokens: &Tensor, context: &Context) -> deepfit_nn::Result<Tensor>;
+
+    /// What the last layer sees of a text, f32 `[batch, features]`.
+    fn features(&self, hidden: &Tensor, lengths: &Tensor) -> deepfit_nn::Result<Tensor>;
+
+    /// The last layer.
+    fn head(&self, features: &Tensor) -> deepfit_nn::Result<Tensor>;
+}
+
+/// A network for texts.
+pub struct TextNetwork {
+    sizes: TextSizes,
+    body: Box<dyn Body>,
+}
+
+impl TextNetwork {
+    pub(crate) fn new(sizes: TextSizes, body: impl Body + 'static) -> Self {
+        TextNetwork { sizes, body: Box::new(body) }
+    }
+
+    /// Its sizes.
+    pub fn sizes(&self) -> TextSizes {
+        self.sizes
+    }
+
+    /// Adds the network up to its last hidden states: f32 `[batch, T, width]` of tokens i32 `[batch, T]`, after the last
+    /// normalisation. Those behind a text's end mean nothing.
+    ///
+    /// # Errors
+    /// If the tokens do not fit the context.
+    pub fn hidden(&self, tokens: &Tensor, context: &Context) -> deepfit_nn::Result<Tensor> {
+        self.body.hidden(tokens, context)
+    }
+
+    /// Adds logits of the vocabulary to vectors of [`TextNetwork::hidden`] f32 `[..., width]`: `[..., vocabulary]`.
+    ///
+    /// # Errors
+    /// If the network is none that continues texts.
+    pub fn next_words(&self, hidden: &Tensor) -> deepfit_nn::Result<Tensor> {
+        if self.sizes.head != TextHead::Vocabulary {
+            return Err(without("vocabulary", "this network has no layer that tells the next word"));
+        }
+        self.body.head(hidden)
+    }
+}
+
+impl Network for TextNetwork {
+    fn inputs(&self) -> Vec<InputSlot> {
+        vec![InputSlot::sequence(TOKENS, &[], DType::I32), InputSlot::new(LENGTHS, &[], DType::I32)]
+    }
+
+    fn outputs(&self) -> usize {
+        self.sizes.head.outputs(self.sizes.vocabulary)
+    }
+
+    fn features(&self, inputs: &[Tensor]) -> deepfit_nn::Result<Tensor> {
+        let [tokens, lengths] = take(self, inputs)?;
+        let hidden = self.hidden(&tokens, &Context::whole(&tokens, &lengths)?)?;
+        self.body.features(&hidden, &lengths)
+    }
+
+    fn head(&self, features: &Tensor) -> deepfit_nn::Result<Tensor> {
+        if self.sizes.head == TextHead::None {
+            return Err(without("head", "this network has no last layer: it gives hidden states"));
+        }
+        self.body.head(features)
+    }
+
+    fn text(&self) -> Option<&TextNetwork> {
+        Some(self)
+    }
+}
+
+/// Of hidden states `[batch, T, width]` one vector for each text of the given lengths: `[batch, width]`.
+///
+/// # Errors
+/// If the shapes do not fit.
+pub fn pooled(pooling: Pooling, hidden: &Tensor, lengths: &Tensor) -> deepfit_nn::Result<Tensor> {
+    let tracer = hidden.tracer();
+    let &[batch, length, _] = hidden.shape().dims() else {
+        return Err(hidden.error("pooling", format!("needs [batch, T, width], not {}", hidden.shape())).into());
+    };
+    tracer.in_layer("pooling", || {
+        let counts = lengths.to_f32()?.reshape(vec![batch, 1.into(), 1.into()])?;
+        let places = tracer.arange(length)?.to_f32()?.reshape(vec![length, 1.into()])?;
+        let within = || counts.greater(&places);
+        let nothing = tracer.scalar(0.0);
+        let sum_where = |keep: Tensor| -> deepfit_nn::Result<Tensor> {
+            // Selected, not multiplied: what stands behind the end may be anything.
+            let kept = keep.select(hidden, &nothing)?;
+            Ok(kept.reduce(deepfit_graph::ops::ReduceKind::Sum, &[1], false)?)
+        };
+        Ok(match pooling {
+            // The axis is as long as the longest text, whatever that is, so nothing can be cut from it.
+            Pooling::Cls => sum_where(places.equal(&tracer.scalar(0.0))?)?,
+            Pooling::Mean => sum_where(within()?)?.div(&counts.reshape(vec![batch, 1.into()])?)?,
+            Pooling::Max => {
+                let kept = within()?.select(hidden, &tracer.scalar(f32::MIN))?;
+                kept.reduce(deepfit_graph::ops::ReduceKind::Max, &[1], false)?
+            }
+            Pooling::Last => sum_where(counts.add_scalar(-1.0)?.equal(&places)?)?,
+        })
+    })
+}
+
+/// The error of a network that lacks something.
+fn without(setting: &str, problem: &str) -> NnError {
+    NnError::Setting {
+        place: "network".to_string(),
+        setting: setting.to_string(),
+        problem: format!("is missing: {problem}"),
+    }
+}

@@ -1,0 +1,277 @@
+//! Networks for texts, as transformers publishes them, against what it makes of texts of different lengths.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use deepfit_cpu::{Engine, View};
+use deepfit_graph::{DType, Dim, Extents, Shape, Symbol, Tensor};
+use deepfit_nn::Scope;
+use deepfit_nn::step::evaluation_graph;
+use deepfit_zoo::{Context, LENGTHS, Network, PublishedText, TOKENS, TextHead, build};
+use serde_json::Value;
+
+use crate::drawn::write;
+
+/// How far results may lie from those of transformers in f64, relative to the largest.
+const TOLERANCE: f32 = 1e-4;
+
+fn goldens() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/goldens/texts")
+}
+
+struct Golden {
+    name: String,
+    content: Value,
+}
+
+impl Golden {
+    fn read(name: &str) -> Golden {
+        let text = fs::read_to_string(goldens().join(format!("{name}.json"))).expect("a golden file");
+        Golden { name: name.to_string(), content: serde_json::from_str(&text).expect("JSON") }
+    }
+
+    fn texts(&self) -> Vec<Vec<i32>> {
+        serde_json::from_value(self.content["texts"].clone()).expect("texts")
+    }
+
+    fn rows(&self, key: &str) -> Vec<Vec<f32>> {
+        serde_json::from_value(self.content[key].clone()).expect("rows of numbers")
+    }
+
+    /// Writes the model, perhaps with other tensors or settings, and reads it.
+    fn load_with(
+        &self,
+        change: impl FnOnce(&mut BTreeMap<String, Vec<usize>>, &mut Value),
+    ) -> deepfit_zoo::Result<PublishedText> {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut tensors = serde_json::from_value(self.content["tensors"].clone()).expect("names and shapes");
+        let mut config = self.content["config"].clone();
+        change(&mut tensors, &mut config);
+        write(&folder.path().join("model.safetensors"), &tensors);
+        fs::write(folder.path().join("config.json"), config.to_string()).expect("a file");
+        assert!(!config.is_object() || PublishedText::is_in(folder.path()) || config["model_type"] != "bert");
+        PublishedText::load(folder.path())
+    }
+
+    fn load(&self) -> PublishedText {
+        self.load_with(|_, _| {}).unwrap_or_else(|error| panic!("{}: {error}", self.name))
+    }
+
+    fn check(&self) {
+        let published = self.load();
+        let texts = self.texts();
+        let mut running = Running::new(&published);
+        // The padding of the shorter texts is a token that means something.
+        for padding in [0, 5] {
+            let (hidden, logits) = running.run(&texts, padding);
+            close(&self.name, &hidden.concat(), &self.rows("hidden").concat());
+            let expected = self.rows("logits").concat();
+            if published.head != TextHead::None && !expected.is_empty() {
+                close(&self.name, &logits, &expected);
+            }
+        }
+    }
+}
+
+fn close(name: &str, found: &[f32], expected: &[f32]) {
+    let largest = expected.iter().fold(0f32, |most, v| most.max(v.abs()));
+    let error = found.iter().zip(expected).fold(0f32, |most, (a, b)| most.max((a - b).abs())) / largest;
+    assert_eq!(found.len(), expected.len(), "{name}");
+    assert!(largest > 0.01 && error <= TOLERANCE, "{name}: {error:.1e} of {largest}\n{found:?}\n{expected:?}");
+}
+
+/// A network that is compiled for whole texts.
+struct Running {
+    engine: Engine,
+    network: Box<dyn Network>,
+    program: deepfit_cpu::ProgramId,
+    width: usize,
+}
+
+impl Running {
+    fn new(published: &PublishedText) -> Running {
+        let scope = Scope::root();
+        let network = build(&published.config, &scope).expect("a network");
+        let mut engine = Engine::new(2).expect("an engine").for_inference(true);
+        for (name, array) in &published.weights {
+            engine.set_parameter(name, &array.shape, &array.values).expect("a parameter");
+        }
+        let text = network.text().expect("a network for texts");
+        let sizes = text.sizes();
+        let graph = evaluation_graph(|tracer| {
+            let inputs: Vec<Tensor> = network.inputs().iter().map(|slot| slot.on(tracer)).collect();
+            let context = Context::whole(&inputs[0], &inputs[1])?;
+            let hidden = text.hidden(&inputs[0], &context)?;
+            let mut outputs = vec![("hidden".to_string(), hidden)];
+            if sizes.head != TextHead::None {
+                outputs.push(("logits".to_string(), network.forward(&inputs)?));
+            }
+            for (layer, (key, value)) in context.kept().into_iter().enumerate() {
+                outputs.extend([(format!("key {layer}"), key), (format!("value {layer}"), value)]);
+            }
+            Ok(outputs)
+        })
+        .expect("a graph");
+        let maximum = Extents { batch: 3, sequence: sizes.positions };
+        let program = engine.compile(&graph, maximum).expect("a program");
+        Running { engine, network, program, width: sizes.width }
+    }
+
+    /// Hidden states of each text, and the logits of all.
+    fn run(&mut self, texts: &[Vec<i32>], padding: i32) -> (Vec<Vec<f32>>, Vec<f32>) {
+        let longest = texts.iter().map(Vec::len).max().unwrap_or(0);
+        let padded = |text: &Vec<i32>| text.iter().copied().chain(std::iter::repeat(padding)).take(longest).collect();
+        let tokens: Vec<i32> = texts.iter().flat_map(|text| -> Vec<i32> { padded(text) }).collect();
+        let lengths: Vec<i32> = texts.iter().map(|text| text.len() as i32).collect();
+        let extents = Extents { batch: texts.len(), sequence: longest };
+        let views = [(TOKENS, View::I32(&tokens)), (LENGTHS, View::I32(&lengths))];
+        self.engine.run(self.program, extents, &views).expect("a run");
+        let hidden = self.engine.output(self.program, "hidden").expect("hidden states");
+        let rows = hidden.chunks(longest * self.width).zip(texts);
+        let hidden = rows.map(|(row, text)| row[..text.len() * self.width].to_vec()).collect();
+        (hidden, self.engine.output(self.program, "logits").unwrap_or_default().to_vec())
+    }
+}
+
+macro_rules! cases {
+    ($($test:ident: $($name:literal),+;)+) => {
+        $(
+            #[test]
+            fn $test() {
+                for name in [$($name),+] {
+                    Golden::read(name).check();
+                }
+            }
+        )+
+
+        const NAMES: &[&str] = &[$($($name),+),+];
+    };
+}
+
+cases! {
+    berts_equal_transformers: "bert", "bert-classes", "bert-words";
+    distilberts_equal_transformers: "distilbert-classes";
+    robertas_equal_transformers: "roberta-classes";
+    modernberts_equal_transformers: "modernbert-classes", "modernbert-biases";
+    gpt2s_equal_transformers: "gpt2", "gpt2-body", "gpt2-classes";
+    llamas_equal_transformers: "llama", "llama-tied", "llama-classes";
+    decoders_like_llama_equal_transformers: "mistral", "qwen2";
+}
+
+#[test]
+fn no_golden_file_is_without_its_test() {
+    let mut files: Vec<String> = fs::read_dir(goldens())
+        .expect("a folder")
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.strip_suffix(".json").map(str::to_string))
+        .collect();
+    files.sort();
+    let mut names = NAMES.to_vec();
+    names.sort_unstable();
+    assert_eq!(files, names);
+}
+
+#[test]
+fn a_text_that_is_continued_token_by_token_has_the_hidden_states_of_the_whole() {
+    for name in ["gpt2", "llama", "llama-tied", "mistral"] {
+        let golden = Golden::read(name);
+        let published = golden.load();
+        let text = golden.texts().swap_remove(0);
+        let mut running = Running::new(&published);
+        let whole = running.run(std::slice::from_ref(&text), 0).0.concat();
+        let start = 4;
+        running.run(&[text[..start].to_vec()], 0);
+        let network = running.network.text().expect("a network for texts");
+        let sizes = network.sizes();
+        let cache = sizes.cache.expect("a decoder");
+        let row = cache.heads * cache.width;
+        let names: Vec<String> = (0..cache.layers).flat_map(|l| [format!("key {l}"), format!("value {l}")]).collect();
+        let mut kept: Vec<Vec<f32>> =
+            names.iter().map(|name| running.engine.output(running.program, name).expect("keys").to_vec()).collect();
+        let graph = evaluation_graph(|tracer| {
+            let steps = [Dim::fixed(1), Dim::symbol(Symbol::Sequence), cache.heads.into(), cache.width.into()];
+            let past = |name: &String| tracer.input(name, Shape::from(steps.to_vec()), DType::F32);
+            let past: Vec<Tensor> = names.iter().map(past).collect();
+            let past = past.chunks(2).map(|pair| (pair[0].clone(), pair[1].clone())).collect();
+            let token = tracer.input(TOKENS, Shape::from(&[1, 1][..]), DType::I32);
+            let context = Context::next(&tracer.input("position", Shape::from(&[1][..]), DType::I32), past);
+            let hidden = network.hidden(&token, &context)?;
+            let mut outputs = vec![("hidden".to_string(), hidden)];
+            for (names, (key, value)) in names.chunks(2).zip(context.kept()) {
+                outputs.extend([(format!("new {}", names[0]), key), (format!("new {}", names[1]), value)]);
+            }
+            Ok(outputs)
+        });
+        let maximum = Extents { batch: 1, sequence: sizes.positions };
+        let program = running.engine.compile(&graph.expect("a graph"), maximum).expect("a program");
+        for (position, token) in text.iter().enumerate().skip(start) {
+            kept.iter_mut().for_each(|rows| rows.resize((position + 1) * row, 0.0));
+            let (token, place) = ([*token], [position as i32]);
+            let mut views = vec![(TOKENS, View::I32(&token)), ("position", View::I32(&place))];
+            views.extend(names.iter().zip(&kept).map(|(name, rows)| (&name[..], View::F32(rows))));
+            running.engine.run(program, Extents { batch: 1, sequence: position + 1 }, &views).expect("a run");
+            let hidden = running.engine.output(program, "hidden").expect("hidden states");
+            close(name, hidden, &whole[position * sizes.width..][..sizes.width]);
+            for (name, rows) in names.iter().zip(&mut kept) {
+                let own = running.engine.output(program, &format!("new {name}")).expect("keys");
+                rows[position * row..].copy_from_slice(own);
+            }
+        }
+    }
+}
+
+#[test]
+fn what_was_found_is_told() {
+    let published = Golden::read("bert-classes").load();
+    assert_eq!(published.classes, ["bad", "fair", "good"]);
+    assert_eq!((&published.report.architecture[..], published.head), ("BERT", TextHead::Classes(3)));
+    let published = Golden::read("bert-words").load();
+    assert!(published.report.notes.iter().any(|note| note.contains("MaskedLM")), "{:?}", published.report.notes);
+    // A network without what stands behind it, in a file with the beginning of names that it has beside that.
+    let golden = Golden::read("bert");
+    let inside = golden.load_with(|tensors, _| {
+        let old = std::mem::take(tensors);
+        tensors.extend(old.into_iter().map(|(name, shape)| (format!("bert.{name}"), shape)));
+    });
+    assert_eq!(inside.expect("a model").report.matched, golden.load().report.matched);
+    // Names from TensorFlow.
+    let older = golden.load_with(|tensors, _| {
+        let old = std::mem::take(tensors);
+        tensors.extend(old.into_iter().map(|(name, shape)| {
+            (name.replace("LayerNorm.weight", "LayerNorm.gamma").replace("LayerNorm.bias", "LayerNorm.beta"), shape)
+        }));
+    });
+    assert_eq!(older.expect("a model").report.matched, golden.load().report.matched);
+}
+
+/// The error for a model with other tensors or settings.
+fn refused(name: &str, change: impl FnOnce(&mut BTreeMap<String, Vec<usize>>, &mut Value)) -> String {
+    Golden::read(name).load_with(change).expect_err("an error").to_string()
+}
+
+#[test]
+fn what_does_not_fit_is_named() {
+    let told = refused("bert", |_, config| config["vocab_size"] = 99.into());
+    assert!(
+        told.contains("`embeddings.word_embeddings.weight` is [101, 35] in the file, but must be [99, 35]"),
+        "{told}"
+    );
+    let told = refused("bert", |_, config| config["num_hidden_layers"] = 1.into());
+    assert!(told.contains("`encoder.layer.1.") && told.contains("no place"), "{told}");
+    let told = refused("bert", |_, config| config["num_hidden_layers"] = 3.into());
+    assert!(told.contains("`bert.encoder.layer.2.") && told.contains("missing"), "{told}");
+    let told = refused("bert", |_, config| config["num_attention_heads"] = 4.into());
+    assert!(told.contains("config.json") && told.contains("4, which must divide the width 35"), "{told}");
+    let told = refused("bert", |_, config| config["hidden_size"] = "many".into());
+    assert!(told.contains("config.json") && told.contains("`hidden_size`, which must be a whole number"), "{told}");
+    let told = refused("bert", |_, config| config["hidden_act"] = "snake".into());
+    assert!(told.contains("the activation \"snake\""), "{told}");
+    let told = refused("bert", |_, config| config["model_type"] = "t5".into());
+    assert!(told.contains("the `model_type` t5; known are BERT"), "{told}");
+    let told = refused("llama", |_, config| config["rope_parameters"]["rope_type"] = "yarn".into());
+    assert!(told.contains("'yarn', which are not read"), "{told}");
+    let told = refused("llama", |tensors, _| _ = tensors.remove("model.norm.weight"));
+    assert!(told.contains("`model.norm.weight` [36] is missing"), "{told}");
+    let told = refused("gpt2", |_, config| config["n_layer"] = 10_000_000_000_u64.into());
+    assert!(told.contains("`n_layer`, which must be a whole number"), "{told}");
+}

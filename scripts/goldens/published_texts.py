@@ -1,0 +1,153 @@
+"""Golden files of published networks for texts: what transformers makes of texts of different lengths, in f64.
+
+Weights are not stored: both sides draw them from the same numbers, see `published.draw`.
+"""
+
+import json
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+import transformers
+from safetensors import safe_open
+from safetensors.numpy import save_file
+
+from .published import draw, uniform
+
+VOCABULARY = 101
+LENGTHS = (11, 4, 1)
+CLASSES = 3
+
+
+class PublishedText:
+    """A case: a network, and what it makes of three texts, two of which are padded."""
+
+    def __init__(self, name, kind, config, *, published_config=None):
+        self.name, self.kind, self.config, self.published_config = name, kind, config, published_config
+
+    def write(self, folder: Path) -> Path:
+        path = folder / "texts" / f"{self.name}.json"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(json.dumps(self.content(), separators=(",", ":")) + "\n", encoding="utf-8")
+        return path
+
+    def differences(self, folder: Path) -> list[str]:
+        path = folder / "texts" / f"{self.name}.json"
+        if not path.exists():
+            return [f"{path.name}: missing"]
+        there, here = json.loads(path.read_text(encoding="utf-8")), self.content()
+        numbers = [(there.pop(key), here.pop(key)) for key in ("hidden", "logits")]
+        found = [] if there == here else [f"{path.name}: differs"]
+        for old, new in numbers:
+            flat = [np.concatenate([np.zeros(1), *map(np.ravel, rows)]) for rows in (old, new)]
+            if flat[0].shape != flat[1].shape or not np.allclose(*flat, rtol=1e-4, atol=1e-5):
+                found.append(f"{path.name}: outputs differ")
+        return found
+
+    def content(self) -> dict:
+        model, shapes, config = self.published()
+        tokens = np.floor(uniform("tokens", sum(LENGTHS)) * (VOCABULARY - 3)).astype(np.int64) + 3
+        texts = np.split(tokens, np.cumsum(LENGTHS)[:-1])
+        longest = max(LENGTHS)
+        padding = model.config.pad_token_id
+        ids = np.full((len(LENGTHS), longest), padding)
+        mask = np.zeros((len(LENGTHS), longest), dtype=np.int64)
+        for i, text in enumerate(texts):
+            ids[i, : len(text)], mask[i, : len(text)] = text, 1
+        with torch.no_grad():
+            ids, mask = torch.from_numpy(ids), torch.from_numpy(mask)
+            outputs = model(input_ids=ids, attention_mask=mask, output_hidden_states=False)
+            base = getattr(model, model.base_model_prefix, model)
+            hidden = base(input_ids=ids, attention_mask=mask).last_hidden_state
+        logits = getattr(outputs, "logits", None)
+        if logits is not None and logits.ndim == 3:
+            logits = torch.stack([logits[i, n - 1] for i, n in enumerate(LENGTHS)])
+        rounded = lambda values: [float(f"{v:.6g}") for v in np.ravel(values.numpy())]  # noqa: E731
+        return {
+            "config": config,
+            "tensors": {name: list(shape) for name, shape in shapes.items()},
+            "texts": [text.tolist() for text in texts],
+            "hidden": [rounded(hidden[i, :n]) for i, n in enumerate(LENGTHS)],
+            "logits": [] if logits is None else [rounded(row) for row in logits],
+            "continued": self.continued(model, texts[0][:4]),
+        }
+
+    def continued(self, model, start: np.ndarray) -> list[int]:
+        """The likeliest tokens behind some others, one after another, as many as there are positions."""
+        if not model.can_generate():
+            return []
+        room = 15 - len(start)
+        with torch.no_grad():
+            ids = model.generate(torch.from_numpy(start)[None], max_new_tokens=room, do_sample=False)[0]
+        found = ids[len(start) :].tolist()
+        end = model.config.eos_token_id
+        return found[: found.index(end)] if end in found else found
+
+    def published(self):
+        """The network with drawn weights, their names and shapes in its file, and its `config.json`."""
+        with tempfile.TemporaryDirectory() as folder:
+            self.kind(self.config).save_pretrained(folder)
+            path = Path(folder) / "model.safetensors"
+            with safe_open(path, "numpy") as file:
+                shapes = {n: tuple(file.get_slice(n).get_shape()) for n in file.keys()}  # noqa: SIM118
+            save_file({n: draw(n, s) for n, s in shapes.items()}, path, metadata={"format": "pt"})
+            model = self.kind.from_pretrained(folder, dtype=torch.float64).eval()
+            config = json.loads((Path(folder) / "config.json").read_text(encoding="utf-8"))
+        config.pop("transformers_version", None)
+        return model, shapes, config | (self.published_config or {})
+
+
+def cases() -> Iterator[PublishedText]:
+    labels = {"num_labels": CLASSES}
+    sizes = {"vocab_size": VOCABULARY, "num_hidden_layers": 2, "max_position_embeddings": 15}
+    odd = {**sizes, "hidden_size": 35, "num_attention_heads": 5, "intermediate_size": 51}
+    t = transformers
+    yield PublishedText("bert", t.BertModel, t.BertConfig(**odd, pad_token_id=0))
+    yield PublishedText(
+        "bert-classes",
+        t.BertForSequenceClassification,
+        t.BertConfig(**odd, **labels, hidden_act="gelu_new", id2label={0: "bad", 1: "fair", 2: "good"}),
+    )
+    yield PublishedText("bert-words", t.BertForMaskedLM, t.BertConfig(**odd))
+    distil = {"vocab_size": VOCABULARY, "dim": 35, "n_layers": 2, "n_heads": 5, "hidden_dim": 51}
+    yield PublishedText(
+        "distilbert-classes",
+        t.DistilBertForSequenceClassification,
+        t.DistilBertConfig(**distil, **labels, max_position_embeddings=15),
+    )
+    yield PublishedText(
+        "roberta-classes", t.RobertaForSequenceClassification, t.RobertaConfig(**odd, **labels, pad_token_id=1)
+    )
+    even = {**sizes, "hidden_size": 36, "num_attention_heads": 3, "intermediate_size": 51}
+    modern = {**even, "num_hidden_layers": 4, "pad_token_id": 0, "local_attention": 6, **labels}
+    yield PublishedText("modernbert-classes", t.ModernBertForSequenceClassification, t.ModernBertConfig(**modern))
+    biases = {"norm_bias": True, "attention_bias": True, "mlp_bias": True, "classifier_bias": True}
+    yield PublishedText(
+        "modernbert-biases",
+        t.ModernBertForSequenceClassification,
+        t.ModernBertConfig(**modern, **biases, classifier_pooling="mean"),
+    )
+    gpt2 = {"vocab_size": VOCABULARY, "n_positions": 15, "n_embd": 35, "n_layer": 2, "n_head": 5, "pad_token_id": 0}
+    yield PublishedText("gpt2", t.GPT2LMHeadModel, t.GPT2Config(**gpt2))
+    yield PublishedText("gpt2-body", t.GPT2Model, t.GPT2Config(**gpt2))
+    yield PublishedText("gpt2-classes", t.GPT2ForSequenceClassification, t.GPT2Config(**gpt2, **labels, n_inner=51))
+    llama = {**even, "num_attention_heads": 6, "num_key_value_heads": 2, "pad_token_id": 0}
+    yield PublishedText("llama", t.LlamaForCausalLM, t.LlamaConfig(**llama))
+    stretched = {
+        "rope_type": "llama3",
+        "rope_theta": 500.0,
+        "factor": 4.0,
+        "low_freq_factor": 1.0,
+        "high_freq_factor": 4.0,
+        "original_max_position_embeddings": 12,
+    }
+    yield PublishedText(
+        "llama-tied",
+        t.LlamaForCausalLM,
+        t.LlamaConfig(**llama, head_dim=8, tie_word_embeddings=True, rope_parameters=stretched),
+    )
+    yield PublishedText("llama-classes", t.LlamaForSequenceClassification, t.LlamaConfig(**llama, **labels))
+    yield PublishedText("mistral", t.MistralForCausalLM, t.MistralConfig(**llama, sliding_window=3))
+    yield PublishedText("qwen2", t.Qwen2ForCausalLM, t.Qwen2Config(**llama))
