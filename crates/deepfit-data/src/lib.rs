@@ -36,7 +36,7 @@ mod table;
 pub use batch::{Array, Batch, DType, Failure, Mix, Slot};
 pub use dataset::{Dataset, MIN_ROWS, OpenOptions, Opened, Prepared, Summary, Task, TaskKind, open};
 pub use error::{Error, Result};
-pub use image::{Augment, Border, Filter, ImagePreprocessor, Resize, ResizeTo};
+pub use image::{Augment, Border, Filter, ImageColumns, ImagePreprocessor, Resize, ResizeTo};
 pub use loader::{LoadedBatch, Loader, LoaderOptions, LoaderTimes};
 pub use preprocessor::Preprocessor;
 pub use source::{Pass, Source};

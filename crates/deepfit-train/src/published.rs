@@ -78,6 +78,7 @@ fn model(published: Published, name: &str) -> Result<Model> {
         name: name.to_string(),
         preprocessor: described,
         exact: false,
+        positive: None,
     };
     let mut notes = vec![format!("{name}: {report}")];
     notes.extend(report.notes);
@@ -103,6 +104,8 @@ pub fn preprocessor(preprocessing: &ImagePreprocessing, task: Task) -> ImagePrep
         channels: preprocessing.mean.len(),
         resize: Some(resize(preprocessing)),
         task,
+        target_scale: None,
+        columns: None,
     }
 }
 

@@ -19,7 +19,8 @@ use crate::settings::Settings;
 pub fn prepare(settings: Settings, out: Option<PathBuf>) -> Result<Job> {
     settings.validate()?;
     for (key, path) in
-        [("data", Some(&settings.data)), ("validation", settings.validation.as_ref()), ("test", settings.test.as_ref())]
+        [("data", Some(&settings.data)), ("labels", settings.labels.as_ref()),
+         ("validation", settings.validation.as_ref()), ("test", settings.test.as_ref())]
     {
         path.map_or(Ok(()), |path| require_utf8(key, path).and_then(|()| require_lasting(path)))?;
     }
@@ -75,6 +76,7 @@ pub(super) fn open(settings: &Settings) -> Result<Dataset> {
         channels: settings.channels,
         scaling: settings.scaling.unwrap_or_default(),
         threads: settings.threads,
+        labels: settings.labels.clone(),
         validation: settings.validation.clone(),
         test: settings.test.clone(),
         ..OpenOptions::default()

@@ -350,7 +350,7 @@ impl Job {
         let split = split.map_err(|e| TrainError::run(self.folder.split(), e.to_string()))?;
         write_text(&self.folder.split(), &(split + "\n"))?;
         // Last, since a folder with settings is a run that can be resumed.
-        let fingerprint = fingerprint(&self.recipe.settings.data)?;
+        let fingerprint = fingerprint(&self.recipe.settings.data, self.recipe.settings.labels.as_deref())?;
         let settings = self.absolute_settings()?.to_toml()?;
         let text = format!("version = {FORMAT_VERSION}\n{FINGERPRINT} = \"{fingerprint}\"\n{settings}");
         write_text(&self.folder.settings(), &text)
@@ -363,6 +363,7 @@ impl Job {
         };
         let mut settings = self.recipe.settings.clone();
         settings.data = absolute(&settings.data)?;
+        settings.labels = settings.labels.as_ref().map(absolute).transpose()?;
         settings.validation = settings.validation.as_ref().map(absolute).transpose()?;
         settings.test = settings.test.as_ref().map(absolute).transpose()?;
         Ok(settings)
