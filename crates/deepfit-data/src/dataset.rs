@@ -205,7 +205,11 @@ impl Opened {
         let rows = if test.is_empty() {
             all.collect()
         } else {
-            notes.push(format!("only the test part of the data is evaluated: {} of {} images", test.len(), source.len()));
+            notes.push(format!(
+                "only the test part of the data is evaluated: {} of {} images",
+                test.len(),
+                source.len()
+            ));
             test
         };
         Opened { source, names, rows, failed, notes }

@@ -35,13 +35,7 @@ pub(crate) fn finish(
     let refit = stage.purpose == Purpose::Refit;
     let weights = if refit || best_weights.is_empty() { workshop.learner.weights()? } else { best_weights };
     let parameters = workshop.learner.parameters();
-    model_folder::save(
-        &job.folder.model(),
-        &workshop.model,
-        &workshop.preprocessor,
-        &weights,
-        &job.recipe.settings,
-    )?;
+    model_folder::save(&job.folder.model(), &workshop.model, &workshop.preprocessor, &weights, &job.recipe.settings)?;
     let mut using = workshop.learner.into_predicting(&weights)?;
     drop(weights);
     let task = &job.recipe.task;

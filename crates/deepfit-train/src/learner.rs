@@ -40,12 +40,7 @@ pub struct Predicting {
 
 impl Predicting {
     /// Compiles a network for use, in an engine that may hold its parameters already.
-    pub(crate) fn new(
-        mut engine: Engine,
-        network: &dyn Network,
-        task: &Task,
-        batch: usize,
-    ) -> Result<Predicting> {
+    pub(crate) fn new(mut engine: Engine, network: &dyn Network, task: &Task, batch: usize) -> Result<Predicting> {
         let graph = evaluation(network, task)?;
         let program = engine.compile(&graph, Extents::batch(batch))?;
         let inputs = network.inputs().into_iter().map(|slot| slot.name).collect();

@@ -2,7 +2,9 @@
 
 use dicom_object::file::ReadPreamble;
 use dicom_object::{DefaultDicomObject, OpenFileOptions, Tag};
-use dicom_pixeldata::{DecodedPixelData, PhotometricInterpretation, PixelDecoder, PixelRepresentation, PlanarConfiguration};
+use dicom_pixeldata::{
+    DecodedPixelData, PhotometricInterpretation, PixelDecoder, PixelRepresentation, PlanarConfiguration,
+};
 
 use super::decode::{Header, MAX_PIXELS, Pixels, Refusal};
 use super::depth;
@@ -72,7 +74,9 @@ pub(crate) fn decode(bytes: &[u8], channels: usize) -> Result<Pixels, Refusal> {
     if object.get(PIXEL_DATA).is_none() {
         return Err(broken("it holds no pixel data; the file may be truncated"));
     }
-    let frame = object.decode_pixel_data_frame(0).map_err(|error| broken(told(&error)))?;
+    let frame = object
+        .decode_pixel_data_frame(0)
+        .map_err(|error| broken(format!("{}; it may be truncated, or of a kind that is not read", told(&error))))?;
     let pixels = header.width * header.height;
     let samples = usize::from(frame.samples_per_pixel());
     let raw = values(&frame, pixels * samples)?;
@@ -87,9 +91,7 @@ pub(crate) fn decode(bytes: &[u8], channels: usize) -> Result<Pixels, Refusal> {
         }
         (
             3,
-            PhotometricInterpretation::Rgb
-            | PhotometricInterpretation::YbrFull
-            | PhotometricInterpretation::YbrFull422,
+            PhotometricInterpretation::Rgb | PhotometricInterpretation::YbrFull | PhotometricInterpretation::YbrFull422,
         ) => colour(&frame, &raw, channels),
         (samples, other) => {
             let problem = format!("pixels of the kind {other} with {samples} sample(s) are not supported");
@@ -149,7 +151,8 @@ fn colour(frame: &DecodedPixelData<'_>, raw: &[f32], channels: usize) -> Vec<u8>
     let luma = *frame.photometric_interpretation() != PhotometricInterpretation::Rgb;
     let mut data = Vec::with_capacity(pixels * channels);
     for pixel in 0..pixels {
-        let at = |channel: usize| raw[if planar { channel * pixels + pixel } else { 3 * pixel + channel }] * 255.0 / most;
+        let at =
+            |channel: usize| raw[if planar { channel * pixels + pixel } else { 3 * pixel + channel }] * 255.0 / most;
         let [a, b, c] = [at(0), at(1), at(2)];
         // ITU-R BT.601, as JPEG has it.
         let [red, green, blue] = if luma {

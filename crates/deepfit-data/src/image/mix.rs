@@ -132,9 +132,7 @@ mod tests {
     #[test]
     fn the_probability_says_how_many_batches_are_blended() {
         let augment = Augment { mixup: 0.5, mix_probability: 0.3, ..Augment::none() };
-        let blended = (0..1000).filter(|&row| {
-            blend(&mut batch(), SHAPE, 5, &augment, numbers(1, 0, row)).is_some()
-        });
+        let blended = (0..1000).filter(|&row| blend(&mut batch(), SHAPE, 5, &augment, numbers(1, 0, row)).is_some());
         let count = blended.count();
         assert!((250..350).contains(&count), "{count}");
     }

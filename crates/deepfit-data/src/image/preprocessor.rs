@@ -99,7 +99,11 @@ impl ImagePreprocessor {
             }
             let what = "give a folder, or a .zip of it, with a sub-folder of images for each class, or a table that names \
                         images";
-            return Err(self.refuse(path, "is a file, not a folder of images, a .zip of one or a table of images", what));
+            return Err(self.refuse(
+                path,
+                "is a file, not a folder of images, a .zip of one or a table of images",
+                what,
+            ));
         }
         if !self.task.is_classification() {
             let what = "give a table that names the images and says what is on them, beside them or with --labels";
@@ -146,9 +150,8 @@ impl ImagePreprocessor {
         let name = |file: &ImageFile| found.containers[usize::from(file.container)].full_name(&file.entry);
         let names: Vec<String> = found.files.iter().map(name).collect();
         let form = TargetForm::of(&self.task, self.target_scale);
-        let source =
-            ImageSource::new(Arc::new(found.containers), Arc::new(found.files), self.shape(), None, form)
-                .resized(self.resize);
+        let source = ImageSource::new(Arc::new(found.containers), Arc::new(found.files), self.shape(), None, form)
+            .resized(self.resize);
         let mut opened = Opened::new(Arc::new(source), names, found.broken, &parts);
         opened.notes.extend(found.notes);
         Ok(opened)
@@ -207,9 +210,8 @@ impl ImagePreprocessor {
             let image = || Error::Image { name: name.clone(), reason: reason.clone() };
             return Err(whole.unwrap_or_else(image));
         }
-        let source =
-            ImageSource::new(Arc::new(containers), Arc::new(files), self.shape(), None, TargetForm::None)
-                .resized(self.resize);
+        let source = ImageSource::new(Arc::new(containers), Arc::new(files), self.shape(), None, TargetForm::None)
+            .resized(self.resize);
         Ok(Opened::new(Arc::new(source), names, failed, &[]))
     }
 }

@@ -265,7 +265,6 @@ impl<R: Read> Rows<R> {
         }
         Ok(())
     }
-
 }
 
 /// An error about one value.

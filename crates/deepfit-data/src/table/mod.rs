@@ -20,16 +20,16 @@ mod target;
 mod texts;
 
 pub use amount::AmountForm;
+pub(crate) use csv::value_error;
 pub use date::DateForm;
 pub(crate) use foreign::foreign;
-pub(crate) use csv::value_error;
 pub use infer::ColumnKind;
 pub(crate) use infer::boolean;
 pub use nearest::nearest;
 pub(crate) use open::{TARGET_NAMES, TableSet, left_out, named_column, open};
 pub use preprocessor::{ColumnSpec, Encoding, Facet, MISSING_INDEX, TablePreprocessor, UNKNOWN_INDEX};
 pub(crate) use read::{Targets, in_class_order, is_target_missing, label};
-pub use scale::{Scale, Scaling, TargetScale};
 pub(crate) use scale::moments;
+pub use scale::{Scale, Scaling, TargetScale};
 pub(crate) use target::{TargetColumn, known as known_targets, learn as learn_targets};
 pub(crate) use texts::{Texts, preview, texts};

@@ -175,11 +175,7 @@ pub(crate) fn left_out(rows: u64) -> String {
 }
 
 /// What to set if whole numbers were meant otherwise than inferred.
-pub(super) fn other_task(
-    target: &Profile,
-    inferred: TaskKind,
-    wanted: Option<TaskKind>,
-) -> Option<&'static str> {
+pub(super) fn other_task(target: &Profile, inferred: TaskKind, wanted: Option<TaskKind>) -> Option<&'static str> {
     match inferred {
         _ if wanted.is_some() || !target.is_integer() => None,
         TaskKind::Classification if target.distinct() > 2 => {
@@ -197,7 +193,8 @@ fn find_target(columns: &[String], wanted: Option<&str>, name: &str) -> Result<u
     if let Some(wanted) = wanted {
         return named_column(columns, wanted, name);
     }
-    let found = TARGET_NAMES.iter().find_map(|name| columns.iter().position(|column| column.eq_ignore_ascii_case(name)));
+    let found =
+        TARGET_NAMES.iter().find_map(|name| columns.iter().position(|column| column.eq_ignore_ascii_case(name)));
     Ok(found.unwrap_or(columns.len() - 1))
 }
 
@@ -214,12 +211,7 @@ pub(crate) fn named_column(columns: &[String], wanted: &str, name: &str) -> Resu
     })
 }
 
-pub(super) fn task_kind(
-    target: &Profile,
-    column: &str,
-    wanted: Option<TaskKind>,
-    name: &str,
-) -> Result<TaskKind> {
+pub(super) fn task_kind(target: &Profile, column: &str, wanted: Option<TaskKind>, name: &str) -> Result<TaskKind> {
     if target.is_numeric() {
         let bad = target.infinite.as_ref().map(|at| (at, "is infinite; a target must be finite"));
         let nan = target.not_a_number.as_ref();
@@ -282,13 +274,7 @@ fn choose_features(
     Ok(features)
 }
 
-pub(super) fn check_target(
-    targets: &Targets,
-    own: usize,
-    column: &str,
-    classes: &[String],
-    name: &str,
-) -> Result<()> {
+pub(super) fn check_target(targets: &Targets, own: usize, column: &str, classes: &[String], name: &str) -> Result<()> {
     let constant = match targets {
         Targets::Classes(_) if classes.len() < 2 => classes.first().cloned(),
         Targets::Values(values) if values[..own].iter().all(|value| *value == values[0]) => Some(values[0].to_string()),

@@ -204,8 +204,7 @@ impl Manner<'_> {
     /// Whether the row has a target.
     fn add_target(&self, part: &mut Part, fields: &Fields<'_>, column: &str, at: usize) -> Result<bool> {
         let text = fields.get(at);
-        let refuse =
-            |problem| Err(value_error(self.name, fields.place(), column, text, problem));
+        let refuse = |problem| Err(value_error(self.name, fields.place(), column, text, problem));
         let kind = if let TargetReading::Numbers(kind) = self.reading { *kind } else { ColumnKind::Number };
         match &mut part.targets {
             Targets::None => {}
@@ -282,13 +281,7 @@ impl Manner<'_> {
                     let value = if missing { None } else { read_number(text, kind, self.delimiter) };
                     if value.is_some_and(f64::is_infinite) {
                         let problem = "is infinite; replace it by a number or leave it empty";
-                        return Err(value_error(
-                            self.name,
-                            fields.place(),
-                            column,
-                            text,
-                            problem,
-                        ));
+                        return Err(value_error(self.name, fields.place(), column, text, problem));
                     }
                     if value.is_none() && !missing {
                         tally.add(text, || fields.place().line);

@@ -18,10 +18,12 @@ use crate::settings::Settings;
 /// If the data or a setting is wrong, or the output folder is in use.
 pub fn prepare(settings: Settings, out: Option<PathBuf>) -> Result<Job> {
     settings.validate()?;
-    for (key, path) in
-        [("data", Some(&settings.data)), ("labels", settings.labels.as_ref()),
-         ("validation", settings.validation.as_ref()), ("test", settings.test.as_ref())]
-    {
+    for (key, path) in [
+        ("data", Some(&settings.data)),
+        ("labels", settings.labels.as_ref()),
+        ("validation", settings.validation.as_ref()),
+        ("test", settings.test.as_ref()),
+    ] {
         path.map_or(Ok(()), |path| require_utf8(key, path).and_then(|()| require_lasting(path)))?;
     }
     out.as_ref().map_or(Ok(()), |out| require_utf8("out", out))?;

@@ -142,9 +142,8 @@ fn macro_f1(correct: &[u64], occurrences: &[u64], n: usize) -> Option<[f64; 2]> 
     let classes = correct.len() / n;
     let of_replicate = |replicate: usize| {
         let occurring = (0..classes).map(|class| class * n + replicate).filter(|&at| occurrences[at] > 0);
-        let (sum, count) = occurring.fold((0.0, 0u32), |(sum, count), at| {
-            (sum + 2.0 * correct[at] as f64 / occurrences[at] as f64, count + 1)
-        });
+        let (sum, count) = occurring
+            .fold((0.0, 0u32), |(sum, count), at| (sum + 2.0 * correct[at] as f64 / occurrences[at] as f64, count + 1));
         (count > 0).then(|| sum / f64::from(count))
     };
     percentiles((0..n).filter_map(of_replicate).collect())

@@ -59,9 +59,10 @@ pub(super) fn choose_positive(
         }
     };
     match &settings.positive {
-        Some(named) if !two.contains(named) => {
-            Err(TrainError::setting("positive", format!("`{named}` is no class; the classes are {}", two.join(" and "))))
-        }
+        Some(named) if !two.contains(named) => Err(TrainError::setting(
+            "positive",
+            format!("`{named}` is no class; the classes are {}", two.join(" and ")),
+        )),
         Some(_) => Ok(()),
         None => {
             settings.positive = Some(two[usize::from(counts[1] <= counts[0])].clone());

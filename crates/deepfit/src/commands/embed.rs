@@ -7,10 +7,10 @@ use clap::{Args, ValueEnum, ValueHint};
 use deepfit_train::text::{Style, words};
 use deepfit_train::{Embedder, Embedding, Layer, TrainError};
 
-use super::{model_path, parse_threads, threads};
+use super::{model_path, nearest, parse_threads, threads};
 use crate::exit::{Exit, Usage};
-use crate::output;
 use crate::output::embeddings::{Format, Writer};
+use crate::output::{self, predictions};
 
 /// Arguments of `deepfit embed`.
 #[derive(Debug, Args)]
@@ -18,6 +18,8 @@ use crate::output::embeddings::{Format, Writer};
   deepfit embed efficientnet-lite0 photos/ > features.csv      by the network that is part of deepfit
   deepfit embed runs/digits-1 picture.png --json
   deepfit embed models/resnet50/ photos/ --logits --json       by a published model
+  deepfit embed efficientnet-lite0 photos/ --nearest 5         which pictures are most alike
+  deepfit embed efficientnet-lite0 photos/ --nearest 5 --of query.jpg
 
 An embedding is what the last layer of a network sees: similar inputs have similar ones. Inputs that cannot be read are
 reported on standard error, the others are embedded, and the exit code is 2.")]
@@ -28,12 +30,18 @@ pub struct Arguments {
     /// Images, folders or .zip files of images, or a table; `-` reads a CSV table from standard input
     #[arg(value_name = "INPUT", required = true, value_hint = ValueHint::AnyPath)]
     inputs: Vec<PathBuf>,
-    /// How embeddings are written
-    #[arg(long, value_name = "FORMAT", default_value = "csv")]
-    format: FormatName,
-    /// The same as --format json: an array of objects with `input`, and `embedding` or `logits`
+    /// How embeddings are written [default: csv; a table for --nearest]
+    #[arg(long, value_name = "FORMAT")]
+    format: Option<FormatName>,
+    /// The same as --format json: an array of objects with `input`, and `embedding`, `logits` or `nearest`
     #[arg(long, conflicts_with = "format")]
     json: bool,
+    /// The K other inputs that are most like each input, by the cosine of the angle between their embeddings
+    #[arg(long, value_name = "K", allow_hyphen_values = true, value_parser = parse_count)]
+    nearest: Option<usize>,
+    /// Only the nearest of this input, which need not be among the others; may be repeated
+    #[arg(long, value_name = "INPUT", requires = "nearest", value_hint = ValueHint::AnyPath)]
+    of: Vec<PathBuf>,
     /// The results of the last layer in place of what it sees
     #[arg(long)]
     logits: bool,
@@ -44,6 +52,7 @@ pub struct Arguments {
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum FormatName {
+    Table,
     Csv,
     Json,
 }
@@ -55,12 +64,24 @@ pub fn run(arguments: &Arguments) -> Result<Exit> {
         let problem = "standard input, '-', is a table, which is read by itself; give '-' alone";
         return Err(Usage(problem.to_string()).into());
     }
-    let format = match arguments.format {
-        FormatName::Csv if !arguments.json => Format::Csv,
-        _ => Format::Json,
-    };
+    let named = if arguments.json { Some(FormatName::Json) } else { arguments.format };
+    if let (Some(FormatName::Table), None) = (named, arguments.nearest) {
+        let problem = "a table of embeddings would be too wide; use --format csv or json, or ask for --nearest K";
+        return Err(Usage(problem.to_string()).into());
+    }
     let layer = if arguments.logits { Layer::Logits } else { Layer::Embedding };
     let mut embedder = Embedder::open(&model_path(&arguments.model)?, layer, threads(arguments.threads))?;
+    if let Some(count) = arguments.nearest {
+        let format = match named.unwrap_or(FormatName::Table) {
+            FormatName::Table => predictions::Format::Table,
+            FormatName::Csv => predictions::Format::Csv,
+            FormatName::Json => predictions::Format::Json,
+        };
+        let question = nearest::Question { inputs: &arguments.inputs, of: &arguments.of, count, format };
+        let (embedded, failed) = nearest::answer(&mut embedder, &question)?;
+        return finish(&mut embedder, embedded, &failed);
+    }
+    let format = if let Some(FormatName::Json) = named { Format::Json } else { Format::Csv };
     let mut writer = Writer::new(format, std::io::BufWriter::new(std::io::stdout().lock()));
     // The embedder's callback speaks its own errors; those of writing are kept here and end the command.
     let mut unwritten: Option<std::io::Error> = None;
@@ -83,11 +104,25 @@ pub fn run(arguments: &Arguments) -> Result<Exit> {
     }
     let finished = if outcome.is_ok() { writer.finish() } else { writer.abandon() };
     finished.map_err(output::stdout_error)?;
+    match outcome {
+        Ok(failed) => finish(&mut embedder, embedded, &failed),
+        Err(error) => {
+            tell_notes(&mut embedder);
+            Err(error.into())
+        }
+    }
+}
+
+fn tell_notes(embedder: &mut Embedder) {
     for note in embedder.take_notes() {
         output::say(&words::printable(&note));
     }
-    let failed = outcome?;
-    for (name, reason) in &failed {
+}
+
+/// Tells what is worth knowing, and of the inputs that failed.
+fn finish(embedder: &mut Embedder, embedded: u64, failed: &[(String, String)]) -> Result<Exit> {
+    tell_notes(embedder);
+    for (name, reason) in failed {
         output::say(&words::printable(&format!("{name}: {reason}")));
     }
     if failed.is_empty() {
@@ -96,4 +131,12 @@ pub fn run(arguments: &Arguments) -> Result<Exit> {
     let inputs = words::plural(failed.len() as u64, "input");
     output::say(&format!("{} {inputs} could not be read, {embedded} embedded", Style::stderr().red("error:")));
     Ok(Exit::BadInput)
+}
+
+/// Reads a number of neighbours.
+fn parse_count(text: &str) -> Result<usize, String> {
+    text.parse()
+        .ok()
+        .filter(|count| *count > 0)
+        .ok_or_else(|| "it must be a whole number above 0, such as 5".to_string())
 }

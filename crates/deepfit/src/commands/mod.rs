@@ -7,6 +7,7 @@ mod evaluate;
 mod inspect;
 #[cfg(feature = "hub")]
 mod models;
+mod nearest;
 mod predict;
 mod train;
 

@@ -61,7 +61,8 @@ pub fn residuals(summary: &ResidualSummary, part: &str, style: Style) -> String 
 
 /// How each label is recognised.
 pub fn labels(scores: &[LabelScores], part: &str, style: Style) -> String {
-    let mut table = Table::new(1, &["label", "examples", "predicted", "precision", "recall", "f1", "average precision"]);
+    let mut table =
+        Table::new(1, &["label", "examples", "predicted", "precision", "recall", "f1", "average precision"]);
     let share = |value: Option<f64>| value.map_or_else(|| "-".to_string(), words::number);
     for label in scores {
         table.row(vec![

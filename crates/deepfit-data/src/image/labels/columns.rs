@@ -1,5 +1,6 @@
 //! Which column of a table names images, which says what is on them, and which the part that they belong to.
 
+use std::collections::HashSet;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -73,7 +74,7 @@ pub(crate) fn look(path: &Path, finder: &Finder) -> Result<Look> {
     if seen.header && seen.columns.iter().any(|name| looks_like_an_image(name) && finder.find(name).is_ok()) {
         seen = table::preview(path, Some(false), LOOKED_AT)?;
     }
-    let (mut found, mut missing) = (Vec::new(), None);
+    let (mut named_there, mut stems, mut missing) = (Vec::new(), Vec::new(), None);
     for column in 0..seen.columns.len() {
         let cells = || seen.rows.iter().map(|row| row[column].as_str()).filter(|cell| !cell.is_empty());
         let (mut count, mut named, mut there) = (0, 0, 0);
@@ -86,13 +87,21 @@ pub(crate) fn look(path: &Path, finder: &Finder) -> Result<Look> {
                 break;
             }
         }
-        if there > 0 && (2 * there >= count || 10 * named >= 9 * count) {
-            found.push(column);
-        } else if named > 0 && 10 * named >= 9 * count && missing.is_none() {
+        let all_named = named > 0 && 10 * named >= 9 * count;
+        if there > 0 && all_named {
+            named_there.push(column);
+        } else if there > 0 && 2 * there >= count {
+            let distinct: HashSet<&str> = cells().collect();
+            stems.push((distinct.len(), column));
+        } else if all_named && missing.is_none() {
             missing = cells().next().map(|value| (column, value.to_string()));
         }
     }
-    let Some(&image) = found.first() else {
+    // A column of 0 and 1 may meet files 0.png and 1.png by chance; one that tells most files apart is meant.
+    if named_there.is_empty() {
+        named_there.extend(stems.iter().rev().max_by_key(|(distinct, _)| *distinct).map(|(_, column)| *column));
+    }
+    let Some(&image) = named_there.first() else {
         return Ok(match missing {
             Some((column, value)) => {
                 Look::Missing { column: seen.columns[column].clone(), value, columns: seen.columns.len() }
@@ -104,9 +113,12 @@ pub(crate) fn look(path: &Path, finder: &Finder) -> Result<Look> {
         let cells = || seen.rows.iter().map(|row| row[i].as_str()).filter(|cell| !cell.is_empty());
         let known = cells().filter(|cell| part_of(cell).is_some()).count();
         // A misspelt part is told when all rows are read; ignoring the column for it would mix training and test.
-        i != image && PART_NAMES.iter().any(|part| name.eq_ignore_ascii_case(part)) && known > 0 && 2 * known >= cells().count()
+        i != image
+            && PART_NAMES.iter().any(|part| name.eq_ignore_ascii_case(part))
+            && known > 0
+            && 2 * known >= cells().count()
     });
-    let (header, columns, others) = (seen.header, seen.columns, found.split_off(1));
+    let (header, columns, others) = (seen.header, seen.columns, named_there.split_off(1));
     Ok(Look::Images(Recognised { header, columns, image, others, part }))
 }
 

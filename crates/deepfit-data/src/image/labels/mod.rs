@@ -192,8 +192,7 @@ impl ImageTable {
             }
             (_, single) => {
                 let target = single.first().map_or("", String::as_str);
-                let read =
-                    table::known_targets(&self.path, columns.header, target, task, columns.amount, threads)?;
+                let read = table::known_targets(&self.path, columns.header, target, task, columns.amount, threads)?;
                 Rows { task: task.clone(), ..single_targets(read) }
             }
         };
@@ -253,7 +252,9 @@ fn learn(
         let sets: Vec<LabelSets> = texts.iter().zip(&paths).map(read).collect::<Result<_>>()?;
         let mut notes = told(&sets.iter().collect::<Vec<_>>());
         if !asked {
-            let note = format!("labels of '{target}' are divided at '{separator}'; task=classification takes each cell as one class");
+            let note = format!(
+                "labels of '{target}' are divided at '{separator}'; task=classification takes each cell as one class"
+            );
             notes.push(note);
         }
         require_variety(&sets[0], &classes, target, &name)?;
@@ -264,9 +265,7 @@ fn learn(
         let problem = format!("regression has one target column, but {} were given", columns.target.len());
         return Err(Error::Setting { setting: "task", problem });
     }
-    let flags = |(text, path): (&Texts, &&Path)| {
-        lists::flags(text, TARGETS, &columns.target, &path.to_string_lossy())
-    };
+    let flags = |(text, path): (&Texts, &&Path)| lists::flags(text, TARGETS, &columns.target, &path.to_string_lossy());
     let sets: Vec<LabelSets> = texts.iter().zip(&paths).map(flags).collect::<Result<_>>()?;
     let mut notes = told(&sets.iter().collect::<Vec<_>>());
     let classes = columns.target.clone();
@@ -425,7 +424,11 @@ fn place(
         && all > named.len() + broken.len()
     {
         let others = all - named.len();
-        let files = if others == 1 { "1 file of the folder is".to_string() } else { format!("{others} files of the folder are") };
+        let files = if others == 1 {
+            "1 file of the folder is".to_string()
+        } else {
+            format!("{others} files of the folder are")
+        };
         notes.push(format!("{files} not named by the table, and left out"));
     }
     let containers = finders.into_iter().map(|finder| finder.container).collect();
