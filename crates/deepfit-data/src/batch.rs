@@ -90,6 +90,22 @@ impl Array {
         }
     }
 
+    /// Makes it indices, those given, in the memory that it has.
+    pub(crate) fn replace_i32(&mut self, values: impl Iterator<Item = i32>) {
+        let mut kept = if let Array::I32(kept) = self { std::mem::take(kept) } else { Vec::new() };
+        kept.clear();
+        kept.extend(values);
+        *self = Array::I32(kept);
+    }
+
+    /// Makes it real numbers, those given, in the memory that it has.
+    pub(crate) fn replace_f32(&mut self, values: impl Iterator<Item = f32>) {
+        let mut kept = if let Array::F32(kept) = self { std::mem::take(kept) } else { Vec::new() };
+        kept.clear();
+        kept.extend(values);
+        *self = Array::F32(kept);
+    }
+
     /// Makes room for exactly `len` values; the memory plan counts these and no more.
     fn reserve(&mut self, len: usize) {
         match self {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
-use crate::image::{self, Augment, ImageSet};
+use crate::image::{self, Augment, ImageSet, ImageSurvey};
 use crate::preprocessor::Preprocessor;
 use crate::source::Source;
 use crate::split::{self, Part, RowId, SavedSplit, Split, SplitOptions};
@@ -221,6 +221,19 @@ impl Opened {
 /// # Errors
 /// See [`Error`]: every message names the file, row or setting and says what to do. Nothing is written.
 pub fn open(path: &Path, options: &OpenOptions) -> Result<Dataset> {
+    open_adapted(path, options, &mut |_, _| {})
+}
+
+/// As [`open`]; of images, `adapt` may change how they are prepared once their files have been listed.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_adapted(
+    path: &Path,
+    options: &OpenOptions,
+    adapt: &mut dyn FnMut(&ImageSurvey, &mut OpenOptions),
+) -> Result<Dataset> {
+    let mut options = options.clone();
     let mut images = holds_images(path)?;
     if let Some(labels) = &options.labels {
         let problem = if !images {
@@ -261,8 +274,11 @@ pub fn open(path: &Path, options: &OpenOptions) -> Result<Dataset> {
     images |= table.is_some();
     if images {
         let set = match table {
-            Some(table) => image::open_table(options.labels.as_deref().unwrap_or(path), table, options, &mut summary)?,
-            None => image::open(path, options, &mut summary)?,
+            Some(table) => {
+                let named = options.labels.clone();
+                image::open_table(named.as_deref().unwrap_or(path), table, &mut options, adapt, &mut summary)?
+            }
+            None => image::open(path, &mut options, adapt, &mut summary)?,
         };
         task = set.task.clone();
         let given: Vec<Option<Part>> = set.files.iter().map(|file| file.part).collect();
@@ -270,14 +286,13 @@ pub fn open(path: &Path, options: &OpenOptions) -> Result<Dataset> {
         strata = set.strata();
         kind = Kind::Images(set);
     } else {
-        let mut set = table::open(path, options, &mut summary)?;
+        let mut set = table::open(path, &options, &mut summary)?;
         task = set.task.clone();
         parts = std::mem::take(&mut set.parts);
         strata = set.strata();
         kind = Kind::Table(set);
     }
-    let mut dataset =
-        Dataset { path: path.to_path_buf(), kind, task, summary, options: options.clone(), parts, strata };
+    let mut dataset = Dataset { path: path.to_path_buf(), kind, task, summary, options, parts, strata };
     let distinct = dataset.groups().iter().max().map_or(0, |most| *most as usize + 1);
     dataset.summary.duplicates = dataset.len() - distinct;
     let has = |part| dataset.parts.contains(&Some(part));

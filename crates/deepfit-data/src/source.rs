@@ -1,6 +1,6 @@
 //! The seam between data and training: rows in, batches out.
 
-use crate::batch::{Batch, DType, Slot};
+use crate::batch::{Array, Batch, DType, Slot};
 use crate::error::Result;
 use crate::image::augment::Augment;
 
@@ -49,6 +49,16 @@ pub trait Source: Send + Sync {
     /// # Errors
     /// When none of the rows, or too large a part of all rows seen so far, can be read.
     fn fill(&self, rows: &[u32], pass: Pass<'_>, out: &mut Batch) -> Result<()>;
+
+    /// Replaces `out` with the targets of `rows`, in that order, as [`Source::fill`] gives them, without reading a sample.
+    fn targets(&self, rows: &[u32], out: &mut Array);
+
+    /// A number that stands for the content of a row's file, by which what was made of it is found again; nothing where a
+    /// row is no file of its own, or cannot be read.
+    fn content_of(&self, row: u32) -> Option<u128> {
+        let _ = row;
+        None
+    }
 
     /// Bytes the source holds as long as it lives.
     fn resident_bytes(&self) -> usize;

@@ -45,6 +45,11 @@ impl Graph {
         &self.nodes
     }
 
+    /// Names of the parameters that it reads.
+    pub fn parameter_names(&self) -> impl Iterator<Item = &str> {
+        self.nodes.iter().filter_map(|node| if let Op::Parameter(p) = &node.op { Some(&p.name[..]) } else { None })
+    }
+
     /// The named results.
     pub fn outputs(&self) -> &[(String, Value)] {
         &self.outputs

@@ -75,6 +75,15 @@ impl Tracer {
         self.0.borrow().mode
     }
 
+    /// Adds what `body` adds as if the whole graph were of this mode: a part of a network that stays as it is while the rest
+    /// learns normalises by its running statistics and drops nothing.
+    pub fn in_mode<T>(&self, mode: Mode, body: impl FnOnce() -> T) -> T {
+        let before = std::mem::replace(&mut self.0.borrow_mut().mode, mode);
+        let result = body();
+        self.0.borrow_mut().mode = before;
+        result
+    }
+
     /// A value that the caller gives at each run.
     ///
     /// Asking twice for a name gives the same value. Another type than before is a mistake that [`Tracer::check`] tells.

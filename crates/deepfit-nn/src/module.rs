@@ -51,11 +51,20 @@ impl Sequential {
     pub fn is_empty(&self) -> bool {
         self.modules.is_empty()
     }
+
+    /// Some of the modules only, by their positions; those that there are not are left out.
+    ///
+    /// # Errors
+    /// As [`Module::forward`].
+    pub fn forward_range(&self, x: &Tensor, range: std::ops::Range<usize>) -> Result<Tensor> {
+        let modules = self.modules.iter().take(range.end).skip(range.start);
+        modules.into_iter().try_fold(x.clone(), |x, module| module.forward(&x))
+    }
 }
 
 impl Module for Sequential {
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        self.modules.iter().try_fold(x.clone(), |x, module| module.forward(&x))
+        self.forward_range(x, 0..self.modules.len())
     }
 }
 

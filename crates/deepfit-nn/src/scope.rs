@@ -7,7 +7,9 @@ use std::rc::Rc;
 use crate::declaration::{Declaration, Parameter, Role};
 use crate::error::{Result, require};
 use crate::init::Init;
+use crate::low_rank::LowRank;
 use crate::max_norm::MaxNorm;
+use crate::pattern;
 
 /// A place in the tree of layers. Cheap to clone; all places of one tree share the list of declarations.
 ///
@@ -31,6 +33,8 @@ struct Tree {
     aliases: BTreeMap<String, String>,
     /// Names under which layers have declared something, before aliases are resolved.
     asked_for: BTreeSet<String>,
+    /// How weights are adapted that are declared from now on.
+    low_rank: Option<LowRank>,
 }
 
 impl Scope {
@@ -42,6 +46,22 @@ impl Scope {
     /// The place of a part: `root.child("layer1").child("0")` is `layer1.0`.
     pub fn child(&self, name: impl std::fmt::Display) -> Self {
         Scope { path: self.name_of(&name.to_string()), tree: Rc::clone(&self.tree) }
+    }
+
+    /// The same place in a tree of its own: for a network of which only some parameters are [declared](Scope::declare).
+    pub fn apart(&self) -> Self {
+        let low_rank = self.tree.borrow().low_rank.clone();
+        Scope { path: self.path.clone(), tree: Rc::new(RefCell::new(Tree { low_rank, ..Tree::default() })) }
+    }
+
+    /// Takes over a parameter that a layer has declared [apart](Scope::apart).
+    pub fn declare(&self, declaration: Declaration) {
+        let tree = &mut *self.tree.borrow_mut();
+        tree.asked_for.insert(declaration.name.clone());
+        if !tree.positions.contains_key(&declaration.name) {
+            tree.positions.insert(declaration.name.clone(), tree.declarations.len());
+            tree.declarations.push(declaration);
+        }
     }
 
     /// Path from the top, with dots; empty at the top.
@@ -114,6 +134,19 @@ impl Scope {
     /// Other names of parameters, with the name that each stands for.
     pub fn aliases(&self) -> BTreeMap<String, String> {
         self.tree.borrow().aliases.clone()
+    }
+
+    /// Adapts the weights of linear layers and attention that are made from now on, anywhere in the tree: beside each
+    /// `weight` they declare factors `lora_a` and `lora_b` (beside `in_proj_weight`, `in_proj_lora_a`), for a training in
+    /// which these learn and the weights are [frozen](crate::step::Training::frozen).
+    pub fn adapt(&self, low_rank: LowRank) {
+        self.tree.borrow_mut().low_rank = Some(low_rank);
+    }
+
+    /// How the weights of this place are adapted.
+    pub(crate) fn low_rank(&self) -> Option<LowRank> {
+        let fits = |low_rank: &LowRank| low_rank.places.iter().any(|place| pattern::fits(place, &self.path));
+        self.tree.borrow().low_rank.clone().filter(fits)
     }
 
     /// All parameters of the tree, in the order in which they were declared.

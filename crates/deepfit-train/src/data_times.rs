@@ -5,8 +5,9 @@ use std::time::Duration;
 use deepfit_data::LoaderTimes;
 use serde::{Deserialize, Serialize};
 
-/// Where more of the time is spent waiting, whoever trains should know.
+/// Where more of the time is spent waiting, and more seconds than this, whoever trains should know.
 const MUCH: f64 = 0.03;
+const MUCH_SECONDS: f64 = 0.1;
 
 /// Times of training steps and of the data for them, seconds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
@@ -47,7 +48,7 @@ impl DataTimes {
 
     /// Whether training waits for so long that it matters.
     pub fn waits(&self) -> bool {
-        self.waiting() >= MUCH
+        self.waiting() >= MUCH && self.waited >= MUCH_SECONDS
     }
 
     /// Both in words: `0.2 % of it waiting for data, which 0.14 cores prepare`.

@@ -28,6 +28,17 @@ pub enum Event<'a> {
         /// Most epochs of it.
         epochs: u32,
     },
+    /// Some of the samples have been seen by the part of a published network that stays as it is.
+    Features {
+        /// Number of them.
+        done: usize,
+        /// Number of those that must be seen.
+        total: usize,
+        /// Samples a second.
+        per_second: f64,
+        /// Seconds until all have been.
+        seconds_left: f64,
+    },
     /// The first step of this process has ended.
     FirstStep,
     /// A step has ended.

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use deepfit_zoo::ModelConfig;
+
 use crate::data_times::DataTimes;
 use crate::error::Result;
 use crate::job::{Job, Workshop};
@@ -10,6 +12,7 @@ use crate::measure::{Goal, Measured, measure};
 use crate::metrics::Scores;
 use crate::model_folder;
 use crate::process;
+use crate::recipe::Recipe;
 use crate::report::{Report, ReportMetrics};
 use crate::stage::Purpose;
 use crate::tensors::Owned;
@@ -35,7 +38,15 @@ pub(crate) fn finish(
     let refit = stage.purpose == Purpose::Refit;
     let weights = if refit || best_weights.is_empty() { workshop.learner.weights()? } else { best_weights };
     let parameters = workshop.learner.parameters();
-    model_folder::save(&job.folder.model(), &workshop.model, &workshop.preprocessor, &weights, &job.recipe.settings)?;
+    let name = model_name(&job.recipe, &workshop.model);
+    model_folder::save(
+        &job.folder.model(),
+        &name,
+        &workshop.model,
+        &workshop.preprocessor,
+        &workshop.completed(weights.clone()),
+        &job.recipe.settings,
+    )?;
     let mut using = workshop.learner.into_predicting(&weights)?;
     drop(weights);
     let task = &job.recipe.task;
@@ -57,7 +68,7 @@ pub(crate) fn finish(
     let run = job.folder.root().to_path_buf();
     Ok(Report {
         task: task.name().to_string(),
-        model: job.recipe.settings.model.clone(),
+        model: name,
         parameters,
         metrics: ReportMetrics {
             train: train.as_ref().map(Measured::scores).unwrap_or_default(),
@@ -86,6 +97,11 @@ pub(crate) fn finish(
     })
 }
 
+/// Name of the model that a run trains: of its architecture.
+pub(crate) fn model_name(recipe: &Recipe, model: &ModelConfig) -> String {
+    if recipe.transfer.is_some() { model.model_type() } else { &recipe.settings.model }.to_string()
+}
+
 /// The commands that use what a run has trained.
 pub(crate) fn next_commands(run: &Path, images: bool) -> Vec<String> {
     let shown = shell_word(&run.to_string_lossy());
@@ -99,8 +115,9 @@ pub(crate) fn next_commands(run: &Path, images: bool) -> Vec<String> {
 
 /// Metrics on validation rows that were not trained on: at the chosen epoch, the mean over the selecting stages.
 fn validation_scores(job: &Job, epoch: u32) -> Scores {
-    let selecting = job.stages.iter().filter(|s| s.purpose != Purpose::Refit).count();
-    let records: Vec<&Scores> = (0..selecting)
+    let selecting = job.selecting(&job.stages[job.progress.stage].trial);
+    let records: Vec<&Scores> = selecting
+        .into_iter()
         .filter_map(|stage| {
             let mut records = job.progress.epochs_of(stage);
             let mut last = None;

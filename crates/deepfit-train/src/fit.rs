@@ -164,11 +164,15 @@ impl Fit<'_> {
         }
     }
 
+    fn rate_at_top(&self) -> f64 {
+        self.recipe.settings.lr.unwrap_or(1e-3) * self.stage.trial.rate
+    }
+
     fn rate(&self, update: u64, steps: u64, plateau: f64) -> f64 {
         let per_epoch = steps.div_ceil(self.recipe.settings.accumulate);
         let schedule: Schedule = self.recipe.schedule(per_epoch);
         let total = per_epoch * u64::from(self.stage.schedule_epochs);
-        self.recipe.settings.lr.unwrap_or(1e-3) * schedule.rate(update, total) * plateau
+        self.rate_at_top() * schedule.rate(update, total) * plateau
     }
 
     /// Lowers the rate where the metric, or without validation the training loss, no longer improves.
@@ -182,7 +186,7 @@ impl Fit<'_> {
         let before = progress.plateau.rate;
         let now = schedule.observe(&mut progress.plateau, metric);
         if now < before {
-            let rate = self.recipe.settings.lr.unwrap_or(1e-3) * now;
+            let rate = self.rate_at_top() * now;
             observer.event(&Event::Note(&format!(
                 "epoch {}: no improvement for more than {} epochs; the learning rate is {rate:.1e} from here on",
                 progress.epoch, schedule.patience

@@ -7,11 +7,13 @@ use deepfit_data::{Dataset, Loader, LoaderOptions, Split};
 use serde::Serialize;
 
 use crate::error::Result;
+use crate::finish;
 use crate::job::{Workshop, loader_options};
 use crate::learner::{Place, evaluation_batch};
 use crate::measure::{Goal, measure};
 use crate::recipe::Recipe;
 use crate::stage::{Purpose, Stage};
+use crate::transfer;
 
 /// What a run will do and cost.
 #[derive(Debug, Clone, Serialize)]
@@ -34,7 +36,9 @@ pub struct Description {
     pub seconds_per_epoch: f64,
     /// Most epochs of a stage.
     pub epochs: u32,
-    /// Seconds that all stages take at most.
+    /// Seconds for the features of all samples, of a run that begins with a published network.
+    pub seconds_features: f64,
+    /// Seconds that all stages take at most, features included.
     pub seconds_total: f64,
     /// How epochs are chosen and the final weights made.
     pub strategy: String,
@@ -100,6 +104,7 @@ pub(crate) fn describe(
         memory,
         seconds_per_epoch: stages.iter().map(per_epoch).sum::<f64>() / stages.len() as f64,
         epochs,
+        seconds_features: 0.0,
         seconds_total: total(epochs),
         strategy: describe_strategy(stages),
         rows: (split.train.len(), split.validation.len(), split.test.len()),
@@ -109,8 +114,24 @@ pub(crate) fn describe(
     })
 }
 
+impl Description {
+    /// Adds what comes before the training of a published network's last layers.
+    pub(crate) fn add_features(&mut self, features: &transfer::Forecast) {
+        self.seconds_features = features.seconds;
+        self.seconds_total += features.seconds;
+        // They are computed before the arena of the training is made, which takes the same memory afterwards.
+        let arena =
+            self.memory.iter().filter(|(what, _)| what.starts_with("arena")).map(|(_, bytes)| bytes).sum::<u64>();
+        let more = features.working_bytes.saturating_sub(arena);
+        self.memory.push(("the published network at work, beyond that".to_string(), more));
+        self.memory.push(("features".to_string(), features.bytes));
+        self.planned_memory_bytes += more + features.bytes;
+    }
+}
+
 fn describe_strategy(stages: &[Stage]) -> String {
-    let folds = stages.iter().filter(|s| matches!(s.purpose, Purpose::Fold(_))).count();
+    let number = |stage: &Stage| if let Purpose::Fold(number) = stage.purpose { number + 1 } else { 0 };
+    let folds = stages.iter().map(number).max().unwrap_or(0);
     let refit = stages.last().is_some_and(|s| s.purpose == Purpose::Refit);
     match (folds, refit) {
         (0, true) => "the best number of epochs on validation, then a refit on training and validation rows",
@@ -127,7 +148,7 @@ fn describe_strategy(stages: &[Stage]) -> String {
 fn describe_model(recipe: &Recipe, workshop: &Workshop) -> String {
     use deepfit_zoo::ModelConfig;
     let list = |widths: &[usize]| widths.iter().map(usize::to_string).collect::<Vec<_>>().join("-");
-    let name = &recipe.settings.model;
+    let name = finish::model_name(recipe, &workshop.model);
     match &workshop.model {
         ModelConfig::Mlp(c) => {
             let inputs = c.numeric + c.embeddings.iter().map(|e| e.width).sum::<usize>();

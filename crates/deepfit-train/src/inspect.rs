@@ -110,7 +110,7 @@ pub fn inspect(target: &Path, options: &InspectOptions) -> Result<Inspection> {
         let settings =
             if run.settings().is_file() { Settings::of_run(&run.settings())?.0 } else { Settings::default() };
         let class_counts = vec![1; task.classes().len()];
-        let recipe = Recipe { settings, task, class_counts, rows: 0 };
+        let recipe = Recipe { settings, task, class_counts, rows: 0, transfer: None };
         let title = format!("{}: a trained {}", target.display(), model.description.name);
         return assemble(title, Vec::new(), &recipe, &**network, declarations, options);
     }
@@ -120,7 +120,7 @@ pub fn inspect(target: &Path, options: &InspectOptions) -> Result<Inspection> {
     if let Some(model) = &options.model {
         settings.set("model", model)?;
     }
-    let (data, recipe, model) = job::choose(settings)?;
+    let (data, recipe, model) = job::choose_network(settings)?;
     let scope = deepfit_nn::Scope::root();
     let network =
         deepfit_zoo::build(&model, &scope).map_err(|e| crate::error::TrainError::setting("model", e.to_string()))?;

@@ -74,25 +74,51 @@ pub fn evaluation(network: &dyn Network, task: &Task) -> Result<Graph> {
     })?)
 }
 
+/// What a learner is made of.
+pub struct Blueprint {
+    /// The network.
+    pub network: Box<dyn Network>,
+    /// Its parameters.
+    pub declarations: Vec<Declaration>,
+    /// How they are trained.
+    pub training: Training,
+    /// First values of those that do not begin with values drawn by the seed.
+    pub values: BTreeMap<String, Owned>,
+}
+
+impl Blueprint {
+    /// A network that begins with nothing but its architecture.
+    ///
+    /// # Errors
+    /// If it cannot be built.
+    pub fn from_scratch(recipe: &Recipe, model: &ModelConfig) -> Result<Blueprint> {
+        let scope = Scope::root();
+        let network = deepfit_zoo::build(model, &scope).map_err(|e| TrainError::setting("model", e.to_string()))?;
+        let (declarations, training) = (scope.declarations(), recipe.training());
+        Ok(Blueprint { network, declarations, training, values: BTreeMap::new() })
+    }
+}
+
 /// A network that learns from batches of a data set.
 pub struct Learner {
     using: Predicting,
     stepper: Stepper,
     mixes: bool,
+    values: BTreeMap<String, Owned>,
 }
 
 impl Learner {
-    /// Builds and compiles; parameters get their first values from the seed.
-    pub fn new(recipe: &Recipe, model: &ModelConfig, threads: usize) -> Result<Learner> {
-        let scope = Scope::root();
-        let network = deepfit_zoo::build(model, &scope).map_err(|e| TrainError::setting("model", e.to_string()))?;
-        let declarations = scope.declarations();
-        let training = recipe.training();
+    /// Compiles; parameters get their first values, from the blueprint or the seed.
+    pub fn new(recipe: &Recipe, blueprint: Blueprint, threads: usize) -> Result<Learner> {
+        let Blueprint { network, declarations, training, values } = blueprint;
         let batch = recipe.batch();
-        // Weights, gradients' averages, the moving average, and a copy to keep the best.
-        let copies = 2 + training.optimizer.state_kinds().len() + usize::from(training.moving_average.is_some());
-        let elements = declarations.iter().map(Declaration::elements).fold(0, usize::saturating_add);
-        require_memory("the weights and the optimiser", elements.saturating_mul(copies * 4) as u64)?;
+        let bytes = |d: &Declaration| (d.elements() as u64).saturating_mul(4);
+        let all = declarations.iter().map(bytes).fold(0, u64::saturating_add);
+        // Weights that are trained have gradients' averages, the moving average, and a copy to keep the best.
+        let copies = 1 + training.optimizer.state_kinds().len() + usize::from(training.moving_average.is_some());
+        let trained = training.trained(&declarations);
+        let trained = trained.iter().map(|p| 4 * p.shape.iter().product::<usize>() as u64).fold(0, u64::saturating_add);
+        require_memory("the weights and the optimiser", all.saturating_add(trained.saturating_mul(copies as u64)))?;
         let mut engine = Engine::new(threads)?.exact(recipe.settings.exact);
         let options = StepOptions {
             maximum: Extents::batch(batch),
@@ -104,12 +130,30 @@ impl Learner {
             Stepper::new(&mut engine, declarations, training, options, |tracer| traced(recipe, &*network, tracer))?;
         let using = Predicting::new(engine, &*network, &recipe.task, evaluation_batch(batch))?;
         require_memory("activations and gradients", using.engine.arena_bytes() as u64)?;
-        Ok(Learner { using, stepper, mixes: recipe.mixes() })
+        let mut learner = Learner { using, stepper, mixes: recipe.mixes(), values };
+        learner.set_first_values()?;
+        Ok(learner)
     }
 
     /// First values for the weights, zeros for everything else.
     pub fn reset(&mut self) -> Result<()> {
-        self.stepper.reset(&mut self.using.engine)
+        self.stepper.reset(&mut self.using.engine)?;
+        self.set_first_values()
+    }
+
+    fn set_first_values(&mut self) -> Result<()> {
+        for (name, tensor) in &self.values {
+            self.using.engine.set_parameter(name, &tensor.shape, &tensor.values)?;
+        }
+        Ok(())
+    }
+
+    /// Other first values for some parameters, which they take at once.
+    pub fn begin_with(&mut self, values: &BTreeMap<String, Owned>) -> Result<()> {
+        let declared = self.stepper.declarations();
+        let own = declared.iter().filter_map(|d| Some((d.name.clone(), values.get(&d.name)?.clone())));
+        self.values.extend(own);
+        self.set_first_values()
     }
 
     /// The network in use, with the weights as they are.
@@ -119,7 +163,7 @@ impl Learner {
 
     /// Number of trained values.
     pub fn parameters(&self) -> usize {
-        self.stepper.declarations().iter().filter(|d| d.role.is_trained()).map(Declaration::elements).sum()
+        self.stepper.trained().iter().map(|p| p.shape.iter().product::<usize>()).sum()
     }
 
     /// Bytes of the arena, and of all that outlives a step.
@@ -139,14 +183,14 @@ impl Learner {
 
     /// Trains on one batch and returns its loss.
     pub fn step(&mut self, batch: &Batch, place: Place) -> Result<f64> {
-        let Learner { using: Predicting { engine, inputs, .. }, stepper, mixes } = self;
+        let Learner { using: Predicting { engine, inputs, .. }, stepper, mixes, .. } = self;
         let step = |views: &[(&str, View<'_>)]| stepper.step(engine, Extents::batch(batch.len), views, place);
         Ok(with_targets(inputs, batch, *mixes, step)?)
     }
 
     /// In words, what in a batch or in the network is not finite first.
     pub fn find_non_finite(&mut self, batch: &Batch, place: Place) -> Option<String> {
-        let Learner { using: Predicting { engine, inputs, .. }, stepper, mixes } = self;
+        let Learner { using: Predicting { engine, inputs, .. }, stepper, mixes, .. } = self;
         let find =
             |views: &[(&str, View<'_>)]| stepper.find_non_finite(engine, Extents::batch(batch.len), views, place);
         with_targets(inputs, batch, *mixes, find)

@@ -37,6 +37,7 @@ mod stage;
 mod stepper;
 mod tensors;
 pub mod text;
+mod transfer;
 mod weights;
 
 pub use data_times::DataTimes;
@@ -53,6 +54,6 @@ pub use published::published_model;
 pub use report::{Report, ReportMetrics};
 pub use run_folder::FORMAT_VERSION;
 pub use session::{Epoch, Examples, Fit, Outputs, Session, SessionOptions, Values};
-pub use settings::{Settings, parse_duration};
+pub use settings::{Settings, Unfreeze, parse_duration};
 pub use tensors::Owned;
 pub use weights::{Misfit, read as read_weights};

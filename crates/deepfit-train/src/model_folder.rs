@@ -93,6 +93,7 @@ pub fn open(path: &Path) -> Result<Model> {
 /// Writes weights and description.
 pub fn save(
     folder: &Path,
+    name: &str,
     model: &ModelConfig,
     preprocessor: &Preprocessor,
     weights: &BTreeMap<String, Owned>,
@@ -103,7 +104,7 @@ pub fn save(
     let description = ModelDescription {
         version: FORMAT_VERSION,
         model: model.clone(),
-        name: settings.model.clone(),
+        name: name.to_string(),
         preprocessor,
         exact: settings.exact,
         positive: settings.positive.clone(),

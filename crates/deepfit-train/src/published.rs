@@ -14,6 +14,9 @@ use crate::tensors::Owned;
 /// Name of the model that is part of the program.
 pub const BUNDLED: &str = "efficientnet-lite0";
 
+/// Whether it is.
+pub const HAS_BUNDLED: bool = cfg!(feature = "bundled-backbones");
+
 /// Whether a folder with a `config.json` is that of another program: ours has a preprocessor in it.
 pub fn is_published(folder: &Path) -> bool {
     let text = read_text(&folder.join("config.json")).unwrap_or_default();

@@ -3,6 +3,7 @@
 mod choice;
 mod names;
 mod text;
+mod unfreeze;
 
 use std::path::PathBuf;
 
@@ -12,10 +13,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Result, TrainError};
 use crate::recipe::Rates;
+use crate::transfer::SCRATCH;
 
 pub use choice::Choice;
 pub use text::parse_duration;
 use text::shown;
+pub use unfreeze::Unfreeze;
 
 macro_rules! settings {
     ($($field:ident: $ty:ty = $default:expr, $help:literal, $expected:literal;)*) => {
@@ -73,6 +76,18 @@ settings! {
         "robust, standard or quantile";
     model: String = "auto".to_string(), "auto, mlp, cnn, resnet18, resnet34, resnet50 or mobilenet_v2.",
         "auto, mlp, cnn, resnet18, resnet34, resnet50 or mobilenet_v2";
+    from: Option<String> = None,
+        "Published model to begin with: its folder, file or name, or scratch for none (default: of images the one that is \
+         part of deepfit, where that helps).",
+        "the folder, file or name of a published model in quotes, or \"scratch\"";
+    unfreeze: Option<Unfreeze> = None,
+        "Blocks of the published model that are trained beside the last layer: none, a number, counted from the end, or all \
+         (default: what validation says).",
+        "none, all, or a whole number of blocks, such as 2";
+    lora: Option<usize> = None,
+        "Rank of small changes that are trained beside the weights of a published transformer (low-rank adaptation), which \
+         themselves stay as they are.",
+        "a whole number from 1 to 256, such as 8";
     hidden: Option<Vec<usize>> = None, "Widths of the hidden layers of an mlp, such as [64, 64].",
         "a list of at most 100 widths from 1 to 65536, such as [64, 64]";
     dropout: Option<f32> = None, "Share of values dropped in training, 0 to below 1.",
@@ -178,6 +193,13 @@ impl Settings {
         let positive = |x: f64| x > 0.0 && x <= MOST;
         check("image_size", self.image_size.is_none_or(|n| (4..=1024).contains(&n)))?;
         check("channels", self.channels.is_none_or(|n| n == 1 || n == 3))?;
+        check("lora", self.lora.is_none_or(|rank| (1..=256).contains(&rank)))?;
+        check("from", self.from.as_ref().is_none_or(|from| !from.is_empty()))?;
+        if let (Some(from), true) = (self.from.as_ref().filter(|from| *from != SCRATCH), self.model != "auto") {
+            let problem =
+                format!("is `{from}`, whose architecture is its own; leave `model` away, or use from=scratch");
+            return Err(TrainError::setting("from", problem));
+        }
         check("hidden", self.hidden.as_ref().is_none_or(widths))?;
         check("dropout", self.dropout.is_none_or(below_1))?;
         check("epochs", self.epochs.is_none_or(|n| (1..=1_000_000).contains(&n)))?;

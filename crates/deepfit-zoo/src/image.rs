@@ -1,3 +1,5 @@
+use std::ops::Range;
+
 use deepfit_graph::{DType, HostTensor, Tensor};
 use deepfit_nn::{Module, Sequential};
 use serde::{Deserialize, Serialize};
@@ -100,9 +102,17 @@ impl Network for ImageNetwork {
         self.outputs
     }
 
-    fn features(&self, inputs: &[Tensor]) -> deepfit_nn::Result<Tensor> {
+    fn blocks(&self) -> usize {
+        self.layers.len()
+    }
+
+    fn up_to(&self, inputs: &[Tensor], blocks: usize) -> deepfit_nn::Result<Tensor> {
         let [image] = take(self, inputs)?;
-        self.layers.forward(&self.image.normalise(&image)?)
+        self.layers.forward_range(&self.image.normalise(&image)?, 0..blocks)
+    }
+
+    fn through(&self, value: &Tensor, blocks: Range<usize>) -> deepfit_nn::Result<Tensor> {
+        self.layers.forward_range(value, blocks)
     }
 
     fn head(&self, features: &Tensor) -> deepfit_nn::Result<Tensor> {

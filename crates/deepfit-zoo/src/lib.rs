@@ -16,6 +16,7 @@ mod mobilenet_v3;
 mod network;
 mod published;
 mod resnet;
+mod tapped;
 mod vit;
 mod weights;
 
@@ -31,6 +32,7 @@ pub use mobilenet::{InvertedResidualConfig, MobilenetV2Config};
 pub use mobilenet_v3::MobilenetV3Config;
 pub use network::{InputSlot, ModelConfig, Network, build};
 pub use published::{ImagePreprocessing, Interpolation, LoadReport, Published, Resize};
-pub use resnet::{Block, Resnet, ResnetConfig};
-pub use vit::{Distillation, Vit, VitConfig};
+pub use resnet::{Block, ResnetConfig};
+pub use tapped::{Tapped, TappedConfig};
+pub use vit::{Distillation, VitConfig};
 pub use weights::{Array, ElementType, Weights};

@@ -1,3 +1,5 @@
+use std::ops::Range;
+
 use deepfit_graph::{DType, Shape, Tensor, Tracer};
 use deepfit_nn::{NnError, Scope};
 use serde::{Deserialize, Serialize};
@@ -5,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::Result;
 use crate::{
     CnnConfig, ConvnextConfig, EfficientnetConfig, ImageConfig, MlpConfig, MobilenetV2Config, MobilenetV3Config,
-    ResnetConfig, VitConfig,
+    ResnetConfig, TappedConfig, VitConfig,
 };
 
 /// Settings of a network: all that is needed to make it again, but its weights.
@@ -28,6 +30,8 @@ pub enum ModelConfig {
     Convnext(ConvnextConfig),
     /// A transformer on squares of pixels.
     Vit(VitConfig),
+    /// A linear layer on what several depths of another network see.
+    Tapped(TappedConfig),
 }
 
 impl ModelConfig {
@@ -42,6 +46,7 @@ impl ModelConfig {
             ModelConfig::Efficientnet(_) => "efficientnet",
             ModelConfig::Convnext(_) => "convnext",
             ModelConfig::Vit(_) => "vit",
+            ModelConfig::Tapped(_) => "tapped",
         }
     }
 
@@ -56,12 +61,13 @@ impl ModelConfig {
             ModelConfig::Efficientnet(config) => config.outputs,
             ModelConfig::Convnext(config) => config.outputs,
             ModelConfig::Vit(config) => config.outputs,
+            ModelConfig::Tapped(config) => config.outputs,
         }
     }
 
     /// The same network for other images; a network that takes none stays as it is.
     #[must_use]
-    pub(crate) fn with_image(mut self, image: ImageConfig) -> Self {
+    pub fn with_image(mut self, image: ImageConfig) -> Self {
         match &mut self {
             ModelConfig::Mlp(_) => {}
             ModelConfig::Cnn(config) => config.image = image,
@@ -71,6 +77,24 @@ impl ModelConfig {
             ModelConfig::Efficientnet(config) => config.image = image,
             ModelConfig::Convnext(config) => config.image = image,
             ModelConfig::Vit(config) => config.image = image,
+            ModelConfig::Tapped(config) => *config.backbone = config.backbone.clone().with_image(image),
+        }
+        self
+    }
+
+    /// The same network with other outputs, such as those of another task.
+    #[must_use]
+    pub fn with_outputs(mut self, outputs: usize) -> Self {
+        match &mut self {
+            ModelConfig::Mlp(config) => config.outputs = outputs,
+            ModelConfig::Cnn(config) => config.outputs = outputs,
+            ModelConfig::Resnet(config) => config.outputs = outputs,
+            ModelConfig::MobilenetV2(config) => config.outputs = outputs,
+            ModelConfig::MobilenetV3(config) => config.outputs = outputs,
+            ModelConfig::Efficientnet(config) => config.outputs = outputs,
+            ModelConfig::Convnext(config) => config.outputs = outputs,
+            ModelConfig::Vit(config) => config.outputs = outputs,
+            ModelConfig::Tapped(config) => config.outputs = outputs,
         }
         self
     }
@@ -86,6 +110,7 @@ impl ModelConfig {
             ModelConfig::Efficientnet(config) => Some(&config.image),
             ModelConfig::Convnext(config) => Some(&config.image),
             ModelConfig::Vit(config) => Some(&config.image),
+            ModelConfig::Tapped(config) => config.backbone.image(),
         }
     }
 }
@@ -120,14 +145,38 @@ pub trait Network: Send + Sync {
     /// Number of outputs for each example: classes, or values of a regression.
     fn outputs(&self) -> usize;
 
+    /// Number of blocks that make the features, one after the other, after each of which the network can be cut in two; 0
+    /// if it cannot be cut.
+    fn blocks(&self) -> usize {
+        0
+    }
+
+    /// Adds the first blocks, so many: none are the inputs in the form in which the first block takes them.
+    ///
+    /// # Errors
+    /// If the inputs are not those of [`Network::inputs`], or the network has no blocks.
+    fn up_to(&self, inputs: &[Tensor], blocks: usize) -> deepfit_nn::Result<Tensor> {
+        let _ = (inputs, blocks);
+        Err(undivided())
+    }
+
+    /// Adds the blocks of a range to what those before it have made. After the last of them come the
+    /// [`Network::features`].
+    ///
+    /// # Errors
+    /// If the value is not one of this network at the beginning of the range, or the network has no blocks.
+    fn through(&self, value: &Tensor, blocks: Range<usize>) -> deepfit_nn::Result<Tensor> {
+        let _ = (value, blocks);
+        Err(undivided())
+    }
+
     /// Adds the network up to its last layer: what it makes of an example before it decides, f32 `[batch, features]`,
-    /// also known as the embedding.
+    /// also known as the embedding. By default all blocks.
     ///
     /// # Errors
     /// If the inputs are not those of [`Network::inputs`], or the network has no such layer.
     fn features(&self, inputs: &[Tensor]) -> deepfit_nn::Result<Tensor> {
-        let _ = inputs;
-        Err(undivided())
+        self.up_to(inputs, self.blocks())
     }
 
     /// Adds the last layer, with what stands between it and the [`Network::features`].
@@ -171,6 +220,7 @@ pub fn build(config: &ModelConfig, scope: &Scope) -> Result<Box<dyn Network>> {
         ModelConfig::Efficientnet(config) => Box::new(config.build(scope)?),
         ModelConfig::Convnext(config) => Box::new(config.build(scope)?),
         ModelConfig::Vit(config) => Box::new(config.build(scope)?),
+        ModelConfig::Tapped(config) => Box::new(config.build(scope)?),
     })
 }
 

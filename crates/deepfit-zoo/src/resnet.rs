@@ -4,16 +4,15 @@ use deepfit_graph::Tensor;
 use deepfit_graph::ops::Window;
 use deepfit_nn::init::{Fan, Init, RELU_GAIN};
 use deepfit_nn::layers::{Activate, Activation, BatchNorm, Conv2d, Conv2dConfig, GlobalAvgPool2d, Linear, MaxPool2d};
-use deepfit_nn::{Module, Scope};
+use deepfit_nn::{Module, Scope, Sequential};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Result, require, require_lengths};
-use crate::image::ImageConfig;
-use crate::network::{InputSlot, Network, take};
+use crate::image::{ImageConfig, ImageNetwork};
 
 const MODEL: &str = "resnet";
 
-/// Settings of a [`Resnet`].
+/// Settings of a residual network.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ResnetConfig {
@@ -88,7 +87,7 @@ impl ResnetConfig {
     ///
     /// # Errors
     /// If a setting is impossible, naming it.
-    pub fn build(&self, scope: &Scope) -> Result<Resnet> {
+    pub fn build(&self, scope: &Scope) -> Result<ImageNetwork> {
         self.image.validate(MODEL)?;
         require_lengths(&[self.outputs], MODEL, "outputs")?;
         require_lengths(&self.depths, MODEL, "depths")?;
@@ -99,24 +98,27 @@ impl ResnetConfig {
         })?;
         let stem = self.widths[0];
         let window = if self.small_stem { convolution(3, 1) } else { convolution(7, 2) };
-        let conv1 = Conv2d::new(&scope.child("conv1"), self.image.channels, stem, window);
-        let bn1 = BatchNorm::new(&scope.child("bn1"), stem);
-        let relu = Activate::new(&scope.child("relu"), Activation::Relu);
-        let pool = Window { stride: (2, 2), padding: (1, 1), ..Window::square(3) };
-        let maxpool = (!self.small_stem).then(|| MaxPool2d::new(&scope.child("maxpool"), pool));
-        let mut blocks = Vec::new();
+        let mut first = Sequential::new()
+            .with(Conv2d::new(&scope.child("conv1"), self.image.channels, stem, window))
+            .with(BatchNorm::new(&scope.child("bn1"), stem))
+            .with(Activate::new(&scope.child("relu"), Activation::Relu));
+        if !self.small_stem {
+            let pool = Window { stride: (2, 2), padding: (1, 1), ..Window::square(3) };
+            first.push(MaxPool2d::new(&scope.child("maxpool"), pool));
+        }
+        let mut layers = Sequential::new().with(first);
         let mut channels = stem;
         for (stage, (&depth, &width)) in self.depths.iter().zip(&self.widths).enumerate() {
             let layer = scope.child(format!("layer{}", stage + 1));
             for i in 0..depth {
                 let stride = if stage > 0 && i == 0 { 2 } else { 1 };
-                blocks.push(ResidualBlock::new(&layer.child(i), self.block, channels, width, stride));
+                layers.push(ResidualBlock::new(&layer.child(i), self.block, channels, width, stride));
                 channels = width * self.block.expansion();
             }
         }
-        let pool = GlobalAvgPool2d::new(&scope.child("avgpool"));
-        let fc = Linear::new(&scope.child("fc"), channels, self.outputs);
-        Ok(Resnet { config: self.clone(), conv1, bn1, relu, maxpool, blocks, pool, fc })
+        layers.push(GlobalAvgPool2d::new(&scope.child("avgpool")));
+        let head = Sequential::new().with(Linear::new(&scope.child("fc"), channels, self.outputs));
+        Ok(ImageNetwork::new(&self.image, self.outputs, layers, head))
     }
 }
 
@@ -172,45 +174,5 @@ impl Module for ResidualBlock {
             };
             Ok(y.add(&straight)?.relu()?)
         })
-    }
-}
-
-/// A residual network. Input: [`IMAGE`](crate::IMAGE), u8 `[batch, height, width, channels]`.
-#[derive(Debug)]
-pub struct Resnet {
-    config: ResnetConfig,
-    conv1: Conv2d,
-    bn1: BatchNorm,
-    relu: Activate,
-    maxpool: Option<MaxPool2d>,
-    blocks: Vec<ResidualBlock>,
-    pool: GlobalAvgPool2d,
-    fc: Linear,
-}
-
-impl Network for Resnet {
-    fn inputs(&self) -> Vec<InputSlot> {
-        vec![self.config.image.slot()]
-    }
-
-    fn outputs(&self) -> usize {
-        self.config.outputs
-    }
-
-    fn features(&self, inputs: &[Tensor]) -> deepfit_nn::Result<Tensor> {
-        let [image] = take(self, inputs)?;
-        let x = self.config.image.normalise(&image)?;
-        let mut x = self.relu.forward(&self.bn1.forward(&self.conv1.forward(&x)?)?)?;
-        if let Some(maxpool) = &self.maxpool {
-            x = maxpool.forward(&x)?;
-        }
-        for block in &self.blocks {
-            x = block.forward(&x)?;
-        }
-        self.pool.forward(&x)
-    }
-
-    fn head(&self, features: &Tensor) -> deepfit_nn::Result<Tensor> {
-        self.fc.forward(features)
     }
 }

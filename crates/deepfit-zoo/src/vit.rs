@@ -9,12 +9,11 @@ use deepfit_nn::{Module, Parameter, Role, Scope, Sequential};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Result, require, require_lengths};
-use crate::image::ImageConfig;
-use crate::network::{InputSlot, Network, take};
+use crate::image::{ImageConfig, ImageNetwork};
 
 const MODEL: &str = "vit";
 
-/// Settings of a [`Vit`].
+/// Settings of a vision transformer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct VitConfig {
@@ -59,7 +58,7 @@ impl VitConfig {
     ///
     /// # Errors
     /// If a setting is impossible, naming it.
-    pub fn build(&self, scope: &Scope) -> Result<Vit> {
+    pub fn build(&self, scope: &Scope) -> Result<ImageNetwork> {
         self.image.validate(MODEL)?;
         let VitConfig { patch, width, depth, heads, hidden, outputs, .. } = *self;
         require_lengths(
@@ -82,17 +81,18 @@ impl VitConfig {
         let encoder = scope.child("encoder");
         let shape = [1, patches + tokens.len(), width];
         let positions = encoder.parameter("pos_embedding", &shape, Init::Normal { std: 0.02 }, Role::NoDecay);
-        let mut layers = Sequential::new();
+        let mut layers = Sequential::new().with(Tokens { width, conv_proj, tokens, positions });
         for i in 0..depth {
             layers.push(Layer::new(&encoder.child("layers").child(format!("encoder_layer_{i}")), self)?);
         }
-        layers.push(LayerNorm::with(&encoder.child("ln"), width, self.epsilon));
         let outputs_of = |name: &str| Linear::new(&scope.child("heads").child(name), width, outputs);
+        let norm = LayerNorm::with(&encoder.child("ln"), width, self.epsilon);
         let mut heads = vec![outputs_of("head")];
         if self.distillation == Distillation::Head {
             heads.push(outputs_of("head_dist"));
         }
-        Ok(Vit { config: self.clone(), conv_proj, tokens, positions, layers, heads })
+        layers.push(FirstTokens { norm, width, count: heads.len() });
+        Ok(ImageNetwork::new(&self.image, outputs, layers, Sequential::new().with(Heads { width, heads })))
     }
 }
 
@@ -133,31 +133,19 @@ impl Module for Layer {
     }
 }
 
-/// A vision transformer. Input: [`IMAGE`](crate::IMAGE), u8 `[batch, height, width, channels]`.
+/// Squares of pixels as tokens, behind those that stand for the whole image.
 #[derive(Debug)]
-pub struct Vit {
-    config: VitConfig,
+struct Tokens {
+    width: usize,
     conv_proj: Conv2d,
     tokens: Vec<Parameter>,
     positions: Parameter,
-    layers: Sequential,
-    heads: Vec<Linear>,
 }
 
-impl Network for Vit {
-    fn inputs(&self) -> Vec<InputSlot> {
-        vec![self.config.image.slot()]
-    }
-
-    fn outputs(&self) -> usize {
-        self.config.outputs
-    }
-
-    /// The class token after the last normalisation; where the second token has outputs of its own, it is beside it.
-    fn features(&self, inputs: &[Tensor]) -> deepfit_nn::Result<Tensor> {
-        let [image] = take(self, inputs)?;
-        let (tracer, width) = (image.tracer(), self.config.width);
-        let patches = self.conv_proj.forward(&self.config.image.normalise(&image)?)?;
+impl Module for Tokens {
+    fn forward(&self, image: &Tensor) -> deepfit_nn::Result<Tensor> {
+        let (tracer, width) = (image.tracer(), self.width);
+        let patches = self.conv_proj.forward(image)?;
         let dims = patches.shape().dims();
         let count = patches.shape().fixed(1).zip(patches.shape().fixed(2)).map_or(0, |(h, w)| h * w);
         let batch = dims[0];
@@ -168,20 +156,38 @@ impl Network for Vit {
         let tokens = self.tokens.iter().map(token).collect::<deepfit_nn::Result<Vec<Tensor>>>()?;
         let mut behind: Vec<&Tensor> = tokens[1..].iter().collect();
         behind.push(&patches);
-        let x = tokens[0].concat(&behind, 1)?.add(&self.positions.on(tracer)?)?;
-        let x = self.layers.forward(&x)?;
-        let used = self.heads.len();
-        Ok(x.slice(1, 0, used)?.reshape(vec![batch, (used * width).into()])?)
+        Ok(tokens[0].concat(&behind, 1)?.add(&self.positions.on(tracer)?)?)
     }
+}
 
-    fn head(&self, features: &Tensor) -> deepfit_nn::Result<Tensor> {
-        let width = self.config.width;
-        let of = |i: usize| match self.heads.len() {
-            1 => self.heads[i].forward(features),
-            _ => self.heads[i].forward(&features.slice(1, i * width, width)?),
-        };
+/// The class token after a last normalisation; where the second token has outputs of its own, it is beside it.
+#[derive(Debug)]
+struct FirstTokens {
+    norm: LayerNorm,
+    width: usize,
+    count: usize,
+}
+
+impl Module for FirstTokens {
+    fn forward(&self, x: &Tensor) -> deepfit_nn::Result<Tensor> {
+        let batch = x.shape().dims()[0];
+        let first = self.norm.forward(x)?.slice(1, 0, self.count)?;
+        Ok(first.reshape(vec![batch, (self.count * self.width).into()])?)
+    }
+}
+
+/// The outputs of the class token, or the mean of those of both tokens.
+#[derive(Debug)]
+struct Heads {
+    width: usize,
+    heads: Vec<Linear>,
+}
+
+impl Module for Heads {
+    fn forward(&self, features: &Tensor) -> deepfit_nn::Result<Tensor> {
+        let of = |i: usize| self.heads[i].forward(&features.slice(1, i * self.width, self.width)?);
         match self.heads.len() {
-            1 => of(0),
+            1 => self.heads[0].forward(features),
             _ => Ok(of(0)?.add(&of(1)?)?.mul_scalar(0.5)?),
         }
     }

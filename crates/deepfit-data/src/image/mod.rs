@@ -22,6 +22,7 @@ pub use augment::{Augment, Border};
 pub(crate) use container::looks_like_zip;
 pub use labels::ImageColumns;
 pub(crate) use labels::{recognise, require};
+pub use open::ImageSurvey;
 pub(crate) use open::{ImageSet, open, open_table};
 pub use preprocessor::ImagePreprocessor;
 pub use resize::{Filter, Resize, ResizeTo};

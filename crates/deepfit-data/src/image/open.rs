@@ -87,8 +87,25 @@ impl ImageSet {
     }
 }
 
-/// Opens class folders or a zip of them, with validation and test data of their own if given.
-pub(crate) fn open(path: &Path, options: &OpenOptions, summary: &mut Summary) -> Result<ImageSet> {
+/// What is known of a set of images once its files have been listed, and before any is decoded.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ImageSurvey {
+    /// Number of images, of all parts.
+    pub images: usize,
+    /// Number of classes or labels; 0 for a regression.
+    pub classes: usize,
+    /// Median of the shorter sides, in pixels.
+    pub side: usize,
+}
+
+/// Opens class folders or a zip of them, with validation and test data of their own if given. How images are prepared may
+/// depend on what is found: `adapt` changes the options before an image is decoded.
+pub(crate) fn open(
+    path: &Path,
+    options: &mut OpenOptions,
+    adapt: &mut dyn FnMut(&ImageSurvey, &mut OpenOptions),
+    summary: &mut Summary,
+) -> Result<ImageSet> {
     let mut containers = Vec::new();
     let mut files: Vec<ImageFile> = Vec::new();
     let mut classes: Option<Vec<String>> = None;
@@ -118,21 +135,22 @@ pub(crate) fn open(path: &Path, options: &OpenOptions, summary: &mut Summary) ->
         containers.push(container);
     }
     let task = Task::Classification { classes: classes.unwrap_or_default() };
-    complete(path, Found { containers, files, task, columns: None }, options, summary)
+    complete(path, Found { containers, files, task, columns: None }, options, adapt, summary)
 }
 
 /// Opens the images that a table names, with validation and test tables of their own if given.
 pub(crate) fn open_table(
     path: &Path,
     table: ImageTable,
-    options: &OpenOptions,
+    options: &mut OpenOptions,
+    adapt: &mut dyn FnMut(&ImageSurvey, &mut OpenOptions),
     summary: &mut Summary,
 ) -> Result<ImageSet> {
     let found = table.open(options, summary)?;
     summary.skipped.extend(found.broken);
     summary.notes.extend(found.notes);
     let (containers, files, columns) = (found.containers, found.files, Some(found.columns));
-    complete(path, Found { containers, files, task: found.task, columns }, options, summary)
+    complete(path, Found { containers, files, task: found.task, columns }, options, adapt, summary)
 }
 
 /// Images that were found, and what is to be learned of them.
@@ -144,13 +162,22 @@ struct Found {
 }
 
 /// Chooses size and channels, and decodes the images if all fit into memory.
-fn complete(path: &Path, found: Found, options: &OpenOptions, summary: &mut Summary) -> Result<ImageSet> {
+fn complete(
+    path: &Path,
+    found: Found,
+    options: &mut OpenOptions,
+    adapt: &mut dyn FnMut(&ImageSurvey, &mut OpenOptions),
+    summary: &mut Summary,
+) -> Result<ImageSet> {
     let Found { containers, mut files, task, columns } = found;
     if files.is_empty() {
         let name = path.to_string_lossy().into_owned();
         return Err(Error::TooFewRows { name, rows: 0, unit: "image(s)", least: MIN_ROWS });
     }
     files.shrink_to_fit();
+    let survey = ImageSurvey { images: files.len(), classes: task.classes().len(), side: median_side(&files) };
+    adapt(&survey, options);
+    let options = &*options;
     let (height, width) = match options.image_size {
         Some(side) if (4..=1024).contains(&side) => (side, side),
         Some(side) => {
@@ -261,12 +288,17 @@ fn infer_size(files: &[ImageFile]) -> (usize, usize) {
     if same && first.0.max(first.1) <= LARGEST_SIDE {
         return first;
     }
-    let mut sides: Vec<usize> = files.iter().map(|file| file.header.height.min(file.header.width)).collect();
-    let middle = sides.len() / 2;
-    let median = *sides.select_nth_unstable(middle).1;
+    let median = median_side(files);
     // Multiples of 8 survive three halvings without a remainder.
     let side = if median < 8 { median } else { median / 8 * 8 }.min(LARGEST_SIDE);
     (side, side)
+}
+
+/// The median of the shorter sides.
+fn median_side(files: &[ImageFile]) -> usize {
+    let mut sides: Vec<usize> = files.iter().map(|file| file.header.height.min(file.header.width)).collect();
+    let middle = sides.len() / 2;
+    *sides.select_nth_unstable(middle).1
 }
 
 fn remove_broken(

@@ -225,7 +225,7 @@ impl Source for ImageSource {
                 }
             }
         }
-        used.iter().for_each(|&row| self.form.push(&self.files[row as usize].target, &mut out.targets));
+        self.targets(&used, &mut out.targets);
         out.rows.extend_from_slice(&used);
         out.truncate(&self.slots, used.len());
         if let (Pass::Train { seed, epoch, augment }, Some(&first)) = (pass, rows.first()) {
@@ -238,6 +238,21 @@ impl Source for ImageSource {
             out.mix = shares.and_then(|shares| mix::blend_targets(&mut out.targets, self.form.width(), shares));
         }
         Ok(())
+    }
+
+    fn targets(&self, rows: &[u32], out: &mut Array) {
+        match self.form.dtype() {
+            DType::F32 => out.replace_f32(std::iter::empty()),
+            _ => out.replace_i32(std::iter::empty()),
+        }
+        rows.iter().for_each(|&row| self.form.push(&self.files[row as usize].target, out));
+    }
+
+    fn content_of(&self, row: u32) -> Option<u128> {
+        let file = &self.files[row as usize];
+        let mut bytes = Vec::new();
+        self.containers[usize::from(file.container)].read(&file.entry, u64::MAX, &mut bytes).ok()?;
+        Some(xxhash_rust::xxh3::xxh3_128(&bytes))
     }
 
     fn resident_bytes(&self) -> usize {

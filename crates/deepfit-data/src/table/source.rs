@@ -81,20 +81,23 @@ impl Source for TableSource {
                 Array::U8(_) => {}
             }
         }
-        match (&mut out.targets, &self.table.targets, self.preprocessor.target_scale) {
-            (Array::I32(out), Targets::Classes(classes), _) => {
-                out.extend(rows.iter().map(|&row| classes[row as usize] as i32));
-            }
-            (Array::F32(out), Targets::Values(values), Some(scale)) => {
-                out.extend(rows.iter().map(|&row| scale.forward(values[row as usize]) as f32));
-            }
-            (Array::I32(out), ..) => out.resize(rows.len(), 0),
-            (Array::F32(out), ..) => out.resize(rows.len(), 0.0),
-            (Array::U8(_), ..) => {}
-        }
+        self.targets(rows, &mut out.targets);
         out.rows.extend_from_slice(rows);
         out.len = rows.len();
         Ok(())
+    }
+
+    fn targets(&self, rows: &[u32], out: &mut Array) {
+        match (&self.table.targets, self.preprocessor.target_scale) {
+            (Targets::Classes(classes), None) => {
+                out.replace_i32(rows.iter().map(|&row| classes[row as usize] as i32));
+            }
+            (Targets::Values(values), Some(scale)) => {
+                out.replace_f32(rows.iter().map(|&row| scale.forward(values[row as usize]) as f32));
+            }
+            (_, None) => out.replace_i32(rows.iter().map(|_| 0)),
+            (_, Some(_)) => out.replace_f32(rows.iter().map(|_| 0.0)),
+        }
     }
 
     fn resident_bytes(&self) -> usize {

@@ -173,6 +173,7 @@ impl Source for Trap {
     fn has_targets(&self) -> bool {
         false
     }
+    fn targets(&self, _: &[u32], _: &mut deepfit_data::Array) {}
     fn fill(&self, rows: &[u32], _: Pass<'_>, out: &mut Batch) -> Result<()> {
         self.filled.fetch_add(1, Ordering::SeqCst);
         if rows.contains(&30) {

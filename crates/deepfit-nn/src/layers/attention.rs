@@ -6,6 +6,7 @@ use crate::declaration::{Parameter, Role};
 use crate::error::{Result, require};
 use crate::init::Init;
 use crate::layers::Linear;
+use crate::low_rank::Adapter;
 use crate::module::Module;
 use crate::scope::Scope;
 
@@ -77,7 +78,7 @@ pub struct MultiheadAttention {
 
 #[derive(Debug, Clone)]
 enum Projections {
-    Packed(Parameter),
+    Packed(Parameter, Option<Adapter>),
     Separate([Parameter; 3]),
 }
 
@@ -104,7 +105,8 @@ impl MultiheadAttention {
         let xavier = Init::XavierUniform { gain: 1.0 };
         let weight = |name: &str, rows, columns| scope.parameter(name, &[rows, columns], xavier, Role::Weight);
         let projections = if kdim == embed_dim && vdim == embed_dim {
-            Projections::Packed(weight("in_proj_weight", all, embed_dim))
+            let packed = weight("in_proj_weight", all, embed_dim);
+            Projections::Packed(packed, Adapter::new(scope, "in_proj_weight", all, embed_dim))
         } else {
             let query = weight("q_proj_weight", embed_dim, embed_dim);
             Projections::Separate([
@@ -229,8 +231,11 @@ impl MultiheadAttention {
             x.reshape(vec![dims[0], dims[1], Dim::fixed(heads), Dim::fixed(width)])
         };
         let same = query.value() == key.value() && query.value() == value.value() && self.extra() == 0;
-        if let (Projections::Packed(weight), true) = (&self.projections, same) {
-            let product = query.matmul_with(&weight.on(tracer)?, false, true)?;
+        if let (Projections::Packed(weight, adapter), true) = (&self.projections, same) {
+            let mut product = query.matmul_with(&weight.on(tracer)?, false, true)?;
+            if let Some(adapter) = adapter {
+                product = product.add(&adapter.on(query)?)?;
+            }
             let all = bias.map_or(Ok(product.clone()), |bias| product.add(&bias))?;
             return Ok(Projected::Packed(heads(all, num_heads + 2 * kv_heads)?));
         }
@@ -239,7 +244,13 @@ impl MultiheadAttention {
         for (i, (x, count)) in given.iter().zip([num_heads, kv_heads, kv_heads]).enumerate() {
             let rows = count * width;
             let weight = match &self.projections {
-                Projections::Packed(weight) => weight.on(tracer)?.slice(0, start, rows)?,
+                Projections::Packed(weight, adapter) => {
+                    let mut weight = weight.on(tracer)?;
+                    if let Some(adapter) = adapter {
+                        weight = weight.add(&adapter.weight(x)?)?;
+                    }
+                    weight.slice(0, start, rows)?
+                }
                 Projections::Separate(weights) => weights[i].on(tracer)?,
             };
             let mut y = x.matmul_with(&weight, false, true)?;

@@ -3,6 +3,7 @@ use deepfit_graph::Tensor;
 use crate::declaration::{Parameter, Role};
 use crate::error::Result;
 use crate::init::Init;
+use crate::low_rank::Adapter;
 use crate::module::Module;
 use crate::scope::Scope;
 
@@ -12,6 +13,7 @@ pub struct Linear {
     path: String,
     weight: Parameter,
     bias: Option<Parameter>,
+    adapter: Option<Adapter>,
 }
 
 impl Linear {
@@ -24,7 +26,8 @@ impl Linear {
     /// A layer without bias, with the given initialisation of its weight.
     pub fn without_bias(scope: &Scope, inputs: usize, outputs: usize, init: Init) -> Self {
         let weight = scope.parameter("weight", &[outputs, inputs], init, Role::Weight);
-        Linear { path: scope.place("linear"), weight, bias: None }
+        let adapter = Adapter::new(scope, "weight", outputs, inputs);
+        Linear { path: scope.place("linear"), weight, bias: None, adapter }
     }
 }
 
@@ -32,7 +35,10 @@ impl Module for Linear {
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
         let tracer = x.tracer();
         tracer.in_layer(&self.path, || {
-            let product = x.matmul_with(&self.weight.on(tracer)?, false, true)?;
+            let mut product = x.matmul_with(&self.weight.on(tracer)?, false, true)?;
+            if let Some(adapter) = &self.adapter {
+                product = product.add(&adapter.on(x)?)?;
+            }
             match &self.bias {
                 Some(bias) => Ok(product.add(&bias.on(tracer)?)?),
                 None => Ok(product),

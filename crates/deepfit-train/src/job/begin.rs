@@ -1,15 +1,18 @@
 //! How a run begins: settings and paths are found good, the data is opened and split.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use deepfit_data::{Dataset, OpenOptions, SplitOptions};
 use deepfit_zoo::ModelConfig;
 
 use super::Job;
 use crate::error::{Result, TrainError};
+use crate::published::{self, BUNDLED, HAS_BUNDLED};
 use crate::recipe::Recipe;
 use crate::run_folder::RunFolder;
 use crate::settings::Settings;
+use crate::transfer::{self, Backbone, SCRATCH};
 
 /// Opens the data, splits it, chooses what the settings leave open, builds the network and plans its memory. Writes
 /// nothing.
@@ -37,10 +40,12 @@ pub fn prepare(settings: Settings, out: Option<PathBuf>) -> Result<Job> {
         let problem = "holds a run already; choose another folder with --out, or continue it with --resume";
         return Err(TrainError::run(folder.root(), problem));
     }
-    let data = open(&settings)?;
+    let mut settings = settings;
+    let opened = open(&mut settings)?;
+    let data = &opened.data;
     let shares = SplitOptions { seed: settings.seed, validation: settings.validation_share, test: settings.test_share };
     let split = data.split(&shares)?;
-    let mut job = Job::plan(data, split, settings, folder, None, true)?;
+    let mut job = Job::plan(opened, split, settings, folder, None, true)?;
     job.automatic = automatic;
     Ok(job)
 }
@@ -70,7 +75,17 @@ fn require_utf8(key: &str, path: &Path) -> Result<()> {
     Err(TrainError::setting(key, problem))
 }
 
-pub(super) fn open(settings: &Settings) -> Result<Dataset> {
+/// Data with the network that a run on it begins with, if it does not begin from scratch.
+pub(super) struct Opened {
+    pub(super) data: Dataset,
+    pub(super) backbone: Option<Arc<Backbone>>,
+    /// How that was decided, if the settings left it open.
+    pub(super) reason: Option<String>,
+}
+
+/// Opens the data. Whether to begin with a published network is decided once it is known how many images there are, and of
+/// which size; the settings then say so.
+pub(super) fn open(settings: &mut Settings) -> Result<Opened> {
     let options = OpenOptions {
         target: settings.target.clone(),
         task: settings.task,
@@ -83,16 +98,62 @@ pub(super) fn open(settings: &Settings) -> Result<Dataset> {
         test: settings.test.clone(),
         ..OpenOptions::default()
     };
-    Ok(deepfit_data::open(&settings.data, &options)?)
+    let side = settings.image_size;
+    let load = |from: &str| Backbone::load(from)?.for_images_of(side).map(Arc::new);
+    let mut backbone = match settings.from.as_deref() {
+        Some(from) if from != SCRATCH => Some(load(from)?),
+        _ => None,
+    };
+    let given = backbone.is_some();
+    let mut reason = None;
+    let mut failure = None;
+    // A network that was asked for by its name, or that learns grey images as they are, begins from scratch.
+    let is_open = settings.from.is_none() && settings.model == "auto" && settings.channels.is_none() && HAS_BUNDLED;
+    let data = deepfit_data::open_adapted(&settings.data, &options, &mut |survey, options| {
+        if is_open {
+            let (transfers, why) = transfer::decide(survey);
+            reason = Some(match transfers {
+                true => format!("begins with the published network {BUNDLED}: {why}; from={SCRATCH} declines"),
+                false => format!("begins from scratch: {why}; from={BUNDLED} begins with a published network"),
+            });
+            if transfers {
+                match load(BUNDLED) {
+                    Ok(loaded) => backbone = Some(loaded),
+                    Err(error) => failure = Some(error),
+                }
+            }
+        }
+        if let Some(backbone) = &backbone {
+            let preprocessing = &backbone.preprocessing;
+            options.image_size = Some(preprocessing.crop.0);
+            options.channels = Some(preprocessing.mean.len());
+            options.resize = Some(published::resize(preprocessing));
+            // Features are kept, not images.
+            options.cache_bytes = 0;
+        }
+    })?;
+    if let Some(error) = failure {
+        return Err(error);
+    }
+    if given && !data.is_images() {
+        let problem = "is for images, and the data is a table; leave it away, or use from=scratch";
+        return Err(TrainError::setting("from", problem));
+    }
+    if data.is_images() {
+        settings.from = Some(backbone.as_ref().map_or(SCRATCH, |backbone| &backbone.name).to_string());
+    }
+    Ok(Opened { data, backbone, reason })
 }
 
 /// What would be trained on data: its description, the recipe and the network.
-pub(crate) fn choose(settings: Settings) -> Result<(Vec<String>, Recipe, ModelConfig)> {
-    let data = open(&settings)?;
+pub(crate) fn choose(mut settings: Settings) -> Result<(Vec<String>, Recipe, ModelConfig)> {
+    let Opened { data, backbone, .. } = open(&mut settings)?;
     let shares = SplitOptions { seed: settings.seed, validation: settings.validation_share, test: settings.test_share };
     let split = data.split(&shares)?;
-    let (recipe, _) = Recipe::resolve(settings, &data, &split)?;
-    let prepared = data.prepare(&split.train)?;
-    let model = recipe.model(&prepared, &split.train)?;
+    let (recipe, _) = Recipe::resolve(settings, &data, &split, backbone.as_deref())?;
+    let model = match backbone {
+        Some(backbone) => backbone.config.clone().with_outputs(recipe.task.outputs()),
+        None => recipe.model(&data.prepare(&split.train)?, &split.train)?,
+    };
     Ok((data.describe(), recipe, model))
 }

@@ -9,22 +9,23 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
-use deepfit_data::{Dataset, Loader, LoaderOptions, Preprocessor, Source, Split};
+use deepfit_data::{Dataset, Loader, LoaderOptions, Prepared, Preprocessor, Source, Split};
 use deepfit_zoo::ModelConfig;
 
-pub(crate) use begin::choose;
+use begin::Opened;
+pub(crate) use begin::choose as choose_network;
 pub use begin::prepare;
 use resume::require_fit;
 pub use resume::{resume, resume_with};
 
 use crate::data_times::DataTimes;
 use crate::error::{Result, TrainError};
-use crate::event::{Event, Observer};
+use crate::event::{Event, Flow, Observer};
 use crate::fingerprint::{FINGERPRINT, fingerprint};
 use crate::finish::{self, Times};
 use crate::fit::{End, Fit};
 use crate::forecast::{Description, describe};
-use crate::learner::Learner;
+use crate::learner::{Blueprint, Learner};
 use crate::limits;
 use crate::progress::{self, Notes, Progress, Saved};
 use crate::recipe::Recipe;
@@ -32,8 +33,9 @@ use crate::report::Report;
 use crate::run_folder::{Durability, FORMAT_VERSION, RunFolder, read_text, without_space, write_text};
 use crate::search;
 use crate::settings::Settings;
-use crate::stage::{Purpose, Stage, choose_epochs, rates_so_far, stages};
+use crate::stage::{Purpose, Stage, Trial, choose, rates_so_far, stages};
 use crate::tensors::Owned;
+use crate::transfer::{self, Completion, Transfer};
 
 /// How a run ended.
 #[derive(Debug)]
@@ -67,6 +69,8 @@ pub struct Job {
     pub(crate) description: Description,
     /// What the first stage to run is trained with, made while planning.
     workshop: Option<Workshop>,
+    /// The network that it begins with, if there is one.
+    transfer: Option<Transfer>,
 }
 
 /// What a stage is trained with.
@@ -75,16 +79,22 @@ pub(crate) struct Workshop {
     pub(crate) preprocessor: Preprocessor,
     pub(crate) model: ModelConfig,
     pub(crate) learner: Learner,
+    /// Of a transfer, what turns the trained weights into those of the whole network.
+    pub(crate) completion: Option<Completion>,
 }
 
 impl Workshop {
     /// Fits statistics on the stage's training rows, and builds and compiles the network for them.
-    fn new(data: &Dataset, recipe: &Recipe, stage: &mut Stage) -> Result<Workshop> {
+    fn new(data: &Dataset, recipe: &Recipe, stage: &mut Stage, transfer: Option<&Transfer>) -> Result<Workshop> {
         let prepared = data.prepare(&stage.train)?;
-        let model = recipe.model(&prepared, &stage.train)?;
-        let learner = Learner::new(recipe, &model, recipe.settings.threads)?;
         stage.target_scale = prepared.preprocessor.target_scale();
-        Ok(Workshop { source: prepared.source, preprocessor: prepared.preprocessor, model, learner })
+        if let Some(transfer) = transfer {
+            return transfer.workshop(recipe, stage, prepared);
+        }
+        let model = recipe.model(&prepared, &stage.train)?;
+        let learner = Learner::new(recipe, Blueprint::from_scratch(recipe, &model)?, recipe.settings.threads)?;
+        let Prepared { source, preprocessor } = prepared;
+        Ok(Workshop { source, preprocessor, model, learner, completion: None })
     }
 }
 
@@ -95,12 +105,13 @@ pub(crate) fn loader_options(recipe: &Recipe, source: &dyn Source, stage: &Stage
     let batch = recipe.batch();
     // A last batch of very few rows gives batch statistics that mean nothing.
     let drop_last = stage.train.len() > batch && stage.train.len() % batch < batch.div_ceil(4);
-    LoaderOptions { drop_last, ..LoaderOptions::train(batch, workers, s.seed, recipe.augment(), stage.schedule_epochs) }
+    let augment = recipe.augment();
+    LoaderOptions { drop_last, ..LoaderOptions::train(batch, workers, s.seed, augment, stage.schedule_epochs) }
 }
 
 impl Job {
     fn plan(
-        data: Dataset,
+        opened: Opened,
         split: Split,
         settings: Settings,
         folder: RunFolder,
@@ -108,11 +119,17 @@ impl Job {
         is_new: bool,
     ) -> Result<Job> {
         let base_bytes = crate::process::resident_bytes();
-        let (mut recipe, notes) = Recipe::resolve(settings, &data, &split)?;
+        let Opened { data, backbone, reason } = opened;
+        let (mut recipe, mut notes) = Recipe::resolve(settings, &data, &split, backbone.as_deref())?;
+        let transfer = backbone.map(Transfer::new);
+        if let (Some(transfer), true) = (&transfer, is_new) {
+            notes.splice(0..0, transfer.backbone.notes.iter().cloned());
+        }
+        notes.splice(0..0, reason.filter(|_| is_new));
         let mut stages = stages(&recipe, &data, &split)?;
         let mut progress = saved.as_ref().map(|s| s.progress.clone()).unwrap_or_default();
         let current = progress.stage.min(stages.len() - 1);
-        let mut workshop = Workshop::new(&data, &recipe, &mut stages[current])?;
+        let mut workshop = Workshop::new(&data, &recipe, &mut stages[current], transfer.as_ref())?;
         if let Some(saved) = &saved {
             require_fit(&folder, &workshop.learner, saved)?;
         }
@@ -125,6 +142,10 @@ impl Job {
         }
         let mut description =
             describe(&data, &split, &recipe, &stages, &mut workshop, base_bytes, folder.root(), is_new)?;
+        if let Some(transfer) = &transfer {
+            let base = data.prepare(&stages[current].train)?.source;
+            description.add_features(&transfer.forecast(&recipe, &stages, &base)?);
+        }
         if is_new && description.epochs < recipe.epochs() {
             // The time allows fewer epochs: a decision, saved with the settings.
             recipe.settings.epochs = Some(description.epochs);
@@ -178,6 +199,7 @@ impl Job {
             automatic: false,
             description,
             workshop,
+            transfer,
         })
     }
 
@@ -240,14 +262,23 @@ impl Job {
         let (epochs_before, seconds_before) = (self.progress.epochs.len(), self.progress.seconds);
         let mut first_step = true;
         let mut data = DataTimes::default();
-        let count = self.stages.len();
+        // What a stage that begins with the result of the one before it takes over.
+        let mut result: Option<BTreeMap<String, Owned>> = None;
         loop {
             let number = self.progress.stage;
-            self.choose_refit_epochs(number);
+            self.choose_refit(number, &mut watch);
+            let count = self.stages.len();
+            if self.make_features(number, &mut watch)? == Flow::Stop {
+                let run = self.folder.root().to_path_buf();
+                return Ok(Outcome::Interrupted { run, step: self.progress.total_steps });
+            }
             let mut workshop = match self.workshop.take() {
                 Some(workshop) => workshop,
-                None => Workshop::new(&self.data, &self.recipe, &mut self.stages[number])?,
+                None => Workshop::new(&self.data, &self.recipe, &mut self.stages[number], self.transfer.as_ref())?,
             };
+            if let Some(result) = result.take().filter(|_| self.stages[number].trial.unfrozen > 0) {
+                workshop.learner.begin_with(&result)?;
+            }
             let stage = &self.stages[number];
             watch.event(&Event::Stage {
                 number: number + 1,
@@ -301,6 +332,10 @@ impl Job {
                 return Ok(Outcome::Interrupted { run, step: self.progress.total_steps });
             }
             if number + 1 < count {
+                if self.stages[number + 1].trial.unfrozen > 0 {
+                    let best = if best_weights.is_empty() { workshop.learner.weights()? } else { best_weights };
+                    result = Some(workshop.completed(best));
+                }
                 self.progress.next_stage();
                 continue;
             }
@@ -369,16 +404,64 @@ impl Job {
         Ok(settings)
     }
 
-    /// Before a refit, the number of epochs is chosen from the stages before it.
-    fn choose_refit_epochs(&mut self, number: usize) {
-        if self.stages[number].purpose == Purpose::Refit {
-            let chosen = choose_epochs(&self.recipe, &self.progress, number);
-            self.progress.chosen_epochs = Some(chosen);
-            self.stages[number].epochs = chosen;
-            if self.recipe.rates().plateau().is_some() {
-                self.stages[number].rates = Some(rates_so_far(&self.recipe, &self.progress, number));
-            }
+    /// Before a refit, its way and number of epochs are chosen from the stages before it.
+    fn choose_refit(&mut self, number: usize, observer: &mut dyn Observer) {
+        if self.stages[number].purpose != Purpose::Refit {
+            return;
         }
+        let recipe = &self.recipe;
+        let choose = |counts: &dyn Fn(&Trial) -> bool| choose(recipe, &self.stages, &self.progress, counts);
+        let trained = self.stages[number].trial.unfrozen > 0;
+        let best = choose(&|trial| recipe.admits(trial));
+        let unfreezes = best.is_some_and(|best| best.trial.unfrozen > 0);
+        // What the last blocks begin with is the last layer as it was before they were trained in the stages so far.
+        let before = recipe.trials().into_iter().rfind(|trial| trial.unfrozen == 0);
+        let chosen = match (trained, unfreezes) {
+            (true, _) => choose(&|trial| trial.unfrozen > 0),
+            (false, true) => choose(&|trial| Some(trial) == before.as_ref()),
+            (false, false) => choose(&|trial| trial.unfrozen == 0),
+        };
+        let Some(chosen) = chosen else { return };
+        if !unfreezes && !trained {
+            self.stages.truncate(number + 1);
+        }
+        if recipe.trials().len() > 1
+            && let (Some(best), false) = (best, trained)
+        {
+            observer.event(&Event::Note(&recipe.describe_choice(&best)));
+        }
+        self.progress.chosen_epochs = Some(chosen.epochs);
+        let stage = &mut self.stages[number];
+        (stage.trial, stage.epochs) = (chosen.trial, chosen.epochs);
+        if self.recipe.rates().plateau().is_some() {
+            let selecting = self.selecting(&chosen.trial);
+            self.stages[number].rates = Some(rates_so_far(&self.recipe, &self.progress, &selecting, &chosen.trial));
+        }
+    }
+
+    /// The stages that tell how good a way is.
+    pub(crate) fn selecting(&self, trial: &Trial) -> Vec<usize> {
+        let is = |stage: &Stage| stage.purpose != Purpose::Refit && stage.trial == *trial;
+        (0..self.stages.len()).filter(|&i| is(&self.stages[i])).collect()
+    }
+
+    /// Computes the features that a stage learns from, if it learns from any.
+    fn make_features(&mut self, number: usize, observer: &mut dyn Observer) -> Result<Flow> {
+        let Some(transfer) = &self.transfer else { return Ok(Flow::Continue) };
+        let cut = self.recipe.cut(&self.stages[number].trial);
+        let later = &self.stages[number..];
+        transfer.keep_only(|blocks| later.iter().any(|stage| self.recipe.cut(&stage.trial).blocks == blocks));
+        if !cut.applied {
+            return Ok(Flow::Continue);
+        }
+        let source = transfer.source(&self.data.prepare(&self.stages[number].train)?.source, cut.blocks)?;
+        if source.is_set() {
+            return Ok(Flow::Continue);
+        }
+        // What was planned with knew no values, by which features are standardised.
+        self.workshop = None;
+        let settings = &self.recipe.settings;
+        transfer::compute(&transfer.backbone, &source, cut.blocks, settings.threads, settings.exact, observer)
     }
 
     fn loader(&self, workshop: &Workshop, stage: &Stage) -> Result<Loader> {

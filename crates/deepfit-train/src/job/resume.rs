@@ -59,12 +59,12 @@ pub fn resume_with(run: &Path, threads: Option<usize>) -> Result<Job> {
     if let Some(began) = saved.as_ref().and_then(|saved| saved.progress.settings.as_deref()) {
         require_same_settings(&folder, &settings, began)?;
     }
-    let data = open(&settings)?;
-    let split = data.restore_split(&saved_split).map_err(|error| match error {
+    let opened = open(&mut settings)?;
+    let split = opened.data.restore_split(&saved_split).map_err(|error| match error {
         newer @ deepfit_data::Error::NewerVersion { .. } => TrainError::run(folder.split(), newer.to_string()),
         other => TrainError::run(folder.split(), format!("cannot be used: {other}; {}", again())),
     })?;
-    Job::plan(data, split, settings, folder, saved, false)
+    Job::plan(opened, split, settings, folder, saved, false)
 }
 
 /// The data of a run must still be where its settings say.

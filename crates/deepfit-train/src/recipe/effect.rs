@@ -6,7 +6,7 @@ use crate::settings::{Settings, TEST_SHARE, VALIDATION_SHARE};
 
 /// Takes away the settings that change nothing in this run, and says of each why. They are no errors, since a file of
 /// settings is used for more than one run.
-pub(super) fn without_effect(settings: &mut Settings, data: &Dataset) -> Vec<String> {
+pub(super) fn without_effect(settings: &mut Settings, data: &Dataset, transfers: bool) -> Vec<String> {
     let images = data.is_images();
     let classification = !matches!(data.task(), Task::Regression);
     let mut notes = Vec::new();
@@ -24,6 +24,13 @@ pub(super) fn without_effect(settings: &mut Settings, data: &Dataset) -> Vec<Str
     let dropped = settings.dropout.is_some_and(|share| share > 0.0);
     if drop("dropout", dropped && resnet, format!("it is for mlp and cnn, and the model is {model}")) {
         settings.dropout = None;
+    }
+    let scratch = || "it is for a published model, and this run begins from scratch".to_string();
+    if drop("unfreeze", settings.unfreeze.is_some() && !transfers, scratch()) {
+        settings.unfreeze = None;
+    }
+    if drop("lora", settings.lora.is_some() && !transfers, scratch()) {
+        settings.lora = None;
     }
     let of_images = |key: &str| format!("{key} for images, and the data is a table");
     if drop("augment", settings.augment.is_some() && !images, of_images("it is")) {

@@ -3,6 +3,7 @@
 mod balance;
 mod effect;
 mod rates;
+mod transfer;
 
 use deepfit_data::{Array, Augment, Batch, Dataset, Pass, Prepared, Slot, Source, Split, Task};
 use deepfit_nn::optim::{RmsProp, Sgd};
@@ -15,9 +16,12 @@ use deepfit_zoo::{
 
 use crate::error::{Result, TrainError};
 use crate::settings::Settings;
+use crate::stage::{Chosen, Trial};
+use crate::transfer::{Backbone, Cut};
 
 use effect::{augment_in_effect, without_effect};
 pub use rates::Rates;
+pub use transfer::TransferPlan;
 
 /// Tables with at most this many rows choose their number of epochs by cross-validation.
 const SMALL_TABLE: usize = 3_000;
@@ -40,6 +44,8 @@ pub struct Recipe {
     pub class_counts: Vec<usize>,
     /// Training rows.
     pub rows: usize,
+    /// If it begins with a published network, what of it is trained.
+    pub transfer: Option<TransferPlan>,
 }
 
 impl Recipe {
@@ -47,19 +53,28 @@ impl Recipe {
     ///
     /// # Errors
     /// If a setting does not suit the data.
-    pub fn resolve(mut settings: Settings, data: &Dataset, split: &Split) -> Result<(Recipe, Vec<String>)> {
+    pub fn resolve(
+        mut settings: Settings,
+        data: &Dataset,
+        split: &Split,
+        backbone: Option<&Backbone>,
+    ) -> Result<(Recipe, Vec<String>)> {
         settings.validate()?;
         let images = data.is_images();
         let classification = data.task().is_classification();
         let train = split.train.len();
         let rows = train + split.validation.len();
 
-        settings.model = choose_model(&settings.model, data)?;
-        let mut notes = without_effect(&mut settings, data);
-        let small_table = !images && rows <= SMALL_TABLE;
+        if backbone.is_none() {
+            settings.model = choose_model(&settings.model, data)?;
+        }
+        let transfers = backbone.is_some();
+        let mut notes = without_effect(&mut settings, data, transfers);
+        let transfer = backbone.map(|backbone| TransferPlan::new(&settings, backbone)).transpose()?;
+        let small = if images { transfers && rows < transfer::FEW } else { rows <= SMALL_TABLE };
         // A part that the user gave for validation is not trained on.
         let own_validation = settings.validation.is_some();
-        let folds = settings.folds.unwrap_or(if small_table && !own_validation { (rows / 2).clamp(1, 5) } else { 1 });
+        let folds = settings.folds.unwrap_or(if small && !own_validation { (rows / 2).clamp(1, 5) } else { 1 });
         if folds > 1 && own_validation {
             return Err(TrainError::setting("folds", "validation data of its own leaves nothing to fold; use folds=1"));
         }
@@ -84,7 +99,11 @@ impl Recipe {
                 "`batch` is {batch}, but there are {train} training rows: each epoch is one batch of all"
             ));
         }
-        let batch = settings.batch.unwrap_or(sixteenth.clamp(16, if images { 64 } else { 256 })).min(train);
+        let batch = settings.batch.unwrap_or(match transfers {
+            true => transfer::BATCH,
+            false => sixteenth.clamp(16, if images { 64 } else { 256 }),
+        });
+        let batch = batch.min(train);
         settings.batch = Some(batch);
         let batches = rows.div_ceil(batch.max(1)) as u64;
         if settings.accumulate > 1 && settings.accumulate > batches {
@@ -94,6 +113,7 @@ impl Recipe {
         // With few images an epoch has few updates, too few for the statistics of batch normalisation to settle.
         let enough = |epochs: usize| (FEWEST_UPDATES / (train / batch).max(1)).clamp(epochs, MOST_EPOCHS) as u32;
         settings.epochs = Some(settings.epochs.unwrap_or(match (images, rows) {
+            (true, _) if transfers => transfer::EPOCHS,
             (true, _) if settings.model == "cnn" => enough(30),
             (true, _) => enough(20),
             (false, 0..=SMALL_TABLE) => 60,
@@ -104,8 +124,10 @@ impl Recipe {
             let problem = format!("is {} epochs, but the run has {epochs}; use fewer than that", settings.warmup);
             return Err(TrainError::setting("warmup", problem));
         }
-        settings.lr = Some(settings.lr.unwrap_or_else(|| default_rate(&settings, images)));
-        settings.weight_decay = Some(settings.weight_decay.unwrap_or_else(|| default_decay(&settings, images)));
+        settings.lr = Some(settings.lr.unwrap_or_else(|| default_rate(&settings, images, transfers)));
+        if !transfers {
+            settings.weight_decay = Some(settings.weight_decay.unwrap_or_else(|| default_decay(&settings, images)));
+        }
         match &settings.optimizer[..] {
             "sgd" => settings.momentum = Some(settings.momentum.unwrap_or(0.9)),
             "rmsprop" => settings.momentum = Some(settings.momentum.unwrap_or(0.0)),
@@ -133,11 +155,23 @@ impl Recipe {
         }
         settings.patience = Some(settings.patience.unwrap_or(if folds > 1 { 0 } else { 10 }));
         if classification {
-            settings.label_smoothing = Some(settings.label_smoothing.unwrap_or(if images { 0.1 } else { 0.05 }));
+            settings.label_smoothing = Some(settings.label_smoothing.unwrap_or(match images {
+                true if transfers => transfer::SMOOTHING,
+                true => 0.1,
+                false => 0.05,
+            }));
         } else if let Task::Regression = data.task() {
             settings.loss = Some(settings.loss.unwrap_or_else(|| "squared".to_string()));
         }
-        if images {
+        let sees_images = transfer.as_ref().is_none_or(|plan| plan.sees_images);
+        if images && !sees_images && settings.augment.take().is_some() {
+            notes.push(
+                "`augment` has no effect: features of the images are computed once; unfreeze=2, say, trains on \
+                        changed images"
+                    .to_string(),
+            );
+        }
+        if images && sees_images {
             let augment = settings.augment_over(&data.default_augment())?;
             let augment = augment_in_effect(&mut notes, &settings, augment, data);
             let table = toml::Table::try_from(&augment);
@@ -146,7 +180,7 @@ impl Recipe {
         let (task, class_counts) = (data.task().clone(), balance::class_counts(data, &split.train));
         balance::choose_positive(&mut settings, &task, &class_counts, &mut notes)?;
         notes.extend(balance::note(&task, &class_counts, train, settings.class_weights));
-        Ok((Recipe { settings, task, class_counts, rows: train }, notes))
+        Ok((Recipe { settings, task, class_counts, rows: train, transfer }, notes))
     }
 
     /// Rows in a batch.
@@ -206,8 +240,43 @@ impl Recipe {
         }))
     }
 
+    /// The ways among which validation chooses; the first is also what is planned with.
+    pub fn trials(&self) -> Vec<Trial> {
+        match &self.transfer {
+            Some(plan) => plan.trials(&self.settings),
+            None => vec![Trial { weight_decay: self.settings.weight_decay.unwrap_or(0.0), ..Trial::default() }],
+        }
+    }
+
+    /// Whether validation may choose this way.
+    pub fn admits(&self, trial: &Trial) -> bool {
+        let must_unfreeze = self.transfer.as_ref().is_some_and(|plan| plan.unfrozen > 0 && !plan.only_if_better);
+        trial.unfrozen > 0 || !must_unfreeze
+    }
+
+    /// Of a transfer, where the network is cut.
+    pub fn cut(&self, trial: &Trial) -> Cut {
+        self.transfer.as_ref().map_or(Cut { blocks: 0, applied: false }, |plan| plan.cut(trial))
+    }
+
+    /// What validation has chosen, in words.
+    pub fn describe_choice(&self, chosen: &Chosen) -> String {
+        let metric = crate::fit::monitored(&self.task);
+        let Chosen { trial, epochs, value } = *chosen;
+        let what = match trial.unfrozen {
+            0 => format!("the last layer with weight_decay={}", trial.weight_decay),
+            blocks => format!("the last layer and {blocks} blocks below it"),
+        };
+        format!("validation chose {what}, {epochs} epochs ({metric} {value:.4})")
+    }
+
     /// How the parameters are trained.
     pub fn training(&self) -> Training {
+        self.training_of(&self.trials()[0])
+    }
+
+    /// How the parameters are trained in one of several ways.
+    pub fn training_of(&self, trial: &Trial) -> Training {
         let s = &self.settings;
         // Checked when the recipe was made.
         let optimizer = match Optimizer::named(&s.optimizer).unwrap_or(Optimizer::adamw()) {
@@ -217,9 +286,15 @@ impl Recipe {
             Optimizer::RmsProp(rms) => Optimizer::RmsProp(RmsProp { momentum: s.momentum.unwrap_or(0.0), ..rms }),
             other => other,
         };
-        let optimizer = optimizer.with_weight_decay(s.weight_decay.unwrap_or(0.0));
+        let optimizer = self.transfer.as_ref().map_or(optimizer, |plan| plan.optimizer(trial, optimizer));
+        let optimizer = optimizer.with_weight_decay(trial.weight_decay);
         let moving_average = s.average.filter(|&decay| decay > 0.0).map(|decay| MovingAverage { decay, warmup: true });
         Training { clip: s.clip.map(Clip::Norm), moving_average, ..Training::new(optimizer) }
+    }
+
+    /// Most epochs of a stage that trains blocks of a published network.
+    pub fn unfrozen_epochs(&self) -> u32 {
+        self.transfer.as_ref().map_or(self.epochs(), |plan| plan.unfrozen_epochs(&self.settings))
     }
 
     /// How the learning rate changes.
@@ -248,9 +323,10 @@ impl Recipe {
 const PLAIN: [&str; 3] = ["constant", "cosine", "one_cycle"];
 
 /// The learning rate at the top of the schedule.
-fn default_rate(settings: &Settings, images: bool) -> f64 {
+fn default_rate(settings: &Settings, images: bool, transfers: bool) -> f64 {
     // For optimisers whose steps are as long as the rate.
     let rate = match (images, &settings.model[..]) {
+        (true, _) if transfers => transfer::RATE,
         (true, "cnn") => 1e-2,
         (true, _) => 3e-3,
         (false, _) => 2e-3,

@@ -12,7 +12,7 @@ use crate::progress::check_version;
 use crate::run_folder::read_text;
 
 /// Settings that are text whatever it looks like: a column may be called 2020, and a file 1.
-const TEXTS: [&str; 6] = ["data", "target", "labels", "positive", "validation", "test"];
+const TEXTS: [&str; 7] = ["data", "target", "labels", "positive", "validation", "test", "from"];
 
 impl Settings {
     /// Whether there is a setting of this name, or of the name before its first dot.

@@ -50,6 +50,19 @@ pub struct Arguments {
     /// Architecture: mlp for tables, cnn, resnet18, resnet34, resnet50 or mobilenet_v2 for images [default: auto, which goes by the data]
     #[arg(long, value_name = "NAME", help_heading = "Model and training")]
     model: Option<String>,
+    /// Published model to begin with: its name, folder or file, or scratch for none [default: of images the one that is part of
+    /// deepfit, where it helps]
+    #[arg(long, value_name = "MODEL", help_heading = "Model and training")]
+    from: Option<PathBuf>,
+    /// Train the last layer of the published model alone
+    #[arg(long, conflicts_with = "unfreeze", help_heading = "Model and training")]
+    freeze: bool,
+    /// Train blocks of the published model too: all, or so many from the end [default: what validation says]
+    #[arg(long, value_name = "BLOCKS", num_args = 0..=1, default_missing_value = "all", help_heading = "Model and training")]
+    unfreeze: Option<String>,
+    /// Train changes of this rank beside the weights of a published transformer, which stay as they are
+    #[arg(long, value_name = "RANK", help_heading = "Model and training")]
+    lora: Option<String>,
     /// Most passes over the training rows
     #[arg(long, value_name = "N", allow_hyphen_values = true, help_heading = "Model and training")]
     epochs: Option<String>,
@@ -87,7 +100,7 @@ pub struct Arguments {
     /// Go on with a run that was interrupted; it knows its data and settings, of which only --threads can change
     #[arg(
         long, value_name = "RUN", value_hint = ValueHint::DirPath, help_heading = "Run",
-        conflicts_with_all = ["target", "labels", "validation", "test", "model", "epochs", "time", "batch", "lr", "seed", "out",
+        conflicts_with_all = ["target", "labels", "validation", "test", "from", "freeze", "unfreeze", "lora", "model", "epochs", "time", "batch", "lr", "seed", "out",
                               "config"]
     )]
     resume: Option<PathBuf>,
@@ -115,6 +128,7 @@ const HELP_WIDTH: usize = 80;
 const EXAMPLES: &str = "Examples:
   deepfit train examples/digits.zip
   deepfit train houses.csv --target price --time 2m
+  deepfit train photos/ --from models/vit/ --unfreeze 2
   deepfit train photos/ --model resnet18 --epochs 20 --seed 7 --out runs/photos
   deepfit train photos/ augment.flip=true label_smoothing=0.1
   deepfit train labels.csv                          a table of image files and what is on them
@@ -262,7 +276,18 @@ impl Arguments {
         if self.target.is_some() {
             settings.target.clone_from(&self.target);
         }
+        if let Some(from) = &self.from {
+            // A name at the hub is the folder of its files here, which are there when the run is resumed.
+            let path = if from.as_os_str() == "scratch" { from.clone() } else { super::model_path(from)? };
+            let Some(path) = path.to_str() else {
+                return Err(Usage(format!("the path '{}' of the model is not UTF-8 text", path.display())).into());
+            };
+            settings.set("from", path)?;
+        }
+        let unfreeze = if self.freeze { Some("none".to_string()) } else { self.unfreeze.clone() };
         let options = [
+            ("unfreeze", &unfreeze),
+            ("lora", &self.lora),
             ("model", &self.model),
             ("epochs", &self.epochs),
             ("time", &self.time),

@@ -33,8 +33,12 @@ fn sections(description: &Description) -> [(&'static str, Vec<String>); 5] {
         description.memory.iter().map(|(what, size)| format!("{what}: {}", words::bytes(*size))).collect();
     let mut memory = vec![format!("{} planned", words::bytes(description.planned_memory_bytes))];
     memory.extend(words::wrapped(&parts, LINE));
+    let features = match description.seconds_features {
+        seconds if seconds > 0.0 => format!("{} for features, ", words::about(seconds)),
+        _ => String::new(),
+    };
     let cost = format!(
-        "{} an epoch, {} in all if no stage ends before its {}",
+        "{features}{} an epoch, {} in all if no stage ends before its {}",
         words::about(description.seconds_per_epoch),
         words::about(description.seconds_total),
         words::plural(description.epochs.into(), "epoch"),

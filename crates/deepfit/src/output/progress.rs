@@ -16,6 +16,8 @@ use deepfit_train::text::{Style, words};
 const REFRESH: Duration = Duration::from_millis(100);
 /// Without a terminal, epochs are told at most this often.
 const LINE_INTERVAL: Duration = Duration::from_secs(1);
+/// And the features of images, which are alike.
+const FEATURES_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Shows what training tells, and hands a request to stop back to it.
 pub struct Progress<'a> {
@@ -105,6 +107,20 @@ impl<'a> Progress<'a> {
                 if let View::Bar(bar) = &self.view {
                     bar.reset();
                     bar.set_prefix(self.stage.clone());
+                }
+            }
+            Event::Features { done, total, per_second, seconds_left } => {
+                self.pace = (per_second, seconds_left);
+                let told = format!("features of {} images  {}", words::count(total as u64), self.pace_in_words());
+                let due = matches!(self.view, View::Lines) && (self.due(FEATURES_INTERVAL) || done == total);
+                if let View::Bar(bar) = &self.view {
+                    bar.set_prefix(String::new());
+                    bar.set_length(total as u64);
+                    bar.set_position(done as u64);
+                    bar.set_message(told.clone());
+                }
+                if due {
+                    say(&format!("{} of the {told}", words::count(done as u64)));
                 }
             }
             Event::FirstStep => {}

@@ -4,6 +4,9 @@ use std::fs;
 
 use crate::program::{Place, digits};
 
+/// A network of its own learns these in a second.
+const SCRATCH: &str = "from=scratch";
+
 /// Digits in one folder, `pictures/0.png` and so on, and the digit that each shows.
 fn pictures(place: &Place, each: usize) -> Vec<u32> {
     let classes = ["0", "1", "5", "8"];
@@ -35,7 +38,8 @@ fn a_table_of_pictures_and_classes_is_learned_evaluated_and_resumed() {
         format!("pictures/{i}.png,d{digit},{}", ["train", "train", "train", "test"][i % 4])
     });
     place.write("labels.csv", &text);
-    let ran = place.run(&["train", "labels.csv", "--target", "digit", "--epochs", "12", "--out", "run", "--json"]);
+    let ran =
+        place.run(&["train", "labels.csv", "--target", "digit", "--epochs", "12", "--out", "run", "--json", SCRATCH]);
     let result = ran.succeeded().json();
     assert_eq!(result["task"], "classification");
     assert!(result["metrics"]["test"]["accuracy"].as_f64().unwrap() > 0.85, "{result}");
@@ -59,7 +63,7 @@ fn a_folder_with_a_table_of_labels_is_learned() {
     let shown = pictures(&place, 40);
     place
         .write("findings.csv", table("id,findings", &shown, |i, digit| format!("{i},{}", properties(digit).join("|"))));
-    let train = ["train", "pictures", "--labels", "findings.csv", "--epochs", "15", "--out", "run"];
+    let train = ["train", "pictures", "--labels", "findings.csv", "--epochs", "15", "--out", "run", SCRATCH];
     let ran = place.run(&train).succeeded();
     for words in ["multi-label classification of 'findings', any of 3 labels: even (80), large (80), straight (40)"] {
         assert!(ran.err.contains(words), "`{words}` is not in {}", ran.err);
@@ -105,7 +109,8 @@ fn columns_of_0_and_1_are_weighed_if_that_is_asked_for() {
         table("id,even,rare", &shown, |i, digit| format!("{i},{},{}", flag(digit, "even"), u32::from(i % 24 == 0)));
     place.write("findings.csv", text);
     let train = |more: &[&str]| {
-        let mut all = vec!["train", "pictures", "--labels", "findings.csv", "--target", "even,rare", "--epochs", "2"];
+        let mut all =
+            vec!["train", "pictures", "--labels", "findings.csv", "--target", "even,rare", "--epochs", "2", SCRATCH];
         all.extend(more);
         place.run(&all).succeeded()
     };
@@ -134,7 +139,8 @@ fn numbers_are_learned_from_pictures_and_predicted_in_their_unit() {
             format!("pictures/{i}.png,{}", 5000.0 + 100.0 * f64::from(digit) + i as f64 * 0.01)
         }),
     );
-    let ran = place.run(&["train", "weights.csv", "--epochs", "30", "--out", "run", "--json", "augment.mixup=0.2"]);
+    let ran =
+        place.run(&["train", "weights.csv", "--epochs", "30", "--out", "run", "--json", "augment.mixup=0.2", SCRATCH]);
     let result = ran.succeeded().json();
     assert_eq!(result["task"], "regression");
     let test = &result["metrics"]["test"];
@@ -154,7 +160,7 @@ fn two_classes_tell_sensitivity_and_specificity_of_the_positive_one() {
         format!("pictures/{i}.png,{}", if digit == 8 { "ill" } else { "well" })
     });
     place.write("cases.csv", &text);
-    let ran = place.run(&["train", "cases.csv", "--epochs", "12", "--out", "run"]).succeeded();
+    let ran = place.run(&["train", "cases.csv", "--epochs", "12", "--out", "run", SCRATCH]).succeeded();
     for words in ["sensitivity", "specificity", "balanced_accuracy", "'ill' is the positive class"] {
         assert!(ran.out.contains(words), "`{words}` is not in {}", ran.out);
     }
@@ -168,7 +174,8 @@ fn two_classes_tell_sensitivity_and_specificity_of_the_positive_one() {
     assert_eq!(evaluated["metrics"]["specificity"].as_f64().unwrap(), share(&healthy[1], healthy));
     assert_eq!(evaluated["intervals"]["sensitivity"].as_array().unwrap().len(), 2);
 
-    let ran = place.run(&["train", "cases.csv", "--epochs", "1", "--out", "other", "positive=well"]).succeeded();
+    let ran =
+        place.run(&["train", "cases.csv", "--epochs", "1", "--out", "other", "positive=well", SCRATCH]).succeeded();
     assert!(ran.out.contains("'well' is the positive class"), "{}", ran.out);
     place.refuses(&["cases.csv", "positive=sick"], &["`positive`", "`sick` is no class", "ill and well"]);
 
@@ -177,7 +184,7 @@ fn two_classes_tell_sensitivity_and_specificity_of_the_positive_one() {
         format!("pictures/{i}.png,{}", if digit == 8 && i % 4 == 0 { "ill" } else { "well" })
     });
     place.write("cases.csv", few);
-    let ran = place.run(&["train", "cases.csv", "--epochs", "1", "--out", "few"]).succeeded();
+    let ran = place.run(&["train", "cases.csv", "--epochs", "1", "--out", "few", SCRATCH]).succeeded();
     assert!(ran.err.contains("classes are unequal") && ran.err.contains("class_weights=true"), "{}", ran.err);
 }
 
@@ -212,7 +219,7 @@ fn the_nearest_pictures_are_found() {
     let place = Place::new();
     let shown = pictures(&place, 15);
     place.write("labels.csv", table("file,digit", &shown, |i, digit| format!("pictures/{i}.png,d{digit}")));
-    place.trained("labels.csv", "run", &["--epochs", "15"]);
+    place.trained("labels.csv", "run", &["--epochs", "15", SCRATCH]);
     let all = place.run(&["embed", "run", "pictures", "--nearest", "3", "--json"]).succeeded().json();
     let all = all.as_array().unwrap();
     assert_eq!(all.len(), 60);
@@ -252,4 +259,22 @@ fn the_nearest_pictures_are_found() {
     }
     let ran = place.run(&["embed", "run", "pictures", "--nearest", "2", "--of", "query.png", "--of", "gone.png"]);
     assert!(ran.code == Some(2) && ran.err.contains("gone.png") && ran.out.contains("pictures/7.png"), "{ran:?}");
+}
+
+#[test]
+fn a_published_network_learns_labels_and_numbers_from_few_pictures() {
+    let place = Place::new();
+    let shown = pictures(&place, 10);
+    place.write("tags.csv", table("id,tags", &shown, |i, digit| format!("{i},{}", properties(digit).join("|"))));
+    let ran = place.run(&["train", "pictures", "--labels", "tags.csv", "--epochs", "20", "--out", "tags"]).succeeded();
+    assert!(ran.err.contains("40 images of 3 classes or labels are few"), "{}", ran.err);
+    let evaluated = place.run(&["evaluate", "tags", "pictures", "--labels", "tags.csv", "--json"]).succeeded().json();
+    assert!(evaluated["metrics"]["f1_micro"].as_f64().unwrap() > 0.8, "{evaluated}");
+
+    let text =
+        table("file,weight", &shown, |i, digit| format!("pictures/{i}.png,{}", 5000.0 + 100.0 * f64::from(digit)));
+    place.write("weights.csv", text);
+    place.run(&["train", "weights.csv", "--epochs", "20", "--out", "weights"]).succeeded();
+    let evaluated = place.run(&["evaluate", "weights", "weights.csv", "--json"]).succeeded().json();
+    assert!(evaluated["metrics"]["r2"].as_f64().unwrap() > 0.5, "{evaluated}");
 }

@@ -1,0 +1,112 @@
+//! What of a published network is trained, and how, where the settings leave it open.
+
+use deepfit_nn::Optimizer;
+
+use crate::error::{Result, TrainError};
+use crate::settings::{Settings, Unfreeze};
+use crate::stage::Trial;
+use crate::transfer::{Backbone, Cut};
+
+/// With fewer examples than this, ways and epochs are chosen by cross-validation.
+pub const FEW: usize = 1_000;
+/// Rows in a batch.
+pub const BATCH: usize = 32;
+/// Most epochs of the last layer, and of the last blocks.
+pub const EPOCHS: u32 = 40;
+const UNFROZEN_EPOCHS: u32 = 10;
+/// Learning rate of the last layer, whose inputs are standardised: rows are of length 1 on average.
+pub const RATE: f64 = 0.03;
+/// The penalty of squared weights of the last layer among which validation chooses; the last is the most common choice.
+const PENALTIES: [f64; 3] = [1e-3, 1e-5, 1e-4];
+/// Label smoothing: a little, since the last layer can fit few examples perfectly.
+pub const SMOOTHING: f32 = 0.05;
+/// Where blocks are trained too: the rate beside that of the last layer by itself, the rate of the topmost block beside
+/// that, and of each block beside that of the one above it (Howard and Ruder, 2018: discriminative fine-tuning).
+const UNFROZEN_RATE: f64 = 1.0 / 30.0;
+const BLOCK_RATE: f64 = 0.3;
+const NEXT_BLOCK: f64 = 0.8;
+/// Weight decay of blocks, which stay near to what they know by small steps.
+const DECAY: f64 = 0.01;
+
+/// What of a published network is trained.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TransferPlan {
+    /// Number of its blocks.
+    pub blocks: usize,
+    /// How many of the last blocks are trained beside the last layer, perhaps.
+    pub unfrozen: usize,
+    /// Whether they are trained only if that helps on validation.
+    pub only_if_better: bool,
+    /// Of these blocks, the rank of changes that are trained in place of the weights.
+    pub lora: Option<usize>,
+    /// Whether these stages see images, changed by augmentation, and not features that were computed once.
+    pub sees_images: bool,
+}
+
+impl TransferPlan {
+    /// What the settings ask for.
+    ///
+    /// # Errors
+    /// If more blocks are to be trained than there are, or there is nothing that can be adapted.
+    pub(super) fn new(settings: &Settings, backbone: &Backbone) -> Result<TransferPlan> {
+        let blocks = backbone.blocks()?;
+        let unfrozen = match (settings.unfreeze, settings.lora) {
+            (Some(Unfreeze::All), _) | (None, Some(_)) => blocks,
+            (None, None) => 0,
+            (Some(Unfreeze::Blocks(asked)), _) if asked as usize <= blocks => asked as usize,
+            (Some(Unfreeze::Blocks(asked)), _) => {
+                let problem =
+                    format!("is {asked}, but '{}' has {blocks} blocks; use at most that, or all", backbone.name);
+                return Err(TrainError::setting("unfreeze", problem));
+            }
+        };
+        if settings.lora.is_some() && unfrozen == 0 {
+            return Err(TrainError::setting("lora", "adapts blocks, but unfreeze=none leaves them all as they are"));
+        }
+        if let Some(rank) = settings.lora {
+            backbone.require_adaptable(rank)?;
+        }
+        let sees_images = unfrozen == blocks || (unfrozen > 0 && settings.augment.is_some());
+        let only_if_better = settings.unfreeze.is_none() && settings.lora.is_none();
+        Ok(TransferPlan { blocks, unfrozen, only_if_better, lora: settings.lora, sees_images })
+    }
+
+    /// The ways among which validation chooses.
+    pub(super) fn trials(&self, settings: &Settings) -> Vec<Trial> {
+        let head = |weight_decay| Trial { weight_decay, ..Trial::default() };
+        let mut trials: Vec<Trial> = match settings.weight_decay {
+            Some(penalty) => vec![head(penalty)],
+            None => PENALTIES.map(head).to_vec(),
+        };
+        if self.unfrozen > 0 {
+            let weight_decay = settings.weight_decay.unwrap_or(DECAY);
+            trials.push(Trial { weight_decay, rate: UNFROZEN_RATE, unfrozen: self.unfrozen });
+        }
+        trials
+    }
+
+    /// The last layer by itself is a convex problem with a penalty of squared weights, which `adam` solves; `adamw`, whose
+    /// decay is apart from the gradient, solves another.
+    pub(super) fn optimizer(&self, trial: &Trial, asked: Optimizer) -> Optimizer {
+        match asked {
+            Optimizer::AdamW(adam) if trial.unfrozen == 0 => Optimizer::Adam(adam),
+            asked => asked,
+        }
+    }
+
+    /// Where the network is cut.
+    pub fn cut(&self, trial: &Trial) -> Cut {
+        let blocks = self.blocks - trial.unfrozen;
+        Cut { blocks, applied: trial.unfrozen == 0 || !self.sees_images }
+    }
+
+    /// Most epochs of the last blocks.
+    pub fn unfrozen_epochs(&self, settings: &Settings) -> u32 {
+        settings.epochs.map_or(UNFROZEN_EPOCHS, |epochs| epochs.min(UNFROZEN_EPOCHS))
+    }
+
+    /// The rate of the block so many below the topmost, beside that of the last layer.
+    pub fn block_rate(&self, below: usize) -> f64 {
+        BLOCK_RATE * NEXT_BLOCK.powi(below as i32)
+    }
+}

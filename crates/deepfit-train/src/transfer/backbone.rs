@@ -1,0 +1,179 @@
+//! The network that a transfer begins with.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use deepfit_nn::{Declaration, LowRank, Scope, adapted};
+use deepfit_zoo::{ImageConfig, ImagePreprocessing, ModelConfig, Network, Published, Resize, TappedConfig};
+use xxhash_rust::xxh3::Xxh3;
+
+use crate::error::{Result, TrainError};
+use crate::published;
+use crate::tensors::Owned;
+
+/// The value of the setting `from` that declines a transfer.
+pub const SCRATCH: &str = "scratch";
+
+/// A published network, and what belongs to it.
+pub struct Backbone {
+    /// Its name or path, as it was asked for.
+    pub name: String,
+    /// The network, with outputs of its own.
+    pub config: ModelConfig,
+    /// Numbers of features that belong together.
+    pub groups: Vec<usize>,
+    /// How images become what it takes.
+    pub preprocessing: ImagePreprocessing,
+    /// Weights by name.
+    pub weights: BTreeMap<String, Owned>,
+    /// What was found in its files, a sentence each.
+    pub notes: Vec<String>,
+    /// Of all weights.
+    digest: u128,
+}
+
+impl Backbone {
+    /// Reads a published model, or the one that is part of the program, by its name.
+    ///
+    /// # Errors
+    /// As [`Published::load`], or if its architecture cannot be cut in two.
+    pub fn load(from: &str) -> Result<Backbone> {
+        let Published { config, preprocessing, weights, report, .. } = published::published_model(Path::new(from))?;
+        let notes = vec![format!("{from}: {report}; its last layer is replaced")];
+        let mut hasher = Xxh3::new();
+        let mut owned = BTreeMap::new();
+        for (name, array) in weights {
+            hasher.update(name.as_bytes());
+            hasher.update(bytemuck::cast_slice(&array.values));
+            owned.insert(name, Owned { shape: array.shape, values: array.values });
+        }
+        let digest = hasher.digest128();
+        let name = from.to_string();
+        let mut backbone = Backbone { name, config, groups: Vec::new(), preprocessing, weights: owned, notes, digest };
+        if backbone.blocks()? == 0 {
+            let problem = format!("'{from}' is a {}, which cannot be fine-tuned", backbone.config.model_type());
+            return Err(TrainError::setting("from", problem));
+        }
+        if let Some(tapped) = TappedConfig::of(&backbone.config, 1)? {
+            backbone.groups = tapped.groups()?;
+            backbone.config = ModelConfig::Tapped(tapped);
+        }
+        let known: BTreeSet<String> = backbone.network()?.1.into_iter().map(|d| d.name).collect();
+        backbone.weights.retain(|name, _| known.contains(name));
+        Ok(backbone)
+    }
+
+    /// The same network on images of another size.
+    ///
+    /// # Errors
+    /// If it takes images of its own size alone.
+    pub fn for_images_of(mut self, side: Option<usize>) -> Result<Backbone> {
+        let (height, width) = self.preprocessing.crop;
+        if height != width {
+            let problem = format!("'{}' takes images of {height}x{width} pixels; they must be squares", self.name);
+            return Err(TrainError::setting("from", problem));
+        }
+        let Some(side) = side.filter(|&side| side != height) else { return Ok(self) };
+        if matches!(self.config, ModelConfig::Vit(_)) {
+            let problem = format!("is {side}, but '{}' knows positions in images of {height} pixels alone", self.name);
+            return Err(TrainError::setting("image_size", problem));
+        }
+        let scaled = |length: usize| (length * side).div_ceil(height);
+        self.preprocessing.resize = match self.preprocessing.resize {
+            Resize::ShortestEdge(length) => Resize::ShortestEdge(scaled(length)),
+            Resize::Exact(h, w) => Resize::Exact(scaled(h), scaled(w)),
+        };
+        self.preprocessing.crop = (side, side);
+        if let Some(image) = self.config.image().cloned() {
+            self.config = self.config.with_image(ImageConfig { height: side, width: side, ..image });
+        }
+        Ok(self)
+    }
+
+    /// The network with its parameters, as it was published.
+    ///
+    /// # Errors
+    /// If it cannot be built.
+    pub fn network(&self) -> Result<(Box<dyn Network>, Vec<Declaration>)> {
+        self.with_outputs(self.config.outputs())
+    }
+
+    /// The network with other outputs, and its parameters.
+    ///
+    /// # Errors
+    /// If it cannot be built.
+    pub fn with_outputs(&self, outputs: usize) -> Result<(Box<dyn Network>, Vec<Declaration>)> {
+        let scope = Scope::root();
+        let network = deepfit_zoo::build(&self.config.clone().with_outputs(outputs), &scope)?;
+        Ok((network, scope.declarations()))
+    }
+
+    /// The network with other outputs and low-rank changes of a rank beside all weights of linear layers but the last, and
+    /// its parameters.
+    ///
+    /// # Errors
+    /// If it cannot be built.
+    pub fn adapted(&self, outputs: usize, rank: usize) -> Result<(Box<dyn Network>, Vec<Declaration>)> {
+        let last = self.last_layer()?;
+        let names = self.network()?.1.into_iter().map(|d| d.name).filter(|name| !last.contains(name));
+        let places: Vec<String> = names.filter_map(|name| Some(name.rsplit_once('.')?.0.to_string())).collect();
+        let scope = Scope::root();
+        scope.adapt(LowRank::new(rank, &places.iter().map(|place| &place[..]).collect::<Vec<_>>()));
+        let network = deepfit_zoo::build(&self.config.clone().with_outputs(outputs), &scope)?;
+        Ok((network, scope.declarations()))
+    }
+
+    /// Refuses networks without a weight that can be adapted.
+    ///
+    /// # Errors
+    /// If this is one.
+    pub fn require_adaptable(&self, rank: usize) -> Result<()> {
+        if self.adapted(1, rank)?.1.iter().any(|d| adapted(&d.name).is_some()) {
+            return Ok(());
+        }
+        let kind = self.config.model_type();
+        let problem = format!("is for transformers: '{}', a {kind}, has no layers to adapt; use unfreeze", self.name);
+        Err(TrainError::setting("lora", problem))
+    }
+
+    /// Number of blocks after each of which it can be cut.
+    ///
+    /// # Errors
+    /// If it cannot be built.
+    pub fn blocks(&self) -> Result<usize> {
+        Ok(self.network()?.0.blocks())
+    }
+
+    /// Names of the parameters whose shape depends on the number of outputs: those of the last layer.
+    ///
+    /// # Errors
+    /// If it cannot be built.
+    pub fn last_layer(&self) -> Result<BTreeSet<String>> {
+        let shapes = |outputs| -> Result<BTreeSet<(String, Vec<usize>)>> {
+            Ok(self.with_outputs(outputs)?.1.into_iter().map(|d| (d.name, d.shape)).collect())
+        };
+        Ok(shapes(2)?.difference(&shapes(3)?).map(|(name, _)| name.clone()).collect())
+    }
+
+    /// By this number, features after so many blocks are found again.
+    pub fn key(&self, blocks: usize) -> u128 {
+        let mut hasher = Xxh3::new();
+        hasher.update(&self.digest.to_le_bytes());
+        let network = serde_json::to_string(&self.config).unwrap_or_default();
+        hasher.update(format!("{network} {:?} {blocks}", self.preprocessing).as_bytes());
+        hasher.digest128()
+    }
+
+    /// The weights that a network declares, without those of the last layer.
+    ///
+    /// # Errors
+    /// If the network cannot be built.
+    pub fn weights_for(&self, declarations: &[Declaration]) -> Result<BTreeMap<String, Owned>> {
+        let last = self.last_layer()?;
+        let of = |d: &Declaration| {
+            let tensor = self.weights.get(&d.name).filter(|_| !last.contains(&d.name))?;
+            Some((d.name.clone(), tensor.clone()))
+        };
+        Ok(declarations.iter().filter_map(of).collect())
+    }
+}

@@ -1,0 +1,87 @@
+//! From what a stage has trained to the weights of the whole network.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use deepfit_nn::{Declaration, LowRank, adapted};
+
+use super::backbone::Backbone;
+use crate::job::Workshop;
+use crate::tensors::Owned;
+
+/// What turns the weights of a stage into those of the whole network.
+pub struct Completion {
+    pub(super) backbone: Arc<Backbone>,
+    pub(super) standardised: Option<Standardised>,
+    /// Rank of changes beside the weights.
+    pub(super) lora: Option<usize>,
+}
+
+/// A linear layer that has learned from standardised features.
+pub(super) struct Standardised {
+    /// Its place in the network.
+    pub(super) linear: String,
+    pub(super) mean: Vec<f32>,
+    pub(super) deviation: Vec<f32>,
+}
+
+impl Completion {
+    /// The place of the only linear layer, with a bias, that ends the network, if it ends with one.
+    pub(super) fn linear(&self, declarations: &[Declaration]) -> Option<String> {
+        let last = self.backbone.last_layer().ok()?;
+        let place = last.iter().find_map(|name| name.strip_suffix(".weight"))?.to_string();
+        let is = |d: &Declaration| d.name == format!("{place}.weight") && d.shape.len() == 2;
+        (last.len() == 2 && last.contains(&format!("{place}.bias")) && declarations.iter().any(is)).then_some(place)
+    }
+
+    /// All weights of the network, those that were trained and those that were kept. A layer that has learned from
+    /// standardised features takes the standardisation over: `w (x - m) / s + b = (w / s) x + (b - w m / s)`.
+    fn complete(&self, mut trained: BTreeMap<String, Owned>) -> BTreeMap<String, Owned> {
+        if let Some(Standardised { linear, mean, deviation }) = &self.standardised {
+            let mut shifts = Vec::new();
+            if let Some(weight) = trained.get_mut(&format!("{linear}.weight")) {
+                for row in weight.values.chunks_exact_mut(mean.len()) {
+                    let mut shift = 0.0;
+                    for ((w, m), s) in row.iter_mut().zip(mean).zip(deviation) {
+                        *w /= s;
+                        shift += f64::from(*w) * f64::from(*m);
+                    }
+                    shifts.push(shift);
+                }
+            }
+            if let Some(bias) = trained.get_mut(&format!("{linear}.bias")) {
+                bias.values.iter_mut().zip(shifts).for_each(|(b, shift)| *b = (f64::from(*b) - shift) as f32);
+            }
+        }
+        if let Some(rank) = self.lora {
+            merge(&LowRank::new(rank, &[]), &mut trained);
+        }
+        let kept = self.backbone.weights.iter().filter(|(name, _)| !trained.contains_key(*name));
+        let mut all: BTreeMap<String, Owned> = kept.map(|(name, tensor)| (name.clone(), tensor.clone())).collect();
+        all.append(&mut trained);
+        all
+    }
+}
+
+/// Adds low-rank changes to the weights beside which they stand: the network needs them no longer.
+fn merge(low_rank: &LowRank, weights: &mut BTreeMap<String, Owned>) {
+    let factors: Vec<String> = weights.keys().filter(|name| adapted(name).is_some()).cloned().collect();
+    for name in factors {
+        let Some((weight, second)) = adapted(&name) else { continue };
+        if let (Some(a), Some(b)) = (weights.remove(&name), weights.remove(&second))
+            && let Some(weight) = weights.get_mut(&weight)
+        {
+            low_rank.merge(&mut weight.values, &a.values, &b.values);
+        }
+    }
+}
+
+impl Workshop {
+    /// The weights of the whole network, from those that its learner has trained.
+    pub fn completed(&self, trained: BTreeMap<String, Owned>) -> BTreeMap<String, Owned> {
+        match &self.completion {
+            Some(completion) => completion.complete(trained),
+            None => trained,
+        }
+    }
+}

@@ -1,0 +1,212 @@
+//! Features of all samples of a data set, from the cache where they are known, else computed.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use deepfit_cpu::{Engine, ProgramId};
+use deepfit_data::{Failure, FeatureSource, Features, Loader, LoaderOptions, Source};
+use deepfit_graph::{Extents, Tensor};
+use deepfit_nn::step;
+
+use super::backbone::Backbone;
+use super::cache::Cache;
+use super::network::FEATURES;
+use crate::error::{Result, TrainError};
+use crate::event::{Event, Flow, Observer};
+use crate::learner::views;
+
+/// Samples at a time: of images of 224 pixels, the first blocks of a network take some megabytes for each.
+const BATCH: usize = 8;
+/// Features are written this often, so that little is lost when a run is stopped.
+const SAVE_INTERVAL: Duration = Duration::from_secs(10);
+
+/// The first blocks of a backbone, ready to run.
+struct Runner {
+    engine: Engine,
+    program: ProgramId,
+    inputs: Vec<String>,
+}
+
+impl Runner {
+    fn new(backbone: &Backbone, blocks: usize, threads: usize, exact: bool) -> Result<Runner> {
+        let (network, declarations) = backbone.network()?;
+        let mut engine = Engine::new(threads)?.exact(exact).for_inference(true);
+        for declaration in &declarations {
+            if let Some(tensor) = backbone.weights.get(&declaration.name) {
+                engine.set_parameter(&declaration.name, &tensor.shape, &tensor.values)?;
+            }
+        }
+        let graph = step::evaluation_graph(|tracer| {
+            let inputs: Vec<Tensor> = network.inputs().iter().map(|slot| slot.on(tracer)).collect();
+            Ok(vec![(FEATURES.to_string(), network.up_to(&inputs, blocks)?)])
+        })?;
+        let program = engine.compile(&graph, Extents::batch(BATCH))?;
+        let inputs = network.inputs().into_iter().map(|slot| slot.name).collect();
+        Ok(Runner { engine, program, inputs })
+    }
+}
+
+/// What computing the features of a data set will cost.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Forecast {
+    /// Seconds for those that are not in the cache.
+    pub seconds: f64,
+    /// Bytes of the features, as long as the run lasts.
+    pub bytes: u64,
+    /// Bytes of the network that computes them, while it does.
+    pub working_bytes: u64,
+}
+
+/// Tries how long features take.
+///
+/// # Errors
+/// If the network cannot be built, or the samples that are tried cannot be read.
+pub fn forecast(backbone: &Backbone, source: &FeatureSource, blocks: usize, threads: usize) -> Result<Forecast> {
+    let bytes = source.resident_bytes() as u64;
+    let cache = Cache::of_user(backbone.key(blocks), source.slots()[0].values());
+    let unknown = Known::of(source, &cache).missing;
+    if unknown.is_empty() || source.is_set() {
+        return Ok(Forecast { bytes, ..Forecast::default() });
+    }
+    let mut runner = Runner::new(backbone, blocks, threads, false)?;
+    // The first batch touches memory for the first time.
+    let rows: Vec<u32> = unknown.iter().copied().take(2 * BATCH).collect();
+    let mut loader = Loader::new(source.base().clone(), rows, LoaderOptions::evaluate(BATCH, 0))?;
+    let mut fastest = f64::INFINITY;
+    loop {
+        let now = Instant::now();
+        let Some(batch) = loader.next()? else { break };
+        runner.engine.run(runner.program, Extents::batch(batch.len), &views(&runner.inputs, &batch))?;
+        fastest = fastest.min(now.elapsed().as_secs_f64() / batch.len.max(1) as f64);
+    }
+    let seconds = if fastest.is_finite() { fastest * unknown.len() as f64 } else { 0.0 };
+    let working_bytes = (runner.engine.arena_bytes() + runner.engine.parameter_bytes()) as u64;
+    Ok(Forecast { seconds, bytes, working_bytes })
+}
+
+/// What is known of the features of a source's rows before any is computed.
+struct Known {
+    /// A number for the content of each row's file.
+    contents: Vec<Option<u128>>,
+    /// By content, what the cache has.
+    cached: HashMap<u128, Vec<f32>>,
+    /// Rows whose features the cache does not have, one for each content.
+    missing: Vec<u32>,
+}
+
+impl Known {
+    fn of(source: &FeatureSource, cache: &Cache) -> Known {
+        let rows = 0..source.len() as u32;
+        let contents: Vec<Option<u128>> = rows.clone().map(|row| source.base().content_of(row)).collect();
+        let wanted: HashSet<u128> = contents.iter().flatten().copied().collect();
+        let cached = cache.load(&wanted);
+        let mut seen = HashSet::new();
+        let is_missing = |row: &u32| match contents[*row as usize] {
+            Some(content) => !cached.contains_key(&content) && seen.insert(content),
+            None => true,
+        };
+        let missing = rows.filter(is_missing).collect();
+        Known { contents, cached, missing }
+    }
+}
+
+/// Gives a source its features. With [`Flow::Stop`], the observer asked to stop before all were there; those that were
+/// computed are kept in the cache.
+///
+/// # Errors
+/// If too many samples cannot be read, or features are not finite.
+pub fn compute(
+    backbone: &Backbone,
+    source: &Arc<FeatureSource>,
+    blocks: usize,
+    threads: usize,
+    exact: bool,
+    observer: &mut dyn Observer,
+) -> Result<Flow> {
+    let width = source.slots()[0].values();
+    let cache = Cache::of_user(backbone.key(blocks), width);
+    let Known { contents, cached, missing } = Known::of(source, &cache);
+    let mut values = vec![0.0; source.len() * width];
+    for (row, content) in contents.iter().enumerate() {
+        if let Some(known) = content.and_then(|content| cached.get(&content)) {
+            values[row * width..][..width].copy_from_slice(known);
+        }
+    }
+    drop(cached);
+    let mut failed = BTreeMap::new();
+    if !missing.is_empty() {
+        let first: HashMap<u128, u32> =
+            missing.iter().filter_map(|&row| Some((contents[row as usize]?, row))).collect();
+        let mut saver = Saver { cache, unsaved: Vec::new(), at: Instant::now(), works: true };
+        let mut runner = Runner::new(backbone, blocks, threads, exact)?;
+        let total = missing.len();
+        let workers = LoaderOptions::workers(&**source.base(), threads);
+        let mut loader = Loader::new(source.base().clone(), missing, LoaderOptions::evaluate(BATCH, workers))?;
+        let (begun, mut done) = (Instant::now(), 0);
+        while let Some(batch) = loader.next()? {
+            let (extents, inputs) = (Extents::batch(batch.len), views(&runner.inputs, &batch));
+            runner.engine.run(runner.program, extents, &inputs)?;
+            let made = runner.engine.output(runner.program, FEATURES)?;
+            if !made.iter().all(|value| value.is_finite()) {
+                let culprit = runner.engine.find_non_finite(runner.program, extents, &inputs);
+                let what = culprit.map_or_else(|| "a feature".to_string(), |culprit| culprit.to_string());
+                return Err(TrainError::Predictions { what });
+            }
+            for (&row, made) in batch.rows.iter().zip(made.chunks_exact(width)) {
+                values[row as usize * width..][..width].copy_from_slice(made);
+                saver.unsaved.extend(contents[row as usize].map(|content| (content, row)));
+            }
+            done += batch.len;
+            let seconds = begun.elapsed().as_secs_f64();
+            let seconds_left = seconds / done.max(1) as f64 * (total - done.min(total)) as f64;
+            let event = Event::Features { done, total, per_second: done as f64 / seconds, seconds_left };
+            let flow = observer.event(&event);
+            if flow == Flow::Stop || saver.at.elapsed() >= SAVE_INTERVAL {
+                saver.save(&values, width, observer);
+            }
+            if flow == Flow::Stop {
+                return Ok(flow);
+            }
+        }
+        saver.save(&values, width, observer);
+        let failures: HashMap<u32, Failure> = loader.failures().map(|f| (f.row, f.clone())).collect();
+        // Rows of the same content have the same features, or fail together.
+        for (row, content) in contents.iter().enumerate() {
+            let from = content.and_then(|content| first.get(&content).copied()).unwrap_or(row as u32);
+            if let Some(failure) = failures.get(&from) {
+                failed.insert(row as u32, Failure { row: row as u32, ..failure.clone() });
+            } else if from as usize != row {
+                values.copy_within(from as usize * width..(from as usize + 1) * width, row * width);
+            }
+        }
+    }
+    source.set(Features { values, failed });
+    Ok(Flow::Continue)
+}
+
+/// Writes features that are new.
+struct Saver {
+    cache: Cache,
+    /// Contents and rows of what is not written yet.
+    unsaved: Vec<(u128, u32)>,
+    /// When something was last written.
+    at: Instant,
+    works: bool,
+}
+
+impl Saver {
+    /// A cache that cannot be written costs time in the next run, not this one.
+    fn save(&mut self, values: &[f32], width: usize, observer: &mut dyn Observer) {
+        let of = |&(content, row): &(u128, u32)| (content, &values[row as usize * width..][..width]);
+        let new: Vec<(u128, &[f32])> = self.unsaved.iter().map(of).collect();
+        if self.works
+            && let Err(error) = self.cache.add(&new)
+        {
+            self.works = false;
+            observer.event(&Event::Note(&format!("features are not kept for the next run: {error}")));
+        }
+        self.unsaved.clear();
+        self.at = Instant::now();
+    }
+}

@@ -1,0 +1,133 @@
+//! Transfer learning: a published network, its backbone kept or changed a little, under a last layer for another task.
+//!
+//! The first blocks of the backbone stay as they are. What they make of each sample, its features, is computed once
+//! (`features.rs`) and kept on disk (`cache.rs`); what is trained is a network that begins there (`network.rs`).
+
+mod backbone;
+mod cache;
+mod completion;
+mod decide;
+mod features;
+mod network;
+
+pub use backbone::{Backbone, SCRATCH};
+pub use completion::Completion;
+pub use decide::decide;
+pub use features::{Forecast, compute};
+pub use network::{Cut, FEATURES, Transferred};
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use deepfit_data::{FeatureSource, Prepared, Source};
+use deepfit_nn::Declaration;
+use deepfit_nn::step::Group;
+
+use crate::error::Result;
+use crate::job::Workshop;
+use crate::learner::{Blueprint, Learner};
+use crate::recipe::Recipe;
+use crate::stage::Stage;
+
+use completion::Standardised;
+
+/// A backbone with the features that it has made of a data set so far.
+pub struct Transfer {
+    /// The backbone.
+    pub backbone: Arc<Backbone>,
+    /// Features by the number of blocks that made them.
+    sources: Mutex<BTreeMap<usize, Arc<FeatureSource>>>,
+}
+
+impl Transfer {
+    /// A backbone that has made nothing yet.
+    pub fn new(backbone: Arc<Backbone>) -> Self {
+        Transfer { backbone, sources: Mutex::default() }
+    }
+
+    /// Features of the samples of `base` after the first blocks, so many; they may not have been computed yet.
+    ///
+    /// # Errors
+    /// If the network cannot be cut there.
+    pub fn source(&self, base: &Arc<dyn Source>, blocks: usize) -> Result<Arc<FeatureSource>> {
+        let mut sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(source) = sources.get(&blocks) {
+            return Ok(source.clone());
+        }
+        let shape = network::shape_after(&*self.backbone.network()?.0, blocks)?;
+        let source = Arc::new(FeatureSource::new(base.clone(), FEATURES, &shape));
+        sources.insert(blocks, source.clone());
+        Ok(source)
+    }
+
+    /// What a stage of a transfer is trained with.
+    ///
+    /// # Errors
+    /// If the network cannot be cut, built or compiled.
+    pub fn workshop(&self, recipe: &Recipe, stage: &Stage, prepared: Prepared) -> Result<Workshop> {
+        let Prepared { source: base, preprocessor } = prepared;
+        let cut = recipe.cut(&stage.trial);
+        let outputs = recipe.task.outputs();
+        let plan = recipe.transfer.as_ref().filter(|_| stage.trial.unfrozen > 0);
+        let lora = plan.and_then(|plan| plan.lora);
+        let (network, declarations, values) = Transferred::new(&self.backbone, outputs, cut, lora)?;
+        let mut training = recipe.training_of(&stage.trial);
+        let last_layer = self.backbone.last_layer()?;
+        training.frozen = network.frozen()?;
+        if lora.is_some() {
+            let is_kept = |d: &&Declaration| values.contains_key(&d.name);
+            training.frozen.extend(declarations.iter().filter(is_kept).map(|d| d.name.clone()));
+        } else if let Some(plan) = plan {
+            for (below, names) in network.trained_blocks()?.into_iter().enumerate() {
+                training.groups.extend(names.iter().map(|name| Group::new(name, plan.block_rate(below))));
+            }
+        }
+        let trained: BTreeSet<String> = training.trained(&declarations).into_iter().map(|p| p.name).collect();
+        let mut completion = Completion { backbone: self.backbone.clone(), standardised: None, lora };
+        let source: Arc<dyn Source> = if !cut.applied {
+            base
+        } else {
+            let features = Arc::new(self.source(&base, cut.blocks)?.with_targets_of(base));
+            // What the last layer alone sees can be brought to one scale, since the layer can take that over afterwards.
+            match completion.linear(&declarations).filter(|_| trained == last_layer) {
+                Some(linear) => {
+                    let (features, mean, deviation) = features.standardised(&stage.train, &self.backbone.groups);
+                    completion.standardised = Some(Standardised { linear, mean, deviation });
+                    Arc::new(features)
+                }
+                None => features,
+            }
+        };
+        let model = self.backbone.config.clone().with_outputs(outputs);
+        let blueprint = Blueprint { network: Box::new(network), declarations, training, values };
+        let learner = Learner::new(recipe, blueprint, recipe.settings.threads)?;
+        Ok(Workshop { source, preprocessor, model, learner, completion: Some(completion) })
+    }
+
+    /// What the features of all stages will cost.
+    ///
+    /// # Errors
+    /// If the network cannot be cut, or a sample cannot be read.
+    pub fn forecast(&self, recipe: &Recipe, stages: &[Stage], base: &Arc<dyn Source>) -> Result<Forecast> {
+        let cuts: BTreeSet<usize> = stages
+            .iter()
+            .map(|stage| recipe.cut(&stage.trial))
+            .filter(|cut| cut.applied)
+            .map(|cut| cut.blocks)
+            .collect();
+        let mut all = Forecast::default();
+        for blocks in cuts {
+            let threads = recipe.settings.threads;
+            let one = features::forecast(&self.backbone, &*self.source(base, blocks)?, blocks, threads)?;
+            all.seconds += one.seconds;
+            all.bytes += one.bytes;
+            all.working_bytes = all.working_bytes.max(one.working_bytes);
+        }
+        Ok(all)
+    }
+
+    /// Forgets features that no later stage needs.
+    pub fn keep_only(&self, needed: impl Fn(usize) -> bool) {
+        self.sources.lock().unwrap_or_else(PoisonError::into_inner).retain(|&blocks, _| needed(blocks));
+    }
+}

@@ -1,0 +1,141 @@
+//! The network that a transfer trains: a published one whose first blocks stay as they are.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use deepfit_data::Task;
+use deepfit_graph::{DType, Mode, Shape, Tensor};
+use deepfit_nn::Declaration;
+use deepfit_nn::step;
+use deepfit_zoo::{InputSlot, Network};
+
+use super::backbone::Backbone;
+use crate::error::{Result, TrainError};
+use crate::learner::evaluation;
+use crate::tensors::Owned;
+
+/// Name of the input of networks that begin with features.
+pub const FEATURES: &str = "features";
+
+/// Where a network is cut, and what it is fed with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cut {
+    /// Number of blocks that stay as they are.
+    pub blocks: usize,
+    /// Whether they have been applied to the inputs already, which are then [`FEATURES`].
+    pub applied: bool,
+}
+
+/// A network whose first blocks stay as they are.
+///
+/// All blocks normalise by their running statistics, also those that are trained: statistics of small batches of a small
+/// data set are worse than those of the many images that the backbone has seen.
+pub struct Transferred {
+    network: Box<dyn Network>,
+    cut: Cut,
+    /// Of the features of one sample.
+    shape: Vec<usize>,
+}
+
+impl Transferred {
+    /// A backbone for a task with so many outputs, with the parameters that are left of it, and their published values.
+    ///
+    /// # Errors
+    /// If the network cannot be cut there.
+    pub fn new(
+        backbone: &Backbone,
+        outputs: usize,
+        cut: Cut,
+        lora: Option<usize>,
+    ) -> Result<(Transferred, Vec<Declaration>, BTreeMap<String, Owned>)> {
+        let (network, mut declarations) = match lora {
+            Some(rank) => backbone.adapted(outputs, rank)?,
+            None => backbone.with_outputs(outputs)?,
+        };
+        let shape = shape_after(&*network, cut.blocks)?;
+        let network = Transferred { network, cut, shape };
+        let graph = evaluation(&network, &Task::Regression)?;
+        let used: BTreeSet<&str> = graph.parameter_names().collect();
+        declarations.retain(|d| used.contains(&d.name[..]));
+        let values = backbone.weights_for(&declarations)?;
+        Ok((network, declarations, values))
+    }
+
+    /// Names of the parameters of blocks that stay as they are.
+    ///
+    /// # Errors
+    /// If the network cannot be traced.
+    pub fn frozen(&self) -> Result<BTreeSet<String>> {
+        if self.cut.applied || self.cut.blocks == 0 {
+            return Ok(BTreeSet::new());
+        }
+        Ok(self.names_of_blocks(self.cut.blocks)?.into_iter().flatten().collect())
+    }
+
+    /// Names of the parameters of each block, up to so many.
+    fn names_of_blocks(&self, blocks: usize) -> Result<Vec<BTreeSet<String>>> {
+        let mut seen = BTreeSet::new();
+        let mut names = Vec::new();
+        for block in 1..=blocks {
+            let graph = step::evaluation_graph(|tracer| {
+                let inputs: Vec<Tensor> = self.network.inputs().iter().map(|slot| slot.on(tracer)).collect();
+                Ok(vec![("value".to_string(), self.network.up_to(&inputs, block)?)])
+            })?;
+            let all: BTreeSet<String> = graph.parameter_names().map(str::to_string).collect();
+            names.push(all.difference(&seen).cloned().collect());
+            seen = all;
+        }
+        Ok(names)
+    }
+
+    /// Names of the parameters of the blocks that are trained, the last block first.
+    ///
+    /// # Errors
+    /// If the network cannot be traced.
+    pub fn trained_blocks(&self) -> Result<Vec<BTreeSet<String>>> {
+        let mut names = self.names_of_blocks(self.network.blocks())?.split_off(self.cut.blocks);
+        names.retain(|names| !names.is_empty());
+        names.reverse();
+        Ok(names)
+    }
+}
+
+impl Network for Transferred {
+    fn inputs(&self) -> Vec<InputSlot> {
+        if self.cut.applied {
+            return vec![InputSlot { name: FEATURES.to_string(), shape: self.shape.clone(), dtype: DType::F32 }];
+        }
+        self.network.inputs()
+    }
+
+    fn outputs(&self) -> usize {
+        self.network.outputs()
+    }
+
+    fn features(&self, inputs: &[Tensor]) -> deepfit_nn::Result<Tensor> {
+        let Some(first) = inputs.first() else { return self.network.features(inputs) };
+        first.tracer().in_mode(Mode::Evaluate, || {
+            if self.cut.applied {
+                self.network.through(first, self.cut.blocks..self.network.blocks())
+            } else {
+                self.network.features(inputs)
+            }
+        })
+    }
+
+    fn head(&self, features: &Tensor) -> deepfit_nn::Result<Tensor> {
+        self.network.head(features)
+    }
+}
+
+/// Shape of what the first blocks, so many, make of one sample.
+pub(super) fn shape_after(network: &dyn Network, blocks: usize) -> Result<Vec<usize>> {
+    let mut shape = Shape::scalar();
+    step::evaluation_graph(|tracer| {
+        let inputs: Vec<Tensor> = network.inputs().iter().map(|slot| slot.on(tracer)).collect();
+        let value = network.up_to(&inputs, blocks)?;
+        shape = value.shape().clone();
+        Ok(vec![("value".to_string(), value)])
+    })?;
+    let lengths: Option<Vec<usize>> = (1..shape.dims().len()).map(|axis| shape.fixed(axis)).collect();
+    lengths.ok_or_else(|| TrainError::setting("from", "names a network whose features are of no fixed shape"))
+}
