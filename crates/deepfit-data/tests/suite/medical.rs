@@ -146,7 +146,8 @@ fn monochrome1_is_inverted() {
 #[test]
 fn bits_above_those_stored_are_no_part_of_a_value() {
     // 12 bits are stored; above them lies a drawing.
-    let scan = Scan { stored: 12, signed: false, ..Scan::of(|i| i as i16 * 60 | if i % 3 == 0 { 0x4000 } else { 0 }) };
+    let scan =
+        Scan { stored: 12, signed: false, ..Scan::of(|i| (i as i16 * 60) | if i % 3 == 0 { 0x4000 } else { 0 }) };
     let plain = Scan { stored: 12, signed: false, ..Scan::of(|i| i as i16 * 60) };
     assert_eq!(scan.pixels(), plain.pixels());
     // Negative numbers of 12 bits.
@@ -172,7 +173,7 @@ fn colour_and_compressed_dicom_are_read() {
 
     let image = image::RgbImage::from_raw(8, 8, rgb.clone()).unwrap();
     let jpeg = encode(&DynamicImage::ImageRgb8(image), ImageFormat::Jpeg);
-    let jpeg = if jpeg.len() % 2 == 0 { jpeg } else { [jpeg, vec![0]].concat() };
+    let jpeg = if jpeg.len().is_multiple_of(2) { jpeg } else { [jpeg, vec![0]].concat() };
     let (pixels, _) = first(&among_others("c.dcm", colour(JPEG, "YBR_FULL_422", jpeg).bytes()));
     let worst = pixels.iter().zip(&rgb).map(|(a, b)| a.abs_diff(*b)).max().unwrap();
     assert!(worst < 60, "{worst}");

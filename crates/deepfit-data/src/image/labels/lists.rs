@@ -116,8 +116,8 @@ pub(crate) fn flags(texts: &Texts, first: usize, columns: &[String], name: &str)
 
 fn flag(cell: &str) -> Option<bool> {
     match cell.parse::<f64>() {
-        Ok(value) if value == 1.0 => Some(true),
-        Ok(value) if value == 0.0 => Some(false),
+        Ok(1.0) => Some(true),
+        Ok(0.0) => Some(false),
         Ok(_) => None,
         Err(_) => boolean(cell),
     }
