@@ -186,7 +186,7 @@ pub struct Batch {
     pub len: usize,
     /// Values of each slot of the source, in its order.
     pub inputs: Vec<Array>,
-    /// Class ids (`I32`) or standardised values (`F32`), one per sample; zeros if the source has no targets.
+    /// Class ids (`I32`), standardised values, or 1 and 0 for each label (`F32`); zeros if the source has no targets.
     pub targets: Array,
     /// Second labels, when mixup or cutmix was applied to this batch.
     pub mix: Option<Mix>,
@@ -211,7 +211,7 @@ impl Batch {
     }
 
     /// Clears the batch and makes room for `rows` samples, keeping its memory.
-    pub(crate) fn reset(&mut self, slots: &[Slot], targets: DType, rows: usize) {
+    pub(crate) fn reset(&mut self, slots: &[Slot], (targets, width): (DType, usize), rows: usize) {
         let matches =
             self.inputs.len() == slots.len() && self.inputs.iter().zip(slots).all(|(a, s)| a.dtype() == s.dtype);
         if !matches {
@@ -221,7 +221,7 @@ impl Batch {
             self.targets = Array::empty(targets);
         }
         self.targets.clear();
-        self.targets.reserve(rows);
+        self.targets.reserve(rows * width);
         for (input, slot) in self.inputs.iter_mut().zip(slots) {
             input.clear();
             input.reserve(rows * slot.values());
@@ -235,20 +235,19 @@ impl Batch {
 
     /// Takes all memory that batches of `rows` samples need, so that the plan is true from the start
     /// and nothing is allocated while training runs. Writing makes the pages resident.
-    pub(crate) fn occupy(&mut self, slots: &[Slot], targets: DType, rows: usize) {
+    pub(crate) fn occupy(&mut self, slots: &[Slot], targets: (DType, usize), rows: usize) {
         self.reset(slots, targets, rows);
         for (input, slot) in self.inputs.iter_mut().zip(slots) {
             input.resize(rows * slot.values());
         }
-        self.targets.resize(rows);
+        self.targets.resize(rows * targets.1);
     }
 
-    /// Keeps the first `len` samples.
+    /// Keeps the first `len` samples; targets are those of the samples that are kept.
     pub(crate) fn truncate(&mut self, slots: &[Slot], len: usize) {
         for (input, slot) in self.inputs.iter_mut().zip(slots) {
             input.truncate(len * slot.values());
         }
-        self.targets.truncate(len);
         self.rows.truncate(len);
         self.len = len;
     }

@@ -25,15 +25,20 @@ pub enum Task {
         /// Their names.
         classes: Vec<String>,
     },
+    /// Any of these labels, each by itself, in the order of the network's outputs.
+    MultiLabel {
+        /// Their names.
+        classes: Vec<String>,
+    },
     /// A number.
     Regression,
 }
 
 impl Task {
-    /// Names of the classes in the order of the network's outputs; none for a regression.
+    /// Names of the classes or labels in the order of the network's outputs; none for a regression.
     pub fn classes(&self) -> &[String] {
         match self {
-            Task::Classification { classes } => classes,
+            Task::Classification { classes } | Task::MultiLabel { classes } => classes,
             Task::Regression => &[],
         }
     }
@@ -43,17 +48,21 @@ impl Task {
         matches!(self, Task::Classification { .. })
     }
 
-    /// Number of outputs of a network for it: one a class, or one value.
+    /// Number of outputs of a network for it: one a class or label, or one value.
     pub fn outputs(&self) -> usize {
         match self {
-            Task::Classification { classes } => classes.len(),
+            Task::Classification { classes } | Task::MultiLabel { classes } => classes.len(),
             Task::Regression => 1,
         }
     }
 
-    /// `classification` or `regression`.
+    /// `classification`, `multi_label` or `regression`.
     pub fn name(&self) -> &'static str {
-        if self.is_classification() { "classification" } else { "regression" }
+        match self {
+            Task::Classification { .. } => "classification",
+            Task::MultiLabel { .. } => "multi_label",
+            Task::Regression => "regression",
+        }
     }
 }
 
@@ -63,6 +72,8 @@ impl Task {
 pub enum TaskKind {
     /// One of several classes.
     Classification,
+    /// Any of several labels.
+    MultiLabel,
     /// A number.
     Regression,
 }
@@ -70,7 +81,7 @@ pub enum TaskKind {
 /// How data is opened; `None` means that it is inferred.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OpenOptions {
-    /// Target column of a table.
+    /// Target column of a table; of a table of images also several, divided by commas.
     pub target: Option<String>,
     /// Task of a table.
     pub task: Option<TaskKind>,
@@ -86,6 +97,8 @@ pub struct OpenOptions {
     pub cache_bytes: usize,
     /// Threads that look through the files.
     pub threads: usize,
+    /// Table that names images of the folder and what is on them.
+    pub labels: Option<PathBuf>,
     /// Validation data of its own.
     pub validation: Option<PathBuf>,
     /// Test data of its own.
@@ -103,6 +116,7 @@ impl Default for OpenOptions {
             scaling: Scaling::default(),
             cache_bytes: 64 << 20,
             threads: 2,
+            labels: None,
             validation: None,
             test: None,
         }
@@ -191,7 +205,11 @@ impl Opened {
         let rows = if test.is_empty() {
             all.collect()
         } else {
-            notes.push(format!("only the 'test' folder is evaluated: {} of {} images", test.len(), source.len()));
+            notes.push(format!(
+                "only the test part of the data is evaluated: {} of {} images",
+                test.len(),
+                source.len()
+            ));
             test
         };
         Opened { source, names, rows, failed, notes }
@@ -216,29 +234,56 @@ pub fn open_adapted(
     adapt: &mut dyn FnMut(&ImageSurvey, &mut OpenOptions),
 ) -> Result<Dataset> {
     let mut options = options.clone();
-    let images = holds_images(path)?;
+    let mut images = holds_images(path)?;
+    if let Some(labels) = &options.labels {
+        let problem = if !images {
+            Some(format!("is for a folder of images, or a .zip of one, and '{}' is a table", path.display()))
+        } else if holds_images(labels)? {
+            Some(format!("'{}' is no CSV or TSV table", labels.display()))
+        } else {
+            None
+        };
+        if let Some(problem) = problem {
+            return Err(Error::Setting { setting: "labels", problem });
+        }
+    }
+    let tables = !images || options.labels.is_some();
     for path in [&options.validation, &options.test].into_iter().flatten() {
-        if holds_images(path)? != images {
+        if holds_images(path)? == tables {
             let problem = "it is of another kind than the training data".to_string();
             return Err(Error::UnknownFormat { path: path.clone(), problem });
         }
     }
     let mut summary = Summary::default();
     let (kind, task, parts, strata);
-    if images {
-        for (setting, given) in
-            [("target", options.target.is_some()), ("task", options.task == Some(TaskKind::Regression))]
-        {
+    let table = match &options.labels {
+        Some(labels) => Some(image::require(path, labels)?),
+        None if images => None,
+        None => image::recognise(path, &mut summary)?,
+    };
+    if images && table.is_none() {
+        let other = options.task.is_some_and(|task| task != TaskKind::Classification);
+        for (setting, given) in [("target", options.target.is_some()), ("task", other)] {
             if given {
-                let problem = "is for tables; the classes of images are their folders".to_string();
-                return Err(Error::Setting { setting, problem });
+                let problem = "is for tables; the classes of images are their folders. What else is on them, a table can \
+                               say: see --labels";
+                return Err(Error::Setting { setting, problem: problem.to_string() });
             }
         }
-        let set = image::open(path, &mut options, adapt, &mut summary)?;
-        task = Task::Classification { classes: set.classes.clone() };
+    }
+    images |= table.is_some();
+    if images {
+        let set = match table {
+            Some(table) => {
+                let named = options.labels.clone();
+                image::open_table(named.as_deref().unwrap_or(path), table, &mut options, adapt, &mut summary)?
+            }
+            None => image::open(path, &mut options, adapt, &mut summary)?,
+        };
+        task = set.task.clone();
         let given: Vec<Option<Part>> = set.files.iter().map(|file| file.part).collect();
         parts = if given.iter().any(Option::is_some) { given } else { Vec::new() };
-        strata = set.files.iter().map(|file| file.class).collect::<Vec<u32>>();
+        strata = set.strata();
         kind = Kind::Images(set);
     } else {
         let mut set = table::open(path, &options, &mut summary)?;
@@ -339,6 +384,14 @@ impl Dataset {
         }
     }
 
+    /// Labels of a row, ascending, for a task of several labels.
+    pub fn labels_of(&self, row: u32) -> &[u32] {
+        match &self.kind {
+            Kind::Images(set) => set.labels_of(row),
+            Kind::Table(_) => &[],
+        }
+    }
+
     /// Class of a row, for classification.
     pub fn class_of(&self, row: u32) -> Option<u32> {
         matches!(self.task, Task::Classification { .. }).then(|| self.strata[row as usize])
@@ -395,6 +448,7 @@ impl Dataset {
         }
         Ok(match &self.kind {
             Kind::Images(set) => {
+                let target_scale = set.target_scale(train);
                 let preprocessor = image::ImagePreprocessor {
                     version: image::ImagePreprocessor::VERSION,
                     height: set.shape.height,
@@ -402,8 +456,10 @@ impl Dataset {
                     channels: set.shape.channels,
                     resize: set.resize,
                     task: self.task.clone(),
+                    target_scale,
+                    columns: set.columns.clone(),
                 };
-                Prepared { source: Arc::new(set.source()), preprocessor: Preprocessor::Image(preprocessor) }
+                Prepared { source: Arc::new(set.source(target_scale)), preprocessor: Preprocessor::Image(preprocessor) }
             }
             Kind::Table(set) => {
                 let fitted = set.fit(train, self.options());
@@ -415,7 +471,11 @@ impl Dataset {
     /// Where a row comes from.
     pub fn row_id(&self, row: u32) -> RowId {
         match &self.kind {
-            Kind::Images(set) => RowId::Path(set.files[row as usize].entry.name.clone()),
+            Kind::Images(set) => {
+                let file = &set.files[row as usize];
+                // A table may name a file in several rows.
+                file.row.map_or_else(|| RowId::Path(file.entry.name.clone()), |row| RowId::Row(u64::from(row)))
+            }
             Kind::Table(set) => RowId::Row(u64::from(set.table.file_rows[row as usize])),
         }
     }

@@ -50,7 +50,7 @@ impl Dataset {
         if !summary.skipped.is_empty() {
             let skipped: Vec<String> =
                 summary.skipped.iter().map(|(name, reason)| format!("'{name}' ({reason})")).collect();
-            let count = counted(skipped.len(), "unreadable image", "unreadable images");
+            let count = counted(skipped.len(), "missing or unreadable image", "missing or unreadable images");
             lines.push(format!("skipped {count}: {}", list(&skipped)));
         }
         if summary.ignored > 0 {
@@ -89,13 +89,19 @@ impl Dataset {
         let other = summary.other_task.map(|text| format!(" ({text})")).unwrap_or_default();
         match self.task() {
             Task::Regression => format!("regression{target}{other}"),
-            Task::Classification { classes } => {
+            task => {
+                let classes = task.classes();
                 let counts: Vec<String> = classes
                     .iter()
                     .zip(&summary.class_counts)
                     .map(|(name, count)| format!("{name} ({count})"))
                     .collect();
-                format!("classification{target} into {} classes: {}{other}", classes.len(), list(&counts))
+                let (counts, number) = (list(&counts), classes.len());
+                if task.is_classification() {
+                    format!("classification{target} into {number} classes: {counts}{other}")
+                } else {
+                    format!("multi-label classification{target}, any of {number} labels: {counts}")
+                }
             }
         }
     }

@@ -55,14 +55,14 @@ pub enum Error {
         needed: String,
     },
     /// A file that holds no images where a trained model needs some.
-    #[error("'{}' {problem}; the model was trained on images of the classes {classes}: {what}", path.display())]
+    #[error("'{}' {problem}; the model was trained on {trained}: {what}", path.display())]
     NotImages {
         /// The file.
         path: PathBuf,
         /// What it is instead.
         problem: String,
-        /// The model's classes.
-        classes: String,
+        /// What it was trained on.
+        trained: String,
         /// What to give.
         what: &'static str,
     },

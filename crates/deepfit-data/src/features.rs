@@ -33,6 +33,13 @@ impl FeatureSource {
         FeatureSource { base, slots: vec![slot], features: Arc::default(), scale: None }
     }
 
+    /// The same features, with the targets of another source of the same samples: a regression's are standardised by the rows
+    /// that each stage trains on.
+    pub fn with_targets_of(&self, base: Arc<dyn Source>) -> FeatureSource {
+        let (slots, features, scale) = (self.slots.clone(), self.features.clone(), self.scale.clone());
+        FeatureSource { base, slots, features, scale }
+    }
+
     /// The source of the samples themselves.
     pub fn base(&self) -> &Arc<dyn Source> {
         &self.base
@@ -106,12 +113,16 @@ impl Source for FeatureSource {
         self.base.target_dtype()
     }
 
+    fn target_width(&self) -> usize {
+        self.base.target_width()
+    }
+
     fn has_targets(&self) -> bool {
         self.base.has_targets()
     }
 
     fn fill(&self, rows: &[u32], pass: Pass<'_>, out: &mut Batch) -> Result<()> {
-        out.reset(&self.slots, self.target_dtype(), rows.len());
+        out.reset(&self.slots, (self.target_dtype(), self.target_width()), rows.len());
         let width = self.slots[0].values();
         let failures = self.features.get().map(|features| &features.failed);
         let failure = |row: u32| failures.and_then(|failed| failed.get(&row));

@@ -39,7 +39,7 @@ pub use batch::{Array, Batch, DType, Failure, Mix, Slot};
 pub use dataset::{Dataset, MIN_ROWS, OpenOptions, Opened, Prepared, Summary, Task, TaskKind, open, open_adapted};
 pub use error::{Error, Result};
 pub use features::{FeatureSource, Features};
-pub use image::{Augment, Border, Filter, ImagePreprocessor, ImageSurvey, Resize, ResizeTo};
+pub use image::{Augment, Border, Filter, ImageColumns, ImagePreprocessor, ImageSurvey, Resize, ResizeTo};
 pub use loader::{LoadedBatch, Loader, LoaderOptions, LoaderTimes};
 pub use preprocessor::Preprocessor;
 pub use source::{Pass, Source};

@@ -275,7 +275,7 @@ impl Loader {
         let largest = options.batch_size.min(rows.len());
         let buffer = |_| {
             let mut batch = Batch::new();
-            batch.occupy(source.slots(), source.target_dtype(), largest);
+            batch.occupy(source.slots(), (source.target_dtype(), source.target_width()), largest);
             batch
         };
         let free = (0..options.buffers()).map(buffer).collect();

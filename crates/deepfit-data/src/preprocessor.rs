@@ -56,7 +56,7 @@ impl Preprocessor {
     /// Standardisation of a regression target.
     pub fn target_scale(&self) -> Option<TargetScale> {
         match self {
-            Preprocessor::Image(_) => None,
+            Preprocessor::Image(image) => image.target_scale,
             Preprocessor::Table(table) => table.target_scale,
         }
     }
@@ -100,6 +100,20 @@ impl Preprocessor {
         match self {
             Preprocessor::Image(image) => image.open_labelled(path, threads),
             Preprocessor::Table(table) => table.open_labelled(path, threads),
+        }
+    }
+
+    /// Opens images of a folder or archive with a table that says what is on them, to evaluate the model on.
+    ///
+    /// # Errors
+    /// As for [`open_labelled`](Self::open_labelled); also if the model takes tables.
+    pub fn open_images_with(&self, images: &Path, labels: &Path, threads: usize) -> Result<Opened> {
+        match self {
+            Preprocessor::Image(image) => image.open_images_with(images, labels, threads),
+            Preprocessor::Table(_) => {
+                let problem = "are for a model of images, and this one takes tables".to_string();
+                Err(Error::Setting { setting: "labels", problem })
+            }
         }
     }
 

@@ -33,8 +33,13 @@ pub trait Source: Send + Sync {
     /// The inputs of a batch, in the order of [`Batch::inputs`].
     fn slots(&self) -> &[Slot];
 
-    /// `I32` for class ids, `F32` for regression values.
+    /// `I32` for class ids, `F32` for regression values and labels.
     fn target_dtype(&self) -> DType;
+
+    /// Numbers of a sample's target: one, or one a label.
+    fn target_width(&self) -> usize {
+        1
+    }
 
     /// Whether targets are known (they are not when new rows are predicted).
     fn has_targets(&self) -> bool;
@@ -65,6 +70,6 @@ pub trait Source: Send + Sync {
     fn batch_bytes(&self, batch: usize) -> usize {
         let sample: usize = self.slots().iter().map(Slot::bytes).sum();
         // Target, row number, and the two numbers of a mixed label.
-        batch * (sample + 4 + 4 + 8)
+        batch * (sample + 4 * self.target_width() + 4 + 8)
     }
 }

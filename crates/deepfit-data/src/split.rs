@@ -285,6 +285,21 @@ pub(crate) fn quantile_bins(values: &[f64]) -> Vec<u32> {
     strata
 }
 
+/// The stratum of rows with any number of labels: the rarest label of each, or one more for rows without. Dealing out rare
+/// labels first is what iterative stratification does (Sechidis, Tsoumakas & Vlahavas 2011); frequent labels, of which a
+/// random part has the right share within a few per cent, need no such care.
+pub(crate) fn rarest_labels<'a>(rows: impl Iterator<Item = &'a [u32]> + Clone, labels: usize) -> Vec<u32> {
+    let mut counts = vec![0u32; labels];
+    rows.clone().flatten().for_each(|&label| counts[label as usize] += 1);
+    let rarest = |of: &[u32]| of.iter().copied().min_by_key(|&label| (counts[label as usize], label));
+    // The strata that there are, numbered without gaps.
+    let strata: Vec<u32> = rows.map(|of| rarest(of).unwrap_or(labels as u32)).collect();
+    let mut used: Vec<u32> = strata.clone();
+    used.sort_unstable();
+    used.dedup();
+    strata.into_iter().map(|stratum| used.partition_point(|&other| other < stratum) as u32).collect()
+}
+
 /// Numbers rows with equal hashes alike, in order of first appearance.
 ///
 /// Sorting takes a third of the memory of a hash map. Two different inputs share a 64-bit hash in a
@@ -318,6 +333,13 @@ mod tests {
     fn groups_are_numbered_in_order_of_appearance() {
         assert_eq!(number_groups([9, 4, 9, 7, 4, 1].into_iter()), [0, 1, 0, 2, 1, 3]);
         assert!(number_groups(std::iter::empty()).is_empty());
+    }
+
+    #[test]
+    fn rows_with_labels_are_dealt_out_by_their_rarest() {
+        let rows: [&[u32]; 6] = [&[0], &[0, 2], &[], &[0, 3], &[2, 3], &[0]];
+        // Label 0 is in four rows, 2 and 3 in two each, 1 in none.
+        assert_eq!(rarest_labels(rows.into_iter(), 4), [0, 1, 3, 2, 1, 0]);
     }
 
     #[test]

@@ -23,9 +23,17 @@ const PIECE: u64 = 4 << 10;
 /// if that is 64 MiB at most, else the first and last 4 KiB of each file. Images that are replaced by others of the
 /// same size differ there (headers, checksums, the first rows of pixels); reading all of a large folder would delay
 /// every start by as much as an epoch of reading. Modification times are not looked at: they change with a copy.
-pub fn fingerprint(path: &Path) -> Result<String> {
-    let fail = |source| TrainError::Io { action: "read", path: path.to_path_buf(), source };
+///
+/// The table of labels belongs to the data, where there is one.
+pub fn fingerprint(path: &Path, labels: Option<&Path>) -> Result<String> {
     let mut hasher = Xxh3::new();
+    add(path, &mut hasher)?;
+    labels.map_or(Ok(()), |labels| add(labels, &mut hasher))?;
+    Ok(format!("{:032x}", hasher.digest128()))
+}
+
+fn add(path: &Path, hasher: &mut Xxh3) -> Result<()> {
+    let fail = |source| TrainError::Io { action: "read", path: path.to_path_buf(), source };
     if path.is_dir() {
         let mut files = Vec::new();
         list(path, OsStr::new(""), &mut files).map_err(fail)?;
@@ -36,12 +44,12 @@ pub fn fingerprint(path: &Path) -> Result<String> {
             hasher.update(name.as_encoded_bytes());
             hasher.update(&size.to_le_bytes());
             let fail = |source| TrainError::Io { action: "read", path: file.clone(), source };
-            add_content(&file, size, piece, &mut hasher).map_err(fail)?;
+            add_content(&file, size, piece, hasher).map_err(fail)?;
         }
     } else {
-        add_content(path, 0, u64::MAX, &mut hasher).map_err(fail)?;
+        add_content(path, 0, u64::MAX, hasher).map_err(fail)?;
     }
-    Ok(format!("{:032x}", hasher.digest128()))
+    Ok(())
 }
 
 /// The first `piece` bytes of a file of `size` bytes, and the last where they are not among them.
@@ -118,7 +126,7 @@ mod tests {
                 fs::create_dir_all(path.parent().unwrap()).unwrap();
                 fs::write(path, bytes).unwrap();
             }
-            fingerprint(&folder.0).unwrap()
+            fingerprint(&folder.0, None).unwrap()
         };
         let first = made(&[("a/1.png", b"one"), ("b/2.png", b"two")]);
         assert_eq!(first, made(&[("b/2.png", b"two"), ("a/1.png", b"one"), (".DS_Store", b"x")]));
@@ -133,13 +141,13 @@ mod tests {
         let large = folder.0.join("large");
         let size = WHOLE + 10;
         fs::File::create(&large).unwrap().set_len(size).unwrap();
-        let zeros = fingerprint(&folder.0).unwrap();
-        assert_eq!(zeros, fingerprint(&folder.0).unwrap());
+        let zeros = fingerprint(&folder.0, None).unwrap();
+        assert_eq!(zeros, fingerprint(&folder.0, None).unwrap());
         for at in [0, PIECE - 1, size - PIECE, size - 1] {
             let mut file = fs::OpenOptions::new().write(true).open(&large).unwrap();
             file.seek(SeekFrom::Start(at)).unwrap();
             std::io::Write::write_all(&mut file, b"1").unwrap();
-            assert_ne!(zeros, fingerprint(&folder.0).unwrap(), "at {at}");
+            assert_ne!(zeros, fingerprint(&folder.0, None).unwrap(), "at {at}");
             file.seek(SeekFrom::Start(at)).unwrap();
             std::io::Write::write_all(&mut file, b"\0").unwrap();
         }

@@ -8,7 +8,7 @@ use deepfit_zoo::ModelConfig;
 use crate::data_times::DataTimes;
 use crate::error::Result;
 use crate::job::{Job, Workshop};
-use crate::measure::{Measured, measure};
+use crate::measure::{Goal, Measured, measure};
 use crate::metrics::Scores;
 use crate::model_folder;
 use crate::process;
@@ -45,7 +45,7 @@ pub(crate) fn finish(
         &workshop.model,
         &workshop.preprocessor,
         &workshop.completed(weights.clone()),
-        job.recipe.settings.exact,
+        &job.recipe.settings,
     )?;
     let mut using = workshop.learner.into_predicting(&weights)?;
     drop(weights);
@@ -55,7 +55,8 @@ pub(crate) fn finish(
             return Ok(None);
         }
         let source = workshop.source.clone();
-        let measured = measure(&mut using, source, rows.to_vec(), task, stage.target_scale, intervals)?;
+        let goal = Goal::of(&job.recipe, stage.target_scale);
+        let measured = measure(&mut using, source, rows.to_vec(), &goal, intervals)?;
         for (name, reason) in &measured.failures {
             job.progress.notes.add(&format!("not measured: {name}: {reason}"));
         }
@@ -78,6 +79,8 @@ pub(crate) fn finish(
         classes: task.classes().to_vec(),
         confusion: test.as_ref().and_then(Measured::confusion),
         residuals: test.as_ref().and_then(Measured::residuals),
+        labels: test.as_ref().and_then(|test| test.labels(task.classes())),
+        positive: job.recipe.settings.positive.clone(),
         resumed_at_step: job.description.resumed_at_step,
         planned_memory_bytes: job.description.planned_memory_bytes,
         peak_memory_bytes: process::peak_bytes(),

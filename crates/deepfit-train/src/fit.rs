@@ -13,7 +13,7 @@ use crate::data_times::DataTimes;
 use crate::error::{Result, TrainError};
 use crate::event::{Event, Flow, Observer};
 use crate::learner::{Learner, Place};
-use crate::measure::measure;
+use crate::measure::{Goal, measure};
 use crate::metrics::Scores;
 use crate::progress::{self, EpochRecord, Progress};
 use crate::recipe::Recipe;
@@ -250,9 +250,9 @@ impl Fit<'_> {
     }
 
     fn validate(&mut self, progress: &Progress) -> Result<Scores> {
-        let (source, rows, task) = (self.source.clone(), self.stage.validation.clone(), &self.recipe.task);
-        let target_scale = self.stage.target_scale;
-        let measured = self.learner.with_averaged(|using| measure(using, source, rows, task, target_scale, false));
+        let (source, rows) = (self.source.clone(), self.stage.validation.clone());
+        let goal = Goal::of(self.recipe, self.stage.target_scale);
+        let measured = self.learner.with_averaged(|using| measure(using, source, rows, &goal, false));
         match measured {
             Ok(measured) => Ok(measured.metrics.scores()),
             Err(TrainError::Predictions { what }) => {
@@ -308,7 +308,7 @@ impl Fit<'_> {
 /// The metric by which epochs are compared; smaller is better. A proper score, where accuracy would hide small changes.
 pub fn monitored(task: &Task) -> &'static str {
     match task {
-        Task::Classification { .. } => "log_loss",
+        Task::Classification { .. } | Task::MultiLabel { .. } => "log_loss",
         Task::Regression => "rmse",
     }
 }

@@ -10,7 +10,7 @@ use crate::error::Result;
 use crate::finish;
 use crate::job::{Workshop, loader_options};
 use crate::learner::{Place, evaluation_batch};
-use crate::measure::measure;
+use crate::measure::{Goal, measure};
 use crate::recipe::Recipe;
 use crate::stage::{Purpose, Stage};
 use crate::transfer;
@@ -22,7 +22,7 @@ pub struct Description {
     pub data: Vec<String>,
     /// Worth knowing: rows left out, duplicates.
     pub notes: Vec<String>,
-    /// `classification` or `regression`.
+    /// `classification`, `multi_label` or `regression`.
     pub task: String,
     /// The model, with its shape.
     pub model: String,
@@ -281,7 +281,7 @@ fn rehearse(
     while evaluations.len() < 3 && (evaluations.is_empty() || spent < REHEARSAL_SECONDS) {
         let now = Instant::now();
         let (source, rows) = (workshop.source.clone(), held_out.clone());
-        measure(workshop.learner.using(), source, rows, &recipe.task, None, false)?;
+        measure(workshop.learner.using(), source, rows, &Goal::of(recipe, None), false)?;
         evaluations.push(now.elapsed().as_secs_f64());
         spent += now.elapsed().as_secs_f64();
     }

@@ -114,7 +114,7 @@ pub fn inspect(target: &Path, options: &InspectOptions) -> Result<Inspection> {
         let settings =
             if run.settings().is_file() { Settings::of_run(&run.settings())?.0 } else { Settings::default() };
         let class_counts = vec![1; task.classes().len()];
-        let recipe = Recipe { settings, task, class_counts, transfer: None };
+        let recipe = Recipe { settings, task, class_counts, rows: 0, transfer: None };
         let title = format!("{}: a trained {}", target.display(), model.description.name);
         return assemble(title, Vec::new(), &recipe, &**network, declarations, options);
     }
@@ -205,7 +205,7 @@ fn assemble(
     };
     let subject = Subject {
         forward: &forward,
-        prediction: evaluation(network, recipe.task.is_classification())?,
+        prediction: evaluation(network, &recipe.task)?,
         step: Some(training_graph(recipe, network, declarations, &recipe.training(), StepKind::Plain)?),
         declarations,
         maximum: Extents::batch(options.batch.unwrap_or(recipe.batch())),

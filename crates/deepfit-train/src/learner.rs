@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use deepfit_cpu::{Engine, Profile, ProgramId, View};
 use deepfit_data::{Array, Batch, Task};
 use deepfit_graph::{DType, Extents, Graph, HostTensor, Mode, Shape, Symbol, Tensor, Tracer};
-use deepfit_nn::losses::{self, CrossEntropy, Reduction};
+use deepfit_nn::losses::{self, BceWithLogits, CrossEntropy, Reduction};
 use deepfit_nn::step::{self, StepKind, Traced, Training};
 use deepfit_nn::{Declaration, Scope};
 use deepfit_zoo::{ModelConfig, Network};
@@ -17,9 +17,9 @@ pub use crate::stepper::Place;
 use crate::stepper::{StepOptions, Stepper};
 use crate::tensors::{Borrowed, Owned};
 
-/// Output of the graph in use: probabilities `[batch, classes]`, or values `[batch, 1]`.
+/// Output of the graph in use: probabilities `[batch, classes]`, of labels each by itself, or values `[batch, 1]`.
 pub const PREDICTION: &str = "prediction";
-/// Input of the graph of a step: classes or values, i32 or f32 `[batch]`.
+/// Input of the graph of a step: classes or values, i32 or f32 `[batch]`, or labels, f32 `[batch, labels]`.
 pub const TARGET: &str = "target";
 const PARTNER: &str = "partner";
 const SHARE: &str = "share";
@@ -40,13 +40,8 @@ pub struct Predicting {
 
 impl Predicting {
     /// Compiles a network for use, in an engine that may hold its parameters already.
-    pub(crate) fn new(
-        mut engine: Engine,
-        network: &dyn Network,
-        classification: bool,
-        batch: usize,
-    ) -> Result<Predicting> {
-        let graph = evaluation(network, classification)?;
+    pub(crate) fn new(mut engine: Engine, network: &dyn Network, task: &Task, batch: usize) -> Result<Predicting> {
+        let graph = evaluation(network, task)?;
         let program = engine.compile(&graph, Extents::batch(batch))?;
         let inputs = network.inputs().into_iter().map(|slot| slot.name).collect();
         Ok(Predicting { engine, program, inputs, outputs: network.outputs(), batch })
@@ -66,11 +61,15 @@ impl Predicting {
 }
 
 /// The graph of a network in use.
-pub fn evaluation(network: &dyn Network, classification: bool) -> Result<Graph> {
+pub fn evaluation(network: &dyn Network, task: &Task) -> Result<Graph> {
     Ok(step::evaluation_graph(|tracer| {
         let inputs: Vec<Tensor> = network.inputs().iter().map(|slot| slot.on(tracer)).collect();
         let logits = network.forward(&inputs)?;
-        let prediction = if classification { logits.softmax()? } else { logits };
+        let prediction = match task {
+            Task::Classification { .. } => logits.softmax()?,
+            Task::MultiLabel { .. } => logits.sigmoid()?,
+            Task::Regression => logits,
+        };
         Ok(vec![(PREDICTION.to_string(), prediction)])
     })?)
 }
@@ -129,7 +128,7 @@ impl Learner {
         };
         let stepper =
             Stepper::new(&mut engine, declarations, training, options, |tracer| traced(recipe, &*network, tracer))?;
-        let using = Predicting::new(engine, &*network, recipe.task.is_classification(), evaluation_batch(batch))?;
+        let using = Predicting::new(engine, &*network, &recipe.task, evaluation_batch(batch))?;
         require_memory("activations and gradients", using.engine.arena_bytes() as u64)?;
         let mut learner = Learner { using, stepper, mixes: recipe.mixes(), values };
         learner.set_first_values()?;
@@ -313,6 +312,12 @@ fn loss(recipe: &Recipe, tracer: &Tracer, output: &Tensor) -> deepfit_nn::Result
     }
     let weights = recipe.class_weights().map(|w| tracer.constant(HostTensor::f32(&[w.len()], w)));
     let smoothing = recipe.settings.label_smoothing.unwrap_or(0.0);
+    if let Task::MultiLabel { .. } = recipe.task {
+        let target = tracer.input(TARGET, output.shape().clone(), DType::F32);
+        // Each label is a choice between two.
+        let target = target.mul_scalar(1.0 - smoothing)?.add_scalar(smoothing / 2.0)?;
+        return losses::bce_with_logits(output, &target, &BceWithLogits { pos_weight: weights, ..Default::default() });
+    }
     let settings = CrossEntropy { smoothing, weights, ..CrossEntropy::default() };
     let target = tracer.input(TARGET, rows(), DType::I32);
     if recipe.mixes() {

@@ -6,7 +6,10 @@ use deepfit_data::{Array, Loader, LoaderOptions, Source, TargetScale, Task};
 
 use crate::error::{Result, TrainError};
 use crate::learner::Predicting;
-use crate::metrics::{ClassificationMetrics, Intervals, RegressionMetrics, ResidualSummary, Scores};
+use crate::metrics::{
+    ClassificationMetrics, Intervals, LabelScores, MultiLabelMetrics, RegressionMetrics, ResidualSummary, Scores,
+};
+use crate::recipe::Recipe;
 
 /// What was measured on some rows.
 #[derive(Debug)]
@@ -19,11 +22,36 @@ pub struct Measurement {
     pub failures: Vec<(String, String)>,
 }
 
-/// Metrics of either task.
+/// What predictions are measured by.
+#[derive(Debug, Clone, Copy)]
+pub struct Goal<'a> {
+    /// What is predicted.
+    pub task: &'a Task,
+    /// From standardised to original values of a regression's target.
+    pub scale: Option<TargetScale>,
+    /// Of two classes, the one that sensitivity and specificity are of.
+    pub positive: usize,
+}
+
+impl<'a> Goal<'a> {
+    /// What a run's predictions are measured by.
+    pub fn of(recipe: &'a Recipe, scale: Option<TargetScale>) -> Goal<'a> {
+        Goal { task: &recipe.task, scale, positive: positive(&recipe.task, recipe.settings.positive.as_deref()) }
+    }
+}
+
+/// Index of the positive class: the second, where none is named.
+pub fn positive(task: &Task, name: Option<&str>) -> usize {
+    name.and_then(|name| task.classes().iter().position(|class| class == name)).unwrap_or(1)
+}
+
+/// Metrics of any task.
 #[derive(Debug)]
 pub enum Measured {
     /// Of a classification.
     Classes(Box<ClassificationMetrics>),
+    /// Of several labels.
+    Labels(Box<MultiLabelMetrics>),
     /// Of a regression.
     Values(RegressionMetrics),
 }
@@ -33,6 +61,7 @@ impl Measured {
     pub fn scores(&self) -> Scores {
         match self {
             Measured::Classes(m) => m.scores(),
+            Measured::Labels(m) => m.scores(),
             Measured::Values(m) => m.scores(),
         }
     }
@@ -41,6 +70,7 @@ impl Measured {
     pub fn intervals(&self) -> Intervals {
         match self {
             Measured::Classes(m) => m.intervals(),
+            Measured::Labels(m) => m.intervals(),
             Measured::Values(m) => m.intervals(),
         }
     }
@@ -53,15 +83,23 @@ impl Measured {
                 let classes = counts.len().isqrt();
                 Some(counts.chunks(classes.max(1)).map(<[u64]>::to_vec).collect())
             }
-            Measured::Values(_) => None,
+            Measured::Labels(_) | Measured::Values(_) => None,
         }
     }
 
     /// How far the predictions are off.
     pub fn residuals(&self) -> Option<ResidualSummary> {
         match self {
-            Measured::Classes(_) => None,
+            Measured::Classes(_) | Measured::Labels(_) => None,
             Measured::Values(m) => m.residuals(),
+        }
+    }
+
+    /// How each label is recognised, with the names of all labels.
+    pub fn labels(&self, names: &[String]) -> Option<Vec<LabelScores>> {
+        match self {
+            Measured::Labels(m) => Some(m.label_scores(names)),
+            Measured::Classes(_) | Measured::Values(_) => None,
         }
     }
 }
@@ -71,17 +109,21 @@ pub fn measure(
     using: &mut Predicting,
     source: Arc<dyn Source>,
     rows: Vec<u32>,
-    task: &Task,
-    scale: Option<TargetScale>,
+    goal: &Goal<'_>,
     intervals: bool,
 ) -> Result<Measurement> {
-    let mut metrics = match (task, intervals) {
+    let scale = goal.scale;
+    let mut metrics = match (goal.task, intervals) {
         (Task::Classification { classes }, true) => {
-            Measured::Classes(Box::new(ClassificationMetrics::with_intervals(classes.len())))
+            Measured::Classes(Box::new(ClassificationMetrics::with_intervals(classes.len()).positive(goal.positive)))
         }
         (Task::Classification { classes }, false) => {
-            Measured::Classes(Box::new(ClassificationMetrics::new(classes.len())))
+            Measured::Classes(Box::new(ClassificationMetrics::new(classes.len()).positive(goal.positive)))
         }
+        (Task::MultiLabel { classes }, true) => {
+            Measured::Labels(Box::new(MultiLabelMetrics::with_intervals(classes.len())))
+        }
+        (Task::MultiLabel { classes }, false) => Measured::Labels(Box::new(MultiLabelMetrics::new(classes.len()))),
         (Task::Regression, true) => Measured::Values(RegressionMetrics::with_intervals()),
         (Task::Regression, false) => Measured::Values(RegressionMetrics::new()),
     };
@@ -96,6 +138,7 @@ pub fn measure(
         let predictions = using.predict(&batch)?;
         match (&mut metrics, &batch.targets) {
             (Measured::Classes(classes), Array::I32(targets)) => classes.add(predictions, targets)?,
+            (Measured::Labels(labels), Array::F32(targets)) => labels.add(predictions, targets)?,
             (Measured::Values(regression), Array::F32(targets)) => {
                 let original = |x: f32| scale.map_or(x, |s| s.inverse(f64::from(x)) as f32);
                 values.clear();

@@ -14,6 +14,7 @@ use crate::learner::Predicting;
 use crate::progress::check_version;
 use crate::published;
 use crate::run_folder::{Durability, FORMAT_VERSION, read_text, write_text};
+use crate::settings::Settings;
 use crate::tensors::{self, Borrowed, Owned};
 use crate::weights::{self, Misfit, not_finite};
 
@@ -50,6 +51,9 @@ pub struct ModelDescription {
     /// Whether its convolutions are plain sums of products, as they were in training.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub exact: bool,
+    /// Of two classes, the positive one; the second where it is not named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub positive: Option<String>,
 }
 
 /// A model that was read.
@@ -93,12 +97,18 @@ pub fn save(
     model: &ModelConfig,
     preprocessor: &Preprocessor,
     weights: &BTreeMap<String, Owned>,
-    exact: bool,
+    settings: &Settings,
 ) -> Result<()> {
     let damaged = |e: serde_json::Error| TrainError::run(folder, e.to_string());
     let preprocessor = serde_json::from_str(&preprocessor.to_json()).map_err(damaged)?;
-    let description =
-        ModelDescription { version: FORMAT_VERSION, model: model.clone(), name: name.to_string(), preprocessor, exact };
+    let description = ModelDescription {
+        version: FORMAT_VERSION,
+        model: model.clone(),
+        name: name.to_string(),
+        preprocessor,
+        exact: settings.exact,
+        positive: settings.positive.clone(),
+    };
     let borrowed: BTreeMap<String, Borrowed<'_>> =
         weights.iter().map(|(name, tensor)| (name.clone(), tensor.borrowed())).collect();
     tensors::write(&folder.join("model.safetensors"), Durability::Disk, &borrowed, KEY, FORMAT_VERSION.to_string())?;
@@ -216,7 +226,6 @@ impl Model {
             return Err(TrainError::run(&self.description.name, problem));
         }
         let engine = self.engine(threads)?;
-        let classification = self.preprocessor.task().is_classification();
-        Ok((Predicting::new(engine, &*self.network, classification, batch)?, self.preprocessor))
+        Ok((Predicting::new(engine, &*self.network, self.preprocessor.task(), batch)?, self.preprocessor))
     }
 }

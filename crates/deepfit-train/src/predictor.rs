@@ -5,12 +5,13 @@ use std::path::{Path, PathBuf};
 
 use deepfit_cpu::Profile;
 use deepfit_data::{Loader, LoaderOptions, Opened, Preprocessor, Task};
+use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
 use crate::error::Result;
 use crate::learner::Predicting;
-use crate::measure::measure;
-use crate::metrics::{Intervals, ResidualSummary, Scores};
+use crate::measure::{Goal, measure, positive};
+use crate::metrics::{Intervals, LABEL_THRESHOLD, LabelScores, ResidualSummary, Scores};
 use crate::model_folder;
 
 /// A trained model in use.
@@ -19,6 +20,8 @@ pub struct Predictor {
     preprocessor: Preprocessor,
     threads: usize,
     notes: Vec<String>,
+    /// Of two classes, the positive one.
+    positive: usize,
 }
 
 /// Metrics on labelled data.
@@ -34,7 +37,13 @@ pub struct Evaluation {
     pub confusion: Option<Vec<Vec<u64>>>,
     /// How far predictions are off, for a regression.
     pub residuals: Option<ResidualSummary>,
-    /// Names of the classes.
+    /// How each label is recognised, for several labels.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub labels: Option<Vec<LabelScores>>,
+    /// Of two classes, the one that sensitivity, specificity and F1 are of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub positive: Option<String>,
+    /// Names of the classes or labels.
     pub classes: Vec<String>,
     /// Inputs that could not be read, and why.
     pub skipped: Vec<(String, String)>,
@@ -42,36 +51,60 @@ pub struct Evaluation {
     pub notes: Vec<String>,
 }
 
-/// What was predicted: the name of a class, or a value.
+/// What was predicted: the name of a class, labels, or a value.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum PredictionValue {
     /// The most probable class.
     Class(String),
+    /// All labels of a probability of one half and more.
+    Labels(Vec<String>),
     /// The value of a regression.
     Value(f64),
 }
 
-/// The prediction for one input.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+/// The prediction for one input. As JSON it is an object of `input`, `prediction` (for several labels `labels`), and
+/// `probabilities` or `value`.
+#[derive(Debug, Clone, PartialEq)]
 pub struct Prediction {
     /// The input: its path, or the number of its row from 0.
     pub input: String,
     /// What was predicted.
     pub prediction: PredictionValue,
-    /// Probability of each class.
-    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "as_object")]
+    /// Probability of each class or label.
     pub probabilities: Option<Vec<(String, f64)>>,
     /// The value of a regression.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub value: Option<f64>,
     /// The results of the last layer, of a text.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub logits: Option<Vec<f32>>,
 }
 
-fn as_object<S: Serializer>(pairs: &Option<Vec<(String, f64)>>, serializer: S) -> std::result::Result<S::Ok, S::Error> {
-    serializer.collect_map(pairs.iter().flatten().map(|(name, value)| (name, value)))
+impl Serialize for Prediction {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("input", &self.input)?;
+        let labels = matches!(self.prediction, PredictionValue::Labels(_));
+        map.serialize_entry(if labels { "labels" } else { "prediction" }, &self.prediction)?;
+        if let Some(probabilities) = &self.probabilities {
+            map.serialize_entry("probabilities", &Pairs(probabilities))?;
+        }
+        if let Some(value) = self.value {
+            map.serialize_entry("value", &value)?;
+        }
+        if let Some(logits) = &self.logits {
+            map.serialize_entry("logits", logits)?;
+        }
+        map.end()
+    }
+}
+
+/// Names and numbers, as one object in their order.
+struct Pairs<'a>(&'a [(String, f64)]);
+
+impl Serialize for Pairs<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(name, value)| (name, value)))
+    }
 }
 
 impl Predictor {
@@ -83,8 +116,9 @@ impl Predictor {
     pub fn open(path: &Path, threads: usize) -> Result<Predictor> {
         let model = model_folder::open(path)?;
         let (batch, notes) = (model.batch(), model.notes.clone());
+        let positive = positive(model.preprocessor.task(), model.description.positive.as_deref());
         let (using, preprocessor) = model.into_predicting(threads, batch)?;
-        Ok(Predictor { using, preprocessor, threads, notes })
+        Ok(Predictor { using, preprocessor, threads, notes, positive })
     }
 
     /// Records the time of each operation from now on.
@@ -97,7 +131,7 @@ impl Predictor {
         self.using.engine.profile()
     }
 
-    /// Classes or regression.
+    /// Classes, labels or regression.
     pub fn task(&self) -> &Task {
         self.preprocessor.task()
     }
@@ -114,9 +148,22 @@ impl Predictor {
     /// If the data does not fit the model.
     pub fn evaluate(&mut self, data: &Path) -> Result<Evaluation> {
         let opened = self.preprocessor.open_labelled(data, self.threads)?;
+        self.evaluate_opened(opened)
+    }
+
+    /// Metrics on images of a folder or archive, with a table that names them and says what is on them.
+    ///
+    /// # Errors
+    /// If the data does not fit the model.
+    pub fn evaluate_with_labels(&mut self, images: &Path, labels: &Path) -> Result<Evaluation> {
+        let opened = self.preprocessor.open_images_with(images, labels, self.threads)?;
+        self.evaluate_opened(opened)
+    }
+
+    fn evaluate_opened(&mut self, opened: Opened) -> Result<Evaluation> {
         let task = self.preprocessor.task().clone();
-        let scale = self.preprocessor.target_scale();
-        let measured = measure(&mut self.using, opened.source, opened.rows, &task, scale, true)?;
+        let goal = Goal { task: &task, scale: self.preprocessor.target_scale(), positive: self.positive };
+        let measured = measure(&mut self.using, opened.source, opened.rows, &goal, true)?;
         let mut skipped = opened.failed;
         skipped.extend(measured.failures);
         let (rows, measured) = (measured.rows, measured.metrics);
@@ -126,6 +173,9 @@ impl Predictor {
             rows,
             confusion: measured.confusion(),
             residuals: measured.residuals(),
+            labels: measured.labels(task.classes()),
+            positive: (task.is_classification() && task.classes().len() == 2)
+                .then(|| task.classes()[self.positive].clone()),
             classes: task.classes().to_vec(),
             skipped,
             notes: opened.notes,
@@ -168,6 +218,7 @@ impl Predictor {
     ) -> Result<Vec<(String, String)>> {
         let scale = self.preprocessor.target_scale();
         let names = self.preprocessor.task().classes().to_vec();
+        let several = matches!(self.preprocessor.task(), Task::MultiLabel { .. });
         let mut failed = opened.failed;
         self.notes.extend(opened.notes);
         if opened.rows.is_empty() {
@@ -192,7 +243,12 @@ impl Predictor {
                 } else {
                     let best = (0..outputs).max_by(|&a, &b| values[a].total_cmp(&values[b])).unwrap_or(0);
                     let pairs = names.iter().cloned().zip(values.iter().map(|&p| f64::from(p))).collect();
-                    let prediction = PredictionValue::Class(names[best].clone());
+                    let prediction = if several {
+                        let predicted = (0..outputs).filter(|&label| values[label] >= LABEL_THRESHOLD);
+                        PredictionValue::Labels(predicted.map(|label| names[label].clone()).collect())
+                    } else {
+                        PredictionValue::Class(names[best].clone())
+                    };
                     Prediction { input, prediction, probabilities: Some(pairs), value: None, logits: None }
                 })?;
             }

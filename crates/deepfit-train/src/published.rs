@@ -85,6 +85,7 @@ fn model(published: Published, name: &str) -> Result<Model> {
         name: name.to_string(),
         preprocessor: described,
         exact: false,
+        positive: None,
     };
     let mut notes = vec![format!("{name}: {report}")];
     notes.extend(report.notes);
@@ -110,6 +111,8 @@ pub fn preprocessor(preprocessing: &ImagePreprocessing, task: Task) -> ImagePrep
         channels: preprocessing.mean.len(),
         resize: Some(resize(preprocessing)),
         task,
+        target_scale: None,
+        columns: None,
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::data_times::DataTimes;
-use crate::metrics::{Intervals, ResidualSummary, Scores};
+use crate::metrics::{Intervals, LabelScores, ResidualSummary, Scores};
 
 /// Metrics of the three parts.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -25,7 +25,7 @@ pub struct ReportMetrics {
 pub struct Report {
     /// The run folder.
     pub run: PathBuf,
-    /// `classification` or `regression`.
+    /// `classification`, `multi_label` or `regression`.
     pub task: String,
     /// Name of the model.
     pub model: String,
@@ -33,12 +33,18 @@ pub struct Report {
     pub parameters: usize,
     /// Metrics of the three parts.
     pub metrics: ReportMetrics,
-    /// Names of the classes; empty for a regression.
+    /// Names of the classes or labels; empty for a regression.
     pub classes: Vec<String>,
     /// Test rows by true class (outer) and predicted class (inner).
     pub confusion: Option<Vec<Vec<u64>>>,
     /// How far the test's predictions are off, for a regression.
     pub residuals: Option<ResidualSummary>,
+    /// How each label is recognised in the test rows, for several labels.
+    #[serde(default)]
+    pub labels: Option<Vec<LabelScores>>,
+    /// Of two classes, the one that sensitivity, specificity and F1 are of.
+    #[serde(default)]
+    pub positive: Option<String>,
     /// Steps that had been made when the run was resumed.
     pub resumed_at_step: Option<u64>,
     /// Memory of the whole process as planned before the first step.

@@ -17,8 +17,8 @@ use crate::transfer::SCRATCH;
 
 pub use choice::Choice;
 pub use text::parse_duration;
-pub use unfreeze::Unfreeze;
 use text::shown;
+pub use unfreeze::Unfreeze;
 
 macro_rules! settings {
     ($($field:ident: $ty:ty = $default:expr, $help:literal, $expected:literal;)*) => {
@@ -48,10 +48,17 @@ macro_rules! settings {
 settings! {
     data: PathBuf = PathBuf::new(), "Folder of images, .zip of one, or CSV/TSV table.",
         "a path in quotes, such as \"photos/\"";
-    target: Option<String> = None, "Column to predict (default: one named target, label, class or y, else the last).",
+    target: Option<String> = None,
+        "Column to predict (default: one named target, label, class or y, else the last); of images also several of 0 and 1, \
+         as a,b,c.",
         "the name of a column in quotes, such as \"price\"";
-    task: Option<TaskKind> = None, "classification or regression (default: inferred from the target).",
-        "classification or regression";
+    task: Option<TaskKind> = None, "classification, regression or, for images, multi_label (default: inferred from the target).",
+        "classification, regression or multi_label";
+    labels: Option<PathBuf> = None, "Table that names images of the folder, and says what is on them.",
+        "a path in quotes, such as \"labels.csv\"";
+    positive: Option<String> = None,
+        "Of two classes, the one that sensitivity, specificity and F1 are of (default: the rarer in training).",
+        "the name of a class in quotes, such as \"malignant\"";
     validation: Option<PathBuf> = None, "Validation data of its own instead of a split.",
         "a path in quotes, such as \"validation.csv\"";
     test: Option<PathBuf> = None, "Test data of its own instead of a split.",
@@ -189,7 +196,8 @@ impl Settings {
         check("lora", self.lora.is_none_or(|rank| (1..=256).contains(&rank)))?;
         check("from", self.from.as_ref().is_none_or(|from| !from.is_empty()))?;
         if let (Some(from), true) = (self.from.as_ref().filter(|from| *from != SCRATCH), self.model != "auto") {
-            let problem = format!("is `{from}`, whose architecture is its own; leave `model` away, or use from=scratch");
+            let problem =
+                format!("is `{from}`, whose architecture is its own; leave `model` away, or use from=scratch");
             return Err(TrainError::setting("from", problem));
         }
         check("hidden", self.hidden.as_ref().is_none_or(widths))?;

@@ -147,12 +147,7 @@ impl Tapped {
         Ok((pooled, value.reshape(dims.collect::<Vec<Dim>>())?))
     }
 
-    fn go_on(
-        &self,
-        mut pooled: Vec<Tensor>,
-        mut value: Tensor,
-        blocks: Range<usize>,
-    ) -> deepfit_nn::Result<Tensor> {
+    fn go_on(&self, mut pooled: Vec<Tensor>, mut value: Tensor, blocks: Range<usize>) -> deepfit_nn::Result<Tensor> {
         let mut at = blocks.start;
         for &tap in self.taps.iter().filter(|&&tap| tap > blocks.start && tap <= blocks.end) {
             value = self.backbone.through(&value, at..tap)?;

@@ -79,6 +79,13 @@ impl Container {
         Ok((Container::Folder(PathBuf::new()), entries))
     }
 
+    /// A file of a folder by its path in it; `None` if there is none, and for archives, whose files are known.
+    pub(crate) fn file(&self, name: &str) -> Option<Entry> {
+        let Container::Folder(root) = self else { return None };
+        let metadata = std::fs::metadata(root.join(name)).ok().filter(|found| found.is_file())?;
+        Some(Entry { name: name.to_string(), size: metadata.len(), index: 0, link: false })
+    }
+
     /// The folder or archive.
     pub(crate) fn path(&self) -> &Path {
         match self {

@@ -5,10 +5,10 @@ use std::io::Cursor;
 use image::metadata::Orientation;
 use image::{ColorType, DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader};
 
-use super::tiff;
+use super::{depth, dicom, tiff};
 
 /// Images of more pixels are refused: a small file can declare gigabytes.
-const MAX_PIXELS: u64 = 100_000_000;
+pub(crate) const MAX_PIXELS: u64 = 100_000_000;
 
 /// Pixels of one image: rows from the top, channels last.
 #[derive(Clone, Debug, Default)]
@@ -79,6 +79,9 @@ fn turns(orientation: Orientation) -> bool {
 
 /// Reads the header; `bytes` may be the beginning of a file, which can be too little.
 pub(crate) fn header(bytes: &[u8]) -> Result<Header, Refusal> {
+    if dicom::is_dicom(bytes) {
+        return dicom::header(bytes);
+    }
     let (mut decoder, format) = decoder(bytes)?;
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
     let (width, height) = decoder.dimensions();
@@ -89,14 +92,23 @@ pub(crate) fn header(bytes: &[u8]) -> Result<Header, Refusal> {
     // as pixel values. A turned, 16-bit or transparent image is copied once.
     let progressive = format == ImageFormat::Jpeg && Jpeg::parse(bytes).is_some_and(|jpeg| jpeg.progressive);
     let plain = orientation == Orientation::NoTransforms && matches!(colour_type, ColorType::L8 | ColorType::Rgb8);
-    let extra = if progressive || !plain { stored } else { 0 };
+    let extra = match colour_type {
+        // Values of 32 bits, from which the range is found.
+        ColorType::L16 => 3 * stored,
+        _ if progressive || !plain => stored,
+        _ => 0,
+    };
     let (width, height) = if turns(orientation) { (height, width) } else { (width, height) };
     Ok(Header { width, height, colour: colour_type.has_color(), decode_bytes: stored + extra })
 }
 
-/// Decodes a whole file to 1 (grey) or 3 (colour) channels: first frame, upright, alpha on white. The pixels lie in `used`,
-/// whose values are of no interest, where the file holds them as they are wanted.
+/// Decodes a whole file to 1 (grey) or 3 (colour) channels: first frame, upright, alpha on white, 16-bit grey over the range
+/// that the image takes. The pixels lie in `used`, whose values are of no interest, where the file holds them as they are
+/// wanted.
 pub(crate) fn decode(bytes: &[u8], channels: usize, mut used: Vec<u8>) -> Result<Pixels, Refusal> {
+    if dicom::is_dicom(bytes) {
+        return dicom::decode(bytes, channels);
+    }
     let (mut decoder, format) = decoder(bytes)?;
     if format == ImageFormat::Jpeg && Jpeg::parse(bytes).is_none_or(|jpeg| !jpeg.complete) {
         // The decoder fills what is missing with grey instead of reporting it.
@@ -119,6 +131,11 @@ pub(crate) fn decode(bytes: &[u8], channels: usize, mut used: Vec<u8>) -> Result
     drop(used);
     let mut image = DynamicImage::from_decoder(decoder).map_err(|problem| undecodable(problem, bytes, format))?;
     image.apply_orientation(orientation);
+    if let DynamicImage::ImageLuma16(deep) = &image {
+        let values: Vec<f32> = deep.as_raw().iter().map(|&value| f32::from(value)).collect();
+        let grey = image::GrayImage::from_raw(deep.width(), deep.height(), depth::stretch(&values)).unwrap_or_default();
+        image = DynamicImage::ImageLuma8(grey);
+    }
     let (width, height) = (image.width() as usize, image.height() as usize);
     let data = match (image.color().has_alpha(), channels) {
         (false, 1) => image.into_luma8().into_raw(),

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use super::container::Entry;
 use super::decode::Header;
+use super::target::ImageTarget;
 use crate::error::{Error, Result};
 use crate::split::Part;
 
@@ -13,12 +14,14 @@ use crate::split::Part;
 pub(crate) struct ImageFile {
     pub(crate) entry: Entry,
     pub(crate) header: Header,
-    /// Index of its class.
-    pub(crate) class: u32,
-    /// Part given by the folder it lies in.
+    /// What is to be learned of it.
+    pub(crate) target: ImageTarget,
+    /// Part given by the folder it lies in, or by a column.
     pub(crate) part: Option<Part>,
     /// Index of the container it is read from.
     pub(crate) container: u16,
+    /// Data row of the table that names it, counted from 0.
+    pub(crate) row: Option<u32>,
 }
 
 /// Files sorted into classes.
@@ -29,13 +32,28 @@ pub(crate) struct Layout {
     pub(crate) stray: usize,
 }
 
-fn part_of(folder: &str) -> Option<Part> {
-    match folder.to_ascii_lowercase().as_str() {
+/// The part that a folder or a word of a table names.
+pub(crate) fn part_of(name: &str) -> Option<Part> {
+    match name.to_ascii_lowercase().as_str() {
         "train" | "training" => Some(Part::Train),
         "val" | "valid" | "validation" => Some(Part::Validation),
         "test" | "testing" => Some(Part::Test),
         _ => None,
     }
+}
+
+/// What to do about images side by side, if a table lies among them.
+fn table_in(folder: &Path) -> String {
+    let is_table = |path: &Path| {
+        let extension = path.extension().map(|extension| extension.to_ascii_lowercase());
+        extension.is_some_and(|extension| extension == "csv" || extension == "tsv")
+    };
+    let files = std::fs::read_dir(folder).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path()));
+    // The first by name, in whatever order the system lists them.
+    let table = files.filter(|path| is_table(path)).min();
+    table.map_or_else(String::new, |table| {
+        format!(" (if '{}' says what is on them, train on that table)", table.display())
+    })
 }
 
 /// Folder names at `depth` of all files that lie deeper.
@@ -55,7 +73,8 @@ pub(crate) fn arrange(path: &Path, images: Vec<(Entry, Header)>, known: Option<&
     let names = loop {
         let names = folders(&paths, depth);
         let Some(first) = names.first() else {
-            return refuse("its images lie side by side, without a sub-folder per class".into());
+            let problem = "its images lie side by side, without a sub-folder per class";
+            return refuse(format!("{problem}{}", table_in(path)));
         };
         if names.len() == 1 && !is_known(first) && !folders(&paths, depth + 1).is_empty() {
             depth += 1;
@@ -104,7 +123,7 @@ pub(crate) fn arrange(path: &Path, images: Vec<(Entry, Header)>, known: Option<&
         let Some(&class) = index.get(class.as_str()) else {
             return Err(Error::UnknownClass { path: path.join(&entry.name), class, known: classes.join(", ") });
         };
-        files.push(ImageFile { entry, header, class, part, container: 0 });
+        files.push(ImageFile { entry, header, target: ImageTarget::Class(class), part, container: 0, row: None });
     }
     Ok(Layout { classes, files, stray })
 }

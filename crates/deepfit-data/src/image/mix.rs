@@ -2,22 +2,27 @@
 
 use super::augment::Augment;
 use super::transform::Shape;
-use crate::batch::Mix;
+use crate::batch::{Array, Mix};
 use crate::rng::{Purpose, Rng};
 
 /// Blends each sample of `images` with the one at the mirrored position of the batch.
 ///
 /// The order of a training batch is random, so its mirror image is a random pairing; and pairs can be
-/// blended in place. Returns `None` if this batch is left as it is. The numbers drawn are a function of
-/// (seed, epoch, the batch's first row).
-pub(crate) fn blend(images: &mut [u8], shape: Shape, classes: &[i32], augment: &Augment, mut rng: Rng) -> Option<Mix> {
+/// blended in place. Returns the share of itself that each sample has kept, or `None` if this batch is left as it is.
+/// The numbers drawn are a function of (seed, epoch, the batch's first row).
+pub(crate) fn blend(
+    images: &mut [u8],
+    shape: Shape,
+    count: usize,
+    augment: &Augment,
+    mut rng: Rng,
+) -> Option<Vec<f32>> {
     let (mixup, cutmix) = (augment.mixup > 0.0, augment.cutmix > 0.0);
-    if !(mixup || cutmix) || rng.uniform() >= f64::from(augment.mix_probability) || classes.len() < 2 {
+    if !(mixup || cutmix) || rng.uniform() >= f64::from(augment.mix_probability) || count < 2 {
         return None;
     }
     let cut = cutmix && (!mixup || rng.below(2) == 1);
     let alpha = f64::from(if cut { augment.cutmix } else { augment.mixup });
-    let count = classes.len();
     let bytes = shape.bytes();
     let mut weight = vec![1f32; count];
     for first in 0..count / 2 {
@@ -29,8 +34,24 @@ pub(crate) fn blend(images: &mut [u8], shape: Shape, classes: &[i32], augment: &
         weight[first] = share;
         weight[second] = share;
     }
-    let partner = classes.iter().rev().copied().collect();
-    Some(Mix { partner, weight })
+    Some(weight)
+}
+
+/// The targets of samples that were blended with the mirrored ones. Classes become two for each sample, with weights;
+/// numbers, `width` for each sample, are blended as the pixels were.
+pub(crate) fn blend_targets(targets: &mut Array, width: usize, weight: Vec<f32>) -> Option<Mix> {
+    match targets {
+        Array::I32(classes) => Some(Mix { partner: classes.iter().rev().copied().collect(), weight }),
+        Array::F32(values) => {
+            let own = values.clone();
+            let mirrored = own.chunks_exact(width).rev();
+            for ((blended, other), share) in values.chunks_exact_mut(width).zip(mirrored).zip(weight) {
+                blended.iter_mut().zip(other).for_each(|(x, y)| *x = share * *x + (1.0 - share) * y);
+            }
+            None
+        }
+        Array::U8(_) => unreachable!("targets are no pixels"),
+    }
 }
 
 /// Each becomes `share` of itself and the rest of the other; the share in steps of 1/256.
@@ -72,9 +93,8 @@ mod tests {
 
     const SHAPE: Shape = Shape { height: 8, width: 8, channels: 1 };
 
-    fn batch() -> (Vec<u8>, Vec<i32>) {
-        let images = (0..5).flat_map(|i| vec![i as u8 * 50; 64]).collect();
-        (images, vec![0, 1, 2, 3, 4])
+    fn batch() -> Vec<u8> {
+        (0..5).flat_map(|i| vec![i as u8 * 50; 64]).collect()
     }
 
     fn mean(images: &[u8], i: usize) -> f32 {
@@ -90,12 +110,18 @@ mod tests {
         ] {
             let mut weights = Vec::new();
             for row in 0..50 {
-                let (mut images, classes) = batch();
-                let mix = blend(&mut images, SHAPE, &classes, &augment, numbers(3, 0, row)).unwrap();
+                let mut images = batch();
+                let weight = blend(&mut images, SHAPE, 5, &augment, numbers(3, 0, row)).unwrap();
+                let mut values = Array::F32((0..5).flat_map(|i| [i as f32 * 50.0, 1.0]).collect());
+                assert_eq!(blend_targets(&mut values, 2, weight.clone()), None);
+                let mut classes = Array::I32(vec![0, 1, 2, 3, 4]);
+                let mix = blend_targets(&mut classes, 1, weight).unwrap();
                 assert_eq!(mix.partner, [4, 3, 2, 1, 0]);
                 for i in 0..5 {
                     let expected = mix.weight[i] * i as f32 * 50.0 + (1.0 - mix.weight[i]) * (4 - i) as f32 * 50.0;
                     assert!((mean(&images, i) - expected).abs() < 1.0);
+                    let blended = &values.as_f32().unwrap()[2 * i..][..2];
+                    assert!((blended[0] - expected).abs() < 1e-3 && (blended[1] - 1.0).abs() < 1e-6);
                 }
                 weights.push(mix.weight[0]);
             }
@@ -106,10 +132,7 @@ mod tests {
     #[test]
     fn the_probability_says_how_many_batches_are_blended() {
         let augment = Augment { mixup: 0.5, mix_probability: 0.3, ..Augment::none() };
-        let blended = (0..1000).filter(|&row| {
-            let (mut images, classes) = batch();
-            blend(&mut images, SHAPE, &classes, &augment, numbers(1, 0, row)).is_some()
-        });
+        let blended = (0..1000).filter(|&row| blend(&mut batch(), SHAPE, 5, &augment, numbers(1, 0, row)).is_some());
         let count = blended.count();
         assert!((250..350).contains(&count), "{count}");
     }

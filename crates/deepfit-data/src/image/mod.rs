@@ -1,8 +1,11 @@
-//! Images in class folders: finding, decoding, resizing, augmenting.
+//! Images in class folders or named by tables: finding, decoding, resizing, augmenting.
 
 pub(crate) mod augment;
 mod container;
 mod decode;
+mod depth;
+mod dicom;
+mod labels;
 mod layout;
 mod mix;
 mod open;
@@ -11,12 +14,15 @@ mod resample;
 mod resize;
 mod scan;
 mod source;
+mod target;
 mod tiff;
 mod transform;
 
 pub use augment::{Augment, Border};
 pub(crate) use container::looks_like_zip;
+pub use labels::ImageColumns;
+pub(crate) use labels::{recognise, require};
 pub use open::ImageSurvey;
-pub(crate) use open::{ImageSet, open};
+pub(crate) use open::{ImageSet, open, open_table};
 pub use preprocessor::ImagePreprocessor;
 pub use resize::{Filter, Resize, ResizeTo};

@@ -7,24 +7,29 @@ use std::sync::{Arc, Mutex};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::container::Container;
+use super::labels::{ImageColumns, ImageTable};
 use super::layout::{ImageFile, arrange};
 use super::resize::Resize;
 use super::scan::scan;
 use super::source::{self, ImageSource, Work};
+use super::target::{ImageTarget, TargetForm};
 use super::transform::Shape;
-use crate::dataset::{OpenOptions, Summary};
+use crate::dataset::{MIN_ROWS, OpenOptions, Summary, Task};
 use crate::error::{Error, Result};
 use crate::parallel;
-use crate::split::{Part, number_groups};
+use crate::split::{Part, number_groups, quantile_bins, rarest_labels};
+use crate::table::{TargetScale, moments};
 
 /// Largest side chosen without being asked for.
 const LARGEST_SIDE: usize = 224;
 
-/// Images in classes, ready to be read.
+/// Images with what is to be learned of them, ready to be read.
 pub(crate) struct ImageSet {
     pub(crate) containers: Arc<Vec<Container>>,
     pub(crate) files: Arc<Vec<ImageFile>>,
-    pub(crate) classes: Vec<String>,
+    pub(crate) task: Task,
+    /// Columns of the table that names the images, if one does.
+    pub(crate) columns: Option<ImageColumns>,
     pub(crate) shape: Shape,
     pub(crate) cache: Option<Arc<Vec<u8>>>,
     pub(crate) resize: Option<Resize>,
@@ -39,9 +44,46 @@ impl ImageSet {
         if self.cache.is_some() { source::decode_scratch(&self.files, self.shape) } else { 0 }
     }
 
-    pub(crate) fn source(&self) -> ImageSource {
-        ImageSource::new(self.containers.clone(), self.files.clone(), self.shape, self.cache.clone(), true)
+    /// Standardisation of a regression's target, by the values of some rows.
+    pub(crate) fn target_scale(&self, rows: &[u32]) -> Option<TargetScale> {
+        let value = |&row: &u32| match self.files[row as usize].target {
+            ImageTarget::Value(value) => Some(value),
+            _ => None,
+        };
+        let values: Vec<f64> = rows.iter().filter_map(value).collect();
+        (self.task == Task::Regression).then(|| {
+            let (mean, deviation) = moments(&values);
+            TargetScale { mean, deviation }
+        })
+    }
+
+    pub(crate) fn source(&self, scale: Option<TargetScale>) -> ImageSource {
+        let form = TargetForm::of(&self.task, scale);
+        ImageSource::new(self.containers.clone(), self.files.clone(), self.shape, self.cache.clone(), form)
             .resized(self.resize)
+    }
+
+    /// Class of each row, quantile bin of its value, or the rarest of its labels.
+    pub(crate) fn strata(&self) -> Vec<u32> {
+        match &self.task {
+            Task::Classification { .. } => {
+                let class = |file: &ImageFile| if let ImageTarget::Class(class) = file.target { class } else { 0 };
+                self.files.iter().map(class).collect()
+            }
+            Task::Regression => {
+                let value = |file: &ImageFile| if let ImageTarget::Value(value) = file.target { value } else { 0.0 };
+                quantile_bins(&self.files.iter().map(value).collect::<Vec<f64>>())
+            }
+            Task::MultiLabel { classes } => {
+                let rows = (0..self.files.len()).map(|row| self.labels_of(row as u32));
+                rarest_labels(rows, classes.len())
+            }
+        }
+    }
+
+    /// Labels of a row, ascending.
+    pub(crate) fn labels_of(&self, row: u32) -> &[u32] {
+        if let ImageTarget::Labels(labels) = &self.files[row as usize].target { labels } else { &[] }
     }
 }
 
@@ -50,7 +92,7 @@ impl ImageSet {
 pub struct ImageSurvey {
     /// Number of images, of all parts.
     pub images: usize,
-    /// Number of classes.
+    /// Number of classes or labels; 0 for a regression.
     pub classes: usize,
     /// Median of the shorter sides, in pixels.
     pub side: usize,
@@ -92,9 +134,48 @@ pub(crate) fn open(
         classes.get_or_insert(layout.classes);
         containers.push(container);
     }
+    let task = Task::Classification { classes: classes.unwrap_or_default() };
+    complete(path, Found { containers, files, task, columns: None }, options, adapt, summary)
+}
+
+/// Opens the images that a table names, with validation and test tables of their own if given.
+pub(crate) fn open_table(
+    path: &Path,
+    table: ImageTable,
+    options: &mut OpenOptions,
+    adapt: &mut dyn FnMut(&ImageSurvey, &mut OpenOptions),
+    summary: &mut Summary,
+) -> Result<ImageSet> {
+    let found = table.open(options, summary)?;
+    summary.skipped.extend(found.broken);
+    summary.notes.extend(found.notes);
+    let (containers, files, columns) = (found.containers, found.files, Some(found.columns));
+    complete(path, Found { containers, files, task: found.task, columns }, options, adapt, summary)
+}
+
+/// Images that were found, and what is to be learned of them.
+struct Found {
+    containers: Vec<Container>,
+    files: Vec<ImageFile>,
+    task: Task,
+    columns: Option<ImageColumns>,
+}
+
+/// Chooses size and channels, and decodes the images if all fit into memory.
+fn complete(
+    path: &Path,
+    found: Found,
+    options: &mut OpenOptions,
+    adapt: &mut dyn FnMut(&ImageSurvey, &mut OpenOptions),
+    summary: &mut Summary,
+) -> Result<ImageSet> {
+    let Found { containers, mut files, task, columns } = found;
+    if files.is_empty() {
+        let name = path.to_string_lossy().into_owned();
+        return Err(Error::TooFewRows { name, rows: 0, unit: "image(s)", least: MIN_ROWS });
+    }
     files.shrink_to_fit();
-    let survey =
-        ImageSurvey { images: files.len(), classes: classes.as_ref().map_or(0, Vec::len), side: median_side(&files) };
+    let survey = ImageSurvey { images: files.len(), classes: task.classes().len(), side: median_side(&files) };
     adapt(&survey, options);
     let options = &*options;
     let (height, width) = match options.image_size {
@@ -134,19 +215,19 @@ pub(crate) fn open(
                 reader.read_all(&files, shape, false)?.unwrap_or_default()
             }
         };
-        remove_broken(&containers, &mut files, &mut decoded, shape, summary)?;
+        remove_broken(path, &containers, &mut files, &mut decoded, shape, summary)?;
         cache = Some(decoded.pixels);
     }
     let groups = match &cache {
         Some(pixels) => number_groups(pixels.chunks_exact(shape.bytes()).map(xxh3_64)),
         None => reader.duplicate_files(&files)?,
     };
-    let classes = classes.unwrap_or_default();
-    check_classes(path, &classes, &files, summary)?;
+    check_classes(path, &task, &files, summary)?;
     Ok(ImageSet {
         containers: Arc::new(containers),
         files: Arc::new(files),
-        classes,
+        task,
+        columns,
         shape,
         cache: cache.map(Arc::new),
         resize: options.resize,
@@ -155,7 +236,7 @@ pub(crate) fn open(
 }
 
 /// Some unreadable images are skipped, more than one in ten are an error.
-fn check_unreadable(path: &Path, total: usize, broken: &[(String, String)]) -> Result<()> {
+pub(crate) fn check_unreadable(path: &Path, total: usize, broken: &[(String, String)]) -> Result<()> {
     match broken.first() {
         Some((first, reason)) if broken.len() * 10 > total => Err(Error::Unreadable {
             path: path.to_path_buf(),
@@ -169,14 +250,32 @@ fn check_unreadable(path: &Path, total: usize, broken: &[(String, String)]) -> R
 }
 
 /// Every class must have training images left.
-fn check_classes(path: &Path, classes: &[String], files: &[ImageFile], summary: &mut Summary) -> Result<()> {
+fn check_classes(path: &Path, task: &Task, files: &[ImageFile], summary: &mut Summary) -> Result<()> {
+    let classes = task.classes();
     let mut counts = vec![0usize; classes.len()];
     for file in files.iter().filter(|file| matches!(file.part, None | Some(Part::Train))) {
-        counts[file.class as usize] += 1;
+        match &file.target {
+            ImageTarget::Class(class) => counts[*class as usize] += 1,
+            ImageTarget::Labels(labels) => labels.iter().for_each(|&label| counts[label as usize] += 1),
+            ImageTarget::Value(_) | ImageTarget::Unknown => {}
+        }
     }
     if let Some(empty) = counts.iter().position(|&count| count == 0) {
-        let problem = format!("none of the images of class '{}' can be read", classes[empty]);
-        return Err(Error::Layout { path: path.to_path_buf(), problem });
+        let class = &classes[empty];
+        match task {
+            // A label may be rare; that nothing can be learned of it is no reason not to learn the others.
+            Task::MultiLabel { .. } => {
+                summary.notes.push(format!("no training image has the label '{class}', which cannot be learned"));
+            }
+            _ if files.iter().any(|file| file.row.is_some()) => {
+                let problem = format!("no training image of class '{class}' is left; add some, or take the class away");
+                return Err(Error::Table { name: path.to_string_lossy().into_owned(), problem });
+            }
+            _ => {
+                let problem = format!("none of the images of class '{class}' can be read");
+                return Err(Error::Layout { path: path.to_path_buf(), problem });
+            }
+        }
     }
     summary.class_counts = counts;
     Ok(())
@@ -203,6 +302,7 @@ fn median_side(files: &[ImageFile]) -> usize {
 }
 
 fn remove_broken(
+    path: &Path,
     containers: &[Container],
     files: &mut Vec<ImageFile>,
     decoded: &mut Decoded,
@@ -233,7 +333,7 @@ fn remove_broken(
     pixels.truncate(kept * bytes);
     pixels.shrink_to_fit();
     summary.skipped.sort();
-    check_unreadable(containers[0].path(), total, &summary.skipped)
+    check_unreadable(path, total, &summary.skipped)
 }
 
 /// All images at their final size.

@@ -6,15 +6,18 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::container::{Container, Entry};
+use super::labels::{ImageColumns, ImageTable, recognise, require};
 use super::layout::{ImageFile, arrange};
 use super::resize::Resize;
 use super::scan::scan;
 use super::source::{self, ImageSource};
+use super::target::{ImageTarget, TargetForm};
 use super::transform::Shape;
 use crate::batch::Slot;
-use crate::dataset::{Opened, Task};
+use crate::dataset::{Opened, Summary, Task};
 use crate::error::{Error, Result};
 use crate::split::Part;
+use crate::table::{TargetScale, foreign};
 
 /// How images become the network's input: decoded upright with alpha on white, resized with a cubic
 /// filter so that the shorter side fits, or as a published network wants it, and cropped in the centre. Values stay 0 to
@@ -34,17 +37,28 @@ pub struct ImagePreprocessor {
     pub resize: Option<Resize>,
     /// The task, with the class names in the order of the network's outputs.
     pub task: Task,
+    /// Standardisation of a regression target.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target_scale: Option<TargetScale>,
+    /// Columns of the table that named the images it was trained on, if one did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub columns: Option<ImageColumns>,
 }
 
 impl ImagePreprocessor {
     /// The newest version of the format.
-    pub const VERSION: u32 = 2;
+    pub const VERSION: u32 = 3;
 
     /// Whether all values are in range; a damaged file must not lead to a panic later.
     pub(crate) fn is_sound(&self) -> bool {
         let sides = (1..=4096).contains(&self.height) && (1..=4096).contains(&self.width);
         let resizes = self.resize.is_none_or(|resize| resize.holds(self.height, self.width));
-        sides && resizes && matches!(self.channels, 1 | 3) && self.task != Task::Regression
+        let scaled = match (&self.task, self.target_scale) {
+            (Task::Regression, Some(scale)) => scale.mean.is_finite() && scale.deviation > 0.0,
+            (Task::Regression, None) => false,
+            (_, scale) => scale.is_none(),
+        };
+        sides && resizes && matches!(self.channels, 1 | 3) && scaled
     }
 
     pub(crate) fn shape(&self) -> Shape {
@@ -59,26 +73,41 @@ impl ImagePreprocessor {
     /// An error about a file that holds no images.
     pub(crate) fn refuse(&self, path: &Path, problem: &str, what: &'static str) -> Error {
         const NAMED: usize = 8;
-        let all = match &self.task {
-            Task::Classification { classes } => classes.as_slice(),
-            Task::Regression => &[],
-        };
+        let all = self.task.classes();
         let mut classes = all.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
         if all.len() > NAMED {
             classes += &format!(" and {} more", all.len() - NAMED);
         }
-        Error::NotImages { path: path.to_path_buf(), problem: problem.to_string(), classes, what }
+        let trained = match (&self.task, &self.columns) {
+            (Task::Classification { .. }, _) => format!("images of the classes {classes}"),
+            (Task::MultiLabel { .. }, _) => format!("images with the labels {classes}"),
+            (Task::Regression, Some(columns)) => format!("images with the numbers of '{}'", columns.target.join(", ")),
+            (Task::Regression, None) => "images with numbers".to_string(),
+        };
+        Error::NotImages { path: path.to_path_buf(), problem: problem.to_string(), trained, what }
     }
 
-    /// Opens class folders (or a zip of them) whose classes are among the model's.
+    /// Opens class folders (or a zip of them) whose classes are among the model's, or a table that names images.
     ///
     /// # Errors
     /// As for [`open`](crate::open), and for a class that the model does not know.
     pub fn open_labelled(&self, path: &Path, threads: usize) -> Result<Opened> {
         let metadata = std::fs::metadata(path).map_err(|source| Error::io(path, source))?;
         if !metadata.is_dir() && !begins_as_zip(path)? {
-            let what = "give a folder, or a .zip of it, with a sub-folder of images for each class";
-            return Err(self.refuse(path, "is a file, not a folder of images or a .zip of one", what));
+            if let Some(table) = self.find_table(path)? {
+                return self.open_table(table, threads);
+            }
+            let what = "give a folder, or a .zip of it, with a sub-folder of images for each class, or a table that names \
+                        images";
+            return Err(self.refuse(
+                path,
+                "is a file, not a folder of images, a .zip of one or a table of images",
+                what,
+            ));
+        }
+        if !self.task.is_classification() {
+            let what = "give a table that names the images and says what is on them, beside them or with --labels";
+            return Err(self.refuse(path, "is a folder, which says no more of images than a class", what));
         }
         let (container, entries, _) = Container::open(path)?;
         let found = scan(&container, entries, threads)?;
@@ -89,16 +118,43 @@ impl ImagePreprocessor {
             let (count, first, reason) = (found.broken.len(), first.clone(), reason.clone());
             return Err(Error::Unreadable { path: path.to_path_buf(), count, total: count, first, reason });
         }
-        let classes = match &self.task {
-            Task::Classification { classes } => classes.as_slice(),
-            Task::Regression => &[],
-        };
-        let layout = arrange(path, found.images, Some(classes))?;
+        let layout = arrange(path, found.images, Some(self.task.classes()))?;
         let parts: Vec<Option<Part>> = layout.files.iter().map(|file| file.part).collect();
         let names = layout.files.iter().map(|file| container.full_name(&file.entry)).collect();
-        let source = ImageSource::new(Arc::new(vec![container]), Arc::new(layout.files), self.shape(), None, true)
+        let form = TargetForm::of(&self.task, self.target_scale);
+        let source = ImageSource::new(Arc::new(vec![container]), Arc::new(layout.files), self.shape(), None, form)
             .resized(self.resize);
         Ok(Opened::new(Arc::new(source), names, found.broken, &parts))
+    }
+
+    /// Opens the images of a folder or archive that a table names.
+    ///
+    /// # Errors
+    /// As for [`open_labelled`](Self::open_labelled), and if the table names no image of the folder.
+    pub fn open_images_with(&self, images: &Path, labels: &Path, threads: usize) -> Result<Opened> {
+        self.open_table(require(images, labels)?, threads)
+    }
+
+    /// The table of images that a file may be.
+    fn find_table(&self, path: &Path) -> Result<Option<ImageTable>> {
+        use std::io::Read;
+        let mut head = Vec::new();
+        let file = std::fs::File::open(path).map_err(|source| Error::io(path, source))?;
+        file.take(1024).read_to_end(&mut head).map_err(|source| Error::io(path, source))?;
+        if head.is_empty() || foreign(&head).is_some() { Ok(None) } else { recognise(path, &mut Summary::default()) }
+    }
+
+    fn open_table(&self, table: ImageTable, threads: usize) -> Result<Opened> {
+        let found = table.open_known(&self.task, self.columns.as_ref(), threads)?;
+        let parts: Vec<Option<Part>> = found.files.iter().map(|file| file.part).collect();
+        let name = |file: &ImageFile| found.containers[usize::from(file.container)].full_name(&file.entry);
+        let names: Vec<String> = found.files.iter().map(name).collect();
+        let form = TargetForm::of(&self.task, self.target_scale);
+        let source = ImageSource::new(Arc::new(found.containers), Arc::new(found.files), self.shape(), None, form)
+            .resized(self.resize);
+        let mut opened = Opened::new(Arc::new(source), names, found.broken, &parts);
+        opened.notes.extend(found.notes);
+        Ok(opened)
     }
 
     /// Opens images without labels: files, folders with everything below them, zip archives.
@@ -143,7 +199,8 @@ impl ImagePreprocessor {
             failed.extend(found.broken);
             for (entry, header) in found.images {
                 names.push(container.full_name(&entry));
-                files.push(ImageFile { entry, header, class: 0, part: None, container: index });
+                let (target, part, row) = (ImageTarget::Unknown, None, None);
+                files.push(ImageFile { entry, header, target, part, container: index, row });
             }
             if many {
                 containers.push(container);
@@ -153,8 +210,8 @@ impl ImagePreprocessor {
             let image = || Error::Image { name: name.clone(), reason: reason.clone() };
             return Err(whole.unwrap_or_else(image));
         }
-        let source =
-            ImageSource::new(Arc::new(containers), Arc::new(files), self.shape(), None, false).resized(self.resize);
+        let source = ImageSource::new(Arc::new(containers), Arc::new(files), self.shape(), None, TargetForm::None)
+            .resized(self.resize);
         Ok(Opened::new(Arc::new(source), names, failed, &[]))
     }
 }

@@ -17,9 +17,13 @@ pub(crate) struct Scan {
     pub(crate) others: usize,
 }
 
-fn looks_like_an_image(name: &str) -> bool {
-    let extension = name.rsplit('.').next().unwrap_or("").to_ascii_lowercase();
-    matches!(extension.as_str(), "jpg" | "jpeg" | "jpe" | "png" | "webp" | "bmp" | "gif" | "tif" | "tiff")
+/// Endings of the names of image files, the usual ones first.
+pub(crate) const EXTENSIONS: [&str; 11] =
+    ["jpg", "png", "jpeg", "webp", "tif", "tiff", "bmp", "gif", "dcm", "jpe", "dicom"];
+
+pub(crate) fn looks_like_an_image(name: &str) -> bool {
+    let extension = name.rsplit_once('.').map_or("", |(_, extension)| extension);
+    EXTENSIONS.iter().any(|known| extension.eq_ignore_ascii_case(known))
 }
 
 fn look(container: &Container, entry: &Entry, buffer: &mut Vec<u8>) -> Result<Result<Header, Refusal>> {

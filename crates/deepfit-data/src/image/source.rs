@@ -9,6 +9,7 @@ use super::decode::{self, Pixels, Refusal};
 use super::layout::ImageFile;
 use super::resample::{Resampler, Window};
 use super::resize::Resize;
+use super::target::TargetForm;
 use super::transform::{self, Shape};
 use super::{mix, transform::random_crop};
 use crate::batch::{Array, Batch, DType, Failure, Slot};
@@ -17,14 +18,14 @@ use crate::memory::heap_bytes;
 use crate::rng::{Purpose, Rng};
 use crate::source::{Pass, Source};
 
-/// Images of a shape with their classes.
+/// Images of a shape with what is to be learned of them.
 pub(crate) struct ImageSource {
     pub(crate) containers: Arc<Vec<Container>>,
     pub(crate) files: Arc<Vec<ImageFile>>,
     pub(crate) shape: Shape,
     /// All images at their final size, if they fit into the bound.
     pub(crate) cache: Option<Arc<Vec<u8>>>,
-    pub(crate) labelled: bool,
+    form: TargetForm,
     /// How images are resized, if it is the way of a published network.
     resize: Option<Resize>,
     slots: Vec<Slot>,
@@ -89,10 +90,10 @@ impl ImageSource {
         files: Arc<Vec<ImageFile>>,
         shape: Shape,
         cache: Option<Arc<Vec<u8>>>,
-        labelled: bool,
+        form: TargetForm,
     ) -> ImageSource {
         let slots = vec![slot(shape)];
-        ImageSource { containers, files, shape, cache, labelled, resize: None, slots, failed: Mutex::default() }
+        ImageSource { containers, files, shape, cache, form, resize: None, slots, failed: Mutex::default() }
     }
 
     /// The same, resized in another way.
@@ -172,7 +173,7 @@ impl ImageSource {
         failed.insert(row, reason.clone());
         let count = failed.len();
         drop(failed);
-        if self.labelled && count * 10 > self.files.len() {
+        if self.has_targets() && count * 10 > self.files.len() {
             return Err(self.too_many(count, name(), reason));
         }
         if !out.failures.iter().any(|failure| failure.row == row) {
@@ -182,7 +183,8 @@ impl ImageSource {
     }
 
     fn too_many(&self, count: usize, first: String, reason: String) -> Error {
-        let path = self.containers[0].path().to_path_buf();
+        let folder = self.containers[0].path();
+        let path = if folder.as_os_str().is_empty() { ".".into() } else { folder.to_path_buf() };
         Error::Unreadable { path, count, total: self.files.len(), first, reason }
     }
 }
@@ -197,15 +199,19 @@ impl Source for ImageSource {
     }
 
     fn target_dtype(&self) -> DType {
-        DType::I32
+        self.form.dtype()
+    }
+
+    fn target_width(&self) -> usize {
+        self.form.width()
     }
 
     fn has_targets(&self) -> bool {
-        self.labelled
+        self.form != TargetForm::None
     }
 
     fn fill(&self, rows: &[u32], pass: Pass<'_>, out: &mut Batch) -> Result<()> {
-        out.reset(&self.slots, DType::I32, rows.len());
+        out.reset(&self.slots, (self.form.dtype(), self.form.width()), rows.len());
         let mut work = Work::default();
         let mut used = Vec::with_capacity(rows.len());
         for (i, &row) in rows.iter().enumerate() {
@@ -227,17 +233,19 @@ impl Source for ImageSource {
                 let failure = &out.failures[0];
                 return Err(self.too_many(out.failures.len(), failure.name.clone(), failure.reason.clone()));
             }
-            let (Array::U8(pixels), Array::I32(classes)) = (&mut out.inputs[0], &out.targets) else {
-                unreachable!("reset made these arrays")
-            };
-            out.mix = mix::blend(pixels, self.shape, classes, augment, mix::numbers(seed, epoch, first));
+            let Array::U8(pixels) = &mut out.inputs[0] else { unreachable!("reset made a pixel array") };
+            let shares = mix::blend(pixels, self.shape, used.len(), augment, mix::numbers(seed, epoch, first));
+            out.mix = shares.and_then(|shares| mix::blend_targets(&mut out.targets, self.form.width(), shares));
         }
         Ok(())
     }
 
     fn targets(&self, rows: &[u32], out: &mut Array) {
-        let class = |row: u32| if self.labelled { self.files[row as usize].class as i32 } else { 0 };
-        out.replace_i32(rows.iter().map(|&row| class(row)));
+        match self.form.dtype() {
+            DType::F32 => out.replace_f32(std::iter::empty()),
+            _ => out.replace_i32(std::iter::empty()),
+        }
+        rows.iter().for_each(|&row| self.form.push(&self.files[row as usize].target, out));
     }
 
     fn content_of(&self, row: u32) -> Option<u128> {

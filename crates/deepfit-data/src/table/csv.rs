@@ -137,6 +137,20 @@ impl<R: Read> Rows<R> {
         Ok(rows)
     }
 
+    /// Fields of the first rows, which are left where they are: no more than `most`, up to one that cannot be read.
+    pub(crate) fn first_rows(&self, most: usize) -> Vec<Vec<String>> {
+        let end = ends(&self.rest, self.delimiter, self.ended).1.unwrap_or(0);
+        let end = if self.ended { self.rest.len() } else { end };
+        let mut records = Records::new(&self.rest[..end], self.delimiter, &self.name, Some(self.columns.len()));
+        let mut rows = Vec::new();
+        while rows.len() < most
+            && let Ok(Some(fields)) = records.next()
+        {
+            rows.push((0..fields.len()).map(|i| fields.get(i).to_string()).collect());
+        }
+        rows
+    }
+
     /// The fields of the first row that is not blank, which is left where it is.
     fn first_row(&mut self) -> Result<Vec<String>> {
         loop {
@@ -251,17 +265,17 @@ impl<R: Read> Rows<R> {
         }
         Ok(())
     }
+}
 
-    /// An error about one value.
-    pub(crate) fn value_error(name: &str, place: Place, column: &str, value: &str, problem: &'static str) -> Error {
-        Error::Value {
-            name: name.to_string(),
-            row: place.row + 1,
-            line: place.line,
-            column: column.to_string(),
-            value: value.to_string(),
-            problem,
-        }
+/// An error about one value.
+pub(crate) fn value_error(name: &str, place: Place, column: &str, value: &str, problem: &'static str) -> Error {
+    Error::Value {
+        name: name.to_string(),
+        row: place.row + 1,
+        line: place.line,
+        column: column.to_string(),
+        value: value.to_string(),
+        problem,
     }
 }
 

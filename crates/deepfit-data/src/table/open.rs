@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::csv::Rows;
+use super::csv::{Rows, value_error};
 use super::infer::{ColumnKind, Profile, profile};
 use super::nearest::nearest;
 use super::order;
@@ -70,6 +70,12 @@ pub(crate) fn reader(path: &Path, header: Option<bool>) -> Result<Rows<File>> {
 /// Opens a table, with validation and test tables of their own if given.
 pub(crate) fn open(path: &Path, options: &OpenOptions, summary: &mut Summary) -> Result<TableSet> {
     let name = path.to_string_lossy().into_owned();
+    if options.task == Some(TaskKind::MultiLabel) {
+        let problem = format!(
+            "multi_label is for images, and no column of '{name}' names image files; use classification or regression"
+        );
+        return Err(Error::Setting { setting: "task", problem });
+    }
     let mut rows = reader(path, None)?;
     let target = find_target(&rows.columns, options.target.as_deref(), &name)?;
     if rows.columns.len() < 2 {
@@ -102,7 +108,7 @@ pub(crate) fn open(path: &Path, options: &OpenOptions, summary: &mut Summary) ->
     features.extend(counting.iter().map(|column| (column.clone(), ColumnKind::Number)));
 
     let reading = match task_kind {
-        TaskKind::Classification => TargetReading::NewClasses,
+        TaskKind::Classification | TaskKind::MultiLabel => TargetReading::NewClasses,
         TaskKind::Regression => {
             TargetReading::Numbers(profiles[target].quantity(profiles[target].count).unwrap_or(ColumnKind::Number))
         }
@@ -141,7 +147,7 @@ pub(crate) fn open(path: &Path, options: &OpenOptions, summary: &mut Summary) ->
     let (mut table, classes) = builder.finish();
     order::decide(&mut table, own, certain, summary);
     summary.columns = table.columns.iter().map(|column| (column.name.clone(), column.kind)).collect();
-    check_target(&table, own, &columns[target], &classes, &name)?;
+    check_target(&table.targets, own, &columns[target], &classes, &name)?;
     if let Targets::Classes(of) = &table.targets {
         summary.class_counts = vec![0; classes.len()];
         of[..own].iter().for_each(|&class| summary.class_counts[class as usize] += 1);
@@ -149,7 +155,7 @@ pub(crate) fn open(path: &Path, options: &OpenOptions, summary: &mut Summary) ->
     summary.delimiter = Some(char::from(delimiter));
     summary.target = Some(columns[target].clone());
     let task = match task_kind {
-        TaskKind::Classification => Task::Classification { classes },
+        TaskKind::Classification | TaskKind::MultiLabel => Task::Classification { classes },
         TaskKind::Regression => Task::Regression,
     };
     summary.other_task = other_task(&profiles[target], task_kind, options.task);
@@ -169,7 +175,7 @@ pub(crate) fn left_out(rows: u64) -> String {
 }
 
 /// What to set if whole numbers were meant otherwise than inferred.
-fn other_task(target: &Profile, inferred: TaskKind, wanted: Option<TaskKind>) -> Option<&'static str> {
+pub(super) fn other_task(target: &Profile, inferred: TaskKind, wanted: Option<TaskKind>) -> Option<&'static str> {
     match inferred {
         _ if wanted.is_some() || !target.is_integer() => None,
         TaskKind::Classification if target.distinct() > 2 => {
@@ -185,25 +191,33 @@ fn other_task(target: &Profile, inferred: TaskKind, wanted: Option<TaskKind>) ->
 /// The column asked for, or one called target, label, class or y, or the last.
 fn find_target(columns: &[String], wanted: Option<&str>, name: &str) -> Result<usize> {
     if let Some(wanted) = wanted {
-        return columns.iter().position(|column| column == wanted).ok_or_else(|| Error::NoTarget {
-            name: name.to_string(),
-            column: wanted.to_string(),
-            nearest: nearest(wanted, columns.iter().map(String::as_str)).unwrap_or_default().to_string(),
-            columns: columns.join(", "),
-        });
+        return named_column(columns, wanted, name);
     }
-    let named = ["target", "label", "class", "y"];
-    let found = named.iter().find_map(|name| columns.iter().position(|column| column.eq_ignore_ascii_case(name)));
+    let found =
+        TARGET_NAMES.iter().find_map(|name| columns.iter().position(|column| column.eq_ignore_ascii_case(name)));
     Ok(found.unwrap_or(columns.len() - 1))
 }
 
-fn task_kind(target: &Profile, column: &str, wanted: Option<TaskKind>, name: &str) -> Result<TaskKind> {
+/// Names of columns that are taken for the target without being asked.
+pub(crate) const TARGET_NAMES: [&str; 4] = ["target", "label", "class", "y"];
+
+/// Where the column asked for stands.
+pub(crate) fn named_column(columns: &[String], wanted: &str, name: &str) -> Result<usize> {
+    columns.iter().position(|column| column == wanted).ok_or_else(|| Error::NoTarget {
+        name: name.to_string(),
+        column: wanted.to_string(),
+        nearest: nearest(wanted, columns.iter().map(String::as_str)).unwrap_or_default().to_string(),
+        columns: columns.join(", "),
+    })
+}
+
+pub(super) fn task_kind(target: &Profile, column: &str, wanted: Option<TaskKind>, name: &str) -> Result<TaskKind> {
     if target.is_numeric() {
         let bad = target.infinite.as_ref().map(|at| (at, "is infinite; a target must be finite"));
         let nan = target.not_a_number.as_ref();
         let problem = "is not a number; repair it, or leave the field empty to leave the row out";
         if let Some(((place, text), problem)) = bad.or(nan.map(|at| (at, problem))) {
-            return Err(Rows::<File>::value_error(name, *place, column, text, problem));
+            return Err(value_error(name, *place, column, text, problem));
         }
     }
     if target.distinct() == 1 {
@@ -241,7 +255,7 @@ fn choose_features(
                     && kind.is_number()
                 {
                     let problem = "is infinite; replace it by a number or leave it empty";
-                    return Err(Rows::<File>::value_error(name, *place, column, text, problem));
+                    return Err(value_error(name, *place, column, text, problem));
                 }
                 if profile.missing > 0 {
                     summary.missing.push((column.clone(), profile.missing));
@@ -260,8 +274,8 @@ fn choose_features(
     Ok(features)
 }
 
-fn check_target(table: &Table, own: usize, column: &str, classes: &[String], name: &str) -> Result<()> {
-    let constant = match &table.targets {
+pub(super) fn check_target(targets: &Targets, own: usize, column: &str, classes: &[String], name: &str) -> Result<()> {
+    let constant = match targets {
         Targets::Classes(_) if classes.len() < 2 => classes.first().cloned(),
         Targets::Values(values) if values[..own].iter().all(|value| *value == values[0]) => Some(values[0].to_string()),
         _ => None,

@@ -264,7 +264,9 @@ impl TablePreprocessor {
     pub fn open_labelled(self: &Arc<Self>, path: &Path, threads: usize) -> Result<Opened> {
         let mut rows = reader(path, Some(self.header)).map_err(|error| self.explain(error))?;
         let reading = match (&self.task, self.target_amount) {
-            (Task::Classification { classes }, _) => TargetReading::KnownClasses(classes.clone()),
+            (Task::Classification { classes } | Task::MultiLabel { classes }, _) => {
+                TargetReading::KnownClasses(classes.clone())
+            }
             (Task::Regression, Some(form)) => TargetReading::Numbers(ColumnKind::Amount(form)),
             (Task::Regression, None) => TargetReading::Numbers(ColumnKind::Number),
         };

@@ -2,7 +2,7 @@
 
 use std::io::Read;
 
-use super::csv::{Base, Rows, is_missing, number};
+use super::csv::{Base, Rows, is_missing, number, value_error};
 use super::infer::{ColumnKind, boolean};
 use super::kept::{Index, Kept};
 use super::odd::Tally;
@@ -158,6 +158,16 @@ pub(crate) fn label(text: &str, delimiter: u8) -> String {
     }
 }
 
+/// Sorts names of classes: in numeric order if all are numbers, else in alphabetical order.
+pub(crate) fn in_class_order<T>(names: &mut [(String, T)]) {
+    let value = |name: &str| name.parse::<f64>().ok();
+    if names.iter().all(|(name, _)| value(name).is_some()) {
+        names.sort_by(|a, b| value(&a.0).unwrap_or(0.0).total_cmp(&value(&b.0).unwrap_or(0.0)));
+    } else {
+        names.sort_by(|a, b| a.0.cmp(&b.0));
+    }
+}
+
 /// Whether a target is missing; unlike for features, the word "none" may be a class.
 pub(crate) fn is_target_missing(text: &str) -> bool {
     is_missing(text) && !text.eq_ignore_ascii_case("none")
@@ -194,8 +204,7 @@ impl Manner<'_> {
     /// Whether the row has a target.
     fn add_target(&self, part: &mut Part, fields: &Fields<'_>, column: &str, at: usize) -> Result<bool> {
         let text = fields.get(at);
-        let refuse =
-            |problem| Err(Rows::<std::io::Empty>::value_error(self.name, fields.place(), column, text, problem));
+        let refuse = |problem| Err(value_error(self.name, fields.place(), column, text, problem));
         let kind = if let TargetReading::Numbers(kind) = self.reading { *kind } else { ColumnKind::Number };
         match &mut part.targets {
             Targets::None => {}
@@ -272,13 +281,7 @@ impl Manner<'_> {
                     let value = if missing { None } else { read_number(text, kind, self.delimiter) };
                     if value.is_some_and(f64::is_infinite) {
                         let problem = "is infinite; replace it by a number or leave it empty";
-                        return Err(Rows::<std::io::Empty>::value_error(
-                            self.name,
-                            fields.place(),
-                            column,
-                            text,
-                            problem,
-                        ));
+                        return Err(value_error(self.name, fields.place(), column, text, problem));
                     }
                     if value.is_none() && !missing {
                         tally.add(text, || fields.place().line);
@@ -499,15 +502,10 @@ impl Builder {
         self.table
     }
 
-    /// The table and its classes: in numeric order if all are numbers, else in alphabetical order.
+    /// The table and its classes, in their order.
     pub(crate) fn finish(mut self) -> (Table, Vec<String>) {
         let mut order: Vec<(String, u32)> = self.classes.into_iter().collect();
-        let value = |name: &str| name.parse::<f64>().ok();
-        if order.iter().all(|(name, _)| value(name).is_some()) {
-            order.sort_by(|a, b| value(&a.0).unwrap_or(0.0).total_cmp(&value(&b.0).unwrap_or(0.0)));
-        } else {
-            order.sort();
-        }
+        in_class_order(&mut order);
         let mut rank = vec![0; order.len()];
         for (new, (_, old)) in order.iter().enumerate() {
             rank[*old as usize] = new as u32;

@@ -61,7 +61,7 @@ impl Source for TableSource {
     }
 
     fn fill(&self, rows: &[u32], _pass: Pass<'_>, out: &mut Batch) -> Result<()> {
-        out.reset(&self.slots, self.target_dtype(), rows.len());
+        out.reset(&self.slots, (self.target_dtype(), 1), rows.len());
         // The slots are `numeric`, then `categories`, each only if it has columns.
         let (mut numeric, mut categories) = (Vec::new(), Vec::new());
         for input in &mut out.inputs {

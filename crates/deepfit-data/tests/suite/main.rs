@@ -3,9 +3,11 @@
 mod archives;
 mod bad_images;
 mod bad_tables;
+mod image_tables;
 mod images;
 mod loading;
 mod made;
+mod medical;
 mod predict;
 mod splitting;
 mod strange_tables;

@@ -5,8 +5,8 @@ use super::attention_mask::{AttentionMask, ExtraKeys};
 use crate::declaration::{Parameter, Role};
 use crate::error::{Result, require};
 use crate::init::Init;
-use crate::low_rank::Adapter;
 use crate::layers::Linear;
+use crate::low_rank::Adapter;
 use crate::module::Module;
 use crate::scope::Scope;
 

@@ -21,9 +21,12 @@ use crate::transfer::{self, Backbone, SCRATCH};
 /// If the data or a setting is wrong, or the output folder is in use.
 pub fn prepare(settings: Settings, out: Option<PathBuf>) -> Result<Job> {
     settings.validate()?;
-    for (key, path) in
-        [("data", Some(&settings.data)), ("validation", settings.validation.as_ref()), ("test", settings.test.as_ref())]
-    {
+    for (key, path) in [
+        ("data", Some(&settings.data)),
+        ("labels", settings.labels.as_ref()),
+        ("validation", settings.validation.as_ref()),
+        ("test", settings.test.as_ref()),
+    ] {
         path.map_or(Ok(()), |path| require_utf8(key, path).and_then(|()| require_lasting(path)))?;
     }
     out.as_ref().map_or(Ok(()), |out| require_utf8("out", out))?;
@@ -101,6 +104,7 @@ pub(super) fn open(settings: &mut Settings) -> Result<Opened> {
         channels: settings.channels,
         scaling: settings.scaling.unwrap_or_default(),
         threads: settings.threads,
+        labels: settings.labels.clone(),
         validation: settings.validation.clone(),
         test: settings.test.clone(),
         ..OpenOptions::default()

@@ -12,8 +12,8 @@ use std::time::Instant;
 use deepfit_data::{Dataset, Loader, LoaderOptions, Prepared, Preprocessor, Source, Split};
 use deepfit_zoo::ModelConfig;
 
-pub(crate) use begin::choose as choose_network;
 use begin::Opened;
+pub(crate) use begin::choose as choose_network;
 pub use begin::prepare;
 use resume::require_fit;
 pub use resume::{resume, resume_with};
@@ -275,9 +275,7 @@ impl Job {
             }
             let mut workshop = match self.workshop.take() {
                 Some(workshop) => workshop,
-                None => {
-                    Workshop::new(&self.data, &self.recipe, &mut self.stages[number], self.transfer.as_ref())?
-                }
+                None => Workshop::new(&self.data, &self.recipe, &mut self.stages[number], self.transfer.as_ref())?,
             };
             if let Some(result) = result.take().filter(|_| self.stages[number].trial.unfrozen > 0) {
                 workshop.learner.begin_with(&result)?;
@@ -388,7 +386,7 @@ impl Job {
         let split = split.map_err(|e| TrainError::run(self.folder.split(), e.to_string()))?;
         write_text(&self.folder.split(), &(split + "\n"))?;
         // Last, since a folder with settings is a run that can be resumed.
-        let fingerprint = fingerprint(&self.recipe.settings.data)?;
+        let fingerprint = fingerprint(&self.recipe.settings.data, self.recipe.settings.labels.as_deref())?;
         let settings = self.absolute_settings()?.to_toml()?;
         let text = format!("version = {FORMAT_VERSION}\n{FINGERPRINT} = \"{fingerprint}\"\n{settings}");
         write_text(&self.folder.settings(), &text)
@@ -401,6 +399,7 @@ impl Job {
         };
         let mut settings = self.recipe.settings.clone();
         settings.data = absolute(&settings.data)?;
+        settings.labels = settings.labels.as_ref().map(absolute).transpose()?;
         settings.validation = settings.validation.as_ref().map(absolute).transpose()?;
         settings.test = settings.test.as_ref().map(absolute).transpose()?;
         Ok(settings)

@@ -34,7 +34,7 @@ pub fn resume_with(run: &Path, threads: Option<usize>) -> Result<Job> {
         settings.validate()?;
     }
     require_data(&folder, &settings)?;
-    let now = fingerprint(&settings.data)?;
+    let now = fingerprint(&settings.data, settings.labels.as_deref())?;
     if began_with.is_some_and(|then| then != now) {
         let problem = "has changed since the run began, which cannot be resumed on other data; start a new run";
         return Err(TrainError::run(&settings.data, problem));
@@ -71,6 +71,7 @@ pub fn resume_with(run: &Path, threads: Option<usize>) -> Result<Job> {
 fn require_data(folder: &RunFolder, settings: &Settings) -> Result<()> {
     let places = [
         ("data", Some(&settings.data)),
+        ("labels", settings.labels.as_ref()),
         ("validation", settings.validation.as_ref()),
         ("test", settings.test.as_ref()),
     ];
@@ -88,7 +89,7 @@ fn require_data(folder: &RunFolder, settings: &Settings) -> Result<()> {
 }
 
 /// Settings that a run may go on with changed: where things are, and what the result does not depend on.
-const CHANGEABLE: [&str; 4] = ["data", "validation", "test", "threads"];
+const CHANGEABLE: [&str; 5] = ["data", "labels", "validation", "test", "threads"];
 
 /// A network that has learned with some settings cannot go on with others.
 fn require_same_settings(folder: &RunFolder, now: &Settings, began: &str) -> Result<()> {

@@ -80,17 +80,73 @@ impl ClassificationReplicates {
 
     /// Interval of the macro F1: percentiles of the replicates.
     pub(crate) fn macro_f1(&self) -> Option<[f64; 2]> {
-        let n = self.weights.0.len();
-        let classes = self.correct.len() / n;
-        let of_replicate = |replicate: usize| {
-            let occurring = (0..classes).map(|class| class * n + replicate).filter(|&at| self.occurrences[at] > 0);
-            let (sum, count) = occurring.fold((0.0, 0u32), |(sum, count), at| {
-                (sum + 2.0 * self.correct[at] as f64 / self.occurrences[at] as f64, count + 1)
-            });
-            (count > 0).then(|| sum / f64::from(count))
-        };
-        percentiles((0..n).filter_map(of_replicate).collect())
+        macro_f1(&self.correct, &self.occurrences, self.weights.0.len())
     }
+}
+
+/// Replicates of what the F1 of labels needs.
+#[derive(Debug, Clone)]
+pub(crate) struct LabelReplicates {
+    weights: Weights,
+    /// Sum of weights of the examples that have a label and were predicted to, `[labels, replicates]`.
+    correct: Vec<u64>,
+    /// Sum of weights of those that have it and of those that were predicted to, together, `[labels, replicates]`.
+    occurrences: Vec<u64>,
+}
+
+impl LabelReplicates {
+    pub(crate) fn new(replicates: usize, labels: usize) -> Self {
+        LabelReplicates {
+            weights: Weights(vec![0; replicates]),
+            correct: vec![0; replicates * labels],
+            occurrences: vec![0; replicates * labels],
+        }
+    }
+
+    /// Draws the weights of the example at a position of the stream, whose labels are added next.
+    pub(crate) fn begin(&mut self, example: u64) {
+        self.weights.draw(example);
+    }
+
+    /// Counts one label of the example.
+    pub(crate) fn add(&mut self, label: usize, actual: bool, predicted: bool) {
+        let weights = &self.weights.0;
+        let n = weights.len();
+        for _ in 0..u8::from(actual) + u8::from(predicted) {
+            add_weights(&mut self.occurrences[label * n..][..n], weights);
+        }
+        if actual && predicted {
+            add_weights(&mut self.correct[label * n..][..n], weights);
+        }
+    }
+
+    /// Interval of the mean F1 of the labels.
+    pub(crate) fn macro_f1(&self) -> Option<[f64; 2]> {
+        macro_f1(&self.correct, &self.occurrences, self.weights.0.len())
+    }
+
+    /// Interval of the F1 of all labels together.
+    pub(crate) fn micro_f1(&self) -> Option<[f64; 2]> {
+        let n = self.weights.0.len();
+        let sum = |of: &[u64], replicate: usize| of.iter().skip(replicate).step_by(n).sum::<u64>() as f64;
+        let share = |replicate| {
+            let occurrences = sum(&self.occurrences, replicate);
+            (occurrences > 0.0).then(|| 2.0 * sum(&self.correct, replicate) / occurrences)
+        };
+        percentiles((0..n).filter_map(share).collect())
+    }
+}
+
+/// Percentiles of the mean F1 over those of `[classes, n]` that occur in a replicate.
+fn macro_f1(correct: &[u64], occurrences: &[u64], n: usize) -> Option<[f64; 2]> {
+    let classes = correct.len() / n;
+    let of_replicate = |replicate: usize| {
+        let occurring = (0..classes).map(|class| class * n + replicate).filter(|&at| occurrences[at] > 0);
+        let (sum, count) = occurring
+            .fold((0.0, 0u32), |(sum, count), at| (sum + 2.0 * correct[at] as f64 / occurrences[at] as f64, count + 1));
+        (count > 0).then(|| sum / f64::from(count))
+    };
+    percentiles((0..n).filter_map(of_replicate).collect())
 }
 
 fn add_weights(sums: &mut [u64], weights: &[u8]) {

@@ -65,8 +65,9 @@ impl ClassCounts {
 ///
 /// - `accuracy`: share of correct predictions;
 /// - `balanced_accuracy`: mean recall of the classes that occur in the targets;
-/// - `f1`: of two classes, the F1 score of the second one (index 1, the positive class, as in scikit-learn);
-///   of more, the unweighted mean over the classes that occur in the targets or the predictions (macro F1).
+/// - `sensitivity` and `specificity`, of two classes: the recall of the positive class (the second, as in scikit-learn, or
+///   what [`Self::positive`] says) and of the other;
+/// - `f1`: of two classes, the F1 score of the positive one; of more, the unweighted mean over the classes that occur in the targets or the predictions (macro F1).
 ///   Absent if no such class occurs;
 /// - `roc_auc`: of two classes, the area under the ROC curve of the probability of the second one; of more, the mean
 ///   over classes of the area of each against the rest, over classes that have examples on both sides.
@@ -81,6 +82,8 @@ impl ClassCounts {
 #[derive(Debug, Clone)]
 pub struct ClassificationMetrics {
     classes: usize,
+    /// Of two classes, the positive one.
+    positive: usize,
     examples: u64,
     counts: Vec<ClassCounts>,
     /// `[classes, classes]`, rows are the truth; empty for too many classes.
@@ -105,6 +108,7 @@ impl ClassificationMetrics {
         let cells = if classes <= MAX_CONFUSION_CLASSES { classes * classes } else { 0 };
         ClassificationMetrics {
             classes,
+            positive: 1,
             examples: 0,
             counts: vec![ClassCounts::default(); classes],
             confusion: vec![0; cells],
@@ -122,6 +126,11 @@ impl ClassificationMetrics {
         // The F1 of two classes has a formula.
         let replicates = (classes > 2).then(|| ClassificationReplicates::new(replicates, classes));
         ClassificationMetrics { replicates, ..Self::new(classes) }
+    }
+
+    /// The same, with the positive one of two classes, which is the second otherwise.
+    pub fn positive(self, positive: usize) -> Self {
+        ClassificationMetrics { positive: positive.min(1), ..self }
     }
 
     /// Number of classes.
@@ -230,6 +239,10 @@ impl ClassificationMetrics {
         }
         scores.insert("accuracy", self.correct() as f64 / self.examples as f64);
         scores.insert_defined("balanced_accuracy", mean(self.counts.iter().filter_map(ClassCounts::recall)));
+        if let Some([positive, other]) = self.two() {
+            scores.insert_defined("sensitivity", positive.recall());
+            scores.insert_defined("specificity", other.recall());
+        }
         scores.insert_defined("f1", self.f1());
         scores.insert_defined("roc_auc", mean(self.areas().iter().map(|area| area.value)));
         scores.insert_defined("log_loss", self.log_losses.mean());
@@ -239,7 +252,7 @@ impl ClassificationMetrics {
 
     /// 95 % intervals of the metrics; empty without examples. For examples drawn independently:
     ///
-    /// - `accuracy`: Wilson's score interval;
+    /// - `accuracy`, `sensitivity` and `specificity`: Wilson's score interval;
     /// - `balanced_accuracy`: Wilson's, with as many trials as a share of the same variance would have;
     /// - `f1` of two classes: Wilson's, transformed; of more: Poisson bootstrap (only if made by
     ///   [`Self::with_intervals`]), or the limits of `balanced_accuracy` if there is no error to resample;
@@ -261,8 +274,13 @@ impl ClassificationMetrics {
         let balanced_accuracy = interval::mean_proportion(&recalls);
         intervals.insert_defined("balanced_accuracy", balanced_accuracy);
 
-        let f1 = if self.classes == 2 {
-            self.counts[1].f1_interval()
+        if let Some([positive, other]) = self.two() {
+            for (name, counts) in [("sensitivity", positive), ("specificity", other)] {
+                intervals.insert_defined(name, interval::wilson(counts.true_positives, counts.actual));
+            }
+        }
+        let f1 = if let Some([positive, _]) = self.two() {
+            positive.f1_interval()
         } else if self.correct() == self.examples {
             balanced_accuracy
         } else {
@@ -321,7 +339,15 @@ impl ClassificationMetrics {
     }
 
     fn f1(&self) -> Option<f64> {
-        if self.classes == 2 { self.counts[1].f1() } else { mean(self.counts.iter().filter_map(ClassCounts::f1)) }
+        match self.two() {
+            Some([positive, _]) => positive.f1(),
+            None => mean(self.counts.iter().filter_map(ClassCounts::f1)),
+        }
+    }
+
+    /// Counts of the positive class and of the other, if there are two.
+    fn two(&self) -> Option<[ClassCounts; 2]> {
+        (self.classes == 2).then(|| [self.counts[self.positive], self.counts[1 - self.positive]])
     }
 
     fn areas(&self) -> Vec<Area> {
@@ -329,7 +355,8 @@ impl ClassificationMetrics {
     }
 }
 
-fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
+/// The mean of some values; `None` of nothing.
+pub(super) fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
     let (sum, count) = values.fold((0.0, 0u64), |(sum, count), value| (sum + value, count + 1));
     (count > 0).then(|| sum / count as f64)
 }

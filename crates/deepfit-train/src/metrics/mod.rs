@@ -13,6 +13,7 @@ mod classification;
 mod error;
 mod interval;
 mod moments;
+mod multi_label;
 mod ranking;
 mod regression;
 mod residuals;
@@ -21,9 +22,17 @@ mod scores;
 pub use calibration::ECE_BINS;
 pub use classification::{ClassCounts, ClassificationMetrics, MAX_CONFUSION_CLASSES};
 pub use error::MetricError;
+pub use multi_label::{LABEL_THRESHOLD, LabelScores, MultiLabelMetrics};
 pub use regression::RegressionMetrics;
 pub use residuals::ResidualSummary;
 pub use scores::{Intervals, Scores};
+
+/// Names of the further metrics of two classes.
+pub const TWO_CLASS_METRICS: &[&str] = &["sensitivity", "specificity"];
+
+/// Names of the metrics of several labels.
+pub const MULTI_LABEL_METRICS: &[&str] =
+    &["f1_macro", "f1_micro", "mean_average_precision", "subset_accuracy", "log_loss"];
 
 /// Names of the metrics of a classification.
 pub const CLASSIFICATION_METRICS: &[&str] = &["accuracy", "balanced_accuracy", "f1", "roc_auc", "log_loss", "ece"];
@@ -33,8 +42,9 @@ pub const REGRESSION_METRICS: &[&str] = &["mae", "rmse", "r2"];
 
 /// Whether a larger value of the metric is a better one.
 ///
-/// True for `accuracy`, `balanced_accuracy`, `f1`, `roc_auc` and `r2`; false for the errors `log_loss`, `ece`,
-/// `mae` and `rmse` and for any other name, since what else is watched is a loss.
+/// False for the errors `log_loss`, `ece`, `mae` and `rmse` and for any name that is not one of these lists, since what else
+/// is watched is a loss.
 pub fn higher_is_better(name: &str) -> bool {
-    matches!(name, "accuracy" | "balanced_accuracy" | "f1" | "roc_auc" | "r2")
+    let known = [CLASSIFICATION_METRICS, TWO_CLASS_METRICS, MULTI_LABEL_METRICS, REGRESSION_METRICS];
+    known.concat().contains(&name) && !matches!(name, "log_loss" | "ece" | "mae" | "rmse")
 }

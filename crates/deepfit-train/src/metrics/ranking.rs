@@ -68,6 +68,21 @@ impl RankHistogram {
         }
     }
 
+    /// The area under the curve of precision over recall, as a sum of steps: each bin is a threshold. `None` without
+    /// positives.
+    pub(crate) fn average_precision(&self) -> Option<f64> {
+        let (mut predicted, mut right, mut sum) = (0u64, 0u64, 0.0);
+        for &[negative, positive] in self.bins.iter().rev() {
+            if negative + positive == 0 {
+                continue;
+            }
+            predicted += negative + positive;
+            right += positive;
+            sum += positive as f64 * right as f64 / predicted as f64;
+        }
+        (right > 0).then(|| sum / right as f64)
+    }
+
     /// The area: the share of (positive, negative) pairs in the right order, ties counting half (the Mann-Whitney
     /// statistic). `None` unless there are examples of both kinds.
     pub(crate) fn area(&self) -> Option<Area> {
@@ -93,6 +108,17 @@ impl RankHistogram {
 #[cfg(test)]
 mod tests {
     use super::RankHistogram;
+
+    #[test]
+    fn average_precision_is_the_sum_of_steps() {
+        let mut histogram = RankHistogram::new(7);
+        assert_eq!(histogram.average_precision(), None);
+        // scikit-learn: average_precision_score([0, 0, 1, 1], [0.1, 0.4, 0.35, 0.8]) is 0.83 (its own example).
+        for (score, positive) in [(0.1, false), (0.4, false), (0.35, true), (0.8, true)] {
+            histogram.add(score, positive);
+        }
+        assert!((histogram.average_precision().unwrap() - 5.0 / 6.0).abs() < 1e-12);
+    }
 
     #[test]
     fn bins_ascend_with_the_score_and_cover_the_ends() {

@@ -1,5 +1,6 @@
 //! What is chosen from the data where the settings leave it open: model, batch, learning rate, number of epochs.
 
+mod balance;
 mod effect;
 mod rates;
 mod transfer;
@@ -39,8 +40,10 @@ pub struct Recipe {
     pub settings: Settings,
     /// Classes or regression.
     pub task: Task,
-    /// Rows in each class among the training rows; empty for a regression.
+    /// Rows in each class or with each label among the training rows; empty for a regression.
     pub class_counts: Vec<usize>,
+    /// Training rows.
+    pub rows: usize,
     /// If it begins with a published network, what of it is trained.
     pub transfer: Option<TransferPlan>,
 }
@@ -157,13 +160,16 @@ impl Recipe {
                 true => 0.1,
                 false => 0.05,
             }));
-        } else {
+        } else if let Task::Regression = data.task() {
             settings.loss = Some(settings.loss.unwrap_or_else(|| "squared".to_string()));
         }
         let sees_images = transfer.as_ref().is_none_or(|plan| plan.sees_images);
         if images && !sees_images && settings.augment.take().is_some() {
-            notes.push("`augment` has no effect: features of the images are computed once; unfreeze=2, say, trains on \
-                        changed images".to_string());
+            notes.push(
+                "`augment` has no effect: features of the images are computed once; unfreeze=2, say, trains on \
+                        changed images"
+                    .to_string(),
+            );
         }
         if images && sees_images {
             let augment = settings.augment_over(&data.default_augment())?;
@@ -171,13 +177,10 @@ impl Recipe {
             let table = toml::Table::try_from(&augment);
             settings.augment = Some(table.map_err(|e| TrainError::setting("augment", e.to_string()))?);
         }
-        let mut class_counts = vec![0; data.task().classes().len()];
-        for &row in &split.train {
-            if let Some(class) = data.class_of(row) {
-                class_counts[class as usize] += 1;
-            }
-        }
-        Ok((Recipe { settings, task: data.task().clone(), class_counts, transfer }, notes))
+        let (task, class_counts) = (data.task().clone(), balance::class_counts(data, &split.train));
+        balance::choose_positive(&mut settings, &task, &class_counts, &mut notes)?;
+        notes.extend(balance::note(&task, &class_counts, train, settings.class_weights));
+        Ok((Recipe { settings, task, class_counts, rows: train, transfer }, notes))
     }
 
     /// Rows in a batch.
@@ -314,14 +317,12 @@ impl Recipe {
         self.rates().in_updates(updates_per_epoch, warmup_steps)
     }
 
-    /// Weight of each class, in inverse proportion to its number of rows, 1 on average over the rows.
+    /// Weight of each class, in inverse proportion to its number of rows, or of the rows that have a label.
     pub fn class_weights(&self) -> Option<Vec<f32>> {
         if !self.settings.class_weights || self.class_counts.is_empty() {
             return None;
         }
-        let total: usize = self.class_counts.iter().sum();
-        let classes = self.class_counts.len();
-        Some(self.class_counts.iter().map(|&n| total as f32 / (classes * n.max(1)) as f32).collect())
+        Some(balance::weights(&self.task, &self.class_counts, self.rows))
     }
 }
 

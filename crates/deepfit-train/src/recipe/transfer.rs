@@ -66,7 +66,8 @@ impl TransferPlan {
             }
             (Some(Unfreeze::Blocks(asked)), _) if asked as usize <= blocks => asked as usize,
             (Some(Unfreeze::Blocks(asked)), _) => {
-                let problem = format!("is {asked}, but '{}' has {blocks} blocks; use at most that, or all", backbone.name);
+                let problem =
+                    format!("is {asked}, but '{}' has {blocks} blocks; use at most that, or all", backbone.name);
                 return Err(TrainError::setting("unfreeze", problem));
             }
         };

@@ -7,6 +7,8 @@ use super::Settings;
 /// Names that other programs use, and the setting that does the same here.
 const ELSEWHERE: &[(&str, &[&str])] = &[
     ("target", &["label_column", "target_column", "y"]),
+    ("labels", &["annotations", "labels_csv", "metadata"]),
+    ("positive", &["pos_label", "positive_class"]),
     ("validation", &["val", "valid", "val_data", "validation_data"]),
     ("validation_share", &["val_size", "val_split", "val_share", "validation_split", "validation_fraction"]),
     ("test_share", &["test_size", "test_split", "test_fraction"]),

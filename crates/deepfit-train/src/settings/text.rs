@@ -12,7 +12,7 @@ use crate::progress::check_version;
 use crate::run_folder::read_text;
 
 /// Settings that are text whatever it looks like: a column may be called 2020, and a file 1.
-const TEXTS: [&str; 5] = ["data", "target", "validation", "test", "from"];
+const TEXTS: [&str; 7] = ["data", "target", "labels", "positive", "validation", "test", "from"];
 
 impl Settings {
     /// Whether there is a setting of this name, or of the name before its first dot.
@@ -271,7 +271,7 @@ mod tests {
             ("hidden", "64", "such as [64, 64], not `64`"),
             ("nesterov", "yes", "true or false, not `yes`"),
             ("model", "5", "auto, mlp, cnn"),
-            ("task", "ranking", "classification or regression"),
+            ("task", "ranking", "classification, regression or multi_label"),
             ("augment", "3", "augment.shift=0.1"),
             ("augment.shift", "much", "a number, such as 0.1, not"),
             ("augment.flip", "1", "true or false"),

@@ -50,8 +50,7 @@ impl Backbone {
         }
         let digest = hasher.digest128();
         let name = from.to_string();
-        let mut backbone =
-            Backbone { name, config, groups: Vec::new(), preprocessing, weights: owned, notes, digest };
+        let mut backbone = Backbone { name, config, groups: Vec::new(), preprocessing, weights: owned, notes, digest };
         if backbone.blocks()? == 0 {
             let problem = format!("'{from}' is a {}, which cannot be fine-tuned", backbone.config.model_type());
             return Err(TrainError::setting("from", problem));

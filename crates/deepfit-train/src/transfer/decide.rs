@@ -18,7 +18,9 @@ pub fn decide(survey: &ImageSurvey) -> (bool, String) {
         return (false, format!("{images} images of {side} pixels are enough for a small network of their own"));
     }
     let why = if images < MANY { "are few" } else { "gain from what it has seen" };
-    (true, format!("{images} images in {classes} classes {why}"))
+    // Of a regression there are none.
+    let of = if classes > 0 { format!(" of {classes} classes or labels") } else { String::new() };
+    (true, format!("{images} images{of} {why}"))
 }
 
 #[cfg(test)]

@@ -208,7 +208,9 @@ impl Saver {
     fn save(&mut self, values: &[f32], width: usize, observer: &mut dyn Observer) {
         let of = |&(content, row): &(u128, u32)| (content, &values[row as usize * width..][..width]);
         let new: Vec<(u128, &[f32])> = self.unsaved.iter().map(of).collect();
-        if self.works && let Err(error) = self.cache.add(&new) {
+        if self.works
+            && let Err(error) = self.cache.add(&new)
+        {
             self.works = false;
             observer.event(&Event::Note(&format!("features are not kept for the next run: {error}")));
         }

@@ -90,7 +90,7 @@ impl Transfer {
         let source: Arc<dyn Source> = if !cut.applied {
             base
         } else {
-            let features = self.source(&base, cut.blocks)?;
+            let features = Arc::new(self.source(&base, cut.blocks)?.with_targets_of(base));
             // What the last layer alone sees can be brought to one scale, since the layer can take that over afterwards.
             match completion.linear(&declarations).filter(|_| trained == last_layer) {
                 Some(linear) => {

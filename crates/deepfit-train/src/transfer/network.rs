@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use deepfit_data::Task;
 use deepfit_graph::{DType, Mode, Shape, Tensor};
 use deepfit_nn::Declaration;
 use deepfit_nn::step;
@@ -52,7 +53,7 @@ impl Transferred {
         };
         let shape = shape_after(&*network, cut.blocks)?;
         let network = Transferred { network, cut, shape };
-        let graph = evaluation(&network, false)?;
+        let graph = evaluation(&network, &Task::Regression)?;
         let used: BTreeSet<&str> = graph.parameter_names().collect();
         declarations.retain(|d| used.contains(&d.name[..]));
         let values = backbone.weights_for(&declarations)?;

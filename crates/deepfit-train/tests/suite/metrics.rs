@@ -1,8 +1,8 @@
 //! Metrics against scikit-learn, in pieces, at the edges, and their intervals by simulation.
 
 use deepfit_train::metrics::{
-    CLASSIFICATION_METRICS, ClassCounts, ClassificationMetrics, Intervals, MetricError, REGRESSION_METRICS,
-    RegressionMetrics, Scores, higher_is_better,
+    CLASSIFICATION_METRICS, ClassCounts, ClassificationMetrics, Intervals, MULTI_LABEL_METRICS, MetricError,
+    MultiLabelMetrics, REGRESSION_METRICS, RegressionMetrics, Scores, TWO_CLASS_METRICS, higher_is_better,
 };
 
 /// Random numbers of the simulations: a counter through the finaliser of SplitMix64.
@@ -107,6 +107,9 @@ fn two_classes_score_as_in_scikit_learn() {
         &[
             ("accuracy", 0.768, 1e-12),
             ("balanced_accuracy", 0.7681689779147407, 1e-12),
+            // Of the confusion matrix below.
+            ("sensitivity", 202.0 / 264.0, 1e-12),
+            ("specificity", 182.0 / 236.0, 1e-12),
             ("f1", 0.7769230769230769, 1e-12),
             ("roc_auc", 0.7743965074473548, metrics.roc_auc_error_bound().unwrap() + 1e-12),
             ("log_loss", 0.5908977389335632, 1e-7),
@@ -117,6 +120,118 @@ fn two_classes_score_as_in_scikit_learn() {
     // confusion_matrix(y, p)
     assert_eq!(metrics.confusion().unwrap(), [182, 54, 62, 202]);
     assert_eq!(metrics.class_counts()[1], ClassCounts { true_positives: 202, actual: 264, predicted: 256 });
+}
+
+#[test]
+fn the_positive_class_is_the_one_that_is_asked_for() {
+    let (probabilities, targets) = classification_golden(2, 7);
+    let mut metrics = ClassificationMetrics::with_intervals(2).positive(0);
+    metrics.add(&probabilities, &targets).unwrap();
+    let (scores, second) = (metrics.scores(), classify(2, &probabilities, &targets).scores());
+    assert_eq!(scores.get("sensitivity"), second.get("specificity"));
+    assert_eq!(scores.get("specificity"), second.get("sensitivity"));
+    // f1_score(y, p, pos_label=0)
+    assert!((scores.get("f1").unwrap() - 2.0 * 182.0 / (244.0 + 236.0)).abs() < 1e-12);
+    assert_eq!(scores.get("roc_auc"), second.get("roc_auc"));
+    let [low, high] = metrics.intervals().get("sensitivity").unwrap();
+    // Wilson's interval of 182 of 236.
+    assert!((low - 0.7136).abs() < 1e-4 && (high - 0.8201).abs() < 1e-4, "{low} {high}");
+    // A class that never occurs has no recall.
+    let mut one = ClassificationMetrics::new(2);
+    one.add(&[0.9, 0.1], &[0]).unwrap();
+    assert_eq!((one.scores().get("sensitivity"), one.scores().get("specificity")), (None, Some(1.0)));
+}
+
+/// Probabilities and targets of three labels for four examples.
+fn labels_golden() -> (Vec<f32>, Vec<f32>) {
+    let probabilities = vec![0.9, 0.2, 0.5, 0.4, 0.6, 0.1, 0.7, 0.8, 0.3, 0.2, 0.3, 0.95];
+    let targets = vec![1.0, 0.0, 1.0, 1.0, 1.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0];
+    (probabilities, targets)
+}
+
+#[test]
+fn labels_score_as_in_scikit_learn() {
+    let (probabilities, targets) = labels_golden();
+    let mut metrics = MultiLabelMetrics::with_intervals(3);
+    // In pieces, as the stream comes.
+    metrics.add(&probabilities[..3], &targets[..3]).unwrap();
+    metrics.add(&probabilities[3..], &targets[3..]).unwrap();
+    assert_scores(
+        &metrics.scores(),
+        &[
+            // f1_score(y, p >= 0.5, average="macro"), average="micro"
+            ("f1_macro", (0.5 + 1.0 + 1.0) / 3.0, 1e-12),
+            ("f1_micro", 10.0 / 12.0, 1e-12),
+            // average_precision_score(y, p): 5/6, 1 and 1
+            ("mean_average_precision", (5.0 / 6.0 + 2.0) / 3.0, 1e-12),
+            // accuracy_score(y, p >= 0.5)
+            ("subset_accuracy", 0.5, 1e-12),
+            // The mean of log_loss(y[:, i], p[:, i]) over the labels.
+            ("log_loss", 0.414_085_93, 1e-6),
+        ],
+    );
+    let names: Vec<String> = ["a", "b", "c"].map(str::to_string).to_vec();
+    let labels = metrics.label_scores(&names);
+    assert_eq!(
+        (labels[0].actual, labels[0].predicted, labels[0].precision, labels[0].recall),
+        (2, 2, Some(0.5), Some(0.5))
+    );
+    assert_eq!((labels[1].f1, labels[1].average_precision), (Some(1.0), Some(1.0)));
+    for name in ["f1_macro", "f1_micro", "subset_accuracy", "log_loss"] {
+        let ([low, high], score) = (metrics.intervals().get(name).unwrap(), metrics.scores().get(name).unwrap());
+        assert!(low <= score && score <= high, "{name}: {low} {score} {high}");
+    }
+    // What never occurs has no scores, and takes nothing from the means.
+    let mut empty = MultiLabelMetrics::new(2);
+    assert!(empty.scores().is_empty() && empty.intervals().is_empty());
+    empty.add(&[0.9, 0.1], &[1.0, 0.0]).unwrap();
+    let never = &empty.label_scores(&names)[1];
+    assert_eq!((never.precision, never.recall, never.f1, never.average_precision), (None, None, None, None));
+    assert_eq!((empty.scores().get("f1_macro"), empty.scores().get("mean_average_precision")), (Some(1.0), Some(1.0)));
+}
+
+#[test]
+fn values_that_are_no_labels_are_refused() {
+    let mut metrics = MultiLabelMetrics::new(2);
+    let told = |result: Result<(), MetricError>| result.unwrap_err().to_string();
+    assert!(told(metrics.add(&[0.1, 0.2, 0.3], &[1.0, 0.0])).contains("but 3 were given"));
+    assert!(told(metrics.add(&[0.1, f32::NAN], &[1.0, 0.0])).contains("NaN"));
+    assert!(told(metrics.add(&[0.1, 0.2, 1.5, 0.0], &[1.0, 0.0, 1.0, 0.0])).contains("row 2 gives class 0"));
+    assert!(told(metrics.add(&[0.1, 0.2], &[f32::INFINITY, 0.0])).contains("target of row 1"));
+    assert_eq!(metrics.examples(), 0);
+}
+
+#[test]
+fn intervals_of_labels_cover_the_truth() {
+    // Two labels with half of the information that would tell them for sure, the second one rare.
+    let draw = |random: &mut Random, examples: usize| {
+        let (mut probabilities, mut targets) = (Vec::new(), Vec::new());
+        for _ in 0..examples {
+            for share in [0.5, 0.2] {
+                let has = random.uniform() < share;
+                let x = random.normal() + if has { 2.0 } else { 0.0 };
+                let odds = (2.0 * x - 2.0).exp() * share / (1.0 - share);
+                probabilities.push((odds / (1.0 + odds)) as f32);
+                targets.push(f32::from(u8::from(has)));
+            }
+        }
+        (probabilities, targets)
+    };
+    let mut random = Random(3);
+    let mut all = MultiLabelMetrics::new(2);
+    let (probabilities, targets) = draw(&mut random, 300_000);
+    all.add(&probabilities, &targets).unwrap();
+    let mut truth = serde_json::to_value(all.scores()).unwrap();
+    // It has no interval.
+    truth.as_object_mut().unwrap().remove("mean_average_precision");
+    let shares = coverage(&serde_json::from_value(truth).unwrap(), 400, || {
+        let mut metrics = MultiLabelMetrics::with_intervals(2);
+        let (probabilities, targets) = draw(&mut random, 150);
+        metrics.add(&probabilities, &targets).unwrap();
+        metrics.intervals()
+    });
+    let limits = ["f1_macro", "f1_micro", "subset_accuracy", "log_loss"].map(|name| (name, 0.9, 0.985));
+    assert_coverage(&shares, &limits);
 }
 
 #[test]
@@ -393,15 +508,21 @@ fn results_are_flat_maps_in_json() {
 fn names_and_directions_are_those_of_the_scores() {
     let (probabilities, targets) = classification_golden(2, 7);
     let scores = classify(2, &probabilities, &targets).scores();
-    assert_eq!(scores.len(), CLASSIFICATION_METRICS.len());
-    assert!(CLASSIFICATION_METRICS.iter().all(|name| scores.get(name).is_some()));
+    let of_two = CLASSIFICATION_METRICS.iter().chain(TWO_CLASS_METRICS);
+    assert_eq!(scores.len(), of_two.clone().count());
+    assert!(of_two.clone().all(|name| scores.get(name).is_some()));
+    let (probabilities, targets) = labels_golden();
+    let mut metrics = MultiLabelMetrics::new(3);
+    metrics.add(&probabilities, &targets).unwrap();
+    assert_eq!(metrics.scores().len(), MULTI_LABEL_METRICS.len());
+    assert!(MULTI_LABEL_METRICS.iter().all(|name| metrics.scores().get(name).is_some()));
     let (predictions, targets) = regression_golden();
     let mut metrics = RegressionMetrics::new();
     metrics.add(&predictions, &targets).unwrap();
     assert!(REGRESSION_METRICS.iter().all(|name| metrics.scores().get(name).is_some()));
 
     let lower = ["log_loss", "ece", "mae", "rmse"];
-    for name in CLASSIFICATION_METRICS.iter().chain(REGRESSION_METRICS) {
+    for name in of_two.chain(MULTI_LABEL_METRICS).chain(REGRESSION_METRICS) {
         assert_eq!(higher_is_better(name), !lower.contains(name), "{name}");
     }
     assert!(!higher_is_better("loss"));
@@ -499,6 +620,8 @@ fn intervals_of_two_classes_cover_the_truth() {
         &[
             ("accuracy", 0.93, 0.975),
             ("balanced_accuracy", 0.93, 0.975),
+            ("sensitivity", 0.93, 0.975),
+            ("specificity", 0.93, 0.975),
             ("f1", 0.93, 0.975),
             ("roc_auc", 0.93, 0.99),
             ("log_loss", 0.92, 0.975),

@@ -155,7 +155,7 @@ impl Observer for Listener {
                 self.epochs.push(monitored.map(|(name, value)| (name.to_string(), value, *best)));
             }
             Event::Stage { purpose, epochs, .. } => self.stages.push((purpose.to_string(), *epochs)),
-            Event::Profile(_) => {}
+            Event::Profile(_) | Event::Features { .. } => {}
             Event::Note(note) => self.notes.push(note.to_string()),
             Event::FirstStep | Event::Features { .. } => {}
         }

@@ -9,13 +9,14 @@ use deepfit_train::Predictor;
 use super::{model_path, parse_threads, threads};
 use crate::exit::Exit;
 use crate::output::{self, report};
-use deepfit_train::text::Style;
+use deepfit_train::text::{Style, words};
 
 /// Arguments of `deepfit evaluate`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   deepfit evaluate runs/digits-1 more-digits/
-  deepfit evaluate runs/houses-1 sold-this-year.csv --json")]
+  deepfit evaluate runs/houses-1 sold-this-year.csv --json
+  deepfit evaluate runs/scans-1 new-scans/ --labels new-findings.csv")]
 pub struct Arguments {
     /// Run folder, or the model folder in it
     #[arg(value_name = "RUN", value_hint = ValueHint::DirPath)]
@@ -23,6 +24,9 @@ pub struct Arguments {
     /// Data of the kind that it was trained on, with the true classes or values
     #[arg(value_name = "DATA", value_hint = ValueHint::AnyPath)]
     data: PathBuf,
+    /// Table that names images of the folder DATA, and says what is on them
+    #[arg(long, value_name = "TABLE", value_hint = ValueHint::FilePath)]
+    labels: Option<PathBuf>,
     /// Threads; the result does not depend on them [default: all cores]
     #[arg(long, value_name = "N", allow_hyphen_values = true, value_parser = parse_threads)]
     threads: Option<usize>,
@@ -41,12 +45,15 @@ pub fn run(arguments: &Arguments) -> Result<Exit> {
     if records {
         predictor.record();
     }
-    let evaluation = predictor.evaluate(&arguments.data)?;
+    let evaluation = match &arguments.labels {
+        Some(labels) => predictor.evaluate_with_labels(&arguments.data, labels)?,
+        None => predictor.evaluate(&arguments.data)?,
+    };
     if arguments.json {
         output::json(&evaluation)?;
     } else {
         for note in &evaluation.notes {
-            output::say(note);
+            output::say(&words::printable(note));
         }
         output::out(&report::evaluation(&evaluation, Style::stdout()))?;
     }

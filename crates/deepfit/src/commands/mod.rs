@@ -8,6 +8,7 @@ mod generate;
 mod inspect;
 #[cfg(feature = "hub")]
 mod models;
+mod nearest;
 mod predict;
 mod tokenize;
 mod train;

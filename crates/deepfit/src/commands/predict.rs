@@ -37,8 +37,8 @@ pub struct Arguments {
     /// How predictions are written
     #[arg(long, value_name = "FORMAT", default_value = "table")]
     format: FormatName,
-    /// The same as --format json: an array of objects with `input`, `prediction`, and `probabilities` or `value`; of texts
-    /// `logits`, too
+    /// The same as --format json: an array of objects with `input`, `prediction` (for several labels `labels`), and
+    /// `probabilities` or `value`; of texts `logits`, too
     #[arg(long, conflicts_with = "format")]
     json: bool,
     /// Threads; the result does not depend on them [default: all cores]

@@ -25,16 +25,21 @@ use deepfit_train::text::Style;
     after_long_help = long_help()
 )]
 pub struct Arguments {
-    /// Folder of images with a sub-folder a class (optionally below train, val and test), a .zip of one, or a CSV or TSV table
+    /// Folder of images with a sub-folder a class (optionally below train, val and test), a .zip of one, or a CSV or TSV table,
+    /// of features or of the paths of images
     #[arg(value_name = "DATA", value_hint = ValueHint::AnyPath)]
     data: Option<OsString>,
     /// Any other setting; `deepfit train --help` lists them
     #[arg(value_name = "KEY=VALUE")]
     settings: Vec<OsString>,
 
-    /// Column of a table to predict [default: one named target, label, class or y, else the last]
+    /// Column of a table to predict; of images also several columns of 0 and 1, as A,B,C [default: one named target, label,
+    /// class or y, else the last]
     #[arg(long, value_name = "COLUMN", help_heading = "Data")]
     target: Option<String>,
+    /// Table that names images of the folder DATA, and says what is on them: a class, a number, or labels divided by |
+    #[arg(long, value_name = "TABLE", value_hint = ValueHint::FilePath, help_heading = "Data")]
+    labels: Option<PathBuf>,
     /// Validation data of its own instead of a part of DATA
     #[arg(long, value_name = "PATH", value_hint = ValueHint::AnyPath, help_heading = "Data")]
     validation: Option<PathBuf>,
@@ -95,7 +100,7 @@ pub struct Arguments {
     /// Go on with a run that was interrupted; it knows its data and settings, of which only --threads can change
     #[arg(
         long, value_name = "RUN", value_hint = ValueHint::DirPath, help_heading = "Run",
-        conflicts_with_all = ["target", "validation", "test", "from", "freeze", "unfreeze", "lora", "model", "epochs", "time", "batch", "lr", "seed", "out",
+        conflicts_with_all = ["target", "labels", "validation", "test", "from", "freeze", "unfreeze", "lora", "model", "epochs", "time", "batch", "lr", "seed", "out",
                               "config"]
     )]
     resume: Option<PathBuf>,
@@ -126,6 +131,8 @@ const EXAMPLES: &str = "Examples:
   deepfit train photos/ --from models/vit/ --unfreeze 2
   deepfit train photos/ --model resnet18 --epochs 20 --seed 7 --out runs/photos
   deepfit train photos/ augment.flip=true label_smoothing=0.1
+  deepfit train labels.csv                          a table of image files and what is on them
+  deepfit train scans/ --labels findings.csv --target mass,nodule
   deepfit train churn.csv --json > result.json
   deepfit train --resume runs/digits-1
 
@@ -257,7 +264,11 @@ impl Arguments {
             settings.data = data;
         }
         // Text and paths are taken as they are; numbers are read by the settings.
-        for (value, field) in [(&self.validation, &mut settings.validation), (&self.test, &mut settings.test)] {
+        for (value, field) in [
+            (&self.labels, &mut settings.labels),
+            (&self.validation, &mut settings.validation),
+            (&self.test, &mut settings.test),
+        ] {
             if value.is_some() {
                 field.clone_from(value);
             }

@@ -20,8 +20,9 @@ pub enum Format {
 
 /// The column widths of a table are those of its first rows, which wait for one another.
 const MEASURED_ROWS: usize = 64;
-/// The table shows the probabilities of this many classes.
+/// The table shows the probabilities of this many classes, or labels.
 const SHOWN_CLASSES: usize = 3;
+const SHOWN_LABELS: usize = 5;
 
 /// Writes predictions to `out`.
 pub struct Writer<W: Write> {
@@ -85,6 +86,12 @@ impl<W: Write> Writer<W> {
         if let Some(probabilities) = &prediction.probabilities {
             let mut sorted: Vec<&(String, f64)> = probabilities.iter().collect();
             sorted.sort_by(|a, b| b.1.total_cmp(&a.1));
+            if let PredictionValue::Labels(_) = prediction.prediction {
+                let shown = sorted.iter().take(SHOWN_LABELS);
+                cells.push(shown.map(|(label, p)| format!("{label} {p:.4}")).collect::<Vec<_>>().join(", "));
+                self.header = vec!["input", "labels", "probabilities"];
+                return self.add_row(cells);
+            }
             cells.push(sorted.first().map_or(String::new(), |(_, p)| format!("{p:.4}")));
             let others = sorted.iter().skip(1).take(SHOWN_CLASSES - 1);
             cells.push(others.map(|(class, p)| format!("{class} {p:.4}")).collect::<Vec<_>>().join(", "));
@@ -92,6 +99,10 @@ impl<W: Write> Writer<W> {
         } else {
             self.header = vec!["input", "prediction"];
         }
+        self.add_row(cells)
+    }
+
+    fn add_row(&mut self, cells: Vec<String>) -> io::Result<()> {
         if let Some(widths) = &self.widths {
             let row = self.table().continued(&cells, widths);
             return self.out.write_all(row.as_bytes());
@@ -118,7 +129,8 @@ impl<W: Write> Writer<W> {
     fn csv_row(&mut self, prediction: &Prediction) -> io::Result<()> {
         let probabilities = prediction.probabilities.as_deref().unwrap_or_default();
         if self.written == 0 {
-            self.out.write_all(b"input,prediction")?;
+            let labels = matches!(prediction.prediction, PredictionValue::Labels(_));
+            self.out.write_all(if labels { b"input,labels" } else { b"input,prediction" })?;
             for (class, _) in probabilities {
                 write!(self.out, ",{}", csv_field(&format!("probability_{class}")))?;
             }
@@ -144,6 +156,8 @@ pub fn csv_field(text: &str) -> Cow<'_, str> {
 fn value(prediction: &PredictionValue, number: impl Fn(f64) -> String) -> String {
     match prediction {
         PredictionValue::Class(class) => class.clone(),
+        // As a table of labels has them.
+        PredictionValue::Labels(labels) => labels.join("|"),
         PredictionValue::Value(value) => number(*value),
     }
 }

@@ -3,7 +3,7 @@
 use deepfit_train::metrics::{ECE_BINS, Scores};
 use deepfit_train::{Evaluation, Report};
 
-use super::scores::{interval, names, residuals as residual_table, value};
+use super::scores::{interval, labels as label_table, names, residuals as residual_table, value};
 use crate::program;
 use deepfit_train::text::{Style, Table, words};
 
@@ -30,12 +30,15 @@ pub fn training(report: &Report, style: Style) -> String {
         table.row(row);
     }
     text.push_str(&table.render(style));
-    text.push_str(&explained(&metrics.test, style));
+    text.push_str(&explained(&metrics.test, report.positive.as_deref(), style));
     if let Some(matrix) = &report.confusion {
         text.push_str(&confusion(matrix, &report.classes, "test", style));
     }
     if let Some(residuals) = &report.residuals {
         text.push_str(&residual_table(residuals, "test", style));
+    }
+    if let Some(labels) = &report.labels {
+        text.push_str(&label_table(labels, "test", style));
     }
     text.push_str(&format!("\n{}\n", style.bold("Run")));
     text.push_str(&format!(
@@ -79,12 +82,15 @@ pub fn evaluation(evaluation: &Evaluation, style: Style) -> String {
         table.row(vec![name.to_string(), value(&evaluation.metrics, name), interval(&evaluation.intervals, name)]);
     }
     text.push_str(&table.render(style));
-    text.push_str(&explained(&evaluation.metrics, style));
+    text.push_str(&explained(&evaluation.metrics, evaluation.positive.as_deref(), style));
     if let Some(matrix) = &evaluation.confusion {
         text.push_str(&confusion(matrix, &evaluation.classes, "data", style));
     }
     if let Some(residuals) = &evaluation.residuals {
         text.push_str(&residual_table(residuals, "data", style));
+    }
+    if let Some(labels) = &evaluation.labels {
+        text.push_str(&label_table(labels, "data", style));
     }
     if !evaluation.skipped.is_empty() {
         text.push_str(&format!("\n{}\n", style.bold("Skipped")));
@@ -95,13 +101,20 @@ pub fn evaluation(evaluation: &Evaluation, style: Style) -> String {
     text
 }
 
-/// What a name among the metrics does not tell.
-fn explained(metrics: &Scores, style: Style) -> String {
-    if metrics.get("ece").is_none() {
-        return String::new();
+/// What names among the metrics do not tell.
+fn explained(metrics: &Scores, positive: Option<&str>, style: Style) -> String {
+    let mut lines = Vec::new();
+    if let (Some(positive), true) = (positive, metrics.get("sensitivity").or(metrics.get("specificity")).is_some()) {
+        let positive = words::printable(positive);
+        lines.push(format!("sensitivity, specificity and f1: '{positive}' is the positive class"));
     }
-    let line = format!("ece: expected calibration error, over {ECE_BINS} bins of the confidence of equal width");
-    format!("  {}\n", style.dim(&line))
+    if metrics.get("subset_accuracy").is_some() {
+        lines.push("subset_accuracy: share of which all labels are right, at a probability of 0.5".to_string());
+    }
+    if metrics.get("ece").is_some() {
+        lines.push(format!("ece: expected calibration error, over {ECE_BINS} bins of the confidence of equal width"));
+    }
+    lines.iter().map(|line| format!("  {}\n", style.dim(line))).collect()
 }
 
 /// Rows are true classes, columns predicted ones.
@@ -176,8 +189,10 @@ mod tests {
     fn the_bins_of_the_calibration_error_are_told_where_it_is_shown() {
         let mut scores = Scores::default();
         scores.insert("rmse", 1.0);
-        assert_eq!(explained(&scores, Style::PLAIN), "");
+        assert_eq!(explained(&scores, None, Style::PLAIN), "");
         scores.insert("ece", 0.1);
-        assert!(explained(&scores, Style::PLAIN).contains("15 bins"));
+        assert!(explained(&scores, None, Style::PLAIN).contains("15 bins"));
+        scores.insert("sensitivity", 0.1);
+        assert!(explained(&scores, Some("ill"), Style::PLAIN).contains("'ill' is the positive class"));
     }
 }

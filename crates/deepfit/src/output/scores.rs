@@ -1,11 +1,27 @@
 //! Scores in the order and the words in which people read them.
 
-use deepfit_train::metrics::{Intervals, ResidualSummary, Scores};
+use deepfit_train::metrics::{Intervals, LabelScores, ResidualSummary, Scores};
 
 use deepfit_train::text::{Style, Table, words};
 
 /// Metrics as people look at them, best known first; others follow by name.
-const ORDER: [&str; 9] = ["accuracy", "balanced_accuracy", "f1", "roc_auc", "log_loss", "ece", "r2", "rmse", "mae"];
+const ORDER: [&str; 15] = [
+    "accuracy",
+    "balanced_accuracy",
+    "sensitivity",
+    "specificity",
+    "f1",
+    "f1_macro",
+    "f1_micro",
+    "mean_average_precision",
+    "subset_accuracy",
+    "roc_auc",
+    "log_loss",
+    "ece",
+    "r2",
+    "rmse",
+    "mae",
+];
 
 /// The names of all metrics of some parts, in the order in which they are shown.
 pub fn names<'a>(parts: &[&'a Scores]) -> Vec<&'a str> {
@@ -41,4 +57,23 @@ pub fn residuals(summary: &ResidualSummary, part: &str, style: Style) -> String 
         words::number(summary.sd),
         table.render(style)
     )
+}
+
+/// How each label is recognised.
+pub fn labels(scores: &[LabelScores], part: &str, style: Style) -> String {
+    let mut table =
+        Table::new(1, &["label", "examples", "predicted", "precision", "recall", "f1", "average precision"]);
+    let share = |value: Option<f64>| value.map_or_else(|| "-".to_string(), words::number);
+    for label in scores {
+        table.row(vec![
+            words::printable(&label.label),
+            words::count(label.actual),
+            words::count(label.predicted),
+            share(label.precision),
+            share(label.recall),
+            share(label.f1),
+            share(label.average_precision),
+        ]);
+    }
+    format!("\n{} on {part}\n{}", style.bold("Labels"), table.render(style))
 }

@@ -11,6 +11,7 @@ mod inspecting;
 mod interop;
 mod library_errors;
 mod models;
+mod picture_tables;
 mod predicting;
 mod profiling;
 mod program;

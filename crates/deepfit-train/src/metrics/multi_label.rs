@@ -1,0 +1,201 @@
+//! Metrics of labels that an example may have any number of.
+
+use serde::{Deserialize, Serialize};
+
+use super::bootstrap::LabelReplicates;
+use super::classification::{ClassCounts, mean};
+use super::error::MetricError;
+use super::interval;
+use super::moments::Moments;
+use super::ranking::RankHistogram;
+use super::scores::{Intervals, Scores};
+
+/// A label of this probability or more is predicted.
+pub const LABEL_THRESHOLD: f32 = 0.5;
+
+/// How far a probability may be outside of 0 to 1 by rounding.
+const RANGE_TOLERANCE: f32 = 1e-4;
+
+/// How one label is recognised. What is not defined, such as the precision of a label that was never predicted, is absent.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LabelScores {
+    /// The label.
+    pub label: String,
+    /// Examples that have it.
+    pub actual: u64,
+    /// Examples that it was predicted for.
+    pub predicted: u64,
+    /// Share of the predictions that were right.
+    pub precision: Option<f64>,
+    /// Share of the examples with the label that were recognised.
+    pub recall: Option<f64>,
+    /// Harmonic mean of both.
+    pub f1: Option<f64>,
+    /// Area under the curve of precision over recall.
+    pub average_precision: Option<f64>,
+}
+
+/// Metrics of several labels, streamed.
+///
+/// A label is predicted where its probability is [`LABEL_THRESHOLD`] or more. [`Self::scores`] gives
+///
+/// - `f1_macro`: the mean F1 of the labels that occur in the targets or the predictions;
+/// - `f1_micro`: the F1 of all decisions about labels taken together;
+/// - `mean_average_precision`: the mean over the labels that occur of the area under the curve of precision over recall, as
+///   a sum of steps (scikit-learn's `average_precision_score`), from a histogram of the probabilities;
+/// - `subset_accuracy`: share of the examples of which all labels are right;
+/// - `log_loss`: mean binary cross-entropy over examples and labels, by the natural logarithm, of probabilities that are
+///   clipped to [e, 1 - e] with e = [`f32::EPSILON`].
+#[derive(Debug, Clone)]
+pub struct MultiLabelMetrics {
+    labels: usize,
+    examples: u64,
+    exact: u64,
+    counts: Vec<ClassCounts>,
+    /// Mean over the labels, of each example.
+    log_losses: Moments,
+    ranks: Vec<RankHistogram>,
+    replicates: Option<LabelReplicates>,
+}
+
+impl MultiLabelMetrics {
+    /// Metrics of that many labels, without the intervals that need bootstrap replicates: those of both F1.
+    pub fn new(labels: usize) -> Self {
+        let resolution = match labels {
+            0..=32 => 7,
+            33..=200 => 4,
+            _ => 2,
+        };
+        MultiLabelMetrics {
+            labels,
+            examples: 0,
+            exact: 0,
+            counts: vec![ClassCounts::default(); labels],
+            log_losses: Moments::default(),
+            ranks: vec![RankHistogram::new(resolution); labels],
+            replicates: None,
+        }
+    }
+
+    /// Metrics of that many labels, with intervals.
+    pub fn with_intervals(labels: usize) -> Self {
+        let replicates = Some(LabelReplicates::new(if labels <= 1000 { 200 } else { 50 }, labels));
+        MultiLabelMetrics { replicates, ..Self::new(labels) }
+    }
+
+    /// Number of examples added.
+    pub fn examples(&self) -> u64 {
+        self.examples
+    }
+
+    /// Adds examples: `probabilities` are `[n, labels]`, row by row; so are `targets`, 1 for each label that an example
+    /// has and 0 for each other.
+    ///
+    /// # Errors
+    /// If a probability or target is not one, or the lengths differ. Then nothing is added.
+    pub fn add(&mut self, probabilities: &[f32], targets: &[f32]) -> Result<(), MetricError> {
+        if probabilities.len() != targets.len() {
+            let (targets, expected, given) = (targets.len(), targets.len(), probabilities.len());
+            return Err(MetricError::WrongLength { what: "probabilities", targets, expected, given });
+        }
+        let labels = self.labels.max(1);
+        let row_of = |at: usize| self.examples + (at / labels) as u64 + 1;
+        if let Some(at) = targets.iter().position(|target| !target.is_finite()) {
+            return Err(MetricError::NotFinite { what: "target", row: row_of(at), value: targets[at] });
+        }
+        let allowed = -RANGE_TOLERANCE..=1.0 + RANGE_TOLERANCE;
+        if let Some(at) = probabilities.iter().position(|value| !allowed.contains(value)) {
+            let (row, class, value) = (row_of(at), at % labels, probabilities[at]);
+            return Err(if value.is_finite() {
+                MetricError::NotAProbability { row, class, value }
+            } else {
+                MetricError::NotFinite { what: "probability", row, value }
+            });
+        }
+        for (row, targets) in probabilities.chunks_exact(labels).zip(targets.chunks_exact(labels)) {
+            self.add_example(row, targets);
+        }
+        Ok(())
+    }
+
+    fn add_example(&mut self, row: &[f32], targets: &[f32]) {
+        let clip = f64::from(f32::EPSILON);
+        let (mut loss, mut exact) = (0.0, true);
+        if let Some(replicates) = &mut self.replicates {
+            replicates.begin(self.examples);
+        }
+        for (label, (&probability, &target)) in row.iter().zip(targets).enumerate() {
+            let (actual, predicted) = (target >= 0.5, probability >= LABEL_THRESHOLD);
+            let counts = &mut self.counts[label];
+            counts.actual += u64::from(actual);
+            counts.predicted += u64::from(predicted);
+            counts.true_positives += u64::from(actual && predicted);
+            exact &= actual == predicted;
+            let p = f64::from(probability).clamp(clip, 1.0 - clip);
+            loss -= if actual { p.ln() } else { (1.0 - p).ln() };
+            self.ranks[label].add(probability, actual);
+            if let Some(replicates) = &mut self.replicates {
+                replicates.add(label, actual, predicted);
+            }
+        }
+        self.exact += u64::from(exact);
+        self.log_losses.add(loss / self.labels.max(1) as f64);
+        self.examples += 1;
+    }
+
+    /// The metrics of the examples so far; empty without examples.
+    pub fn scores(&self) -> Scores {
+        let mut scores = Scores::default();
+        if self.examples == 0 {
+            return scores;
+        }
+        scores.insert_defined("f1_macro", mean(self.counts.iter().filter_map(ClassCounts::f1)));
+        scores.insert_defined("f1_micro", self.together().f1());
+        let precisions = self.ranks.iter().filter_map(RankHistogram::average_precision);
+        scores.insert_defined("mean_average_precision", mean(precisions));
+        scores.insert("subset_accuracy", self.exact as f64 / self.examples as f64);
+        scores.insert_defined("log_loss", self.log_losses.mean());
+        scores
+    }
+
+    /// 95 % intervals of the metrics for examples drawn independently: Wilson's of `subset_accuracy`, Poisson bootstrap of
+    /// both F1 (only if made by [`Self::with_intervals`]), and normal theory for the logarithm of `log_loss`.
+    pub fn intervals(&self) -> Intervals {
+        let mut intervals = Intervals::default();
+        if self.examples == 0 {
+            return intervals;
+        }
+        intervals.insert_defined("subset_accuracy", interval::wilson(self.exact, self.examples));
+        if let (Some(replicates), true) = (&self.replicates, self.examples > 1) {
+            intervals.insert_defined("f1_macro", replicates.macro_f1());
+            intervals.insert_defined("f1_micro", replicates.micro_f1());
+        }
+        if let (Some(mean), Some(error)) = (self.log_losses.mean(), self.log_losses.standard_error()) {
+            intervals.insert("log_loss", interval::positive_mean(mean, error));
+        }
+        intervals
+    }
+
+    /// How each label is recognised, with the labels' names.
+    pub fn label_scores(&self, names: &[String]) -> Vec<LabelScores> {
+        let of = |((label, counts), ranks): ((&String, &ClassCounts), &RankHistogram)| LabelScores {
+            label: label.clone(),
+            actual: counts.actual,
+            predicted: counts.predicted,
+            precision: counts.precision(),
+            recall: counts.recall(),
+            f1: counts.f1(),
+            average_precision: ranks.average_precision(),
+        };
+        names.iter().zip(&self.counts).zip(&self.ranks).map(of).collect()
+    }
+
+    /// All decisions about labels, as if about one.
+    fn together(&self) -> ClassCounts {
+        self.counts.iter().fold(ClassCounts::default(), |sum, counts| ClassCounts {
+            true_positives: sum.true_positives + counts.true_positives,
+            actual: sum.actual + counts.actual,
+            predicted: sum.predicted + counts.predicted,
+        })
+    }
+}

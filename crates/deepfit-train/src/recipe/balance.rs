@@ -1,0 +1,145 @@
+//! How often the classes occur, and what follows from it: weights, which class is positive, what is noted.
+
+use deepfit_data::{Dataset, Task};
+
+use crate::error::{Result, TrainError};
+use crate::settings::Settings;
+
+/// A class that is this many times rarer than another is noted.
+const UNEQUAL: usize = 5;
+/// A label on fewer than one row in so many is noted.
+const RARE: usize = 20;
+/// Positive examples of a label count at most this many times as much as others: of a very rare label, single examples
+/// would outweigh everything else in a batch.
+const MOST_WEIGHT: f32 = 100.0;
+
+/// Rows of each class, or with each label; empty for a regression.
+pub(super) fn class_counts(data: &Dataset, rows: &[u32]) -> Vec<usize> {
+    let mut counts = vec![0; data.task().classes().len()];
+    for &row in rows {
+        if let Some(class) = data.class_of(row) {
+            counts[class as usize] += 1;
+        }
+        data.labels_of(row).iter().for_each(|&label| counts[label as usize] += 1);
+    }
+    counts
+}
+
+/// The weight of each class in inverse proportion to its rows, 1 on average over the rows; of labels, how much more a row
+/// counts that has it than one that has not.
+pub(super) fn weights(task: &Task, counts: &[usize], rows: usize) -> Vec<f32> {
+    let classes = counts.len();
+    match task {
+        Task::MultiLabel { .. } => {
+            let weight = |&n: &usize| if n == 0 { 1.0 } else { (rows.saturating_sub(n)) as f32 / n as f32 };
+            // A label that all rows have must not lose all of its weight.
+            counts.iter().map(|n| weight(n).clamp(1.0 / MOST_WEIGHT, MOST_WEIGHT)).collect()
+        }
+        _ => {
+            let total: usize = counts.iter().sum();
+            counts.iter().map(|&n| total as f32 / (classes * n.max(1)) as f32).collect()
+        }
+    }
+}
+
+/// Resolves the positive one of two classes: the rarer, unless one is named. With as many rows of both, the second.
+pub(super) fn choose_positive(
+    settings: &mut Settings,
+    task: &Task,
+    counts: &[usize],
+    notes: &mut Vec<String>,
+) -> Result<()> {
+    let two = match task {
+        Task::Classification { classes } if classes.len() == 2 => classes,
+        _ => {
+            if settings.positive.take().is_some() {
+                notes.push("`positive` has no effect: it is for two classes".to_string());
+            }
+            return Ok(());
+        }
+    };
+    match &settings.positive {
+        Some(named) if !two.contains(named) => Err(TrainError::setting(
+            "positive",
+            format!("`{named}` is no class; the classes are {}", two.join(" and ")),
+        )),
+        Some(_) => Ok(()),
+        None => {
+            settings.positive = Some(two[usize::from(counts[1] <= counts[0])].clone());
+            Ok(())
+        }
+    }
+}
+
+/// What to know about classes that are very unequal.
+pub(super) fn note(task: &Task, counts: &[usize], rows: usize, weighted: bool) -> Option<String> {
+    let classes = task.classes();
+    let rarest = (0..counts.len()).filter(|&class| counts[class] > 0).min_by_key(|&class| counts[class])?;
+    let done = if weighted {
+        "they count more in the loss, since class_weights=true"
+    } else {
+        "all rows count alike; with class_weights=true those count more"
+    };
+    match task {
+        Task::MultiLabel { .. } => {
+            let rare = counts.iter().filter(|&&n| n * RARE < rows).count();
+            let are = if rare == 1 { "1 label is".to_string() } else { format!("{rare} labels are") };
+            let (name, count) = (&classes[rarest], counts[rarest]);
+            (rare > 0).then(|| format!("{are} rare, '{name}' in {count} of {rows} training rows: {done}"))
+        }
+        _ => {
+            let most = (0..counts.len()).max_by_key(|&class| counts[class])?;
+            let (few, many) = (counts[rarest], counts[most]);
+            let (rare, frequent) = (&classes[rarest], &classes[most]);
+            (many >= UNEQUAL * few).then(|| {
+                format!(
+                    "classes are unequal: {few} training rows are '{rare}' and {many} '{frequent}'. Rows of rare classes: {done}"
+                )
+            })
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn classes(names: &[&str]) -> Vec<String> {
+        names.iter().map(|name| name.to_string()).collect()
+    }
+
+    #[test]
+    fn the_rarer_of_two_classes_is_positive_unless_one_is_named() {
+        let task = Task::Classification { classes: classes(&["ill", "well"]) };
+        let chosen = |named: Option<&str>, counts: [usize; 2]| {
+            let mut settings = Settings { positive: named.map(str::to_string), ..Settings::new("x") };
+            choose_positive(&mut settings, &task, &counts, &mut Vec::new()).map(|()| settings.positive.unwrap())
+        };
+        assert_eq!(chosen(None, [3, 9]).unwrap(), "ill");
+        assert_eq!(chosen(None, [9, 3]).unwrap(), "well");
+        assert_eq!(chosen(None, [5, 5]).unwrap(), "well");
+        assert_eq!(chosen(Some("well"), [3, 9]).unwrap(), "well");
+        assert!(chosen(Some("sick"), [3, 9]).unwrap_err().to_string().contains("ill and well"));
+    }
+
+    #[test]
+    fn unequal_classes_and_rare_labels_are_noted() {
+        let two = Task::Classification { classes: classes(&["ill", "well"]) };
+        assert_eq!(note(&two, &[30, 70], 100, false), None);
+        let told = note(&two, &[5, 95], 100, false).unwrap();
+        assert!(told.contains("5 training rows are 'ill'") && told.contains("class_weights=true"), "{told}");
+        let labels = Task::MultiLabel { classes: classes(&["a", "b"]) };
+        assert_eq!(note(&labels, &[30, 70], 100, false), None);
+        let told = note(&labels, &[3, 70], 100, true).unwrap();
+        assert!(told.contains("'a' in 3 of 100") && told.contains("count more"), "{told}");
+        assert_eq!(note(&Task::Regression, &[], 100, false), None);
+    }
+
+    #[test]
+    fn positive_weights_are_the_odds_against_a_label() {
+        let labels = Task::MultiLabel { classes: classes(&["a", "b", "c"]) };
+        assert_eq!(weights(&labels, &[25, 0, 100], 100), [3.0, 1.0, 0.01]);
+        let two = Task::Classification { classes: classes(&["a", "b"]) };
+        assert_eq!(weights(&two, &[25, 75], 100), [2.0, 2.0 / 3.0]);
+    }
+}
