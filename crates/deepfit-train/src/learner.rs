@@ -19,6 +19,8 @@ use crate::tensors::{Borrowed, Owned};
 
 /// Output of the graph in use: probabilities `[batch, classes]`, of labels each by itself, or values `[batch, 1]`.
 pub const PREDICTION: &str = "prediction";
+/// Output of the graph in use, if it is asked for: what the last layer gives, `[batch, outputs]`.
+const LOGITS: &str = "logits";
 /// Input of the graph of a step: classes or values, i32 or f32 `[batch]`, or labels, f32 `[batch, labels]`.
 pub const TARGET: &str = "target";
 const PARTNER: &str = "partner";
@@ -39,12 +41,23 @@ pub struct Predicting {
 }
 
 impl Predicting {
-    /// Compiles a network for use, in an engine that may hold its parameters already.
-    pub(crate) fn new(mut engine: Engine, network: &dyn Network, task: &Task, batch: usize) -> Result<Predicting> {
-        let graph = evaluation(network, task)?;
+    /// Compiles a network for use, in an engine that may hold its parameters already; perhaps with its logits.
+    pub(crate) fn new(
+        mut engine: Engine,
+        network: &dyn Network,
+        task: &Task,
+        batch: usize,
+        logits_too: bool,
+    ) -> Result<Predicting> {
+        let graph = evaluation_with(network, task, logits_too)?;
         let program = engine.compile(&graph, Extents::batch(batch))?;
         let inputs = network.inputs().into_iter().map(|slot| slot.name).collect();
         Ok(Predicting { engine, program, inputs, outputs: network.outputs(), batch })
+    }
+
+    /// What the last layer gave for the batch that was predicted last, if the network was compiled for that.
+    pub fn logits(&self) -> Option<&[f32]> {
+        self.engine.output(self.program, LOGITS).ok()
     }
 
     /// Probabilities of each class, or values, for each row of a batch. All of them are finite.
@@ -62,15 +75,24 @@ impl Predicting {
 
 /// The graph of a network in use.
 pub fn evaluation(network: &dyn Network, task: &Task) -> Result<Graph> {
+    evaluation_with(network, task, false)
+}
+
+/// The graph of a network in use, perhaps with what its predictions are made of.
+fn evaluation_with(network: &dyn Network, task: &Task, logits_too: bool) -> Result<Graph> {
     Ok(step::evaluation_graph(|tracer| {
         let inputs: Vec<Tensor> = network.inputs().iter().map(|slot| slot.on(tracer)).collect();
         let logits = network.forward(&inputs)?;
         let prediction = match task {
             Task::Classification { .. } => logits.softmax()?,
             Task::MultiLabel { .. } => logits.sigmoid()?,
-            Task::Regression => logits,
+            Task::Regression => logits.clone(),
         };
-        Ok(vec![(PREDICTION.to_string(), prediction)])
+        let mut outputs = vec![(PREDICTION.to_string(), prediction)];
+        if logits_too {
+            outputs.push((LOGITS.to_string(), logits));
+        }
+        Ok(outputs)
     })?)
 }
 
@@ -128,7 +150,7 @@ impl Learner {
         };
         let stepper =
             Stepper::new(&mut engine, declarations, training, options, |tracer| traced(recipe, &*network, tracer))?;
-        let using = Predicting::new(engine, &*network, &recipe.task, evaluation_batch(batch))?;
+        let using = Predicting::new(engine, &*network, &recipe.task, evaluation_batch(batch), false)?;
         require_memory("activations and gradients", using.engine.arena_bytes() as u64)?;
         let mut learner = Learner { using, stepper, mixes: recipe.mixes(), values };
         learner.set_first_values()?;

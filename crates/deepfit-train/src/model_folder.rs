@@ -226,6 +226,6 @@ impl Model {
             return Err(TrainError::run(&self.description.name, problem));
         }
         let engine = self.engine(threads)?;
-        Ok((Predicting::new(engine, &*self.network, self.preprocessor.task(), batch)?, self.preprocessor))
+        Ok((Predicting::new(engine, &*self.network, self.preprocessor.task(), batch, true)?, self.preprocessor))
     }
 }

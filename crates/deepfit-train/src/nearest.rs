@@ -110,7 +110,7 @@ mod tests {
     use super::*;
 
     fn embedding(input: &str, values: &[f32]) -> Embedding {
-        Embedding { input: input.to_string(), embedding: Some(values.to_vec()), logits: None }
+        Embedding { input: input.to_string(), embedding: Some(values.to_vec()), logits: None, hidden: None }
     }
 
     #[test]

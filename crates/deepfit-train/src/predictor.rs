@@ -75,7 +75,7 @@ pub struct Prediction {
     pub probabilities: Option<Vec<(String, f64)>>,
     /// The value of a regression.
     pub value: Option<f64>,
-    /// The results of the last layer, of a text.
+    /// The results of the last layer, unless the prediction is a value.
     pub logits: Option<Vec<f32>>,
 }
 
@@ -227,8 +227,11 @@ impl Predictor {
         let mut loader = Loader::new(opened.source, opened.rows, LoaderOptions::evaluate(self.using.batch, 1))?;
         while let Some(batch) = loader.next()? {
             let outputs = self.using.outputs;
-            let values = self.using.predict(&batch)?;
-            for (row, values) in batch.rows.iter().zip(values.chunks_exact(outputs)) {
+            let values = self.using.predict(&batch)?.to_vec();
+            let logits = self.using.logits().unwrap_or_default();
+            for ((row, values), logits) in
+                batch.rows.iter().zip(values.chunks_exact(outputs)).zip(logits.chunks_exact(outputs))
+            {
                 let input = opened.names[*row as usize].clone();
                 each(if names.is_empty() {
                     let value = f64::from(values[0]);
@@ -249,7 +252,13 @@ impl Predictor {
                     } else {
                         PredictionValue::Class(names[best].clone())
                     };
-                    Prediction { input, prediction, probabilities: Some(pairs), value: None, logits: None }
+                    Prediction {
+                        input,
+                        prediction,
+                        probabilities: Some(pairs),
+                        value: None,
+                        logits: Some(logits.to_vec()),
+                    }
                 })?;
             }
         }

@@ -49,7 +49,8 @@ pub fn prepare(settings: Settings, out: Option<PathBuf>) -> Result<Job> {
     let seconds = job.description.seconds_features;
     if let Some(time) = settings.time.filter(|time| is_open && seconds > MOST_OF_TIME * time) {
         // Time is better spent on a network of its own, which begins at once.
-        let why = format!("begins from scratch: features of a published network would take {seconds:.0} s of {time:.0} s");
+        let why =
+            format!("begins from scratch: features of a published network would take {seconds:.0} s of {time:.0} s");
         let mut job = prepare(Settings { from: Some(SCRATCH.to_string()), ..settings }, given)?;
         job.description.notes.insert(0, why);
         return Ok(job);

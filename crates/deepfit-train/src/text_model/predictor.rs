@@ -88,8 +88,8 @@ impl TextPredictor {
     }
 }
 
-/// What logits say: a value if there is but one; else the likeliest class, with probabilities that add up to 1 unless a
-/// text may have several classes.
+/// What logits say: a value if there is but one; else the likeliest class, with probabilities that add up to 1, or, where a
+/// text may have several classes, all that are likely.
 fn prediction(input: String, logits: &[f32], classes: &[String], several: bool) -> Prediction {
     let given = Some(logits.to_vec());
     if let ([value], false) = (logits, several) {
@@ -107,16 +107,15 @@ fn prediction(input: String, logits: &[f32], classes: &[String], several: bool) 
     let sum: f64 = logits.clone().map(|v| (v - largest).exp()).sum();
     let probability = |v: f64| if several { 1.0 / (1.0 + (-v).exp()) } else { (v - largest).exp() / sum };
     let pairs: Vec<(String, f64)> = classes.iter().cloned().zip(logits.map(probability)).collect();
-    let best = pairs.iter().fold(None, |best: Option<&(String, f64)>, pair| match best {
-        Some(best) if best.1 >= pair.1 => Some(best),
-        _ => Some(pair),
-    });
-    let class = best.map_or(String::new(), |(class, _)| class.clone());
-    Prediction {
-        input,
-        prediction: PredictionValue::Class(class),
-        probabilities: Some(pairs),
-        value: None,
-        logits: given,
-    }
+    let prediction = if several {
+        let is_likely = |(_, probability): &&(String, f64)| *probability >= 0.5;
+        PredictionValue::Labels(pairs.iter().filter(is_likely).map(|(class, _)| class.clone()).collect())
+    } else {
+        let best = pairs.iter().fold(None, |best: Option<&(String, f64)>, pair| match best {
+            Some(best) if best.1 >= pair.1 => Some(best),
+            _ => Some(pair),
+        });
+        PredictionValue::Class(best.map_or(String::new(), |(class, _)| class.clone()))
+    };
+    Prediction { input, prediction, probabilities: Some(pairs), value: None, logits: given }
 }

@@ -120,12 +120,7 @@ fn all_files(folder: &Path) -> Vec<(PathBuf, u64, SystemTime)> {
 
 /// Gives the wanted features of a file to `take`; tells whether there were any. Row by row, since the file may be large, and
 /// after all of it has been found whole.
-fn read(
-    path: &Path,
-    width: usize,
-    wanted: &mut HashSet<u128>,
-    take: &mut dyn FnMut(u128, &[f32]),
-) -> io::Result<bool> {
+fn read(path: &Path, width: usize, wanted: &mut HashSet<u128>, take: &mut dyn FnMut(u128, &[f32])) -> io::Result<bool> {
     let damaged = || io::Error::from(io::ErrorKind::InvalidData);
     let mut file = File::open(path)?;
     let length = file.metadata()?.len();
@@ -145,7 +140,8 @@ fn read(
     let mut file = io::BufReader::new(file);
     let mut head = [0; HEAD];
     file.read_exact(&mut head)?;
-    if u64::from_le_bytes(sum) != hasher.digest() || &head[..16] != MAGIC || head[16..] != (width as u64).to_le_bytes() {
+    if u64::from_le_bytes(sum) != hasher.digest() || &head[..16] != MAGIC || head[16..] != (width as u64).to_le_bytes()
+    {
         return Err(damaged());
     }
     let (mut any, mut values) = (false, vec![0.0; width]);

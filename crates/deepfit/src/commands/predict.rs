@@ -38,7 +38,7 @@ pub struct Arguments {
     #[arg(long, value_name = "FORMAT", default_value = "table")]
     format: FormatName,
     /// The same as --format json: an array of objects with `input`, `prediction` (for several labels `labels`), and
-    /// `probabilities` or `value`; of texts `logits`, too
+    /// `probabilities` with `logits`, or `value`
     #[arg(long, conflicts_with = "format")]
     json: bool,
     /// Threads; the result does not depend on them [default: all cores]

@@ -48,7 +48,9 @@ fn few_pictures_begin_with_the_network_that_is_part_of_the_program_and_its_featu
     let place = Place::new();
     patterns(&place, "pictures", 14);
     let first = place.run(&["train", "pictures", "--out", "one", "--json"]).succeeded();
-    for words in ["begins with the published network efficientnet-lite0", "from=scratch", "of the features of 42 images"] {
+    for words in
+        ["begins with the published network efficientnet-lite0", "from=scratch", "of the features of 42 images"]
+    {
         assert!(first.err.contains(words), "`{words}` is not in {}", first.err);
     }
     let report = first.json();
@@ -153,7 +155,8 @@ fn changes_of_low_rank_are_merged_and_change_no_prediction() {
     patterns(&place, "data/test", 3);
     let vit = transformer(&place);
     let before = deepfit::train::read_weights(Path::new(&vit)).unwrap().0;
-    let arguments = ["train", "data", "--from", &vit, "--lora", "4", "folds=1", "--epochs", "4", "--out", "run", "--json"];
+    let arguments =
+        ["train", "data", "--from", &vit, "--lora", "4", "folds=1", "--epochs", "4", "--out", "run", "--json"];
     let ran = place.run(&arguments).succeeded();
     let report = ran.json();
     let evaluated = place.run(&["evaluate", "run", "data", "--json"]).succeeded().json();
@@ -170,6 +173,27 @@ fn changes_of_low_rank_are_merged_and_change_no_prediction() {
     // Of each layer of 64 inputs four rows and columns are trained, not the weights.
     let parameters = report["parameters"].as_u64().unwrap();
     assert_eq!(parameters, 2 * 4 * ((64 + 192) + (64 + 64) + (64 + 128) + (128 + 64)) + 3 * 65, "{report}");
+}
+
+#[test]
+fn blocks_that_stay_as_they_are_have_no_gradients_and_no_optimiser() {
+    let place = Place::new();
+    patterns(&place, "pictures", 12);
+    // Both see changed images, so that both run the whole network in each step.
+    let bytes = |blocks: &str| {
+        let mut settings = Settings::new(place.path("pictures"));
+        let chosen = [("from", "efficientnet-lite0"), ("unfreeze", blocks), ("augment.flip", "true"), ("folds", "1")];
+        for (key, value) in chosen.into_iter().chain([("image_size", "96")]) {
+            settings.set(key, value).unwrap();
+        }
+        let job = deepfit::train::prepare(settings, Some(place.path("run"))).unwrap();
+        let memory = &job.description().memory;
+        ["arena", "parameters"].map(|part| memory.iter().find(|(what, _)| what.starts_with(part)).unwrap().1)
+    };
+    let ([some_arena, some_parameters], [all_arena, all_parameters]) = (bytes("2"), bytes("all"));
+    assert!(some_arena * 2 < all_arena, "{some_arena} {all_arena}");
+    // Published weights, 13.5 MB, lie in both; averages of gradients are kept of what is trained.
+    assert!(some_parameters * 3 < all_parameters * 2, "{some_parameters} {all_parameters}");
 }
 
 #[test]
