@@ -70,7 +70,7 @@ pub(super) enum Embeds {
     /// Images and rows.
     Inputs(Embedder),
     /// Texts.
-    Texts(TextEmbedder),
+    Texts(Box<TextEmbedder>),
 }
 
 /// Inputs that failed, each with the reason.
@@ -81,7 +81,7 @@ impl Embeds {
         let (model, threads) = (model_path(&arguments.model)?, threads(arguments.threads));
         if is_text_model(&model) {
             let embedder = TextEmbedder::open(&model, layer, threads)?.column(arguments.column.clone());
-            return Ok(Embeds::Texts(embedder));
+            return Ok(Embeds::Texts(Box::new(embedder)));
         }
         if arguments.column.is_some() {
             output::say("note: --column has no effect: it is for models of texts");
