@@ -68,7 +68,7 @@ enum FormatName {
 /// What embeds, by the kind of the model.
 pub(super) enum Embeds {
     /// Images and rows.
-    Inputs(Embedder),
+    Inputs(Box<Embedder>),
     /// Texts.
     Texts(Box<TextEmbedder>),
 }
@@ -86,7 +86,7 @@ impl Embeds {
         if arguments.column.is_some() {
             output::say("note: --column has no effect: it is for models of texts");
         }
-        Ok(Embeds::Inputs(Embedder::open(&model, layer, threads)?))
+        Ok(Embeds::Inputs(Box::new(Embedder::open(&model, layer, threads)?)))
     }
 
     /// Embeds files and folders.
