@@ -33,6 +33,8 @@ pub const MOST_NODES: usize = 500_000;
 struct Trace {
     graph: Graph,
     mode: Mode,
+    /// The mode of the whole graph, of which a part may have another.
+    whole: Mode,
     layer: String,
     inputs: HashMap<String, Value>,
     parameters: HashMap<String, Value>,
@@ -60,6 +62,7 @@ impl Tracer {
         Tracer(Rc::new(RefCell::new(Trace {
             graph: Graph::default(),
             mode,
+            whole: mode,
             layer: String::new(),
             inputs: HashMap::new(),
             parameters: HashMap::new(),
@@ -73,6 +76,11 @@ impl Tracer {
     /// Whether the network learns or is used.
     pub fn mode(&self) -> Mode {
         self.0.borrow().mode
+    }
+
+    /// Whether the graph is one that learns, though the part that is being added may stay as it is: see [`Tracer::in_mode`].
+    pub fn learns(&self) -> bool {
+        self.0.borrow().whole == Mode::Train
     }
 
     /// Adds what `body` adds as if the whole graph were of this mode: a part of a network that stays as it is while the rest

@@ -100,7 +100,7 @@ impl Module for ConvNorm {
             Some((kernel, stride)) => same_padding(x, kernel, stride)?,
             None => x.clone(),
         };
-        let y = self.norm.forward(&self.conv.forward(&padded)?)?;
+        let y = self.conv.normalised(&padded, &self.norm)?;
         match &self.activation {
             Some(activation) => activation.forward(&y),
             None => Ok(y),

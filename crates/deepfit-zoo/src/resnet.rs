@@ -163,13 +163,13 @@ impl Module for ResidualBlock {
         x.tracer().in_layer(&self.path, || {
             let mut y = x.clone();
             for (i, (conv, norm)) in self.layers.iter().enumerate() {
-                y = norm.forward(&conv.forward(&y)?)?;
+                y = conv.normalised(&y, norm)?;
                 if i + 1 < self.layers.len() {
                     y = y.relu()?;
                 }
             }
             let straight = match &self.downsample {
-                Some((conv, norm)) => norm.forward(&conv.forward(x)?)?,
+                Some((conv, norm)) => conv.normalised(x, norm)?,
                 None => x.clone(),
             };
             Ok(y.add(&straight)?.relu()?)

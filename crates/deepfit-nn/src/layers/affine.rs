@@ -1,6 +1,6 @@
 //! What the normalisations have in common.
 
-use deepfit_graph::{Dim, HostTensor, Tensor};
+use deepfit_graph::{Dim, HostTensor, Tensor, Tracer};
 
 use crate::declaration::{Parameter, Role, check_table};
 use crate::error::{Result, require};
@@ -33,9 +33,14 @@ impl Affine {
             let problem = format!("scale and shift [{}] do not fit the channels of {}", self.channels, x.shape());
             return Err(x.error(self.kind, problem).into());
         }
-        let constant = |value| x.tracer().constant(HostTensor::f32(&[self.channels], vec![value; self.channels]));
+        self.values(x.tracer())
+    }
+
+    /// Scale and shift in a graph.
+    pub fn values(&self, tracer: &Tracer) -> Result<(Tensor, Tensor)> {
+        let constant = |value| tracer.constant(HostTensor::f32(&[self.channels], vec![value; self.channels]));
         match &self.parameters {
-            Some((weight, bias)) => Ok((weight.on(x.tracer())?, bias.on(x.tracer())?)),
+            Some((weight, bias)) => Ok((weight.on(tracer)?, bias.on(tracer)?)),
             None => Ok((constant(1.0), constant(0.0))),
         }
     }

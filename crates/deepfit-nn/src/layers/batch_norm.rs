@@ -1,4 +1,4 @@
-use deepfit_graph::{Dim, Mode, Tensor};
+use deepfit_graph::{Dim, Mode, Tensor, Tracer};
 
 use super::affine::{Affine, check_epsilon, check_momentum};
 use crate::declaration::{Parameter, Role};
@@ -108,16 +108,36 @@ impl BatchNorm {
     }
 
     fn by_running(&self, x: &Tensor, running: &Running) -> Result<Tensor> {
-        let tracer = x.tracer();
-        let (scale, shift) = self.affine.on(x)?;
-        let deviation = running.variance.on(tracer)?.add_scalar(self.epsilon)?.sqrt()?;
-        let scale = scale.div(&deviation)?;
-        let shift = shift.sub(&running.mean.on(tracer)?.mul(&scale)?)?;
+        let (scale, shift) = running.applied_to(self.affine.on(x)?, self.epsilon)?;
         Ok(x.mul(&scale)?.add(&shift)?)
+    }
+
+    /// What channels are multiplied by, and what is then added, in a part of a learning graph that normalises by running
+    /// statistics; nothing elsewhere.
+    ///
+    /// There, a layer without bias before it does better to scale its weight by this: where scale and shift learn, their
+    /// gradients then follow from that of the weight, and no activation is read for them.
+    pub(super) fn within_weights(&self, tracer: &Tracer) -> Result<Option<(Tensor, Tensor)>> {
+        match (&self.running, tracer.mode()) {
+            (Some(running), Mode::Evaluate) if tracer.learns() => tracer.in_layer(&self.path, || {
+                check_epsilon(&self.path, self.epsilon)?;
+                running.applied_to(self.affine.values(tracer)?, self.epsilon).map(Some)
+            }),
+            _ => Ok(None),
+        }
     }
 }
 
 impl Running {
+    /// Scale and shift that normalise by these statistics, too.
+    fn applied_to(&self, (scale, shift): (Tensor, Tensor), epsilon: f32) -> Result<(Tensor, Tensor)> {
+        let tracer = scale.tracer();
+        let deviation = self.variance.on(tracer)?.add_scalar(epsilon)?.sqrt()?;
+        let scale = scale.div(&deviation)?;
+        let shift = shift.sub(&self.mean.on(tracer)?.mul(&scale)?)?;
+        Ok((scale, shift))
+    }
+
     fn update(&self, mean: &Tensor, variance: &Tensor, rows: &Tensor) -> Result<()> {
         let tracer = mean.tracer();
         let share = match &self.follow {

@@ -4,6 +4,7 @@ use deepfit_graph::ops::{Conv1dAttributes, Conv2dAttributes, PaddingMode};
 use crate::declaration::{Parameter, Role, product};
 use crate::error::{Result, require};
 use crate::init::Init;
+use crate::layers::BatchNorm;
 use crate::module::Module;
 use crate::scope::Scope;
 
@@ -125,8 +126,21 @@ impl Conv2d {
     }
 }
 
-impl Module for Conv2d {
-    fn forward(&self, x: &Tensor) -> Result<Tensor> {
+impl Conv2d {
+    /// This convolution and the normalisation after it. In a part of a learning graph that normalises by its running
+    /// statistics, these are part of the weights: one operation in place of two, also in the backward pass.
+    ///
+    /// # Errors
+    /// If the shape of `x` does not fit, naming the layer.
+    pub fn normalised(&self, x: &Tensor, norm: &BatchNorm) -> Result<Tensor> {
+        match norm.within_weights(x.tracer())? {
+            Some((scale, shift)) if self.bias.is_none() => Ok(self.scaled(x, Some(&scale))?.add(&shift)?),
+            _ => norm.forward(&self.forward(x)?),
+        }
+    }
+
+    /// The convolution, each of whose outputs is multiplied by a factor, without bias if there are any.
+    fn scaled(&self, x: &Tensor, factors: Option<&Tensor>) -> Result<Tensor> {
         let tracer = x.tracer();
         tracer.in_layer(&self.path, || {
             let Conv2dConfig { kernel, stride, padding, same, padding_mode, dilation, groups, .. } = self.config;
@@ -140,8 +154,19 @@ impl Module for Conv2d {
             let x = if itself { x.clone() } else { x.pad2d(border, padding_mode)? };
             let padding = if itself { (top, left) } else { (0, 0) };
             let attributes = Conv2dAttributes { stride, padding, dilation, groups };
-            with_bias(x.conv2d(&self.weight.on(tracer)?, attributes)?, self.bias.as_ref())
+            let weight = self.weight.on(tracer)?;
+            let Some(factors) = factors else {
+                return with_bias(x.conv2d(&weight, attributes)?, self.bias.as_ref());
+            };
+            let outputs = factors.reshape(&[self.weight.shape[0], 1, 1, 1][..])?;
+            Ok(x.conv2d(&weight.mul(&outputs)?, attributes)?)
         })
+    }
+}
+
+impl Module for Conv2d {
+    fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        self.scaled(x, None)
     }
 }
 
