@@ -52,6 +52,11 @@ fn add(path: &Path, hasher: &mut Xxh3) -> Result<()> {
     Ok(())
 }
 
+/// The fingerprint of data and of the published network that a run on it begins with.
+pub fn with_model(data: &str, model: u128) -> String {
+    format!("{data}-{model:032x}")
+}
+
 /// The first `piece` bytes of a file of `size` bytes, and the last where they are not among them.
 fn add_content(path: &Path, size: u64, piece: u64, hasher: &mut Xxh3) -> std::io::Result<()> {
     let mut file = fs::File::open(path)?;

@@ -21,7 +21,7 @@ pub use resume::{resume, resume_with};
 use crate::data_times::DataTimes;
 use crate::error::{Result, TrainError};
 use crate::event::{Event, Flow, Observer};
-use crate::fingerprint::{FINGERPRINT, fingerprint};
+use crate::fingerprint::{FINGERPRINT, fingerprint, with_model};
 use crate::finish::{self, Times};
 use crate::fit::{End, Fit};
 use crate::forecast::{Description, TransferForecast, describe};
@@ -386,7 +386,10 @@ impl Job {
         let split = split.map_err(|e| TrainError::run(self.folder.split(), e.to_string()))?;
         write_text(&self.folder.split(), &(split + "\n"))?;
         // Last, since a folder with settings is a run that can be resumed.
-        let fingerprint = fingerprint(&self.recipe.settings.data, self.recipe.settings.labels.as_deref())?;
+        let mut fingerprint = fingerprint(&self.recipe.settings.data, self.recipe.settings.labels.as_deref())?;
+        if let Some(transfer) = &self.transfer {
+            fingerprint = with_model(&fingerprint, transfer.backbone.digest);
+        }
         let settings = self.absolute_settings()?.to_toml()?;
         let text = format!("version = {FORMAT_VERSION}\n{FINGERPRINT} = \"{fingerprint}\"\n{settings}");
         write_text(&self.folder.settings(), &text)

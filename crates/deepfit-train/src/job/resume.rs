@@ -7,7 +7,7 @@ use deepfit_data::SavedSplit;
 use super::Job;
 use super::begin::open;
 use crate::error::{Result, TrainError};
-use crate::fingerprint::fingerprint;
+use crate::fingerprint::{fingerprint, with_model};
 use crate::finish::shell_word;
 use crate::learner::Learner;
 use crate::progress::{self, Saved};
@@ -35,7 +35,8 @@ pub fn resume_with(run: &Path, threads: Option<usize>) -> Result<Job> {
     }
     require_data(&folder, &settings)?;
     let now = fingerprint(&settings.data, settings.labels.as_deref())?;
-    if began_with.is_some_and(|then| then != now) {
+    let of_data = |then: &String| then.split('-').next() == Some(&now[..]);
+    if began_with.as_ref().is_some_and(|then| !of_data(then)) {
         let problem = "has changed since the run began, which cannot be resumed on other data; start a new run";
         return Err(TrainError::run(&settings.data, problem));
     }
@@ -60,6 +61,14 @@ pub fn resume_with(run: &Path, threads: Option<usize>) -> Result<Job> {
         require_same_settings(&folder, &settings, began)?;
     }
     let opened = open(&mut settings)?;
+    if let (Some(backbone), Some(then)) = (&opened.backbone, &began_with)
+        && then.contains('-')
+        && *then != with_model(&now, backbone.digest)
+    {
+        let problem = "holds other weights than when the run began, which cannot be resumed with them; put back the \
+                       model that it began with, or start a new run";
+        return Err(TrainError::run(&backbone.name, problem));
+    }
     let split = opened.data.restore_split(&saved_split).map_err(|error| match error {
         newer @ deepfit_data::Error::NewerVersion { .. } => TrainError::run(folder.split(), newer.to_string()),
         other => TrainError::run(folder.split(), format!("cannot be used: {other}; {}", again())),

@@ -30,7 +30,7 @@ pub struct Backbone {
     /// What was found in its files, a sentence each.
     pub notes: Vec<String>,
     /// Of all weights.
-    digest: u128,
+    pub digest: u128,
 }
 
 impl Backbone {

@@ -176,6 +176,26 @@ fn changes_of_low_rank_are_merged_and_change_no_prediction() {
 }
 
 #[test]
+fn a_run_goes_on_with_the_network_that_it_began_with_alone() {
+    let place = Place::new();
+    patterns(&place, "pictures", 8);
+    let vit = transformer(&place);
+    place.run(&["train", "pictures", "--from", &vit, "--out", "run"]).succeeded();
+    let whole = fs::read(&vit).unwrap();
+    let mut changed = whole.clone();
+    // Somewhere among the weights, in the mantissa of a number.
+    let at = changed.len() - 40;
+    changed[at] ^= 1;
+    fs::write(&vit, changed).unwrap();
+    let ran = place.run(&["train", "--resume", "run"]);
+    ran.is_refusal(&["vit.safetensors", "other weights than when the run began"]);
+    fs::remove_file(&vit).unwrap();
+    place.run(&["train", "--resume", "run"]).is_refusal(&["vit.safetensors"]);
+    fs::write(&vit, whole).unwrap();
+    place.run(&["train", "--resume", "run"]).succeeded();
+}
+
+#[test]
 fn blocks_that_stay_as_they_are_have_no_gradients_and_no_optimiser() {
     let place = Place::new();
     patterns(&place, "pictures", 12);
