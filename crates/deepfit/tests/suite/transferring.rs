@@ -211,7 +211,8 @@ fn blocks_that_stay_as_they_are_have_no_gradients_and_no_optimiser() {
         ["arena", "parameters"].map(|part| memory.iter().find(|(what, _)| what.starts_with(part)).unwrap().1)
     };
     let ([some_arena, some_parameters], [all_arena, all_parameters]) = (bytes("2"), bytes("all"));
-    assert!(some_arena * 2 < all_arena, "{some_arena} {all_arena}");
+    // Of few blocks, predictions for validation, of 64 images at a time, take the most.
+    assert!(some_arena * 3 < all_arena * 2, "{some_arena} {all_arena}");
     // Published weights, 13.5 MB, lie in both; averages of gradients are kept of what is trained.
     assert!(some_parameters * 3 < all_parameters * 2, "{some_parameters} {all_parameters}");
 }
