@@ -109,7 +109,10 @@ pub(crate) fn describe(
     };
     if let (Some(limit), true) = (recipe.settings.time, is_new) {
         // A tenth is left for what surrounds the training.
-        epochs = (1..=epochs).rev().find(|&epochs| total(epochs) <= 0.9 * limit).unwrap_or(1);
+        let fits = |epochs: u32| total(epochs) <= 0.9 * limit;
+        // Where other things take the time, epochs that cost next to nothing are not worth saving.
+        let cheap = |epochs: u32| total(epochs) - features.seconds <= 0.05 * limit;
+        epochs = (1..=epochs).rev().find(|&epochs| fits(epochs) || cheap(epochs)).unwrap_or(1);
     }
     Ok(Description {
         data: data.describe(),
@@ -151,6 +154,12 @@ pub(crate) struct Rehearsed {
 }
 
 impl Rehearsed {
+    /// Seconds of all stages that train blocks.
+    pub fn seconds(&self, recipe: &Recipe, stages: &[Stage]) -> f64 {
+        let of = |s: &Stage| f64::from(s.epochs) * self.times.epoch(s.train.len(), s.validation.len(), recipe.batch());
+        stages.iter().filter(|stage| stage.trial.unfrozen > 0).map(of).sum()
+    }
+
     /// Tries a stage.
     pub fn new(
         recipe: &Recipe,

@@ -128,7 +128,8 @@ pub fn inspect(target: &Path, options: &InspectOptions) -> Result<Inspection> {
     let scope = deepfit_nn::Scope::root();
     let network =
         deepfit_zoo::build(&model, &scope).map_err(|e| crate::error::TrainError::setting("model", e.to_string()))?;
-    let title = format!("{}: data, and the {} that would learn it", target.display(), recipe.settings.model);
+    let name = crate::finish::model_name(&recipe, &model);
+    let title = format!("{}: data, and the {name} that would learn it", target.display());
     assemble(title, data, &recipe, &*network, &scope.declarations(), options)
 }
 

@@ -117,6 +117,12 @@ pub(super) fn open(settings: &mut Settings) -> Result<Opened> {
         _ => None,
     };
     let given = backbone.is_some();
+    // A run is perhaps resumed from elsewhere.
+    if let Some(path) = settings.from.as_ref().map(PathBuf::from).filter(|path| path.exists() && given) {
+        let whole = std::path::absolute(&path).unwrap_or(path);
+        settings.from = Some(whole.to_string_lossy().into_owned());
+    }
+    let asked = settings.from.clone();
     let mut reason = None;
     let mut failure = None;
     // A network that was asked for by its name, or that learns grey images as they are, begins from scratch.
@@ -150,7 +156,8 @@ pub(super) fn open(settings: &mut Settings) -> Result<Opened> {
         return Err(TrainError::setting("from", problem));
     }
     if data.is_images() {
-        settings.from = Some(backbone.as_ref().map_or(SCRATCH, |backbone| &backbone.name).to_string());
+        let from = || backbone.as_ref().map_or(SCRATCH, |backbone| &backbone.name).to_string();
+        settings.from = asked.or_else(|| Some(from()));
     }
     Ok(Opened { data, backbone, reason })
 }

@@ -122,17 +122,25 @@ impl Job {
         let Opened { data, backbone, reason } = opened;
         let (mut recipe, mut notes) = Recipe::resolve(settings, &data, &split, backbone.as_deref())?;
         let transfer = backbone.map(Transfer::new);
-        if let (Some(transfer), true) = (&transfer, is_new) {
+        if let (Some(transfer), true) = (&transfer, is_new || saved.is_none()) {
             notes.splice(0..0, transfer.backbone.notes.iter().cloned());
         }
-        notes.splice(0..0, reason.filter(|_| is_new));
+        notes.splice(0..0, reason);
         let mut stages = stages(&recipe, &data, &split)?;
         let mut progress = saved.as_ref().map(|s| s.progress.clone()).unwrap_or_default();
         let current = progress.stage.min(stages.len() - 1);
-        let beside = match &transfer {
+        let mut beside = match &transfer {
             Some(transfer) => transfer.rehearse(&data, &split, &recipe, &stages, current)?,
             None => TransferForecast::default(),
         };
+        if let (Some(limit), Some(unfrozen), true) = (recipe.settings.time, &beside.unfrozen, is_new)
+            && beside.features.seconds + unfrozen.seconds(&recipe, &stages) > 0.8 * limit
+            && recipe.keeps_blocks()
+        {
+            notes.push("the time is too short to try whether training the last blocks helps".to_string());
+            beside.unfrozen = None;
+            stages = self::stages(&recipe, &data, &split)?;
+        }
         let mut workshop = Workshop::new(&data, &recipe, &mut stages[current], transfer.as_ref())?;
         if let Some(saved) = &saved {
             require_fit(&folder, &workshop.learner, saved)?;
@@ -313,7 +321,11 @@ impl Job {
             };
             let end = fit.run(&mut self.progress, &mut watch)?;
             first_step = fit.first_step;
-            let of_stage = fit.data;
+            let mut of_stage = fit.data;
+            if self.recipe.cut(&self.stages[number].trial).applied {
+                // Features are copied from memory: nobody can prepare them faster.
+                of_stage.waited = 0.0;
+            }
             data.add(of_stage);
             if let Some(mut profile) = workshop.learner.profile() {
                 profile.waited = of_stage.waited;

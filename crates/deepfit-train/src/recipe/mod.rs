@@ -263,11 +263,23 @@ impl Recipe {
     pub fn describe_choice(&self, chosen: &Chosen) -> String {
         let metric = crate::fit::monitored(&self.task);
         let Chosen { trial, epochs, value } = *chosen;
+        let lora = self.transfer.as_ref().is_some_and(|plan| plan.lora.is_some());
         let what = match trial.unfrozen {
             0 => format!("the last layer with weight_decay={}", trial.weight_decay),
-            blocks => format!("the last layer and {blocks} blocks below it"),
+            1 => "the last layer and the block below it".to_string(),
+            blocks if lora => format!("the last layer and changes of the {blocks} blocks below it"),
+            blocks => format!("the last layer and the {blocks} blocks below it"),
         };
-        format!("validation chose {what}, {epochs} epochs ({metric} {value:.4})")
+        let epochs = if epochs == 1 { "1 epoch".to_string() } else { format!("{epochs} epochs") };
+        format!("validation chose {epochs} of {what} ({metric} {value:.4})")
+    }
+
+    /// Leaves all blocks as they are, if it is for validation to say whether to train some; tells whether it is.
+    pub fn keeps_blocks(&mut self) -> bool {
+        let Some(plan) = self.transfer.as_mut().filter(|plan| plan.only_if_better) else { return false };
+        plan.unfrozen = 0;
+        self.settings.unfreeze = Some(crate::settings::Unfreeze::Blocks(0));
+        true
     }
 
     /// How the parameters are trained.

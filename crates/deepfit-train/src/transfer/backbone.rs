@@ -132,8 +132,7 @@ impl Backbone {
         if self.adapted(1, rank)?.1.iter().any(|d| adapted(&d.name).is_some()) {
             return Ok(());
         }
-        let kind = self.config.model_type();
-        let problem = format!("is for transformers: '{}', a {kind}, has no layers to adapt; use unfreeze", self.name);
+        let problem = format!("is for transformers: '{}' has no layers to adapt; use unfreeze", self.name);
         Err(TrainError::setting("lora", problem))
     }
 

@@ -212,7 +212,12 @@ impl Saver {
             && let Err(error) = self.cache.add(&new)
         {
             self.works = false;
-            observer.event(&Event::Note(&format!("features are not kept for the next run: {error}")));
+            let why = match error {
+                TrainError::Io { path, source, .. } => format!("cannot write '{}': {source}", path.display()),
+                other => other.to_string(),
+            };
+            let told = format!("features are not kept for the next run: {why}; DEEPFIT_CACHE names another folder");
+            observer.event(&Event::Note(&told));
         }
         self.unsaved.clear();
         self.at = Instant::now();

@@ -192,10 +192,11 @@ pub fn run(arguments: &Arguments, interrupt: &Interrupt) -> Result<Exit> {
         }
         Outcome::Interrupted { run, step } => {
             tell_profile()?;
-            output::say(&format!(
-                "interrupted after step {step}; its checkpoint is written. To go on:\n  {}",
-                resume_command(&run)
-            ));
+            let kept = match step {
+                0 => "interrupted before the first step".to_string(),
+                _ => format!("interrupted after step {step}; its checkpoint is written"),
+            };
+            output::say(&format!("{kept}. To go on:\n  {}", resume_command(&run)));
             Ok(Exit::Interrupted)
         }
     }
