@@ -66,6 +66,10 @@ pub(super) fn without_effect(settings: &mut Settings, data: &Dataset, transfers:
     if drop("find_lr", settings.find_lr && settings.lr.is_some(), "`lr` is given".to_string()) {
         settings.find_lr = false;
     }
+    let own = "a published network has rates of its own; give `lr` to change them".to_string();
+    if drop("find_lr", settings.find_lr && transfers, own) {
+        settings.find_lr = false;
+    }
     if drop("nesterov", settings.nesterov && optimizer != "sgd", of("sgd")) {
         settings.nesterov = false;
     }
