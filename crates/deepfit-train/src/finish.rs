@@ -14,7 +14,7 @@ use crate::model_folder;
 use crate::process;
 use crate::recipe::Recipe;
 use crate::report::{Report, ReportMetrics};
-use crate::stage::Purpose;
+use crate::stage::{Purpose, selecting};
 use crate::tensors::Owned;
 
 /// Seconds that this process needed.
@@ -119,7 +119,7 @@ pub(crate) fn next_commands(run: &Path, images: bool) -> Vec<String> {
 
 /// Metrics on validation rows that were not trained on: at the chosen epoch, the mean over the selecting stages.
 fn validation_scores(job: &Job, epoch: u32) -> Scores {
-    let selecting = job.selecting(&job.stages[job.progress.stage].trial);
+    let selecting = selecting(&job.stages, &job.stages[job.progress.stage].trial);
     let records: Vec<&Scores> = selecting
         .into_iter()
         .filter_map(|stage| {

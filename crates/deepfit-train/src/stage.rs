@@ -127,6 +127,12 @@ pub fn stages(recipe: &Recipe, data: &Dataset, split: &Split) -> Result<Vec<Stag
     Ok(stages)
 }
 
+/// Numbers of the stages that tell how good a way is.
+pub fn selecting(stages: &[Stage], trial: &Trial) -> Vec<usize> {
+    let is = |stage: &Stage| stage.purpose != Purpose::Refit && stage.trial == *trial;
+    (0..stages.len()).filter(|&i| is(&stages[i])).collect()
+}
+
 /// What validation has chosen: a way, the epochs that it takes, and the metric that they reached, smaller being better.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Chosen {
@@ -149,8 +155,8 @@ pub fn choose(
     let metric = monitored(&recipe.task);
     let trials = recipe.trials();
     let of = |trial: &Trial| -> Option<Chosen> {
-        let selecting = (0..stages.len()).filter(|&i| stages[i].purpose != Purpose::Refit && stages[i].trial == *trial);
-        let curves: Vec<Vec<f64>> = selecting
+        let curves: Vec<Vec<f64>> = selecting(stages, trial)
+            .into_iter()
             .map(|stage| progress.epochs_of(stage).filter_map(|e| e.validation.get(metric)).collect())
             .collect();
         let longest = curves.iter().map(Vec::len).max().unwrap_or(0);

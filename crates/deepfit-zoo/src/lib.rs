@@ -31,7 +31,7 @@ pub use mbconv::{MbConvConfig, Padding};
 pub use mlp::{CATEGORIES, EmbeddingConfig, Mlp, MlpConfig, NUMERIC};
 pub use mobilenet::{InvertedResidualConfig, MobilenetV2Config};
 pub use mobilenet_v3::MobilenetV3Config;
-pub use network::{InputSlot, ModelConfig, Network, build};
+pub use network::{InputSlot, ModelConfig, Network, VALUE, build, first_blocks};
 pub use published::{ImagePreprocessing, Interpolation, LoadReport, Published, PublishedText, Resize, SentencePooling};
 pub use resnet::{Block, ResnetConfig};
 pub use tapped::{Tapped, TappedConfig};

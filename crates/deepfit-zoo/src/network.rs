@@ -1,7 +1,7 @@
 use std::ops::Range;
 
-use deepfit_graph::{DType, Dim, Shape, Symbol, Tensor, Tracer};
-use deepfit_nn::{NnError, Scope};
+use deepfit_graph::{DType, Dim, Graph, Shape, Symbol, Tensor, Tracer};
+use deepfit_nn::{NnError, Scope, step};
 use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
@@ -267,6 +267,20 @@ pub trait Network: Send + Sync {
     fn text(&self) -> Option<&TextNetwork> {
         None
     }
+}
+
+/// Name of the result of [`first_blocks`].
+pub const VALUE: &str = "value";
+
+/// The graph of the first blocks of a network in use, so many; its result is [`VALUE`].
+///
+/// # Errors
+/// If the network has no blocks.
+pub fn first_blocks(network: &dyn Network, blocks: usize) -> deepfit_nn::Result<Graph> {
+    step::evaluation_graph(|tracer| {
+        let inputs: Vec<Tensor> = network.inputs().iter().map(|slot| slot.on(tracer)).collect();
+        Ok(vec![(VALUE.to_string(), network.up_to(&inputs, blocks)?)])
+    })
 }
 
 /// The error of a network that knows no features apart from its outputs.

@@ -3,6 +3,7 @@
 //! The last features of a published network are made for the classes that it was trained on. Other tasks also need what
 //! it sees before: textures, colours, simple shapes. Each depth gives mean and maximum of its channels over the image.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 use deepfit_graph::{Dim, Shape, Tensor};
@@ -11,7 +12,7 @@ use deepfit_nn::{Module, Scope, step};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Result, require, require_lengths};
-use crate::network::{InputSlot, ModelConfig, Network, build};
+use crate::network::{InputSlot, ModelConfig, Network, build, first_blocks};
 
 const MODEL: &str = "tapped";
 /// Keeps the derivative of a root finite.
@@ -70,8 +71,9 @@ impl TappedConfig {
         require(rising && self.taps.iter().all(is_image), MODEL, "taps", || {
             format!("are {:?}, which must rise, each with an image of channels after so many blocks", self.taps)
         })?;
-        let used = used(&*backbone, self.taps[self.taps.len() - 1])?;
-        for d in whole.declarations().into_iter().filter(|d| used.contains(&d.name)) {
+        let body = first_blocks(&*backbone, self.taps[self.taps.len() - 1])?;
+        let used: BTreeSet<&str> = body.parameter_names().collect();
+        for d in whole.declarations().into_iter().filter(|d| used.contains(&d.name[..])) {
             scope.declare(d);
         }
         let channels: usize = self.taps.iter().map(|&tap| 2 * shapes[tap][2]).sum();
@@ -104,15 +106,6 @@ fn shapes(network: &dyn Network) -> Result<Vec<Vec<usize>>> {
         Ok(vec![("value".to_string(), value)])
     })?;
     Ok(shapes)
-}
-
-/// Names of the parameters of the first blocks.
-fn used(network: &dyn Network, blocks: usize) -> Result<std::collections::BTreeSet<String>> {
-    let graph = step::evaluation_graph(|tracer| {
-        let inputs: Vec<Tensor> = network.inputs().iter().map(|slot| slot.on(tracer)).collect();
-        Ok(vec![("value".to_string(), network.up_to(&inputs, blocks)?)])
-    })?;
-    Ok(graph.parameter_names().map(str::to_string).collect())
 }
 
 impl Tapped {

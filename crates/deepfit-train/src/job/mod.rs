@@ -33,7 +33,7 @@ use crate::report::Report;
 use crate::run_folder::{Durability, FORMAT_VERSION, RunFolder, read_text, without_space, write_text};
 use crate::search;
 use crate::settings::Settings;
-use crate::stage::{Purpose, Stage, Trial, choose, rates_so_far, stages};
+use crate::stage::{Purpose, Stage, Trial, choose, rates_so_far, selecting, stages};
 use crate::tensors::Owned;
 use crate::transfer::{Completion, Cut, Transfer};
 
@@ -450,15 +450,9 @@ impl Job {
         let stage = &mut self.stages[number];
         (stage.trial, stage.epochs) = (chosen.trial, chosen.epochs);
         if self.recipe.rates().plateau().is_some() {
-            let selecting = self.selecting(&chosen.trial);
+            let selecting = selecting(&self.stages, &chosen.trial);
             self.stages[number].rates = Some(rates_so_far(&self.recipe, &self.progress, &selecting, &chosen.trial));
         }
-    }
-
-    /// The stages that tell how good a way is.
-    pub(crate) fn selecting(&self, trial: &Trial) -> Vec<usize> {
-        let is = |stage: &Stage| stage.purpose != Purpose::Refit && stage.trial == *trial;
-        (0..self.stages.len()).filter(|&i| is(&self.stages[i])).collect()
     }
 
     /// Computes the features that a stage learns from, if it learns from any.

@@ -8,6 +8,7 @@ use super::TextModel;
 use super::running::Wanted;
 use super::stream::Stream;
 use crate::error::{Result, TrainError};
+use crate::metrics::LABEL_THRESHOLD;
 use crate::predictor::{Prediction, PredictionValue};
 
 /// A network for texts in use for the classes that it tells apart.
@@ -108,7 +109,7 @@ fn prediction(input: String, logits: &[f32], classes: &[String], several: bool) 
     let probability = |v: f64| if several { 1.0 / (1.0 + (-v).exp()) } else { (v - largest).exp() / sum };
     let pairs: Vec<(String, f64)> = classes.iter().cloned().zip(logits.map(probability)).collect();
     let prediction = if several {
-        let is_likely = |(_, probability): &&(String, f64)| *probability >= 0.5;
+        let is_likely = |(_, probability): &&(String, f64)| *probability >= f64::from(LABEL_THRESHOLD);
         PredictionValue::Labels(pairs.iter().filter(is_likely).map(|(class, _)| class.clone()).collect())
     } else {
         let best = pairs.iter().fold(None, |best: Option<&(String, f64)>, pair| match best {

@@ -23,6 +23,8 @@ pub struct Backbone {
     pub config: ModelConfig,
     /// Numbers of features that belong together.
     pub groups: Vec<usize>,
+    /// Names of the parameters of its last layer.
+    pub last_layer: BTreeSet<String>,
     /// How images become what it takes.
     pub preprocessing: ImagePreprocessing,
     /// Weights by name.
@@ -50,7 +52,8 @@ impl Backbone {
         }
         let digest = hasher.digest128();
         let name = from.to_string();
-        let mut backbone = Backbone { name, config, groups: Vec::new(), preprocessing, weights: owned, notes, digest };
+        let (groups, last_layer) = (Vec::new(), BTreeSet::new());
+        let mut backbone = Backbone { name, config, groups, last_layer, preprocessing, weights: owned, notes, digest };
         if backbone.blocks()? == 0 {
             let problem = format!("'{from}' is a {}, which cannot be fine-tuned", backbone.config.model_type());
             return Err(TrainError::setting("from", problem));
@@ -61,6 +64,7 @@ impl Backbone {
         }
         let known: BTreeSet<String> = backbone.network()?.1.into_iter().map(|d| d.name).collect();
         backbone.weights.retain(|name, _| known.contains(name));
+        backbone.last_layer = backbone.find_last_layer()?;
         Ok(backbone)
     }
 
@@ -115,8 +119,7 @@ impl Backbone {
     /// # Errors
     /// If it cannot be built.
     pub fn adapted(&self, outputs: usize, rank: usize) -> Result<(Box<dyn Network>, Vec<Declaration>)> {
-        let last = self.last_layer()?;
-        let names = self.network()?.1.into_iter().map(|d| d.name).filter(|name| !last.contains(name));
+        let names = self.network()?.1.into_iter().map(|d| d.name).filter(|name| !self.last_layer.contains(name));
         let places: Vec<String> = names.filter_map(|name| Some(name.rsplit_once('.')?.0.to_string())).collect();
         let scope = Scope::root();
         scope.adapt(LowRank::new(rank, &places.iter().map(|place| &place[..]).collect::<Vec<_>>()));
@@ -152,11 +155,8 @@ impl Backbone {
         Ok(4 * shape_after(&*self.network()?.0, blocks)?.iter().product::<usize>() as u64)
     }
 
-    /// Names of the parameters whose shape depends on the number of outputs: those of the last layer.
-    ///
-    /// # Errors
-    /// If it cannot be built.
-    pub fn last_layer(&self) -> Result<BTreeSet<String>> {
+    /// Names of the parameters whose shape depends on the number of outputs.
+    fn find_last_layer(&self) -> Result<BTreeSet<String>> {
         let shapes = |outputs| -> Result<BTreeSet<(String, Vec<usize>)>> {
             Ok(self.with_outputs(outputs)?.1.into_iter().map(|d| (d.name, d.shape)).collect())
         };
@@ -173,15 +173,11 @@ impl Backbone {
     }
 
     /// The weights that a network declares, without those of the last layer.
-    ///
-    /// # Errors
-    /// If the network cannot be built.
-    pub fn weights_for(&self, declarations: &[Declaration]) -> Result<BTreeMap<String, Owned>> {
-        let last = self.last_layer()?;
+    pub fn weights_for(&self, declarations: &[Declaration]) -> BTreeMap<String, Owned> {
         let of = |d: &Declaration| {
-            let tensor = self.weights.get(&d.name).filter(|_| !last.contains(&d.name))?;
+            let tensor = self.weights.get(&d.name).filter(|_| !self.last_layer.contains(&d.name))?;
             Some((d.name.clone(), tensor.clone()))
         };
-        Ok(declarations.iter().filter_map(of).collect())
+        declarations.iter().filter_map(of).collect()
     }
 }

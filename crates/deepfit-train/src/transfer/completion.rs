@@ -28,7 +28,7 @@ pub(super) struct Standardised {
 impl Completion {
     /// The place of the only linear layer, with a bias, that ends the network, if it ends with one.
     pub(super) fn linear(&self, declarations: &[Declaration]) -> Option<String> {
-        let last = self.backbone.last_layer().ok()?;
+        let last = &self.backbone.last_layer;
         let place = last.iter().find_map(|name| name.strip_suffix(".weight"))?.to_string();
         let is = |d: &Declaration| d.name == format!("{place}.weight") && d.shape.len() == 2;
         (last.len() == 2 && last.contains(&format!("{place}.bias")) && declarations.iter().any(is)).then_some(place)

@@ -76,10 +76,16 @@ pub struct Forecast {
 ///
 /// # Errors
 /// If the network cannot be built, or the samples that are tried cannot be read.
-pub fn forecast(backbone: &Backbone, source: &FeatureSource, blocks: usize, threads: usize) -> Result<Forecast> {
+pub fn forecast(
+    backbone: &Backbone,
+    source: &FeatureSource,
+    contents: &[Option<u128>],
+    blocks: usize,
+    threads: usize,
+) -> Result<Forecast> {
     let bytes = source.resident_bytes() as u64;
     let cache = Cache::of_user(backbone.key(blocks), source.slots()[0].values());
-    let unknown = missing(&contents_of(source), &cache, &mut |_, _| {});
+    let unknown = missing(contents, &cache, &mut |_, _| {});
     if unknown.is_empty() || source.is_set() {
         return Ok(Forecast { bytes, ..Forecast::default() });
     }
@@ -99,11 +105,6 @@ pub fn forecast(backbone: &Backbone, source: &FeatureSource, blocks: usize, thre
     Ok(Forecast { seconds, bytes, working_bytes })
 }
 
-/// A number for the content of each row's file.
-fn contents_of(source: &FeatureSource) -> Vec<Option<u128>> {
-    (0..source.len() as u32).map(|row| source.base().content_of(row)).collect()
-}
-
 /// Rows whose features the cache does not have, one for each content; it gives `take` what it has.
 fn missing(contents: &[Option<u128>], cache: &Cache, take: &mut dyn FnMut(u128, &[f32])) -> Vec<u32> {
     let mut wanted: HashSet<u128> = contents.iter().flatten().copied().collect();
@@ -121,6 +122,7 @@ fn missing(contents: &[Option<u128>], cache: &Cache, take: &mut dyn FnMut(u128, 
 pub fn compute(
     backbone: &Backbone,
     source: &Arc<FeatureSource>,
+    contents: &[Option<u128>],
     blocks: usize,
     from: Option<(usize, &Arc<FeatureSource>)>,
     settings: &Settings,
@@ -128,13 +130,12 @@ pub fn compute(
 ) -> Result<Flow> {
     let width = source.slots()[0].values();
     let cache = Cache::of_user(backbone.key(blocks), width);
-    let contents = contents_of(source);
     let mut rows_of: HashMap<u128, Vec<u32>> = HashMap::new();
     for (row, content) in contents.iter().enumerate() {
         rows_of.entry(content.unwrap_or_default()).or_default().push(row as u32);
     }
     let mut values = vec![0.0; source.len() * width];
-    let missing = missing(&contents, &cache, &mut |content, known| {
+    let missing = missing(contents, &cache, &mut |content, known| {
         for &row in rows_of.get(&content).into_iter().flatten() {
             values[row as usize * width..][..width].copy_from_slice(known);
         }

@@ -17,7 +17,7 @@ pub use features::Forecast;
 pub use network::{Cut, FEATURES, Transferred};
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use deepfit_data::{Dataset, FeatureSource, Prepared, Source, Split};
 use deepfit_nn::Declaration;
@@ -40,12 +40,14 @@ pub struct Transfer {
     pub backbone: Arc<Backbone>,
     /// Features by the number of blocks that made them.
     sources: Mutex<BTreeMap<usize, Arc<FeatureSource>>>,
+    /// A number for the content of each sample's file, once it is known: every file is read for it.
+    contents: OnceLock<Vec<Option<u128>>>,
 }
 
 impl Transfer {
     /// A backbone that has made nothing yet.
     pub fn new(backbone: Arc<Backbone>) -> Self {
-        Transfer { backbone, sources: Mutex::default() }
+        Transfer { backbone, sources: Mutex::default(), contents: OnceLock::new() }
     }
 
     /// Features of the samples of `base` after the first blocks, so many; they may not have been computed yet.
@@ -63,6 +65,10 @@ impl Transfer {
         Ok(source)
     }
 
+    fn contents(&self, base: &dyn Source) -> &[Option<u128>] {
+        self.contents.get_or_init(|| (0..base.len() as u32).map(|row| base.content_of(row)).collect())
+    }
+
     /// What a stage of a transfer is trained with.
     ///
     /// # Errors
@@ -75,7 +81,6 @@ impl Transfer {
         let lora = plan.and_then(|plan| plan.lora);
         let (network, declarations, values) = Transferred::new(&self.backbone, outputs, cut, lora)?;
         let mut training = recipe.training_of(&stage.trial);
-        let last_layer = self.backbone.last_layer()?;
         training.frozen = network.frozen()?;
         if lora.is_some() {
             let is_kept = |d: &&Declaration| values.contains_key(&d.name);
@@ -92,7 +97,7 @@ impl Transfer {
         } else {
             let features = Arc::new(self.source(&base, cut.blocks)?.with_targets_of(base));
             // What the last layer alone sees can be brought to one scale, since the layer can take that over afterwards.
-            match completion.linear(&declarations).filter(|_| trained == last_layer) {
+            match completion.linear(&declarations).filter(|_| trained == self.backbone.last_layer) {
                 Some(linear) => {
                     let (features, mean, deviation) = features.standardised(&stage.train, &self.backbone.groups);
                     completion.standardised = Some(Standardised { linear, mean, deviation });
@@ -129,10 +134,10 @@ impl Transfer {
         };
         let base = data.prepare(&stages[current].train)?.source;
         let cuts: Vec<Cut> = stages[current..].iter().map(|stage| recipe.cut(&stage.trial)).collect();
-        let threads = recipe.settings.threads;
+        let (threads, contents) = (recipe.settings.threads, self.contents(&*base));
         let mut features = Forecast::default();
         for (i, blocks) in depths(&cuts).into_iter().enumerate() {
-            let one = features::forecast(&self.backbone, &*self.source(&base, blocks)?, blocks, threads)?;
+            let one = features::forecast(&self.backbone, &*self.source(&base, blocks)?, contents, blocks, threads)?;
             features.bytes += one.bytes;
             features.working_bytes = features.working_bytes.max(one.working_bytes);
             // Those of later blocks are made of those of earlier ones.
@@ -160,7 +165,8 @@ impl Transfer {
             let source = self.source(base, blocks)?;
             if !source.is_set() {
                 let from = before.as_ref().map(|(blocks, source)| (*blocks, source));
-                let flow = features::compute(&self.backbone, &source, blocks, from, settings, observer)?;
+                let contents = self.contents(&**base);
+                let flow = features::compute(&self.backbone, &source, contents, blocks, from, settings, observer)?;
                 if flow == Flow::Stop {
                     return Ok(flow);
                 }

@@ -5,8 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use deepfit_data::Task;
 use deepfit_graph::{DType, Mode, Shape, Tensor};
 use deepfit_nn::Declaration;
-use deepfit_nn::step;
-use deepfit_zoo::{InputSlot, Network};
+use deepfit_zoo::{InputSlot, Network, VALUE, first_blocks};
 
 use super::backbone::Backbone;
 use crate::error::{Result, TrainError};
@@ -56,7 +55,7 @@ impl Transferred {
         let graph = evaluation(&network, &Task::Regression)?;
         let used: BTreeSet<&str> = graph.parameter_names().collect();
         declarations.retain(|d| used.contains(&d.name[..]));
-        let values = backbone.weights_for(&declarations)?;
+        let values = backbone.weights_for(&declarations);
         Ok((network, declarations, values))
     }
 
@@ -68,23 +67,12 @@ impl Transferred {
         if self.cut.applied || self.cut.blocks == 0 {
             return Ok(BTreeSet::new());
         }
-        Ok(self.names_of_blocks(self.cut.blocks)?.into_iter().flatten().collect())
+        self.names_up_to(self.cut.blocks)
     }
 
-    /// Names of the parameters of each block, up to so many.
-    fn names_of_blocks(&self, blocks: usize) -> Result<Vec<BTreeSet<String>>> {
-        let mut seen = BTreeSet::new();
-        let mut names = Vec::new();
-        for block in 1..=blocks {
-            let graph = step::evaluation_graph(|tracer| {
-                let inputs: Vec<Tensor> = self.network.inputs().iter().map(|slot| slot.on(tracer)).collect();
-                Ok(vec![("value".to_string(), self.network.up_to(&inputs, block)?)])
-            })?;
-            let all: BTreeSet<String> = graph.parameter_names().map(str::to_string).collect();
-            names.push(all.difference(&seen).cloned().collect());
-            seen = all;
-        }
-        Ok(names)
+    /// Names of the parameters of the first blocks, so many.
+    fn names_up_to(&self, blocks: usize) -> Result<BTreeSet<String>> {
+        Ok(first_blocks(&*self.network, blocks)?.parameter_names().map(str::to_string).collect())
     }
 
     /// Names of the parameters of the blocks that are trained, the last block first.
@@ -92,7 +80,13 @@ impl Transferred {
     /// # Errors
     /// If the network cannot be traced.
     pub fn trained_blocks(&self) -> Result<Vec<BTreeSet<String>>> {
-        let mut names = self.names_of_blocks(self.network.blocks())?.split_off(self.cut.blocks);
+        let mut names: Vec<BTreeSet<String>> = Vec::new();
+        let mut below = self.names_up_to(self.cut.blocks)?;
+        for blocks in self.cut.blocks + 1..=self.network.blocks() {
+            let all = self.names_up_to(blocks)?;
+            names.push(all.difference(&below).cloned().collect());
+            below = all;
+        }
         names.retain(|names| !names.is_empty());
         names.reverse();
         Ok(names)
@@ -129,13 +123,8 @@ impl Network for Transferred {
 
 /// Shape of what the first blocks, so many, make of one sample.
 pub(super) fn shape_after(network: &dyn Network, blocks: usize) -> Result<Vec<usize>> {
-    let mut shape = Shape::scalar();
-    step::evaluation_graph(|tracer| {
-        let inputs: Vec<Tensor> = network.inputs().iter().map(|slot| slot.on(tracer)).collect();
-        let value = network.up_to(&inputs, blocks)?;
-        shape = value.shape().clone();
-        Ok(vec![("value".to_string(), value)])
-    })?;
-    let lengths: Option<Vec<usize>> = (1..shape.dims().len()).map(|axis| shape.fixed(axis)).collect();
+    let graph = first_blocks(network, blocks)?;
+    let fixed = |shape: &Shape| (1..shape.dims().len()).map(|axis| shape.fixed(axis)).collect::<Option<Vec<usize>>>();
+    let lengths = graph.output(VALUE).and_then(|value| fixed(&graph.type_of(value).shape));
     lengths.ok_or_else(|| TrainError::setting("from", "names a network whose features are of no fixed shape"))
 }
