@@ -275,6 +275,11 @@ impl Job {
         let mut result: Option<BTreeMap<String, Owned>> = None;
         loop {
             let number = self.progress.stage;
+            if self.is_in_vain(number) {
+                self.workshop = None;
+                self.progress.next_stage();
+                continue;
+            }
             self.choose_refit(number, &mut watch);
             let count = self.stages.len();
             if self.make_features(number, &mut watch)? == Flow::Stop {
@@ -420,6 +425,17 @@ impl Job {
         Ok(settings)
     }
 
+    /// Whether a stage tries to train more blocks, though fewer have not helped.
+    fn is_in_vain(&self, number: usize) -> bool {
+        let Stage { purpose, trial, .. } = self.stages[number];
+        if purpose != Purpose::Select || trial.unfrozen == 0 || self.progress.epoch > 0 || self.progress.step > 0 {
+            return false;
+        }
+        let so_far = |counts: &dyn Fn(&Trial) -> bool| choose(&self.recipe, &self.stages, &self.progress, counts);
+        let Some(fewer) = so_far(&|other| (1..trial.unfrozen).contains(&other.unfrozen)) else { return false };
+        so_far(&|other| other.unfrozen == 0).is_some_and(|without| without.value <= fewer.value)
+    }
+
     /// Before a refit, its way and number of epochs are chosen from the stages before it.
     fn choose_refit(&mut self, number: usize, observer: &mut dyn Observer) {
         if self.stages[number].purpose != Purpose::Refit {
@@ -432,15 +448,16 @@ impl Job {
         let unfreezes = best.is_some_and(|best| best.trial.unfrozen > 0);
         // What the last blocks begin with is the last layer as it was before they were trained in the stages so far.
         let before = recipe.trials().into_iter().rfind(|trial| trial.unfrozen == 0);
+        let of_stage = self.stages[number].trial;
         let chosen = match (trained, unfreezes) {
-            (true, _) => choose(&|trial| trial.unfrozen > 0),
+            (true, _) => choose(&|trial| trial.unfrozen == of_stage.unfrozen),
             (false, true) => choose(&|trial| Some(trial) == before.as_ref()),
             (false, false) => choose(&|trial| trial.unfrozen == 0),
         };
         let Some(chosen) = chosen else { return };
-        if !unfreezes && !trained {
-            self.stages.truncate(number + 1);
-        }
+        let most = best.map_or(0, |best| best.trial.unfrozen);
+        let mut at = 0..;
+        self.stages.retain(|stage| at.next() <= Some(number) || stage.trial.unfrozen <= most);
         if recipe.trials().len() > 1
             && let (Some(best), false) = (best, trained)
         {

@@ -250,7 +250,7 @@ impl Recipe {
 
     /// Whether validation may choose this way.
     pub fn admits(&self, trial: &Trial) -> bool {
-        let must_unfreeze = self.transfer.as_ref().is_some_and(|plan| plan.unfrozen > 0 && !plan.only_if_better);
+        let must_unfreeze = self.transfer.as_ref().is_some_and(|plan| !plan.unfrozen.is_empty() && !plan.only_if_better);
         trial.unfrozen > 0 || !must_unfreeze
     }
 
@@ -277,7 +277,7 @@ impl Recipe {
     /// Leaves all blocks as they are, if it is for validation to say whether to train some; tells whether it is.
     pub fn keeps_blocks(&mut self) -> bool {
         let Some(plan) = self.transfer.as_mut().filter(|plan| plan.only_if_better) else { return false };
-        plan.unfrozen = 0;
+        plan.unfrozen.clear();
         self.settings.unfreeze = Some(crate::settings::Unfreeze::Blocks(0));
         true
     }

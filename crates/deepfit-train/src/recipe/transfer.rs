@@ -9,9 +9,9 @@ use crate::transfer::{Backbone, Cut};
 
 /// With fewer examples than this, ways and epochs are chosen by cross-validation.
 pub const FEW: usize = 1_000;
-/// Where the settings leave it open, these last blocks are trained too, if that helps and what they are fed with takes no
-/// more memory than this.
-const LAST_BLOCKS: usize = 3;
+/// Where the settings leave it open, blocks are unfrozen from the top, so many at a time (Howard and Ruder, 2018: gradual
+/// unfreezing), as long as that helps and what they are fed with takes no more memory than this.
+const GRADUALLY: [usize; 2] = [1, 3];
 const MOST_BYTES: u64 = 256 << 20;
 /// Rows in a batch.
 pub const BATCH: usize = 32;
@@ -39,8 +39,8 @@ const DECAY: f64 = 0.01;
 pub struct TransferPlan {
     /// Number of its blocks.
     pub blocks: usize,
-    /// How many of the last blocks are trained beside the last layer, perhaps.
-    pub unfrozen: usize,
+    /// How many of the last blocks are trained beside the last layer, perhaps: first so many, then more.
+    pub unfrozen: Vec<usize>,
     /// Whether they are trained only if that helps on validation.
     pub only_if_better: bool,
     /// Of these blocks, the rank of changes that are trained in place of the weights.
@@ -57,27 +57,35 @@ impl TransferPlan {
     pub(super) fn new(settings: &Settings, backbone: &Backbone, rows: usize, samples: usize) -> Result<TransferPlan> {
         let blocks = backbone.blocks()?;
         let unfrozen = match (settings.unfreeze, settings.lora) {
-            (Some(Unfreeze::All), _) | (None, Some(_)) => blocks,
+            (Some(Unfreeze::All), _) | (None, Some(_)) => vec![blocks],
+            // Few examples teach blocks nothing but themselves.
+            (None, None) if rows < FEW => Vec::new(),
             (None, None) => {
-                let last = LAST_BLOCKS.min(blocks);
-                let bytes = backbone.feature_bytes(blocks - last)?.saturating_mul(samples as u64);
-                // Few examples teach blocks nothing but themselves.
-                if rows >= FEW && bytes <= MOST_BYTES { last } else { 0 }
+                let mut steps = Vec::new();
+                let mut left = MOST_BYTES;
+                for step in GRADUALLY.into_iter().filter(|&step| step < blocks) {
+                    let bytes = backbone.feature_bytes(blocks - step)?.saturating_mul(samples as u64);
+                    let Some(rest) = left.checked_sub(bytes) else { break };
+                    left = rest;
+                    steps.push(step);
+                }
+                steps
             }
-            (Some(Unfreeze::Blocks(asked)), _) if asked as usize <= blocks => asked as usize,
+            (Some(Unfreeze::Blocks(0)), _) => Vec::new(),
+            (Some(Unfreeze::Blocks(asked)), _) if asked as usize <= blocks => vec![asked as usize],
             (Some(Unfreeze::Blocks(asked)), _) => {
                 let problem =
                     format!("is {asked}, but '{}' has {blocks} blocks; use at most that, or all", backbone.name);
                 return Err(TrainError::setting("unfreeze", problem));
             }
         };
-        if settings.lora.is_some() && unfrozen == 0 {
+        if settings.lora.is_some() && unfrozen.is_empty() {
             return Err(TrainError::setting("lora", "adapts blocks, but unfreeze=none leaves them all as they are"));
         }
         if let Some(rank) = settings.lora {
             backbone.require_adaptable(rank)?;
         }
-        let sees_images = unfrozen == blocks || (unfrozen > 0 && settings.augment.is_some());
+        let sees_images = unfrozen.contains(&blocks) || (!unfrozen.is_empty() && settings.augment.is_some());
         let only_if_better = settings.unfreeze.is_none() && settings.lora.is_none();
         Ok(TransferPlan { blocks, unfrozen, only_if_better, lora: settings.lora, sees_images })
     }
@@ -89,10 +97,8 @@ impl TransferPlan {
             Some(penalty) => vec![head(penalty)],
             None => PENALTIES.map(head).to_vec(),
         };
-        if self.unfrozen > 0 {
-            let weight_decay = settings.weight_decay.unwrap_or(DECAY);
-            trials.push(Trial { weight_decay, rate: UNFROZEN_RATE, unfrozen: self.unfrozen });
-        }
+        let weight_decay = settings.weight_decay.unwrap_or(DECAY);
+        trials.extend(self.unfrozen.iter().map(|&unfrozen| Trial { weight_decay, rate: UNFROZEN_RATE, unfrozen }));
         trials
     }
 

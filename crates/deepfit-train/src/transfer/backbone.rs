@@ -163,12 +163,13 @@ impl Backbone {
         Ok(shapes(2)?.difference(&shapes(3)?).map(|(name, _)| name.clone()).collect())
     }
 
-    /// By this number, features after so many blocks are found again.
-    pub fn key(&self, blocks: usize) -> u128 {
+    /// By this number, features after so many blocks are found again: plain sums of products are others than what faster
+    /// ways to compute convolutions give.
+    pub fn key(&self, blocks: usize, exact: bool) -> u128 {
         let mut hasher = Xxh3::new();
         hasher.update(&self.digest.to_le_bytes());
         let network = serde_json::to_string(&self.config).unwrap_or_default();
-        hasher.update(format!("{network} {:?} {blocks}", self.preprocessing).as_bytes());
+        hasher.update(format!("{network} {:?} {blocks} {exact}", self.preprocessing).as_bytes());
         hasher.digest128()
     }
 

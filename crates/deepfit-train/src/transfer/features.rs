@@ -81,15 +81,15 @@ pub fn forecast(
     source: &FeatureSource,
     contents: &[Option<u128>],
     blocks: usize,
-    threads: usize,
+    settings: &Settings,
 ) -> Result<Forecast> {
     let bytes = source.resident_bytes() as u64;
-    let cache = Cache::of_user(backbone.key(blocks), source.slots()[0].values());
+    let cache = Cache::of_user(backbone.key(blocks, settings.exact), source.slots()[0].values());
     let unknown = missing(contents, &cache, &mut |_, _| {});
     if unknown.is_empty() || source.is_set() {
         return Ok(Forecast { bytes, ..Forecast::default() });
     }
-    let mut runner = Runner::new(backbone, None, blocks, threads, false)?;
+    let mut runner = Runner::new(backbone, None, blocks, settings.threads, settings.exact)?;
     // The first batch touches memory for the first time.
     let rows: Vec<u32> = unknown.iter().copied().take(2 * BATCH).collect();
     let mut loader = Loader::new(source.base().clone(), rows, LoaderOptions::evaluate(BATCH, 0))?;
@@ -129,7 +129,7 @@ pub fn compute(
     observer: &mut dyn Observer,
 ) -> Result<Flow> {
     let width = source.slots()[0].values();
-    let cache = Cache::of_user(backbone.key(blocks), width);
+    let cache = Cache::of_user(backbone.key(blocks, settings.exact), width);
     let mut rows_of: HashMap<u128, Vec<u32>> = HashMap::new();
     for (row, content) in contents.iter().enumerate() {
         rows_of.entry(content.unwrap_or_default()).or_default().push(row as u32);

@@ -124,7 +124,9 @@ impl Transfer {
         stages: &[Stage],
         current: usize,
     ) -> Result<TransferForecast> {
-        let unfrozen = match stages[current..].iter().find(|stage| stage.trial.unfrozen > 0) {
+        // The more blocks are trained, the more it costs.
+        let trained = stages[current..].iter().filter(|stage| stage.trial.unfrozen > 0);
+        let unfrozen = match trained.max_by_key(|stage| stage.trial.unfrozen) {
             Some(stage) => {
                 let prepared = data.prepare(&stage.train)?;
                 let mut workshop = self.workshop(recipe, stage, prepared)?;
@@ -134,10 +136,10 @@ impl Transfer {
         };
         let base = data.prepare(&stages[current].train)?.source;
         let cuts: Vec<Cut> = stages[current..].iter().map(|stage| recipe.cut(&stage.trial)).collect();
-        let (threads, contents) = (recipe.settings.threads, self.contents(&*base));
+        let contents = self.contents(&*base);
         let mut features = Forecast::default();
         for (i, blocks) in depths(&cuts).into_iter().enumerate() {
-            let one = features::forecast(&self.backbone, &*self.source(&base, blocks)?, contents, blocks, threads)?;
+            let one = features::forecast(&self.backbone, &*self.source(&base, blocks)?, contents, blocks, &recipe.settings)?;
             features.bytes += one.bytes;
             features.working_bytes = features.working_bytes.max(one.working_bytes);
             // Those of later blocks are made of those of earlier ones.

@@ -63,6 +63,9 @@ fn few_pictures_begin_with_the_network_that_is_part_of_the_program_and_its_featu
     let second = place.run(&["train", "pictures", "--out", "two"]).succeeded();
     assert!(!second.err.contains("features of"), "{}", second.err);
     assert!(tensors(&place.path("one")) == tensors(&place.path("two")));
+    // Those that are plain sums of products are others.
+    let exact = place.run(&["train", "pictures", "--out", "exact", "exact=true"]).succeeded();
+    assert!(exact.err.contains("of the features of 42 images"), "{}", exact.err);
 
     // A damaged cache, or one that cannot be written, costs time and nothing else.
     for entry in fs::read_dir(place.cache()).unwrap() {
