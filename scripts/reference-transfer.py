@@ -12,7 +12,7 @@ PICTURES is the folder that make-transfer-pictures.py wrote. The rows of the tab
     forest    500 trees on the pixels, made small, and histograms of the colours
     cnn       a small convolutional network from scratch; two draws, all five with --full: minutes each
 
-With --deepfit FILE there are two more: `deepfit train` as it comes (deepfit), and with `--from scratch` (scratch).
+--without leaves rows out. With --deepfit FILE there are two more: `deepfit train` as it comes (deepfit), and with `--from scratch` (scratch).
 
 Also told is how many pictures a second PyTorch turns into features, Pillow's reading and scaling included. All rows of a set see
 the same pictures in training and test, those that `deepfit train PICTURES/draws/...` sees.
@@ -220,6 +220,7 @@ def measure(arguments: argparse.Namespace, name: str, network: nn.Module) -> dic
         "forest": (describe(images), forest, DRAWS),
         "cnn": (images, cnn, DRAWS if every_draw else FEW_DRAWS),
     }
+    methods = {method: row for method, row in methods.items() if method not in arguments.without}
     print(f"{name}: {len(paths):,} pictures, {len(names)} classes, {speed:.1f} pictures/s to features", flush=True)
     found: dict = {"pictures": len(paths), "pictures_per_second": speed, "results": {}}
     for draws in ["{}-{}"] if name == "lfw" else ["{}-10-{}", "{}-50-{}"]:
@@ -245,6 +246,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="what a pre-trained network is worth elsewhere")
     parser.add_argument("pictures", type=Path, help="what make-transfer-pictures.py wrote")
     parser.add_argument("--sets", nargs="+", default=["google", "apple", "twitter", "lfw"])
+    parser.add_argument("--without", nargs="+", default=[], metavar="ROW", help="rows to leave out, such as cnn")
     parser.add_argument("--full", action="store_true", help="all draws for the slow rows as well")
     parser.add_argument("--deepfit", type=Path, help="the program, to train on the same draws")
     parser.add_argument("--threads", type=int, default=2)

@@ -4,6 +4,7 @@ mod accuracy;
 mod bars;
 mod kill;
 mod train;
+mod transfer;
 
 use std::env;
 use std::fs;
@@ -32,6 +33,9 @@ pub struct Arguments {
     /// Folder or archive with 5,000 images of MNIST, as scripts/make-mnist5k.py makes it
     #[arg(long, value_name = "PATH")]
     mnist: Option<PathBuf>,
+    /// Folder of small sets of pictures, as scripts/make-transfer-pictures.py makes it
+    #[arg(long, value_name = "DIR")]
+    pictures: Option<PathBuf>,
     /// The deepfit to run instead of building it
     #[arg(long, value_name = "FILE")]
     program: Option<PathBuf>,
@@ -76,6 +80,9 @@ pub fn run(arguments: &Arguments) -> Result<()> {
             let mut bars = Bars::default();
             let folder = folder.join("accuracy");
             failures.extend(accuracy::measure(&program, arguments.mnist.as_deref(), &folder, &mut bars).err());
+            if let Some(pictures) = &arguments.pictures {
+                failures.extend(transfer::measure(&program, pictures, &folder, &mut bars).err());
+            }
             failures.extend(bars.report().err());
         }
     }

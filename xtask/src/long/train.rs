@@ -45,6 +45,11 @@ impl Program {
         Program(path)
     }
 
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
     fn command(&self, arguments: &[&OsStr]) -> Command {
         let mut command = Command::new(&self.0);
         command.args(arguments).args(["--quiet", "--json"]).stdin(Stdio::null());

@@ -250,7 +250,8 @@ impl Recipe {
 
     /// Whether validation may choose this way.
     pub fn admits(&self, trial: &Trial) -> bool {
-        let must_unfreeze = self.transfer.as_ref().is_some_and(|plan| !plan.unfrozen.is_empty() && !plan.only_if_better);
+        let must_unfreeze =
+            self.transfer.as_ref().is_some_and(|plan| !plan.unfrozen.is_empty() && !plan.only_if_better);
         trial.unfrozen > 0 || !must_unfreeze
     }
 

@@ -139,7 +139,8 @@ impl Transfer {
         let contents = self.contents(&*base);
         let mut features = Forecast::default();
         for (i, blocks) in depths(&cuts).into_iter().enumerate() {
-            let one = features::forecast(&self.backbone, &*self.source(&base, blocks)?, contents, blocks, &recipe.settings)?;
+            let one =
+                features::forecast(&self.backbone, &*self.source(&base, blocks)?, contents, blocks, &recipe.settings)?;
             features.bytes += one.bytes;
             features.working_bytes = features.working_bytes.max(one.working_bytes);
             // Those of later blocks are made of those of earlier ones.
