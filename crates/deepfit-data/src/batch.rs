@@ -135,23 +135,31 @@ impl Array {
 /// One input of the network.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Slot {
-    /// `image`, `numeric` or `categories`.
+    /// `image`, `numeric`, `categories`, `tokens`, `lengths` or `terms`.
     pub name: String,
     /// Shape of one sample, without the batch axis. Images are `[height, width, channels]`.
     pub shape: Vec<usize>,
     /// Type of the values.
     pub dtype: DType,
+    /// Whether a sample is a sequence of such values, in a batch as many for each as the longest has.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub sequence: bool,
     /// For `categories`: number of indices of each column, 0 being "missing" and 1 "unknown". Empty otherwise.
     pub cardinalities: Vec<usize>,
 }
 
 impl Slot {
-    /// Values of one sample.
+    /// An input of a shape, no sequence.
+    pub fn new(name: &str, shape: &[usize], dtype: DType) -> Slot {
+        Slot { name: name.to_string(), shape: shape.to_vec(), dtype, sequence: false, cardinalities: Vec::new() }
+    }
+
+    /// Values of one sample, or of one step of a sequence.
     pub fn values(&self) -> usize {
         self.shape.iter().product()
     }
 
-    /// Bytes of one sample.
+    /// Bytes of one sample, or of one step of a sequence.
     pub fn bytes(&self) -> usize {
         self.values() * self.dtype.size()
     }
@@ -184,6 +192,8 @@ pub struct Failure {
 pub struct Batch {
     /// Number of samples.
     pub len: usize,
+    /// Steps of the longest sequence among them; 1 where no input is a sequence.
+    pub sequence: usize,
     /// Values of each slot of the source, in its order.
     pub inputs: Vec<Array>,
     /// Class ids (`I32`), standardised values, or 1 and 0 for each label (`F32`); zeros if the source has no targets.
@@ -202,6 +212,7 @@ impl Batch {
     pub fn new() -> Batch {
         Batch {
             len: 0,
+            sequence: 1,
             inputs: Vec::new(),
             targets: Array::I32(Vec::new()),
             mix: None,
@@ -231,6 +242,7 @@ impl Batch {
         self.failures.clear();
         self.mix = None;
         self.len = 0;
+        self.sequence = 1;
     }
 
     /// Takes all memory that batches of `rows` samples need, so that the plan is true from the start

@@ -12,9 +12,22 @@ use crate::preprocessor::Preprocessor;
 use crate::source::Source;
 use crate::split::{self, Part, RowId, SavedSplit, Split, SplitOptions};
 use crate::table::{self, ColumnKind, Scaling, TableSet};
+use crate::text::{self, TextForm, TextSet, TextSurvey};
 
 /// Rows or images that are needed to train, validate and test.
 pub const MIN_ROWS: usize = 10;
+
+/// Tokens of a tokenizer that is learned, where nothing says how many.
+pub const VOCABULARY: usize = 8_000;
+
+/// What is known of data when its files have been listed, and before it is prepared.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Survey {
+    /// Of images.
+    Images(ImageSurvey),
+    /// Of texts.
+    Texts(TextSurvey),
+}
 
 /// What is learned.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -79,7 +92,7 @@ pub enum TaskKind {
 }
 
 /// How data is opened; `None` means that it is inferred.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct OpenOptions {
     /// Target column of a table; of a table of images also several, divided by commas.
     pub target: Option<String>,
@@ -95,6 +108,14 @@ pub struct OpenOptions {
     pub scaling: Scaling,
     /// Images are kept in memory if all of them, at their final size, take no more bytes than this.
     pub cache_bytes: usize,
+    /// Columns of a table that hold texts, divided by commas; without, those that can hold nothing else.
+    pub text: Option<String>,
+    /// How texts are cut; without, by a tokenizer that is learned from them.
+    pub text_form: Option<TextForm>,
+    /// Most tokens of that one's vocabulary.
+    pub vocabulary: usize,
+    /// Most tokens of a text that it cuts; [`TextForm::MOST_TOKENS`] without.
+    pub max_tokens: Option<usize>,
     /// Threads that look through the files.
     pub threads: usize,
     /// Table that names images of the folder and what is on them.
@@ -115,6 +136,10 @@ impl Default for OpenOptions {
             resize: None,
             scaling: Scaling::default(),
             cache_bytes: 64 << 20,
+            text: None,
+            text_form: None,
+            vocabulary: VOCABULARY,
+            max_tokens: None,
             threads: 2,
             labels: None,
             validation: None,
@@ -154,6 +179,7 @@ pub struct Summary {
 
 enum Kind {
     Images(ImageSet),
+    Texts(TextSet),
     Table(TableSet),
 }
 
@@ -224,16 +250,24 @@ pub fn open(path: &Path, options: &OpenOptions) -> Result<Dataset> {
     open_adapted(path, options, &mut |_, _| {})
 }
 
-/// As [`open`]; of images, `adapt` may change how they are prepared once their files have been listed.
+/// As [`open`]; of images and texts, `adapt` may change how they are prepared once their files have been listed.
 ///
 /// # Errors
 /// As [`open`].
 pub fn open_adapted(
     path: &Path,
     options: &OpenOptions,
-    adapt: &mut dyn FnMut(&ImageSurvey, &mut OpenOptions),
+    adapt: &mut dyn FnMut(&Survey, &mut OpenOptions),
 ) -> Result<Dataset> {
     let mut options = options.clone();
+    if path.is_dir() && options.labels.is_none() && text::holds_texts(path) {
+        if options.target.is_some() || options.text.is_some() {
+            let setting = if options.target.is_some() { "target" } else { "text" };
+            let problem = "is for tables; the classes of a folder of texts are its sub-folders".to_string();
+            return Err(Error::Setting { setting, problem });
+        }
+        return open_texts(path, None, options, adapt, Summary::default());
+    }
     let mut images = holds_images(path)?;
     if let Some(labels) = &options.labels {
         let problem = if !images {
@@ -272,7 +306,17 @@ pub fn open_adapted(
         }
     }
     images |= table.is_some();
+    if !images && let Some(table) = text::recognise(path, &options)? {
+        return open_texts(path, Some(table), options, adapt, summary);
+    }
     if images {
+        if options.text.is_some() {
+            let problem = "is for tables of texts, and the data is images".to_string();
+            return Err(Error::Setting { setting: "text", problem });
+        }
+        let adapt = &mut |survey: &ImageSurvey, options: &mut OpenOptions| {
+            adapt(&Survey::Images(survey.clone()), options);
+        };
         let set = match table {
             Some(table) => {
                 let named = options.labels.clone();
@@ -292,7 +336,25 @@ pub fn open_adapted(
         strata = set.strata();
         kind = Kind::Table(set);
     }
-    let mut dataset = Dataset { path: path.to_path_buf(), kind, task, summary, options, parts, strata };
+    complete(Dataset { path: path.to_path_buf(), kind, task, summary, options, parts, strata })
+}
+
+/// Opens texts, of a table or of folders of classes.
+fn open_texts(
+    path: &Path,
+    table: Option<text::TextTable>,
+    mut options: OpenOptions,
+    adapt: &mut dyn FnMut(&Survey, &mut OpenOptions),
+    mut summary: Summary,
+) -> Result<Dataset> {
+    let adapt = &mut |survey: &TextSurvey, options: &mut OpenOptions| adapt(&Survey::Texts(survey.clone()), options);
+    let mut set = text::open(path, table, &mut options, adapt, &mut summary)?;
+    let (task, strata, parts) = (set.task.clone(), set.strata(), std::mem::take(&mut set.parts));
+    complete(Dataset { path: path.to_path_buf(), kind: Kind::Texts(set), task, summary, options, parts, strata })
+}
+
+/// Counts inputs that occur more than once, and refuses data of too few rows.
+fn complete(mut dataset: Dataset) -> Result<Dataset> {
     let distinct = dataset.groups().iter().max().map_or(0, |most| *most as usize + 1);
     dataset.summary.duplicates = dataset.len() - distinct;
     let has = |part| dataset.parts.contains(&Some(part));
@@ -300,8 +362,13 @@ pub fn open_adapted(
     let own =
         dataset.len() - dataset.parts.iter().filter(|part| matches!(part, Some(Part::Validation | Part::Test))).count();
     if own < least {
-        let unit = if images { "image(s)" } else { "row(s)" };
-        return Err(Error::TooFewRows { name: path.to_string_lossy().into_owned(), rows: own, unit, least });
+        let unit = match dataset.kind {
+            Kind::Images(_) => "image(s)",
+            Kind::Texts(_) => "text(s)",
+            Kind::Table(_) => "row(s)",
+        };
+        let name = dataset.path.to_string_lossy().into_owned();
+        return Err(Error::TooFewRows { name, rows: own, unit, least });
     }
     Ok(dataset)
 }
@@ -354,6 +421,22 @@ impl Dataset {
         matches!(self.kind, Kind::Images(_))
     }
 
+    /// Whether the data is texts.
+    pub fn is_texts(&self) -> bool {
+        matches!(self.kind, Kind::Texts(_))
+    }
+
+    /// Whether the data is rows of numbers and categories.
+    pub fn is_table(&self) -> bool {
+        matches!(self.kind, Kind::Table(_))
+    }
+
+    /// Tokens of the longest text, and of the vocabulary; of data that is texts.
+    pub fn text_sizes(&self) -> Option<(usize, usize)> {
+        let Kind::Texts(set) = &self.kind else { return None };
+        Some((set.longest(), set.form.tokenizer.vocabulary()))
+    }
+
     /// What was found and inferred.
     pub fn summary(&self) -> &Summary {
         &self.summary
@@ -367,7 +450,7 @@ impl Dataset {
     pub fn image_shape(&self) -> Option<[usize; 3]> {
         match &self.kind {
             Kind::Images(set) => Some([set.shape.height, set.shape.width, set.shape.channels]),
-            Kind::Table(_) => None,
+            Kind::Texts(_) | Kind::Table(_) => None,
         }
     }
 
@@ -388,7 +471,7 @@ impl Dataset {
     pub fn labels_of(&self, row: u32) -> &[u32] {
         match &self.kind {
             Kind::Images(set) => set.labels_of(row),
-            Kind::Table(_) => &[],
+            Kind::Texts(_) | Kind::Table(_) => &[],
         }
     }
 
@@ -400,6 +483,7 @@ impl Dataset {
     fn groups(&self) -> &[u32] {
         match &self.kind {
             Kind::Images(set) => &set.groups,
+            Kind::Texts(set) => &set.groups,
             Kind::Table(set) => &set.groups,
         }
     }
@@ -461,6 +545,10 @@ impl Dataset {
                 };
                 Prepared { source: Arc::new(set.source(target_scale)), preprocessor: Preprocessor::Image(preprocessor) }
             }
+            Kind::Texts(set) => {
+                let (source, preprocessor) = set.prepare(train);
+                Prepared { source: Arc::new(source), preprocessor: Preprocessor::Text(Box::new(preprocessor)) }
+            }
             Kind::Table(set) => {
                 let fitted = set.fit(train, self.options());
                 Prepared { source: Arc::new(set.source(fitted.clone())), preprocessor: Preprocessor::Table(fitted) }
@@ -476,6 +564,7 @@ impl Dataset {
                 // A table may name a file in several rows.
                 file.row.map_or_else(|| RowId::Path(file.entry.name.clone()), |row| RowId::Row(u64::from(row)))
             }
+            Kind::Texts(set) => set.ids[row as usize].clone(),
             Kind::Table(set) => RowId::Row(u64::from(set.table.file_rows[row as usize])),
         }
     }
@@ -512,7 +601,7 @@ impl Dataset {
                 rows.get(&(own, id.clone())).copied().ok_or_else(|| {
                     let id = match id {
                         RowId::Row(row) => format!("row {row}"),
-                        RowId::Path(path) => format!("image '{path}'"),
+                        RowId::Path(path) => format!("the file '{path}'"),
                     };
                     Error::Split {
                         problem: format!(
@@ -539,6 +628,7 @@ impl Dataset {
     pub fn resident_bytes(&self) -> usize {
         let opening = match &self.kind {
             Kind::Images(set) => set.opening_bytes(),
+            Kind::Texts(set) => 64 * set.ids.len(),
             // The pairs of hash and row that found identical inputs.
             Kind::Table(set) => 16 * set.table.len(),
         };

@@ -67,6 +67,13 @@ impl Dataset {
             let kept = if self.is_cached() { "kept in memory" } else { "decoded as needed" };
             return format!("{} images, {width} x {height} pixels, {colour}, {kept}", self.len());
         }
+        if let Some((longest, vocabulary)) = self.text_sizes() {
+            return format!(
+                "{} texts of up to {longest} tokens, from a vocabulary of {}",
+                self.len(),
+                counted(vocabulary, "token", "tokens")
+            );
+        }
         let summary = self.summary();
         let mut kinds: BTreeMap<&str, usize> = BTreeMap::new();
         for (_, kind) in &summary.columns {

@@ -29,14 +29,16 @@ pub struct Features {
 impl FeatureSource {
     /// Features of a shape, by the name of the input that takes them.
     pub fn new(base: Arc<dyn Source>, name: &str, shape: &[usize]) -> FeatureSource {
-        let slot = Slot { name: name.into(), shape: shape.to_vec(), dtype: DType::F32, cardinalities: Vec::new() };
-        FeatureSource { base, slots: vec![slot], features: Arc::default(), scale: None }
+        let slot = Slot::new(name, shape, DType::F32);
+        let slots = std::iter::once(slot).chain(base.beside_slots().iter().cloned()).collect();
+        FeatureSource { base, slots, features: Arc::default(), scale: None }
     }
 
     /// The same features, with the targets of another source of the same samples: a regression's are standardised by the rows
-    /// that each stage trains on.
+    /// that each stage trains on, as is what goes to the last layer beside the features.
     pub fn with_targets_of(&self, base: Arc<dyn Source>) -> FeatureSource {
-        let (slots, features, scale) = (self.slots.clone(), self.features.clone(), self.scale.clone());
+        let (features, scale) = (self.features.clone(), self.scale.clone());
+        let slots = self.slots[..1].iter().chain(base.beside_slots()).cloned().collect();
         FeatureSource { base, slots, features, scale }
     }
 
@@ -150,6 +152,9 @@ impl Source for FeatureSource {
                     *x = (*x - m) * f;
                 }
             }
+        }
+        if let [_, beside] = &mut out.inputs[..] {
+            self.base.beside(&used, beside);
         }
         self.base.targets(&used, &mut out.targets);
         out.rows.extend_from_slice(&used);

@@ -33,10 +33,13 @@ mod rng;
 mod source;
 mod split;
 mod table;
+mod target;
 mod text;
 
 pub use batch::{Array, Batch, DType, Failure, Mix, Slot};
-pub use dataset::{Dataset, MIN_ROWS, OpenOptions, Opened, Prepared, Summary, Task, TaskKind, open, open_adapted};
+pub use dataset::{
+    Dataset, MIN_ROWS, OpenOptions, Opened, Prepared, Summary, Survey, Task, TaskKind, VOCABULARY, open, open_adapted,
+};
 pub use error::{Error, Result};
 pub use features::{FeatureSource, Features};
 pub use image::{Augment, Border, Filter, ImageColumns, ImagePreprocessor, ImageSurvey, Resize, ResizeTo};
@@ -48,4 +51,4 @@ pub use table::{
     AmountForm, ColumnKind, ColumnSpec, DateForm, Encoding, Facet, MISSING_INDEX, Scale, Scaling, TablePreprocessor,
     TargetScale, UNKNOWN_INDEX, nearest,
 };
-pub use text::{Encoded, TextRow, Texts, Tokenizer};
+pub use text::{Encoded, Terms, TextColumns, TextForm, TextPreprocessor, TextRow, TextSurvey, Texts, Tokenizer};

@@ -18,6 +18,9 @@ use crate::image::augment::Augment;
 use crate::rng::{Purpose, Rng};
 use crate::source::{Pass, Source};
 
+/// Batches whose rows are sorted by length among each other.
+const SORTED: usize = 50;
+
 /// How a [`Loader`] walks over its rows.
 #[derive(Clone, Debug)]
 pub struct LoaderOptions {
@@ -50,7 +53,7 @@ impl LoaderOptions {
         if source.scratch_bytes() == 0 { 0 } else { threads.clamp(1, 4) }
     }
 
-    /// One pass over the rows in their order, unchanged.
+    /// One pass over the rows, unchanged: in their order, or sequences by their length.
     pub fn evaluate(batch_size: usize, workers: usize) -> LoaderOptions {
         LoaderOptions {
             batch_size,
@@ -100,10 +103,28 @@ struct Course {
 impl Course {
     fn order(&self, epoch: u32) -> Vec<u32> {
         let mut order = self.rows.clone();
+        let mut rng = Rng::new(self.options.seed, Purpose::Order, epoch, 0);
         if self.options.shuffle {
-            Rng::new(self.options.seed, Purpose::Order, epoch, 0).shuffle(&mut order);
+            rng.shuffle(&mut order);
         }
-        order
+        let length = |&row: &u32| std::cmp::Reverse(self.source.length_of(row));
+        if self.source.longest() == 1 {
+            return order;
+        }
+        if !self.options.shuffle {
+            // The longest come first, so that what lacks memory fails at once.
+            order.sort_by_key(length);
+            return order;
+        }
+        // Rows of similar lengths make a batch, so that little is filled up; which ones meet is still a matter of chance,
+        // as are the order of batches and the rows of the last, smaller one.
+        let batch = self.options.batch_size;
+        let (full, rest) = order.split_at(order.len() / batch * batch);
+        let mut full = full.to_vec();
+        full.chunks_mut(batch * SORTED).for_each(|rows| rows.sort_by_key(length));
+        let mut batches: Vec<&[u32]> = full.chunks(batch).collect();
+        rng.shuffle(&mut batches);
+        batches.into_iter().flatten().chain(rest).copied().collect()
     }
 
     fn prepare(&self, number: u64, order: &[u32], batch: &mut Batch) -> Result<()> {

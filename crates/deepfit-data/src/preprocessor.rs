@@ -11,6 +11,7 @@ use crate::dataset::{Opened, Task};
 use crate::error::{Error, Result};
 use crate::image::ImagePreprocessor;
 use crate::table::{TablePreprocessor, TargetScale};
+use crate::text::{TextPreprocessor, Tokenizer};
 
 /// Prepares new data as the training data was; saved as JSON.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -18,6 +19,8 @@ use crate::table::{TablePreprocessor, TargetScale};
 pub enum Preprocessor {
     /// Of images.
     Image(ImagePreprocessor),
+    /// Of texts.
+    Text(Box<TextPreprocessor>),
     /// Of table rows.
     Table(#[serde(with = "shared")] Arc<TablePreprocessor>),
 }
@@ -41,6 +44,7 @@ impl Preprocessor {
     pub fn task(&self) -> &Task {
         match self {
             Preprocessor::Image(image) => &image.task,
+            Preprocessor::Text(text) => &text.task,
             Preprocessor::Table(table) => &table.task,
         }
     }
@@ -49,6 +53,7 @@ impl Preprocessor {
     pub fn slots(&self) -> Vec<Slot> {
         match self {
             Preprocessor::Image(image) => image.slots(),
+            Preprocessor::Text(text) => text.slots(),
             Preprocessor::Table(table) => table.slots(),
         }
     }
@@ -57,6 +62,7 @@ impl Preprocessor {
     pub fn target_scale(&self) -> Option<TargetScale> {
         match self {
             Preprocessor::Image(image) => image.target_scale,
+            Preprocessor::Text(text) => text.target_scale,
             Preprocessor::Table(table) => table.target_scale,
         }
     }
@@ -69,6 +75,28 @@ impl Preprocessor {
         text
     }
 
+    /// What is saved beside the JSON text: names and contents of files.
+    pub fn files(&self) -> Vec<(&'static str, String)> {
+        match self {
+            Preprocessor::Text(text) => {
+                let json = text.tokenizer.as_ref().map(|tokenizer| tokenizer.to_json());
+                json.map(|json| (TextPreprocessor::TOKENIZER_FILE, json)).into_iter().collect()
+            }
+            Preprocessor::Image(_) | Preprocessor::Table(_) => Vec::new(),
+        }
+    }
+
+    /// Reads what was saved beside the JSON text in a folder.
+    ///
+    /// # Errors
+    /// If a file is missing or damaged.
+    pub fn with_files(mut self, folder: &Path) -> Result<Preprocessor> {
+        if let Preprocessor::Text(text) = &mut self {
+            text.tokenizer = Some(Arc::new(Tokenizer::open(folder)?));
+        }
+        Ok(self)
+    }
+
     /// From JSON text.
     ///
     /// # Errors
@@ -77,7 +105,7 @@ impl Preprocessor {
         let what = "the saved preprocessor";
         let damaged = |problem: serde_json::Error| Error::Damaged { what, problem: problem.to_string() };
         let value: serde_json::Value = serde_json::from_str(text).map_err(damaged)?;
-        let known = ImagePreprocessor::VERSION.max(TablePreprocessor::VERSION);
+        let known = ImagePreprocessor::VERSION.max(TablePreprocessor::VERSION).max(TextPreprocessor::VERSION);
         // The version is looked at first: a newer format may not even be readable.
         if let Some(found) = value.get("version").and_then(serde_json::Value::as_u64)
             && found > u64::from(known)
@@ -87,6 +115,7 @@ impl Preprocessor {
         let preprocessor = serde_json::from_value(value).map_err(damaged)?;
         let sound = match &preprocessor {
             Preprocessor::Image(image) => image.is_sound(),
+            Preprocessor::Text(text) => text.is_sound(),
             Preprocessor::Table(table) => table.is_sound(),
         };
         if sound { Ok(preprocessor) } else { Err(Error::Damaged { what, problem: "a value is out of range".into() }) }
@@ -99,6 +128,7 @@ impl Preprocessor {
     pub fn open_labelled(&self, path: &Path, threads: usize) -> Result<Opened> {
         match self {
             Preprocessor::Image(image) => image.open_labelled(path, threads),
+            Preprocessor::Text(text) => text.open_labelled(path, threads),
             Preprocessor::Table(table) => table.open_labelled(path, threads),
         }
     }
@@ -110,8 +140,9 @@ impl Preprocessor {
     pub fn open_images_with(&self, images: &Path, labels: &Path, threads: usize) -> Result<Opened> {
         match self {
             Preprocessor::Image(image) => image.open_images_with(images, labels, threads),
-            Preprocessor::Table(_) => {
-                let problem = "are for a model of images, and this one takes tables".to_string();
+            Preprocessor::Table(_) | Preprocessor::Text(_) => {
+                let takes = if matches!(self, Preprocessor::Table(_)) { "tables" } else { "texts" };
+                let problem = format!("are for a model of images, and this one takes {takes}");
                 Err(Error::Setting { setting: "labels", problem })
             }
         }
@@ -124,6 +155,7 @@ impl Preprocessor {
     pub fn open_inputs(&self, inputs: &[PathBuf], threads: usize) -> Result<Opened> {
         match self {
             Preprocessor::Image(image) => image.open_inputs(inputs, threads),
+            Preprocessor::Text(text) => text.open_inputs(inputs, threads),
             Preprocessor::Table(table) => {
                 let [path] = inputs else {
                     let problem = format!(
@@ -145,6 +177,7 @@ impl Preprocessor {
     pub fn read_inputs(&self, reader: impl Read, name: &str) -> Result<Opened> {
         match self {
             Preprocessor::Table(table) => table.read_inputs(reader, name),
+            Preprocessor::Text(text) => text.read_inputs(reader, name),
             Preprocessor::Image(image) => {
                 let what = "give image files, folders or .zip archives of them";
                 Err(image.refuse(Path::new(name), "is read as a table", what))

@@ -53,8 +53,30 @@ pub trait Source: Send + Sync {
     /// Replaces `out` with the targets of `rows`, in that order, as [`Source::fill`] gives them, without reading a sample.
     fn targets(&self, rows: &[u32], out: &mut Array);
 
-    /// A number that stands for the content of a row's file, by which what was made of it is found again; nothing where a
-    /// row is no file of its own, or cannot be read.
+    /// Inputs that go to the last layer beside the features that a network's first blocks make.
+    fn beside_slots(&self) -> &[Slot] {
+        &[]
+    }
+
+    /// Appends to `out` what of each row goes to the last layer beside the features that a network's first blocks make.
+    fn beside(&self, rows: &[u32], out: &mut Array) {
+        let _ = (rows, out);
+    }
+
+    /// Steps of a row's sequences, by which batches are made of rows of similar lengths; nothing where no input is a
+    /// sequence.
+    fn length_of(&self, row: u32) -> Option<usize> {
+        let _ = row;
+        None
+    }
+
+    /// Steps of the longest sequence; 1 where no input is a sequence.
+    fn longest(&self) -> usize {
+        1
+    }
+
+    /// A number that stands for the content of a row, by which what was made of it is found again; nothing where there is
+    /// none, or it cannot be read.
     fn content_of(&self, row: u32) -> Option<u128> {
         let _ = row;
         None
@@ -68,7 +90,8 @@ pub trait Source: Send + Sync {
 
     /// Bytes of a batch of `batch` rows.
     fn batch_bytes(&self, batch: usize) -> usize {
-        let sample: usize = self.slots().iter().map(Slot::bytes).sum();
+        let steps = |slot: &Slot| if slot.sequence { self.longest() } else { 1 };
+        let sample: usize = self.slots().iter().map(|slot| slot.bytes() * steps(slot)).sum();
         // Target, row number, and the two numbers of a mixed label.
         batch * (sample + 4 * self.target_width() + 4 + 8)
     }

@@ -11,7 +11,8 @@ use deepfit_zoo::Network;
 use serde::Serialize;
 
 use crate::error::{Result, TrainError};
-use crate::learner::views;
+use crate::in_order::InOrder;
+use crate::learner::{extents, views};
 use crate::model_folder;
 
 /// Output of the graph.
@@ -91,7 +92,8 @@ impl Embedder {
             return Err(TrainError::run(path, problem));
         }
         let (mut engine, batch) = (model.engine(threads)?, model.batch());
-        let program = engine.compile(&graph(&*model.network, layer)?, Extents::batch(batch))?;
+        let largest = Extents { batch, sequence: model.longest() };
+        let program = engine.compile(&graph(&*model.network, layer)?, largest)?;
         let width = engine.output_shape(program, EMBEDDING).and_then(|shape| shape.last().copied()).unwrap_or(0);
         let inputs = model.network.inputs().into_iter().map(|slot| slot.name).collect();
         let (preprocessor, notes) = (model.preprocessor, model.notes);
@@ -146,9 +148,10 @@ impl Embedder {
         if opened.rows.is_empty() {
             return Ok(failed);
         }
+        let mut given = InOrder::new(&*opened.source, &opened.rows);
         let mut loader = Loader::new(opened.source, opened.rows, LoaderOptions::evaluate(self.batch, 1))?;
         while let Some(batch) = loader.next()? {
-            let extents = Extents::batch(batch.len);
+            let extents = extents(&batch);
             let views = views(&self.inputs, &batch);
             self.engine.run(self.program, extents, &views)?;
             let values = self.engine.output(self.program, EMBEDDING)?;
@@ -159,12 +162,14 @@ impl Embedder {
             }
             for (row, values) in batch.rows.iter().zip(values.chunks_exact(self.width)) {
                 let (one, values) = (Embedding::of(opened.names[*row as usize].clone()), Some(values.to_vec()));
-                each(match self.layer {
+                let one = match self.layer {
                     Layer::Logits => Embedding { logits: values, ..one },
                     Layer::Embedding | Layer::Hidden => Embedding { embedding: values, ..one },
-                })?;
+                };
+                given.give(*row, one, each)?;
             }
         }
+        given.finish(each)?;
         // The loader's own list: batches of which no row could be read never arrive here.
         failed.extend(loader.failures().map(|f| (f.name.clone(), f.reason.clone())));
         Ok(failed)

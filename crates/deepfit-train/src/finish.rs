@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use deepfit_data::Dataset;
 use deepfit_zoo::ModelConfig;
 
 use crate::data_times::DataTimes;
@@ -92,7 +93,7 @@ pub(crate) fn finish(
         planned_seconds_per_epoch: job.description.seconds_per_epoch,
         data: times.data,
         notes: job.progress.notes.all(),
-        next: next_commands(&run, job.data.is_images()),
+        next: next_commands(&run, &job.data),
         run,
     })
 }
@@ -102,14 +103,19 @@ pub(crate) fn model_name(recipe: &Recipe, model: &ModelConfig) -> String {
     match (&recipe.transfer, model) {
         (None, _) => recipe.settings.model.clone(),
         (Some(_), ModelConfig::Tapped(tapped)) => tapped.backbone.model_type().to_string(),
+        (Some(_), ModelConfig::PooledText(pooled)) => pooled.backbone.model_type().to_string(),
         (Some(_), other) => other.model_type().to_string(),
     }
 }
 
 /// The commands that use what a run has trained.
-pub(crate) fn next_commands(run: &Path, images: bool) -> Vec<String> {
+pub(crate) fn next_commands(run: &Path, data: &Dataset) -> Vec<String> {
     let shown = shell_word(&run.to_string_lossy());
-    let example = if images { "IMAGE..." } else { "TABLE.csv" };
+    let example = match (data.is_images(), data.is_texts()) {
+        (true, _) => "IMAGE...",
+        (_, true) => "TEXTS.txt",
+        _ => "TABLE.csv",
+    };
     vec![
         format!("deepfit predict {shown} {example}"),
         format!("deepfit evaluate {shown} DATA"),

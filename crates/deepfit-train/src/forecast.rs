@@ -211,9 +211,11 @@ fn describe_model(recipe: &Recipe, workshop: &Workshop) -> String {
             });
             let depths = match other {
                 ModelConfig::Tapped(tapped) => format!(" at {} depths", tapped.taps.len()),
+                ModelConfig::PooledText(pooled) if pooled.terms > 0 => format!(" and {} words", pooled.terms),
                 _ => String::new(),
             };
-            format!("{name}{depths}: {size}{outputs} outputs")
+            let plural = if outputs == 1 { "" } else { "s" };
+            format!("{name}{depths}: {size}{outputs} output{plural}")
         }
     }
 }

@@ -92,6 +92,9 @@ pub struct Inspection {
     pub passes: Vec<PassRow>,
 }
 
+/// Memory and operations of texts are told for so many tokens.
+const MEDIUM: usize = 128;
+
 /// Looks into a run folder, a model folder, a file of weights, or data.
 ///
 /// # Errors
@@ -114,7 +117,8 @@ pub fn inspect(target: &Path, options: &InspectOptions) -> Result<Inspection> {
         let settings =
             if run.settings().is_file() { Settings::of_run(&run.settings())?.0 } else { Settings::default() };
         let class_counts = vec![1; task.classes().len()];
-        let recipe = Recipe { settings, task, class_counts, rows: 0, transfer: None };
+        let recipe =
+            Recipe { settings, task, class_counts, rows: 0, longest: model.longest().min(MEDIUM), transfer: None };
         let title = format!("{}: a trained {}", target.display(), model.description.name);
         return assemble(title, Vec::new(), &recipe, &**network, declarations, options);
     }
@@ -209,7 +213,7 @@ fn assemble(
         prediction: evaluation(network, &recipe.task)?,
         step: Some(training_graph(recipe, network, declarations, &recipe.training(), StepKind::Plain)?),
         declarations,
-        maximum: Extents::batch(options.batch.unwrap_or(recipe.batch())),
+        maximum: Extents { batch: options.batch.unwrap_or(recipe.batch()), sequence: recipe.longest },
     };
     subject.inspection(title, data, options.passes)
 }

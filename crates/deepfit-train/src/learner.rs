@@ -46,13 +46,13 @@ impl Predicting {
         mut engine: Engine,
         network: &dyn Network,
         task: &Task,
-        batch: usize,
+        maximum: Extents,
         logits_too: bool,
     ) -> Result<Predicting> {
         let graph = evaluation_with(network, task, logits_too)?;
-        let program = engine.compile(&graph, Extents::batch(batch))?;
+        let program = engine.compile(&graph, maximum)?;
         let inputs = network.inputs().into_iter().map(|slot| slot.name).collect();
-        Ok(Predicting { engine, program, inputs, outputs: network.outputs(), batch })
+        Ok(Predicting { engine, program, inputs, outputs: network.outputs(), batch: maximum.batch })
     }
 
     /// What the last layer gave for the batch that was predicted last, if the network was compiled for that.
@@ -62,7 +62,7 @@ impl Predicting {
 
     /// Probabilities of each class, or values, for each row of a batch. All of them are finite.
     pub fn predict(&mut self, batch: &Batch) -> Result<&[f32]> {
-        let (views, extents) = (views(&self.inputs, batch), Extents::batch(batch.len));
+        let (views, extents) = (views(&self.inputs, batch), extents(batch));
         self.engine.run(self.program, extents, &views)?;
         if !self.engine.output(self.program, PREDICTION)?.iter().all(|p| p.is_finite()) {
             let culprit = self.engine.find_non_finite(self.program, extents, &views);
@@ -143,14 +143,15 @@ impl Learner {
         require_memory("the weights and the optimiser", all.saturating_add(trained.saturating_mul(copies as u64)))?;
         let mut engine = Engine::new(threads)?.exact(recipe.settings.exact);
         let options = StepOptions {
-            maximum: Extents::batch(batch),
+            maximum: Extents { batch, sequence: recipe.longest },
             accumulates: recipe.settings.accumulate > 1,
             memory_limit: None,
             seed: recipe.settings.seed,
         };
         let stepper =
             Stepper::new(&mut engine, declarations, training, options, |tracer| traced(recipe, &*network, tracer))?;
-        let using = Predicting::new(engine, &*network, &recipe.task, evaluation_batch(batch), false)?;
+        let largest = Extents { batch: evaluation_batch(batch), sequence: recipe.longest };
+        let using = Predicting::new(engine, &*network, &recipe.task, largest, false)?;
         require_memory("activations and gradients", using.engine.arena_bytes() as u64)?;
         let mut learner = Learner { using, stepper, mixes: recipe.mixes(), values };
         learner.set_first_values()?;
@@ -206,15 +207,14 @@ impl Learner {
     /// Trains on one batch and returns its loss.
     pub fn step(&mut self, batch: &Batch, place: Place) -> Result<f64> {
         let Learner { using: Predicting { engine, inputs, .. }, stepper, mixes, .. } = self;
-        let step = |views: &[(&str, View<'_>)]| stepper.step(engine, Extents::batch(batch.len), views, place);
+        let step = |views: &[(&str, View<'_>)]| stepper.step(engine, extents(batch), views, place);
         Ok(with_targets(inputs, batch, *mixes, step)?)
     }
 
     /// In words, what in a batch or in the network is not finite first.
     pub fn find_non_finite(&mut self, batch: &Batch, place: Place) -> Option<String> {
         let Learner { using: Predicting { engine, inputs, .. }, stepper, mixes, .. } = self;
-        let find =
-            |views: &[(&str, View<'_>)]| stepper.find_non_finite(engine, Extents::batch(batch.len), views, place);
+        let find = |views: &[(&str, View<'_>)]| stepper.find_non_finite(engine, extents(batch), views, place);
         with_targets(inputs, batch, *mixes, find)
     }
 
@@ -288,6 +288,11 @@ fn require_memory(purpose: &'static str, needed: u64) -> Result<()> {
         }
         _ => Ok(()),
     }
+}
+
+/// How large a batch is.
+pub(crate) fn extents(batch: &Batch) -> Extents {
+    Extents { batch: batch.len, sequence: batch.sequence }
 }
 
 /// The inputs of a network in a batch, by name.

@@ -14,6 +14,7 @@ mod fingerprint;
 mod finish;
 mod fit;
 mod forecast;
+mod in_order;
 mod inspect;
 mod job;
 mod learner;

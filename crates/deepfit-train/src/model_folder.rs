@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use deepfit_cpu::Engine;
 use deepfit_data::Preprocessor;
+use deepfit_graph::Extents;
 use deepfit_nn::{Declaration, Scope};
 use deepfit_zoo::{ModelConfig, Network, Published};
 use serde::{Deserialize, Serialize};
@@ -95,12 +96,12 @@ pub fn save(
     folder: &Path,
     name: &str,
     model: &ModelConfig,
-    preprocessor: &Preprocessor,
+    of_samples: &Preprocessor,
     weights: &BTreeMap<String, Owned>,
     settings: &Settings,
 ) -> Result<()> {
     let damaged = |e: serde_json::Error| TrainError::run(folder, e.to_string());
-    let preprocessor = serde_json::from_str(&preprocessor.to_json()).map_err(damaged)?;
+    let preprocessor = serde_json::from_str(&of_samples.to_json()).map_err(damaged)?;
     let description = ModelDescription {
         version: FORMAT_VERSION,
         model: model.clone(),
@@ -112,6 +113,9 @@ pub fn save(
     let borrowed: BTreeMap<String, Borrowed<'_>> =
         weights.iter().map(|(name, tensor)| (name.clone(), tensor.borrowed())).collect();
     tensors::write(&folder.join("model.safetensors"), Durability::Disk, &borrowed, KEY, FORMAT_VERSION.to_string())?;
+    for (name, content) in of_samples.files() {
+        write_text(&folder.join(name), &content)?;
+    }
     write_text(&folder.join("config.json"), &(serde_json::to_string_pretty(&description).map_err(damaged)? + "\n"))
 }
 
@@ -175,6 +179,7 @@ pub fn load(folder: &Path) -> Result<Model> {
 
 fn read_model(folder: &Path) -> Result<Model> {
     let (description, preprocessor) = read_description(folder)?;
+    let preprocessor = preprocessor.with_files(folder)?;
     let path = folder.join("model.safetensors");
     let weights = read_weights(&path)?;
     let scope = Scope::root();
@@ -212,6 +217,11 @@ impl Model {
         Ok(engine)
     }
 
+    /// Steps of the longest sequence that it takes; 1 of what is none.
+    pub fn longest(&self) -> usize {
+        if let Preprocessor::Text(text) = &self.preprocessor { text.most_tokens } else { 1 }
+    }
+
     /// Rows at a time: fewer of large images, whose intermediate results take much memory.
     pub fn batch(&self) -> usize {
         const PIXELS: usize = 64 * 64 * 64;
@@ -226,6 +236,7 @@ impl Model {
             return Err(TrainError::run(&self.description.name, problem));
         }
         let engine = self.engine(threads)?;
-        Ok((Predicting::new(engine, &*self.network, self.preprocessor.task(), batch, true)?, self.preprocessor))
+        let largest = Extents { batch, sequence: self.longest() };
+        Ok((Predicting::new(engine, &*self.network, self.preprocessor.task(), largest, true)?, self.preprocessor))
     }
 }

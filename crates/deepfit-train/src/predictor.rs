@@ -9,6 +9,7 @@ use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
 use crate::error::Result;
+use crate::in_order::InOrder;
 use crate::learner::Predicting;
 use crate::measure::{Goal, measure, positive};
 use crate::metrics::{Intervals, LABEL_THRESHOLD, LabelScores, ResidualSummary, Scores};
@@ -224,6 +225,7 @@ impl Predictor {
         if opened.rows.is_empty() {
             return Ok(failed);
         }
+        let mut given = InOrder::new(&*opened.source, &opened.rows);
         let mut loader = Loader::new(opened.source, opened.rows, LoaderOptions::evaluate(self.using.batch, 1))?;
         while let Some(batch) = loader.next()? {
             let outputs = self.using.outputs;
@@ -233,7 +235,7 @@ impl Predictor {
                 batch.rows.iter().zip(values.chunks_exact(outputs)).zip(logits.chunks_exact(outputs))
             {
                 let input = opened.names[*row as usize].clone();
-                each(if names.is_empty() {
+                let one = if names.is_empty() {
                     let value = f64::from(values[0]);
                     let value = scale.map_or(value, |s| s.inverse(value));
                     Prediction {
@@ -259,9 +261,11 @@ impl Predictor {
                         value: None,
                         logits: Some(logits.to_vec()),
                     }
-                })?;
+                };
+                given.give(*row, one, each)?;
             }
         }
+        given.finish(each)?;
         // The loader's own list: batches of which no row could be read never arrive here.
         failed.extend(loader.failures().map(|f| (f.name.clone(), f.reason.clone())));
         Ok(failed)

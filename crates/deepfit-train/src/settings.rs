@@ -46,7 +46,7 @@ macro_rules! settings {
 }
 
 settings! {
-    data: PathBuf = PathBuf::new(), "Folder of images, .zip of one, or CSV/TSV table.",
+    data: PathBuf = PathBuf::new(), "Folder of images or texts, .zip of images, or CSV/TSV table.",
         "a path in quotes, such as \"photos/\"";
     target: Option<String> = None,
         "Column to predict (default: one named target, label, class or y, else the last); of images also several of 0 and 1, \
@@ -54,6 +54,14 @@ settings! {
         "the name of a column in quotes, such as \"price\"";
     task: Option<TaskKind> = None, "classification, regression or, for images, multi_label (default: inferred from the target).",
         "classification, regression or multi_label";
+    text: Option<String> = None,
+        "Column of a table that holds texts to learn from, or several as a,b (default: those beside which there is nothing \
+         else).",
+        "the name of a column in quotes, such as \"review\"";
+    max_tokens: Option<usize> = None, "Most tokens of a text; what stands behind is left out (default: as the model has it, or 256).",
+        "a whole number from 1 to 1000000, such as 512";
+    vocabulary: Option<usize> = None, "Most tokens of a tokenizer that is learned from the texts (default: 8000).",
+        "a whole number from 257 to 1000000, such as 4000";
     labels: Option<PathBuf> = None, "Table that names images of the folder, and says what is on them.",
         "a path in quotes, such as \"labels.csv\"";
     positive: Option<String> = None,
@@ -74,8 +82,9 @@ settings! {
         "1 (grey) or 3 (colour)";
     scaling: Option<Scaling> = None, "Of numeric columns: robust, standard or quantile (default: robust).",
         "robust, standard or quantile";
-    model: String = "auto".to_string(), "auto, mlp, cnn, resnet18, resnet34, resnet50 or mobilenet_v2.",
-        "auto, mlp, cnn, resnet18, resnet34, resnet50 or mobilenet_v2";
+    model: String = "auto".to_string(),
+        "auto; mlp; cnn, resnet18, resnet34, resnet50 or mobilenet_v2; lstm, gru, rnn or transformer.",
+        "auto, mlp, cnn, resnet18, resnet34, resnet50, mobilenet_v2, lstm, gru, rnn or transformer";
     from: Option<String> = None,
         "Published model to begin with: its folder, file or name, or scratch for none (default: of images the one that is \
          part of deepfit, where that helps).",
@@ -149,6 +158,10 @@ settings! {
         "true or false";
 }
 
+/// Values of `model`.
+const MODELS: [&str; 11] =
+    ["auto", "mlp", "cnn", "resnet18", "resnet34", "resnet50", "mobilenet_v2", "lstm", "gru", "rnn", "transformer"];
+
 /// Share of the rows for validation and for the test, where none is asked for.
 pub(crate) const VALIDATION_SHARE: f64 = 0.1;
 pub(crate) const TEST_SHARE: f64 = 0.2;
@@ -193,6 +206,9 @@ impl Settings {
         let positive = |x: f64| x > 0.0 && x <= MOST;
         check("image_size", self.image_size.is_none_or(|n| (4..=1024).contains(&n)))?;
         check("channels", self.channels.is_none_or(|n| n == 1 || n == 3))?;
+        check("text", self.text.as_ref().is_none_or(|name| !name.is_empty()))?;
+        check("max_tokens", self.max_tokens.is_none_or(|n| (1..=1_000_000).contains(&n)))?;
+        check("vocabulary", self.vocabulary.is_none_or(|n| (257..=1_000_000).contains(&n)))?;
         check("lora", self.lora.is_none_or(|rank| (1..=256).contains(&rank)))?;
         check("from", self.from.as_ref().is_none_or(|from| !from.is_empty()))?;
         if let (Some(from), true) = (self.from.as_ref().filter(|from| *from != SCRATCH), self.model != "auto") {
@@ -227,7 +243,7 @@ impl Settings {
                 nearest(value, known.iter().copied()).map_or(String::new(), |n| format!("; did you mean `{n}`?"));
             Err(TrainError::setting(key, format!("`{value}` is not one of {}{hint}", known.join(", "))))
         };
-        one_of("model", &self.model, &["auto", "mlp", "cnn", "resnet18", "resnet34", "resnet50", "mobilenet_v2"])?;
+        one_of("model", &self.model, &MODELS)?;
         one_of("optimizer", &self.optimizer, &Optimizer::NAMES)?;
         self.schedule.iter().try_for_each(|schedule| Rates::parse(schedule).map(|_| ()))?;
         if let Some(loss) = &self.loss {

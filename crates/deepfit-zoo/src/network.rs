@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use crate::error::Result;
 use crate::{
     BertConfig, CnnConfig, ConvnextConfig, DistilbertConfig, EfficientnetConfig, Gpt2Config, ImageConfig, LlamaConfig,
-    MlpConfig, MobilenetV2Config, MobilenetV3Config, ModernbertConfig, ResnetConfig, RobertaConfig, TappedConfig,
-    TextHead, TextNetwork, VitConfig,
+    MlpConfig, MobilenetV2Config, MobilenetV3Config, ModernbertConfig, PooledTextConfig, RecurrentTextConfig,
+    ResnetConfig, RobertaConfig, StaticEmbeddingConfig, TappedConfig, TextHead, TextNetwork, VitConfig,
 };
 
 /// Settings of a network: all that is needed to make it again, but its weights.
@@ -45,6 +45,12 @@ pub enum ModelConfig {
     Gpt2(Gpt2Config),
     /// Its successor, for longer texts.
     Llama(LlamaConfig),
+    /// One that reads texts token by token.
+    RecurrentText(RecurrentTextConfig),
+    /// A vector for each token.
+    StaticEmbedding(StaticEmbeddingConfig),
+    /// A linear layer on what another network for texts makes of one.
+    PooledText(PooledTextConfig),
 }
 
 impl ModelConfig {
@@ -66,6 +72,9 @@ impl ModelConfig {
             ModelConfig::Modernbert(_) => "modernbert",
             ModelConfig::Gpt2(_) => "gpt2",
             ModelConfig::Llama(_) => "llama",
+            ModelConfig::RecurrentText(_) => "recurrent_text",
+            ModelConfig::StaticEmbedding(_) => "static_embedding",
+            ModelConfig::PooledText(_) => "pooled_text",
         }
     }
 
@@ -87,6 +96,9 @@ impl ModelConfig {
             ModelConfig::Modernbert(config) => config.head.outputs(config.vocab_size),
             ModelConfig::Gpt2(config) => config.head.outputs(config.vocab_size),
             ModelConfig::Llama(config) => config.head.outputs(config.vocab_size),
+            ModelConfig::RecurrentText(config) => config.head.outputs(config.vocab_size),
+            ModelConfig::StaticEmbedding(_) => 0,
+            ModelConfig::PooledText(config) => config.outputs,
         }
     }
 
@@ -100,7 +112,10 @@ impl ModelConfig {
             | ModelConfig::Roberta(_)
             | ModelConfig::Modernbert(_)
             | ModelConfig::Gpt2(_)
-            | ModelConfig::Llama(_) => {}
+            | ModelConfig::Llama(_)
+            | ModelConfig::RecurrentText(_)
+            | ModelConfig::StaticEmbedding(_)
+            | ModelConfig::PooledText(_) => {}
             ModelConfig::Cnn(config) => config.image = image,
             ModelConfig::Resnet(config) => config.image = image,
             ModelConfig::MobilenetV2(config) => config.image = image,
@@ -126,12 +141,31 @@ impl ModelConfig {
             ModelConfig::Convnext(config) => config.outputs = outputs,
             ModelConfig::Vit(config) => config.outputs = outputs,
             ModelConfig::Tapped(config) => config.outputs = outputs,
-            ModelConfig::Bert(config) => config.head = TextHead::Classes(outputs),
-            ModelConfig::Distilbert(config) => config.head = TextHead::Classes(outputs),
-            ModelConfig::Roberta(config) => config.bert.head = TextHead::Classes(outputs),
-            ModelConfig::Modernbert(config) => config.head = TextHead::Classes(outputs),
-            ModelConfig::Gpt2(config) => config.head = TextHead::Classes(outputs),
-            ModelConfig::Llama(config) => config.head = TextHead::Classes(outputs),
+            ModelConfig::PooledText(config) => config.outputs = outputs,
+            ModelConfig::Bert(_)
+            | ModelConfig::Distilbert(_)
+            | ModelConfig::Roberta(_)
+            | ModelConfig::Modernbert(_)
+            | ModelConfig::Gpt2(_)
+            | ModelConfig::Llama(_)
+            | ModelConfig::RecurrentText(_)
+            | ModelConfig::StaticEmbedding(_) => return self.with_text_head(TextHead::Classes(outputs)),
+        }
+        self
+    }
+
+    /// The same network for texts with something else behind its hidden states; any other stays as it is.
+    #[must_use]
+    pub fn with_text_head(mut self, new: TextHead) -> Self {
+        match &mut self {
+            ModelConfig::Bert(BertConfig { head, .. })
+            | ModelConfig::Roberta(RobertaConfig { bert: BertConfig { head, .. }, .. })
+            | ModelConfig::Distilbert(DistilbertConfig { head, .. })
+            | ModelConfig::Modernbert(ModernbertConfig { head, .. })
+            | ModelConfig::Gpt2(Gpt2Config { head, .. })
+            | ModelConfig::Llama(LlamaConfig { head, .. })
+            | ModelConfig::RecurrentText(RecurrentTextConfig { head, .. }) => *head = new,
+            _ => {}
         }
         self
     }
@@ -143,6 +177,10 @@ impl ModelConfig {
         let positions = match &mut self {
             ModelConfig::Modernbert(config) => &mut config.max_position_embeddings,
             ModelConfig::Llama(config) => &mut config.max_position_embeddings,
+            ModelConfig::PooledText(config) => {
+                *config.backbone = config.backbone.clone().with_positions(most);
+                return self;
+            }
             _ => return self,
         };
         *positions = (*positions).min(most.max(1));
@@ -158,7 +196,10 @@ impl ModelConfig {
             | ModelConfig::Roberta(_)
             | ModelConfig::Modernbert(_)
             | ModelConfig::Gpt2(_)
-            | ModelConfig::Llama(_) => None,
+            | ModelConfig::Llama(_)
+            | ModelConfig::RecurrentText(_)
+            | ModelConfig::StaticEmbedding(_)
+            | ModelConfig::PooledText(_) => None,
             ModelConfig::Cnn(config) => Some(&config.image),
             ModelConfig::Resnet(config) => Some(&config.image),
             ModelConfig::MobilenetV2(config) => Some(&config.image),
@@ -237,6 +278,21 @@ pub trait Network: Send + Sync {
         Err(undivided())
     }
 
+    /// What the last layer wants of each example beside what the blocks make of the other inputs; these come last among
+    /// [`Network::inputs`].
+    fn beside(&self) -> Vec<InputSlot> {
+        Vec::new()
+    }
+
+    /// The [`Network::features`] from what the blocks have made and the inputs [beside](Network::beside) that.
+    ///
+    /// # Errors
+    /// If they do not fit.
+    fn joined(&self, features: &Tensor, beside: &[Tensor]) -> deepfit_nn::Result<Tensor> {
+        let _ = beside;
+        Ok(features.clone())
+    }
+
     /// Adds the network up to its last layer: what it makes of an example before it decides, f32 `[batch, features]`,
     /// also known as the embedding. By default all blocks.
     ///
@@ -261,6 +317,11 @@ pub trait Network: Send + Sync {
     /// If the inputs are not those of [`Network::inputs`].
     fn forward(&self, inputs: &[Tensor]) -> deepfit_nn::Result<Tensor> {
         self.head(&self.features(inputs)?)
+    }
+
+    /// Most tokens of a text, if it takes texts.
+    fn positions(&self) -> Option<usize> {
+        self.text().map(|text| text.sizes().positions)
     }
 
     /// The network as one for texts, if it is one.
@@ -313,6 +374,9 @@ pub fn build(config: &ModelConfig, scope: &Scope) -> Result<Box<dyn Network>> {
         ModelConfig::Modernbert(config) => Box::new(config.build(scope)?),
         ModelConfig::Gpt2(config) => Box::new(config.build(scope)?),
         ModelConfig::Llama(config) => Box::new(config.build(scope)?),
+        ModelConfig::RecurrentText(config) => Box::new(config.build(scope)?),
+        ModelConfig::StaticEmbedding(config) => Box::new(config.build(scope)?),
+        ModelConfig::PooledText(config) => Box::new(config.build(scope)?),
     })
 }
 

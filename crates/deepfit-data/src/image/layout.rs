@@ -5,9 +5,9 @@ use std::path::Path;
 
 use super::container::Entry;
 use super::decode::Header;
-use super::target::ImageTarget;
 use crate::error::{Error, Result};
 use crate::split::Part;
+use crate::target::Target;
 
 /// One image file that was found.
 #[derive(Clone, Debug)]
@@ -15,7 +15,7 @@ pub(crate) struct ImageFile {
     pub(crate) entry: Entry,
     pub(crate) header: Header,
     /// What is to be learned of it.
-    pub(crate) target: ImageTarget,
+    pub(crate) target: Target,
     /// Part given by the folder it lies in, or by a column.
     pub(crate) part: Option<Part>,
     /// Index of the container it is read from.
@@ -123,7 +123,7 @@ pub(crate) fn arrange(path: &Path, images: Vec<(Entry, Header)>, known: Option<&
         let Some(&class) = index.get(class.as_str()) else {
             return Err(Error::UnknownClass { path: path.join(&entry.name), class, known: classes.join(", ") });
         };
-        files.push(ImageFile { entry, header, target: ImageTarget::Class(class), part, container: 0, row: None });
+        files.push(ImageFile { entry, header, target: Target::Class(class), part, container: 0, row: None });
     }
     Ok(Layout { classes, files, stray })
 }

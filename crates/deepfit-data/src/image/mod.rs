@@ -14,7 +14,6 @@ mod resample;
 mod resize;
 mod scan;
 mod source;
-mod target;
 mod tiff;
 mod transform;
 
@@ -22,7 +21,9 @@ pub use augment::{Augment, Border};
 pub(crate) use container::looks_like_zip;
 pub use labels::ImageColumns;
 pub(crate) use labels::{recognise, require};
+pub(crate) use layout::part_of;
 pub use open::ImageSurvey;
 pub(crate) use open::{ImageSet, open, open_table};
 pub use preprocessor::ImagePreprocessor;
 pub use resize::{Filter, Resize, ResizeTo};
+pub(crate) use scan::looks_like_an_image;

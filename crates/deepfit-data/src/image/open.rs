@@ -12,13 +12,13 @@ use super::layout::{ImageFile, arrange};
 use super::resize::Resize;
 use super::scan::scan;
 use super::source::{self, ImageSource, Work};
-use super::target::{ImageTarget, TargetForm};
 use super::transform::Shape;
 use crate::dataset::{MIN_ROWS, OpenOptions, Summary, Task};
 use crate::error::{Error, Result};
 use crate::parallel;
 use crate::split::{Part, number_groups, quantile_bins, rarest_labels};
 use crate::table::{TargetScale, moments};
+use crate::target::{Target, TargetForm};
 
 /// Largest side chosen without being asked for.
 const LARGEST_SIDE: usize = 224;
@@ -47,7 +47,7 @@ impl ImageSet {
     /// Standardisation of a regression's target, by the values of some rows.
     pub(crate) fn target_scale(&self, rows: &[u32]) -> Option<TargetScale> {
         let value = |&row: &u32| match self.files[row as usize].target {
-            ImageTarget::Value(value) => Some(value),
+            Target::Value(value) => Some(value),
             _ => None,
         };
         let values: Vec<f64> = rows.iter().filter_map(value).collect();
@@ -67,11 +67,11 @@ impl ImageSet {
     pub(crate) fn strata(&self) -> Vec<u32> {
         match &self.task {
             Task::Classification { .. } => {
-                let class = |file: &ImageFile| if let ImageTarget::Class(class) = file.target { class } else { 0 };
+                let class = |file: &ImageFile| if let Target::Class(class) = file.target { class } else { 0 };
                 self.files.iter().map(class).collect()
             }
             Task::Regression => {
-                let value = |file: &ImageFile| if let ImageTarget::Value(value) = file.target { value } else { 0.0 };
+                let value = |file: &ImageFile| if let Target::Value(value) = file.target { value } else { 0.0 };
                 quantile_bins(&self.files.iter().map(value).collect::<Vec<f64>>())
             }
             Task::MultiLabel { classes } => {
@@ -83,7 +83,7 @@ impl ImageSet {
 
     /// Labels of a row, ascending.
     pub(crate) fn labels_of(&self, row: u32) -> &[u32] {
-        if let ImageTarget::Labels(labels) = &self.files[row as usize].target { labels } else { &[] }
+        if let Target::Labels(labels) = &self.files[row as usize].target { labels } else { &[] }
     }
 }
 
@@ -255,9 +255,9 @@ fn check_classes(path: &Path, task: &Task, files: &[ImageFile], summary: &mut Su
     let mut counts = vec![0usize; classes.len()];
     for file in files.iter().filter(|file| matches!(file.part, None | Some(Part::Train))) {
         match &file.target {
-            ImageTarget::Class(class) => counts[*class as usize] += 1,
-            ImageTarget::Labels(labels) => labels.iter().for_each(|&label| counts[label as usize] += 1),
-            ImageTarget::Value(_) | ImageTarget::Unknown => {}
+            Target::Class(class) => counts[*class as usize] += 1,
+            Target::Labels(labels) => labels.iter().for_each(|&label| counts[label as usize] += 1),
+            Target::Value(_) | Target::Unknown => {}
         }
     }
     if let Some(empty) = counts.iter().position(|&count| count == 0) {

@@ -11,13 +11,13 @@ use super::layout::{ImageFile, arrange};
 use super::resize::Resize;
 use super::scan::scan;
 use super::source::{self, ImageSource};
-use super::target::{ImageTarget, TargetForm};
 use super::transform::Shape;
 use crate::batch::Slot;
 use crate::dataset::{Opened, Summary, Task};
 use crate::error::{Error, Result};
 use crate::split::Part;
 use crate::table::{TargetScale, foreign};
+use crate::target::{Target, TargetForm};
 
 /// How images become the network's input: decoded upright with alpha on white, resized with a cubic
 /// filter so that the shorter side fits, or as a published network wants it, and cropped in the centre. Values stay 0 to
@@ -199,7 +199,7 @@ impl ImagePreprocessor {
             failed.extend(found.broken);
             for (entry, header) in found.images {
                 names.push(container.full_name(&entry));
-                let (target, part, row) = (ImageTarget::Unknown, None, None);
+                let (target, part, row) = (Target::Unknown, None, None);
                 files.push(ImageFile { entry, header, target, part, container: index, row });
             }
             if many {

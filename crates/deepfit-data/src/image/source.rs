@@ -9,7 +9,6 @@ use super::decode::{self, Pixels, Refusal};
 use super::layout::ImageFile;
 use super::resample::{Resampler, Window};
 use super::resize::Resize;
-use super::target::TargetForm;
 use super::transform::{self, Shape};
 use super::{mix, transform::random_crop};
 use crate::batch::{Array, Batch, DType, Failure, Slot};
@@ -17,6 +16,7 @@ use crate::error::{Error, Result};
 use crate::memory::heap_bytes;
 use crate::rng::{Purpose, Rng};
 use crate::source::{Pass, Source};
+use crate::target::TargetForm;
 
 /// Images of a shape with what is to be learned of them.
 pub(crate) struct ImageSource {
@@ -44,12 +44,7 @@ pub(crate) struct Work {
 
 /// The input slot of images.
 pub(crate) fn slot(shape: Shape) -> Slot {
-    Slot {
-        name: "image".into(),
-        shape: vec![shape.height, shape.width, shape.channels],
-        dtype: DType::U8,
-        cardinalities: Vec::new(),
-    }
+    Slot::new("image", &[shape.height, shape.width, shape.channels], DType::U8)
 }
 
 /// Reads and decodes one file; `bytes` is work space, and so is `used`, in which the pixels may lie.

@@ -171,11 +171,11 @@ impl TablePreprocessor {
         let mut slots = Vec::new();
         if numeric > 0 {
             let name = "numeric".to_string();
-            slots.push(Slot { name, shape: vec![numeric], dtype: DType::F32, cardinalities: Vec::new() });
+            slots.push(Slot::new(&name, &[numeric], DType::F32));
         }
         if !cardinalities.is_empty() {
             let shape = vec![cardinalities.len()];
-            slots.push(Slot { name: "categories".into(), shape, dtype: DType::I32, cardinalities });
+            slots.push(Slot { cardinalities, ..Slot::new("categories", &shape, DType::I32) });
         }
         slots
     }

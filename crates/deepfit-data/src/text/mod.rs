@@ -1,8 +1,17 @@
-//! Texts: read from tables, lines and files, and cut into tokens.
+//! Texts: read from tables, lines, files and folders, cut into tokens, and made into batches to learn from.
 
 mod files;
+mod open;
+mod preprocessor;
 mod reader;
+mod samples;
+mod terms;
 mod tokenizer;
 
+pub use open::{TextColumns, TextSurvey};
+pub(crate) use open::{TextSet, TextTable, holds_texts, open, recognise};
+pub use preprocessor::TextPreprocessor;
 pub use reader::{TextRow, Texts};
+pub use samples::TextForm;
+pub use terms::Terms;
 pub use tokenizer::{Encoded, Tokenizer};

@@ -24,6 +24,8 @@ pub struct TextRow {
 pub struct Texts {
     /// Column of tables; without, the only one, or one by a usual name.
     pub column: Option<String>,
+    /// Columns that are read one after the other in tables that have them all, if no column is asked for.
+    pub known: Vec<String>,
 }
 
 /// Names that columns of texts usually have, the likeliest first.
@@ -77,10 +79,17 @@ impl Texts {
         name: &str,
         each: &mut dyn FnMut(TextRow) -> Result<(), E>,
     ) -> Result<(), E> {
-        if self.column.is_some() {
-            return self.read_table(reader, Path::new(name), "", each);
+        let (head, complete, rest) = begin(reader, Path::new(name))?;
+        let first = head.split(|&byte| byte == b'\n').next().unwrap_or_default();
+        let delimiter = sniff(&head, complete);
+        let header: Vec<&[u8]> = first.trim_ascii().split(|&byte| byte == delimiter).collect();
+        let is_known = |column: &String| header.contains(&column.as_bytes());
+        let is_table = self.column.is_some() || (!self.known.is_empty() && self.known.iter().all(is_known));
+        let all = Cursor::new(head).chain(rest);
+        if is_table {
+            return self.read_table(all, Path::new(name), "", each);
         }
-        read_lines(reader, Path::new(name), "", each)
+        read_lines(all, Path::new(name), "", each)
     }
 
     fn read_table<E: From<Error>>(
@@ -105,37 +114,42 @@ impl Texts {
             .iter()
             .map(|name| String::from_utf8_lossy(name).into_owned())
             .collect();
-        let column = self.choose(&header, path)?;
+        let columns = self.choose(&header, path)?;
         let mut record = ByteRecord::new();
         let mut number = 0_u64;
         while rows.read_byte_record(&mut record).map_err(failed)? {
-            let text = match record.get(column) {
+            let field = |&column: &usize| match record.get(column) {
                 Some(field) => text_of(field.to_vec()),
                 None => Err(format!("has {} fields, too few for the column '{}'", record.len(), header[column])),
             };
+            let text = columns.iter().map(field).collect::<Result<Vec<String>, String>>().map(|parts| parts.join("\n"));
             each(TextRow { name: format!("{prefix}{number}"), text })?;
             number += 1;
         }
         Ok(())
     }
 
-    /// The column that is meant.
-    fn choose(&self, header: &[String], path: &Path) -> Result<usize> {
+    /// The columns that are meant.
+    fn choose(&self, header: &[String], path: &Path) -> Result<Vec<usize>> {
         let find = |name: &str| header.iter().position(|column| column == name);
         let listed = header.join(", ");
         let wrong = |problem: String| Error::NotATable { path: path.to_path_buf(), problem, needed: String::new() };
         if let Some(name) = &self.column {
-            return find(name).ok_or_else(|| {
+            return find(name).map(|column| vec![column]).ok_or_else(|| {
                 let near = nearest(name, header.iter().map(String::as_str));
                 let near = near.map_or(String::new(), |near| format!("; did you mean '{near}'?"));
                 wrong(format!("has no column '{name}'{near} There are: {listed}"))
             });
         }
+        let known: Option<Vec<usize>> = self.known.iter().map(|name| find(name)).collect();
+        if let Some(known) = known.filter(|known| !known.is_empty()) {
+            return Ok(known);
+        }
         let lower: Vec<String> = header.iter().map(|name| name.trim().to_lowercase()).collect();
         let usual = USUAL.iter().find_map(|usual| lower.iter().position(|column| column == usual));
         match (usual, header.len()) {
-            (Some(column), _) => Ok(column),
-            (None, 1) => Ok(0),
+            (Some(column), _) => Ok(vec![column]),
+            (None, 1) => Ok(vec![0]),
             (None, _) => {
                 Err(wrong(format!("has several columns, {listed}; say which holds the texts, by --column NAME")))
             }
@@ -157,7 +171,7 @@ fn read_folder<E: From<Error>>(folder: &Path, each: &mut dyn FnMut(TextRow) -> R
         let mut bytes = Vec::new();
         let read = File::open(path).and_then(|file| file.take(LONGEST).read_to_end(&mut bytes));
         let text = match read {
-            Ok(_) => text_of(without_mark(bytes)),
+            Ok(_) => text_of(bytes),
             Err(error) => Err(format!("cannot be read: {error}")),
         };
         each(TextRow { name: path.display().to_string(), text })?;
@@ -216,7 +230,9 @@ fn without_mark(mut bytes: Vec<u8>) -> Vec<u8> {
     bytes
 }
 
-fn text_of(bytes: Vec<u8>) -> Result<String, String> {
+/// Bytes as text, without the mark that some programs put before UTF-8.
+pub(super) fn text_of(bytes: Vec<u8>) -> Result<String, String> {
+    let bytes = without_mark(bytes);
     String::from_utf8(bytes).map_err(|error| {
         let place = error.utf8_error().valid_up_to();
         format!("is not UTF-8 text: byte {place} belongs to no letter; convert it, for example with `iconv -t UTF-8`")

@@ -3,6 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
+use tokenizers::decoders::byte_level::ByteLevel;
+use tokenizers::models::TrainerWrapper;
+use tokenizers::models::bpe::{BPE, BpeTrainer};
+use tokenizers::{AddedToken, DecoderWrapper, PreTokenizerWrapper};
 
 use super::files;
 use crate::error::{Error, Result};
@@ -32,13 +36,56 @@ impl Tokenizer {
     /// If there is none of these, or it is damaged.
     pub fn open(folder: &Path) -> Result<Tokenizer> {
         let (path, json, notes) = files::read(folder)?;
+        Ok(Tokenizer { notes, ..Tokenizer::from_json(&json, &path)? })
+    }
+
+    /// A tokenizer from the content of a `tokenizer.json`; `path` stands for it in messages.
+    ///
+    /// # Errors
+    /// If it is damaged.
+    pub fn from_json(json: &[u8], path: &Path) -> Result<Tokenizer> {
+        let path = path.to_path_buf();
         let wrong = |problem: String| Error::Tokenizer { path: path.clone(), problem };
         let mut inner =
-            tokenizers::Tokenizer::from_bytes(&json).map_err(|error| wrong(format!("is damaged: {error}")))?;
+            tokenizers::Tokenizer::from_bytes(json).map_err(|error| wrong(format!("is damaged: {error}")))?;
         // How texts are cut and filled up is decided by who encodes them.
         inner.with_truncation(None).map_err(|error| wrong(error.to_string()))?;
         inner.with_padding(None);
-        Ok(Tokenizer { inner, path, notes })
+        Ok(Tokenizer { inner, path, notes: Vec::new() })
+    }
+
+    /// Learns pairs of letters that stand together often, again and again, until there are so many tokens: byte pair
+    /// encoding (Sennrich et al., 2016) on bytes, so that every text has tokens. The first token, 0, stands for nothing.
+    ///
+    /// # Errors
+    /// If the vocabulary is too small for all bytes.
+    pub fn train<'a>(texts: impl Iterator<Item = &'a str> + Send, vocabulary: usize) -> Result<Tokenizer> {
+        const BYTES: usize = 256;
+        if vocabulary <= BYTES {
+            let problem = format!("is {vocabulary}; it must be more than {BYTES}, the number of bytes and one");
+            return Err(Error::Setting { setting: "vocabulary", problem });
+        }
+        let path = PathBuf::from("the trained tokenizer");
+        let wrong = |error: tokenizers::Error| Error::Tokenizer { path: path.clone(), problem: error.to_string() };
+        let bytes = ByteLevel::new(false, true, true);
+        let mut inner = tokenizers::Tokenizer::new(BPE::default());
+        inner.with_pre_tokenizer(Some(PreTokenizerWrapper::ByteLevel(bytes)));
+        inner.with_decoder(Some(DecoderWrapper::ByteLevel(bytes)));
+        let trainer = BpeTrainer::builder()
+            .vocab_size(vocabulary)
+            .show_progress(false)
+            .min_frequency(2)
+            .special_tokens(vec![AddedToken::from("<|endoftext|>".to_string(), true)])
+            .initial_alphabet(ByteLevel::alphabet().into_iter().collect())
+            .build();
+        inner.train(&mut TrainerWrapper::BpeTrainer(trainer), texts).map_err(wrong)?;
+        Ok(Tokenizer { inner, path, notes: Vec::new() })
+    }
+
+    /// As the content of a `tokenizer.json`.
+    pub fn to_json(&self) -> String {
+        // Tables of words and numbers cannot fail to be written.
+        self.inner.to_string(false).unwrap_or_default()
     }
 
     /// The file that it was read from.

@@ -230,3 +230,38 @@ fn loaders_without_rows_or_with_bad_settings_are_refused() {
     let far = LoaderOptions { first_step: 9, ..LoaderOptions::evaluate(4, 0) };
     assert!(make(vec![1], far).contains("first_step"));
 }
+
+#[test]
+fn texts_of_similar_lengths_come_together_and_each_comes_once() {
+    let text = |i: usize| format!("{}{}", "word ".repeat(1 + i * 7919 % 97), i);
+    let rows: String = (0..1000).map(|i| format!("{},{}\n", text(i), ["a", "b"][i % 2])).collect();
+    let folder = Folder::new();
+    folder.write("texts.csv", format!("text,kind\n{rows}"));
+    let data = open(&folder.path().join("texts.csv"), &OpenOptions::default()).unwrap();
+    assert!(data.is_texts());
+    let source = data.prepare(&[0, 1, 2]).unwrap().source;
+    let mut orders = Vec::new();
+    for (options, epochs) in [
+        (LoaderOptions::train(16, 0, 3, Augment::none(), 2), 2),
+        (LoaderOptions::train(16, 2, 3, Augment::none(), 2), 2),
+        (LoaderOptions::evaluate(16, 1), 1),
+    ] {
+        let mut loader = Loader::new(source.clone(), (0..1000).collect(), options).unwrap();
+        let (mut own, mut all, mut seen) = (0, 0, vec![0; 1000]);
+        let mut order = Vec::new();
+        while let Some(batch) = loader.next().unwrap() {
+            let lengths = batch.inputs[1].as_i32().unwrap();
+            assert_eq!(batch.inputs[0].len(), batch.len * batch.sequence);
+            assert_eq!(batch.sequence, *lengths.iter().max().unwrap() as usize);
+            own += lengths.iter().sum::<i32>();
+            all += (batch.len * batch.sequence) as i32;
+            batch.rows.iter().for_each(|&row| seen[row as usize] += 1);
+            order.extend(batch.rows.clone());
+        }
+        assert!(seen.iter().all(|&times| times == epochs));
+        assert!((all - own) * 10 < all, "{own} of {all}");
+        orders.push(order);
+    }
+    assert_eq!(orders[0], orders[1]);
+    assert_ne!(orders[0][..1000], orders[0][1000..]);
+}

@@ -9,7 +9,7 @@ use crate::made::{everything, flowers, table, table_with};
 fn fitted(data: &deepfit_data::Dataset, rows: &[u32]) -> TablePreprocessor {
     match data.prepare(rows).unwrap().preprocessor {
         Preprocessor::Table(table) => (*table).clone(),
-        Preprocessor::Image(_) => panic!("a table was opened"),
+        Preprocessor::Image(_) | Preprocessor::Text(_) => panic!("a table was opened"),
     }
 }
 

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use deepfit_data::{Dataset, OpenOptions, SplitOptions};
+use deepfit_data::{Dataset, OpenOptions, SplitOptions, Survey};
 use deepfit_zoo::ModelConfig;
 
 use super::Job;
@@ -12,7 +12,7 @@ use crate::published::{self, BUNDLED, HAS_BUNDLED};
 use crate::recipe::Recipe;
 use crate::run_folder::RunFolder;
 use crate::settings::Settings;
-use crate::transfer::{self, Backbone, SCRATCH};
+use crate::transfer::{self, Backbone, SCRATCH, Takes};
 
 /// Opens the data, splits it, chooses what the settings leave open, builds the network and plans its memory. Writes
 /// nothing.
@@ -101,6 +101,9 @@ pub(super) fn open(settings: &mut Settings) -> Result<Opened> {
     let options = OpenOptions {
         target: settings.target.clone(),
         task: settings.task,
+        text: settings.text.clone(),
+        vocabulary: settings.vocabulary.unwrap_or(deepfit_data::VOCABULARY),
+        max_tokens: settings.max_tokens,
         image_size: settings.image_size,
         channels: settings.channels,
         scaling: settings.scaling.unwrap_or_default(),
@@ -111,7 +114,8 @@ pub(super) fn open(settings: &mut Settings) -> Result<Opened> {
         ..OpenOptions::default()
     };
     let side = settings.image_size;
-    let load = |from: &str| Backbone::load(from)?.for_images_of(side).map(Arc::new);
+    let most = settings.max_tokens;
+    let load = |from: &str| Backbone::load(from)?.for_images_of(side)?.for_texts_of(most).map(Arc::new);
     let mut backbone = match settings.from.as_deref() {
         Some(from) if from != SCRATCH => Some(load(from)?),
         _ => None,
@@ -128,7 +132,7 @@ pub(super) fn open(settings: &mut Settings) -> Result<Opened> {
     // A network that was asked for by its name, or that learns grey images as they are, begins from scratch.
     let is_open = settings.from.is_none() && settings.model == "auto" && settings.channels.is_none() && HAS_BUNDLED;
     let data = deepfit_data::open_adapted(&settings.data, &options, &mut |survey, options| {
-        if is_open {
+        if let (true, Survey::Images(survey)) = (is_open, survey) {
             let (transfers, why) = transfer::decide(survey);
             reason = Some(match transfers {
                 true => format!("begins with the published network {BUNDLED}: {why}; from={SCRATCH} declines"),
@@ -141,21 +145,34 @@ pub(super) fn open(settings: &mut Settings) -> Result<Opened> {
                 }
             }
         }
-        if let Some(backbone) = &backbone {
-            let preprocessing = &backbone.preprocessing;
-            options.image_size = Some(preprocessing.crop.0);
-            options.channels = Some(preprocessing.mean.len());
-            options.resize = Some(published::resize(preprocessing));
+        match (backbone.as_ref().map(|backbone| &backbone.takes), survey) {
+            (Some(Takes::Images(preprocessing)), Survey::Images(_)) => {
+                options.image_size = Some(preprocessing.crop.0);
+                options.channels = Some(preprocessing.mean.len());
+                options.resize = Some(published::resize(preprocessing));
+            }
+            (Some(Takes::Texts(form)), Survey::Texts(_)) => options.text_form = Some(form.clone()),
+            _ => {}
         }
     })?;
     if let Some(error) = failure {
         return Err(error);
     }
-    if given && !data.is_images() {
-        let problem = "is for images, and the data is a table; leave it away, or use from=scratch";
+    let other = match backbone.as_ref().map(|backbone| &backbone.takes) {
+        Some(Takes::Images(_)) if !data.is_images() => Some("images"),
+        Some(Takes::Texts(_)) if !data.is_texts() => Some("texts"),
+        _ => None,
+    };
+    if let Some(other) = other {
+        let is = match (data.is_images(), data.is_texts()) {
+            (true, _) => "images",
+            (_, true) => "texts",
+            _ => "a table",
+        };
+        let problem = format!("is for {other}, and the data is {is}; leave it away, or use from=scratch");
         return Err(TrainError::setting("from", problem));
     }
-    if data.is_images() {
+    if data.is_images() || data.is_texts() {
         let from = || backbone.as_ref().map_or(SCRATCH, |backbone| &backbone.name).to_string();
         settings.from = asked.or_else(|| Some(from()));
     }

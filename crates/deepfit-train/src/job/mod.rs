@@ -188,7 +188,7 @@ impl Job {
             report.resumed_at_step = Some(progress.total_steps);
             // The folder may have been moved since.
             report.run = folder.root().to_path_buf();
-            report.next = finish::next_commands(folder.root(), images);
+            report.next = finish::next_commands(folder.root(), &data);
             Some(report)
         } else {
             None

@@ -7,7 +7,7 @@ use crate::settings::{Settings, TEST_SHARE, VALIDATION_SHARE};
 /// Takes away the settings that change nothing in this run, and says of each why. They are no errors, since a file of
 /// settings is used for more than one run.
 pub(super) fn without_effect(settings: &mut Settings, data: &Dataset, transfers: bool) -> Vec<String> {
-    let images = data.is_images();
+    let (images, texts) = (data.is_images(), data.is_texts());
     let classification = !matches!(data.task(), Task::Regression);
     let mut notes = Vec::new();
     let mut drop = |key: &str, given: bool, why: String| {
@@ -32,7 +32,18 @@ pub(super) fn without_effect(settings: &mut Settings, data: &Dataset, transfers:
     if drop("lora", settings.lora.is_some() && !transfers, scratch()) {
         settings.lora = None;
     }
-    let of_images = |key: &str| format!("{key} for images, and the data is a table");
+    let is = if texts { "texts" } else { "a table" };
+    let of_images = |key: &str| format!("{key} for images, and the data is {is}");
+    let is = if images { "images" } else { "a table of features" };
+    let of_texts = |key: &str| format!("{key} for texts, and the data is {is}");
+    if drop("max_tokens", settings.max_tokens.is_some() && !texts, of_texts("they are")) {
+        settings.max_tokens = None;
+    }
+    let known = "a published network has a vocabulary of its own".to_string();
+    let why = if texts { known } else { of_texts("it is") };
+    if drop("vocabulary", settings.vocabulary.is_some() && (!texts || transfers), why) {
+        settings.vocabulary = None;
+    }
     if drop("augment", settings.augment.is_some() && !images, of_images("it is")) {
         settings.augment = None;
     }
@@ -42,8 +53,9 @@ pub(super) fn without_effect(settings: &mut Settings, data: &Dataset, transfers:
     if drop("channels", settings.channels.is_some() && !images, of_images("they are")) {
         settings.channels = None;
     }
-    let of_tables = "it is for columns of numbers, and the data is images".to_string();
-    if drop("scaling", settings.scaling.is_some() && images, of_tables) {
+    let is = if images { "images" } else { "texts" };
+    let of_tables = format!("it is for columns of numbers, and the data is {is}");
+    if drop("scaling", settings.scaling.is_some() && (images || texts), of_tables) {
         settings.scaling = None;
     }
     let regression = || "it is for classification, and this is a regression".to_string();

@@ -3,9 +3,10 @@
 mod balance;
 mod effect;
 mod rates;
+mod text;
 mod transfer;
 
-use deepfit_data::{Array, Augment, Batch, Dataset, Pass, Prepared, Slot, Source, Split, Task};
+use deepfit_data::{Array, Augment, Batch, Dataset, Pass, Prepared, Preprocessor, Slot, Source, Split, Task};
 use deepfit_nn::optim::{RmsProp, Sgd};
 use deepfit_nn::step::Training;
 use deepfit_nn::{Clip, MovingAverage, Optimizer, Schedule};
@@ -30,6 +31,9 @@ const SMALL_DATA: usize = 20_000;
 /// Image networks get at least this many updates, if that takes no more than this many epochs.
 const FEWEST_UPDATES: usize = 300;
 const MOST_EPOCHS: usize = 60;
+/// Epochs and dropout of networks for texts that begin with nothing.
+const TEXT_EPOCHS: usize = 12;
+const TEXT_DROPOUT: f32 = 0.3;
 /// Images up to this side are learned by the small network.
 const SMALL_IMAGE: usize = 64;
 
@@ -44,6 +48,8 @@ pub struct Recipe {
     pub class_counts: Vec<usize>,
     /// Training rows.
     pub rows: usize,
+    /// Steps of the longest sequence; 1 of what is none.
+    pub longest: usize,
     /// If it begins with a published network, what of it is trained.
     pub transfer: Option<TransferPlan>,
 }
@@ -60,7 +66,8 @@ impl Recipe {
         backbone: Option<&Backbone>,
     ) -> Result<(Recipe, Vec<String>)> {
         settings.validate()?;
-        let images = data.is_images();
+        let (images, texts) = (data.is_images(), data.is_texts());
+        let table = data.is_table();
         let classification = data.task().is_classification();
         let train = split.train.len();
         let rows = train + split.validation.len();
@@ -71,7 +78,7 @@ impl Recipe {
         let transfers = backbone.is_some();
         let mut notes = without_effect(&mut settings, data, transfers);
         let transfer = backbone.map(|backbone| TransferPlan::new(&settings, backbone, rows, data.len())).transpose()?;
-        let small = if images { transfers && rows < transfer::FEW } else { rows <= SMALL_TABLE };
+        let small = if table { rows <= SMALL_TABLE } else { transfers && rows < transfer::FEW };
         // A part that the user gave for validation is not trained on.
         let own_validation = settings.validation.is_some();
         let folds = settings.folds.unwrap_or(if small && !own_validation { (rows / 2).clamp(1, 5) } else { 1 });
@@ -101,6 +108,7 @@ impl Recipe {
         }
         let batch = settings.batch.unwrap_or(match transfers {
             true => transfer::BATCH,
+            false if texts => sixteenth.clamp(16, 32),
             false => sixteenth.clamp(16, if images { 64 } else { 256 }),
         });
         let batch = batch.min(train);
@@ -112,12 +120,13 @@ impl Recipe {
         }
         // With few images an epoch has few updates, too few for the statistics of batch normalisation to settle.
         let enough = |epochs: usize| (FEWEST_UPDATES / (train / batch).max(1)).clamp(epochs, MOST_EPOCHS) as u32;
-        settings.epochs = Some(settings.epochs.unwrap_or(match (images, rows) {
-            (true, _) if transfers => transfer::EPOCHS,
-            (true, _) if settings.model == "cnn" => enough(30),
-            (true, _) => enough(20),
-            (false, 0..=SMALL_TABLE) => 60,
-            (false, _) => 30,
+        settings.epochs = Some(settings.epochs.unwrap_or(match rows {
+            _ if transfers => transfer::EPOCHS,
+            _ if texts => enough(TEXT_EPOCHS),
+            _ if images && settings.model == "cnn" => enough(30),
+            _ if images => enough(20),
+            0..=SMALL_TABLE => 60,
+            _ => 30,
         }));
         let epochs = settings.epochs.unwrap_or(1);
         if settings.warmup > f64::from(epochs) {
@@ -133,10 +142,10 @@ impl Recipe {
             "rmsprop" => settings.momentum = Some(settings.momentum.unwrap_or(0.0)),
             _ => {}
         }
-        if !images {
+        if table {
             settings.scaling = Some(settings.scaling.unwrap_or_default());
         }
-        let schedule = settings.schedule.unwrap_or_else(|| if images { "one_cycle" } else { "cosine" }.into());
+        let schedule = settings.schedule.unwrap_or_else(|| if table { "cosine" } else { "one_cycle" }.into());
         settings.schedule = Some(if schedule.parts.is_empty() && PLAIN.contains(&&schedule.name[..]) {
             schedule
         } else {
@@ -147,6 +156,8 @@ impl Recipe {
             0.15
         } else if settings.model == "cnn" {
             0.25
+        } else if texts && !transfers {
+            TEXT_DROPOUT
         } else {
             0.0
         }));
@@ -156,14 +167,14 @@ impl Recipe {
         settings.patience = Some(settings.patience.unwrap_or(if folds > 1 { 0 } else { 10 }));
         if classification {
             settings.label_smoothing = Some(settings.label_smoothing.unwrap_or(match images {
-                true if transfers => transfer::SMOOTHING,
+                _ if transfers => transfer::SMOOTHING,
                 true => 0.1,
                 false => 0.05,
             }));
         } else if let Task::Regression = data.task() {
             settings.loss = Some(settings.loss.unwrap_or_else(|| "squared".to_string()));
         }
-        let sees_images = transfer.as_ref().is_none_or(|plan| plan.sees_images);
+        let sees_images = transfer.as_ref().is_none_or(|plan| plan.sees_samples);
         if images && !sees_images && settings.augment.take().is_some() {
             notes.push(
                 "`augment` has no effect: features of the images are computed once; unfreeze=2, say, trains on \
@@ -180,7 +191,8 @@ impl Recipe {
         let (task, class_counts) = (data.task().clone(), balance::class_counts(data, &split.train));
         balance::choose_positive(&mut settings, &task, &class_counts, &mut notes)?;
         notes.extend(balance::note(&task, &class_counts, train, settings.class_weights));
-        Ok((Recipe { settings, task, class_counts, rows: train, transfer }, notes))
+        let longest = data.text_sizes().map_or(1, |(longest, _)| longest);
+        Ok((Recipe { settings, task, class_counts, rows: train, longest, transfer }, notes))
     }
 
     /// Rows in a batch.
@@ -225,6 +237,10 @@ impl Recipe {
                 }
                 _ => ModelConfig::Cnn(CnnConfig { dropout, ..CnnConfig::for_images(image, outputs) }),
             });
+        }
+        if let Preprocessor::Text(text) = &prepared.preprocessor {
+            let vocabulary = text.vocabulary();
+            return Ok(text::network(&self.settings.model, vocabulary, text.most_tokens, outputs, dropout));
         }
         let numeric = slots.iter().find(|s| s.name == NUMERIC).map_or(0, Slot::values);
         let categories = slots.iter().find(|s| s.name == CATEGORIES).map_or(&[][..], |s| &s.cardinalities);
@@ -346,7 +362,7 @@ const PLAIN: [&str; 3] = ["constant", "cosine", "one_cycle"];
 fn default_rate(settings: &Settings, images: bool, transfers: bool) -> f64 {
     // For optimisers whose steps are as long as the rate.
     let rate = match (images, &settings.model[..]) {
-        (true, _) if transfers => transfer::RATE,
+        _ if transfers => transfer::RATE,
         (true, "cnn") => 1e-2,
         (true, _) => 3e-3,
         (false, _) => 2e-3,
@@ -378,6 +394,18 @@ fn choose_model(model: &str, data: &Dataset) -> Result<String> {
     let images = data.is_images();
     let side = data.image_shape().map_or(0, |[h, w, _]| h.max(w));
     match (model, images) {
+        (name, _) if data.is_texts() => match name {
+            "auto" => Ok("gru".to_string()),
+            "lstm" | "gru" | "rnn" | "transformer" => Ok(name.to_string()),
+            other => {
+                let problem = format!("{other} is not for texts; use lstm, gru, rnn or transformer, or `from`");
+                Err(TrainError::setting("model", problem))
+            }
+        },
+        ("lstm" | "gru" | "rnn" | "transformer", _) => {
+            let problem = format!("{model} is for texts; a table has none unless `text` names their column");
+            Err(TrainError::setting("model", problem))
+        }
         ("auto", true) => Ok(if side <= SMALL_IMAGE { "cnn" } else { "resnet18" }.to_string()),
         ("auto", false) => Ok("mlp".to_string()),
         ("mlp", true) => Err(TrainError::setting(

@@ -22,6 +22,9 @@ const UNFROZEN_EPOCHS: u32 = 6;
 pub const RATE: f64 = 0.03;
 /// The penalty of squared weights of the last layer among which validation chooses; the last is the most common choice.
 const PENALTIES: [f64; 3] = [1e-3, 1e-5, 1e-4];
+/// On texts the log loss of few rows says little of a penalty: weak ones sharpen predictions and do not make them better.
+/// There it is so much divided by the number of rows, as a prior of a fixed width has it.
+const TEXT_PENALTY: f64 = 0.3;
 /// Epochs without improvement after which the training of blocks ends.
 pub const UNFROZEN_PATIENCE: u32 = 2;
 /// Label smoothing: a little, since the last layer can fit few examples perfectly.
@@ -45,8 +48,10 @@ pub struct TransferPlan {
     pub only_if_better: bool,
     /// Of these blocks, the rank of changes that are trained in place of the weights.
     pub lora: Option<usize>,
-    /// Whether these stages see images, changed by augmentation, and not features that were computed once.
-    pub sees_images: bool,
+    /// The penalty of squared weights of the last layer, where validation does not choose it.
+    pub penalty: Option<f64>,
+    /// Whether these stages see images, changed by augmentation, or texts, and not features that were computed once.
+    pub sees_samples: bool,
 }
 
 impl TransferPlan {
@@ -59,7 +64,7 @@ impl TransferPlan {
         let unfrozen = match (settings.unfreeze, settings.lora) {
             (Some(Unfreeze::All), _) | (None, Some(_)) => vec![blocks],
             // Few examples teach blocks nothing but themselves.
-            (None, None) if rows < FEW => Vec::new(),
+            (None, None) if rows < FEW || backbone.takes_texts() => Vec::new(),
             (None, None) => {
                 let mut steps = Vec::new();
                 let mut left = MOST_BYTES;
@@ -85,15 +90,20 @@ impl TransferPlan {
         if let Some(rank) = settings.lora {
             backbone.require_adaptable(rank)?;
         }
-        let sees_images = unfrozen.contains(&blocks) || (!unfrozen.is_empty() && settings.augment.is_some());
+        // What blocks make of texts is as long as these.
+        let sees_samples = backbone.takes_texts()
+            || unfrozen.contains(&blocks)
+            || (!unfrozen.is_empty() && settings.augment.is_some());
+        let of_texts = || (TEXT_PENALTY / rows.max(1) as f64).clamp(PENALTIES[1], PENALTIES[0]);
+        let penalty = settings.weight_decay.or_else(|| backbone.takes_texts().then(of_texts));
         let only_if_better = settings.unfreeze.is_none() && settings.lora.is_none();
-        Ok(TransferPlan { blocks, unfrozen, only_if_better, lora: settings.lora, sees_images })
+        Ok(TransferPlan { blocks, unfrozen, only_if_better, lora: settings.lora, penalty, sees_samples })
     }
 
     /// The ways among which validation chooses.
     pub(super) fn trials(&self, settings: &Settings) -> Vec<Trial> {
         let head = |weight_decay| Trial { weight_decay, ..Trial::default() };
-        let mut trials: Vec<Trial> = match settings.weight_decay {
+        let mut trials: Vec<Trial> = match self.penalty {
             Some(penalty) => vec![head(penalty)],
             None => PENALTIES.map(head).to_vec(),
         };
@@ -114,7 +124,7 @@ impl TransferPlan {
     /// Where the network is cut.
     pub fn cut(&self, trial: &Trial) -> Cut {
         let blocks = self.blocks - trial.unfrozen;
-        Cut { blocks, applied: trial.unfrozen == 0 || !self.sees_images }
+        Cut { blocks, applied: trial.unfrozen == 0 || !self.sees_samples }
     }
 
     /// Most epochs of the last blocks.

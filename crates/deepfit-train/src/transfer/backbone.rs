@@ -2,9 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::sync::Arc;
 
+use deepfit_data::{TextForm, Tokenizer};
 use deepfit_nn::{Declaration, LowRank, Scope, adapted};
-use deepfit_zoo::{ImageConfig, ImagePreprocessing, ModelConfig, Network, Published, Resize, TappedConfig};
+use deepfit_zoo::{
+    ImageConfig, ImagePreprocessing, ModelConfig, Network, PooledTextConfig, Published, PublishedText, Resize,
+    TappedConfig, TextHead,
+};
 use xxhash_rust::xxh3::Xxh3;
 
 use super::network::shape_after;
@@ -14,6 +19,18 @@ use crate::tensors::Owned;
 
 /// The value of the setting `from` that declines a transfer.
 pub const SCRATCH: &str = "scratch";
+
+/// Computed positions of longer texts are not kept ready.
+const MOST_POSITIONS: usize = 8192;
+
+/// What a network takes, and how it is prepared.
+#[derive(Debug, Clone)]
+pub enum Takes {
+    /// Images.
+    Images(ImagePreprocessing),
+    /// Texts.
+    Texts(TextForm),
+}
 
 /// A published network, and what belongs to it.
 pub struct Backbone {
@@ -25,8 +42,8 @@ pub struct Backbone {
     pub groups: Vec<usize>,
     /// Names of the parameters of its last layer.
     pub last_layer: BTreeSet<String>,
-    /// How images become what it takes.
-    pub preprocessing: ImagePreprocessing,
+    /// How samples become what it takes.
+    pub takes: Takes,
     /// Weights by name.
     pub weights: BTreeMap<String, Owned>,
     /// What was found in its files, a sentence each.
@@ -41,19 +58,12 @@ impl Backbone {
     /// # Errors
     /// As [`Published::load`], or if its architecture cannot be cut in two.
     pub fn load(from: &str) -> Result<Backbone> {
+        if PublishedText::is_in(Path::new(from)) {
+            return Backbone::load_text(from);
+        }
         let Published { config, preprocessing, weights, report, .. } = published::published_model(Path::new(from))?;
         let notes = vec![format!("{from}: {report}; its last layer is replaced")];
-        let mut hasher = Xxh3::new();
-        let mut owned = BTreeMap::new();
-        for (name, array) in weights {
-            hasher.update(name.as_bytes());
-            hasher.update(bytemuck::cast_slice(&array.values));
-            owned.insert(name, Owned { shape: array.shape, values: array.values });
-        }
-        let digest = hasher.digest128();
-        let name = from.to_string();
-        let (groups, last_layer) = (Vec::new(), BTreeSet::new());
-        let mut backbone = Backbone { name, config, groups, last_layer, preprocessing, weights: owned, notes, digest };
+        let mut backbone = Backbone::new(from, config, Takes::Images(preprocessing), weights, notes);
         if backbone.blocks()? == 0 {
             let problem = format!("'{from}' is a {}, which cannot be fine-tuned", backbone.config.model_type());
             return Err(TrainError::setting("from", problem));
@@ -62,18 +72,92 @@ impl Backbone {
             backbone.groups = tapped.groups()?;
             backbone.config = ModelConfig::Tapped(tapped);
         }
-        let known: BTreeSet<String> = backbone.network()?.1.into_iter().map(|d| d.name).collect();
-        backbone.weights.retain(|name, _| known.contains(name));
-        backbone.last_layer = backbone.find_last_layer()?;
-        Ok(backbone)
+        backbone.completed()
     }
 
-    /// The same network on images of another size.
+    /// Reads a published model for texts.
+    fn load_text(from: &str) -> Result<Backbone> {
+        let published = PublishedText::load(Path::new(from))?;
+        let tokenizer = Tokenizer::open(&published.folder)?;
+        let PublishedText { config, sentence, weights, report, .. } = published;
+        let sizes = deepfit_zoo::build(&config, &Scope::root())?.text().map(|text| text.sizes());
+        let Some(sizes) = sizes else { return Err(TrainError::setting("from", "names a network for something else")) };
+        if tokenizer.vocabulary() > sizes.vocabulary {
+            let (tokens, rows) = (tokenizer.vocabulary(), sizes.vocabulary);
+            let problem = format!(
+                "has {tokens} tokens, but the model's table of words has {rows} rows: it is the tokenizer of another model"
+            );
+            return Err(TrainError::run(tokenizer.path(), problem));
+        }
+        let mut notes = vec![format!("{from}: {report}; its last layer is replaced")];
+        notes.extend(report.notes.iter().chain(tokenizer.notes()).cloned());
+        let sentence = sentence.unwrap_or_default();
+        let most_tokens = sentence.max_tokens.unwrap_or(TextForm::MOST_TOKENS).min(sizes.positions);
+        let form = TextForm { tokenizer: Arc::new(tokenizer), most_tokens, terms: false };
+        let config = ModelConfig::PooledText(PooledTextConfig {
+            backbone: Box::new(config.with_text_head(TextHead::None).with_positions(MOST_POSITIONS)),
+            pooling: sentence.pooling,
+            normalise: sentence.normalise,
+            terms: 0,
+            dropout: 0.0,
+            outputs: 1,
+        });
+        Backbone::new(from, config, Takes::Texts(form), weights, notes).completed()
+    }
+
+    fn new(
+        from: &str,
+        config: ModelConfig,
+        takes: Takes,
+        weights: BTreeMap<String, deepfit_zoo::Array>,
+        notes: Vec<String>,
+    ) -> Backbone {
+        let mut hasher = Xxh3::new();
+        let mut owned = BTreeMap::new();
+        for (name, array) in weights {
+            hasher.update(name.as_bytes());
+            hasher.update(bytemuck::cast_slice(&array.values));
+            owned.insert(name, Owned { shape: array.shape, values: array.values });
+        }
+        let (groups, last_layer, digest) = (Vec::new(), BTreeSet::new(), hasher.digest128());
+        Backbone { name: from.to_string(), config, groups, last_layer, takes, weights: owned, notes, digest }
+    }
+
+    /// Without weights that it does not use, and knowing its last layer.
+    fn completed(mut self) -> Result<Backbone> {
+        let known: BTreeSet<String> = self.network()?.1.into_iter().map(|d| d.name).collect();
+        self.weights.retain(|name, _| known.contains(name));
+        self.last_layer = self.find_last_layer()?;
+        Ok(self)
+    }
+
+    /// Whether it is for texts.
+    pub fn takes_texts(&self) -> bool {
+        matches!(self.takes, Takes::Texts(_))
+    }
+
+    /// The same network for texts of at most so many tokens, where it takes texts.
+    ///
+    /// # Errors
+    /// If it knows fewer positions.
+    pub fn for_texts_of(mut self, most: Option<usize>) -> Result<Backbone> {
+        let (Takes::Texts(form), Some(most)) = (&mut self.takes, most) else { return Ok(self) };
+        let positions = deepfit_zoo::build(&self.config, &Scope::root())?.positions().unwrap_or(usize::MAX);
+        if most > positions {
+            let problem = format!("is {most}, but '{}' knows {positions} positions", self.name);
+            return Err(TrainError::setting("max_tokens", problem));
+        }
+        form.most_tokens = most;
+        Ok(self)
+    }
+
+    /// The same network on images of another size, where it takes images.
     ///
     /// # Errors
     /// If it takes images of its own size alone.
     pub fn for_images_of(mut self, side: Option<usize>) -> Result<Backbone> {
-        let (height, width) = self.preprocessing.crop;
+        let Takes::Images(preprocessing) = &mut self.takes else { return Ok(self) };
+        let (height, width) = preprocessing.crop;
         if height != width {
             let problem = format!("'{}' takes images of {height}x{width} pixels; they must be squares", self.name);
             return Err(TrainError::setting("from", problem));
@@ -84,11 +168,11 @@ impl Backbone {
             return Err(TrainError::setting("image_size", problem));
         }
         let scaled = |length: usize| (length * side).div_ceil(height);
-        self.preprocessing.resize = match self.preprocessing.resize {
+        preprocessing.resize = match preprocessing.resize {
             Resize::ShortestEdge(length) => Resize::ShortestEdge(scaled(length)),
             Resize::Exact(h, w) => Resize::Exact(scaled(h), scaled(w)),
         };
-        self.preprocessing.crop = (side, side);
+        preprocessing.crop = (side, side);
         if let Some(image) = self.config.image().cloned() {
             self.config = self.config.with_image(ImageConfig { height: side, width: side, ..image });
         }
@@ -100,16 +184,25 @@ impl Backbone {
     /// # Errors
     /// If it cannot be built.
     pub fn network(&self) -> Result<(Box<dyn Network>, Vec<Declaration>)> {
-        self.with_outputs(self.config.outputs())
+        self.with_outputs(self.config.outputs(), 0)
     }
 
-    /// The network with other outputs, and its parameters.
+    /// Its settings with other outputs, and a last layer that sees so many terms, too.
+    pub fn config_with(&self, outputs: usize, terms: usize) -> ModelConfig {
+        let mut config = self.config.clone().with_outputs(outputs);
+        if let ModelConfig::PooledText(config) = &mut config {
+            config.terms = terms;
+        }
+        config
+    }
+
+    /// The network with other outputs, and a last layer that sees so many terms, too; and its parameters.
     ///
     /// # Errors
     /// If it cannot be built.
-    pub fn with_outputs(&self, outputs: usize) -> Result<(Box<dyn Network>, Vec<Declaration>)> {
+    pub fn with_outputs(&self, outputs: usize, terms: usize) -> Result<(Box<dyn Network>, Vec<Declaration>)> {
         let scope = Scope::root();
-        let network = deepfit_zoo::build(&self.config.clone().with_outputs(outputs), &scope)?;
+        let network = deepfit_zoo::build(&self.config_with(outputs, terms), &scope)?;
         Ok((network, scope.declarations()))
     }
 
@@ -158,7 +251,7 @@ impl Backbone {
     /// Names of the parameters whose shape depends on the number of outputs.
     fn find_last_layer(&self) -> Result<BTreeSet<String>> {
         let shapes = |outputs| -> Result<BTreeSet<(String, Vec<usize>)>> {
-            Ok(self.with_outputs(outputs)?.1.into_iter().map(|d| (d.name, d.shape)).collect())
+            Ok(self.with_outputs(outputs, 0)?.1.into_iter().map(|d| (d.name, d.shape)).collect())
         };
         Ok(shapes(2)?.difference(&shapes(3)?).map(|(name, _)| name.clone()).collect())
     }
@@ -169,7 +262,11 @@ impl Backbone {
         let mut hasher = Xxh3::new();
         hasher.update(&self.digest.to_le_bytes());
         let network = serde_json::to_string(&self.config).unwrap_or_default();
-        hasher.update(format!("{network} {:?} {blocks} {exact}", self.preprocessing).as_bytes());
+        let prepared = match &self.takes {
+            Takes::Images(preprocessing) => format!("{preprocessing:?}"),
+            Takes::Texts(form) => form.most_tokens.to_string(),
+        };
+        hasher.update(format!("{network} {prepared} {blocks} {exact}").as_bytes());
         hasher.digest128()
     }
 

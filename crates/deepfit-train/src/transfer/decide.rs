@@ -19,7 +19,7 @@ pub fn decide(survey: &ImageSurvey) -> (bool, String) {
     }
     let why = if images < MANY { "are few" } else { "gain from what it has seen" };
     // Of a regression there are none.
-    let of = if classes > 0 { format!(" of {classes} classes or labels") } else { String::new() };
+    let of = if classes > 0 { format!(" of {classes} classes") } else { String::new() };
     (true, format!("{images} images{of} {why}"))
 }
 

@@ -14,11 +14,14 @@ use super::cache::Cache;
 use super::network::{FEATURES, shape_after};
 use crate::error::{Result, TrainError};
 use crate::event::{Event, Flow, Observer};
-use crate::learner::views;
+use crate::learner::{extents, views};
 use crate::settings::Settings;
 
 /// Samples at a time: of images of 224 pixels, the first blocks of a network take some megabytes for each.
 const BATCH: usize = 8;
+/// Of texts, tokens at a time, and most texts.
+const TOKENS: usize = 4096;
+const TEXTS: usize = 128;
 /// Name of the input of blocks that begin with features.
 const INPUT: &str = "features_before";
 /// Features are written this often, so that little is lost when a run is stopped.
@@ -29,11 +32,21 @@ struct Runner {
     engine: Engine,
     program: ProgramId,
     inputs: Vec<String>,
+    batch: usize,
 }
 
 impl Runner {
-    /// The blocks up to `blocks`, of samples, or of the features that the first `from` blocks have made of them.
-    fn new(backbone: &Backbone, from: Option<usize>, blocks: usize, threads: usize, exact: bool) -> Result<Runner> {
+    /// The blocks up to `blocks`, of samples of at most so many steps, or of the features that the first `from` blocks have
+    /// made of them.
+    fn new(
+        backbone: &Backbone,
+        from: Option<usize>,
+        blocks: usize,
+        longest: usize,
+        settings: &Settings,
+    ) -> Result<Runner> {
+        let Settings { threads, exact, .. } = *settings;
+        let batch = if longest > 1 { (TOKENS / longest).clamp(1, TEXTS) } else { BATCH };
         let (network, declarations) = backbone.network()?;
         let mut engine = Engine::new(threads)?.exact(exact).for_inference(true);
         for declaration in &declarations {
@@ -52,12 +65,12 @@ impl Runner {
             };
             Ok(vec![(FEATURES.to_string(), made)])
         })?;
-        let program = engine.compile(&graph, Extents::batch(BATCH))?;
+        let program = engine.compile(&graph, Extents { batch, sequence: longest })?;
         let inputs = match from {
             Some(_) => vec![INPUT.to_string()],
             None => network.inputs().into_iter().map(|slot| slot.name).collect(),
         };
-        Ok(Runner { engine, program, inputs })
+        Ok(Runner { engine, program, inputs, batch })
     }
 }
 
@@ -89,15 +102,15 @@ pub fn forecast(
     if unknown.is_empty() || source.is_set() {
         return Ok(Forecast { bytes, ..Forecast::default() });
     }
-    let mut runner = Runner::new(backbone, None, blocks, settings.threads, settings.exact)?;
+    let mut runner = Runner::new(backbone, None, blocks, source.base().longest(), settings)?;
     // The first batch touches memory for the first time.
-    let rows: Vec<u32> = unknown.iter().copied().take(2 * BATCH).collect();
-    let mut loader = Loader::new(source.base().clone(), rows, LoaderOptions::evaluate(BATCH, 0))?;
+    let rows: Vec<u32> = unknown.iter().copied().take(2 * runner.batch).collect();
+    let mut loader = Loader::new(source.base().clone(), rows, LoaderOptions::evaluate(runner.batch, 0))?;
     let mut fastest = f64::INFINITY;
     loop {
         let now = Instant::now();
         let Some(batch) = loader.next()? else { break };
-        runner.engine.run(runner.program, Extents::batch(batch.len), &views(&runner.inputs, &batch))?;
+        runner.engine.run(runner.program, extents(&batch), &views(&runner.inputs, &batch))?;
         fastest = fastest.min(now.elapsed().as_secs_f64() / batch.len.max(1) as f64);
     }
     let seconds = if fastest.is_finite() { fastest * unknown.len() as f64 } else { 0.0 };
@@ -143,16 +156,16 @@ pub fn compute(
     let mut failed = BTreeMap::new();
     if !missing.is_empty() {
         let mut saver = Saver { cache, unsaved: Vec::new(), at: Instant::now(), works: true };
-        let mut runner =
-            Runner::new(backbone, from.map(|(blocks, _)| blocks), blocks, settings.threads, settings.exact)?;
+        let longest = if from.is_some() { 1 } else { source.base().longest() };
+        let mut runner = Runner::new(backbone, from.map(|(blocks, _)| blocks), blocks, longest, settings)?;
         let first: Vec<u32> = missing.clone();
         let total = missing.len();
         let samples = from.map_or_else(|| source.base().clone(), |(_, source)| source.clone() as Arc<dyn Source>);
         let workers = LoaderOptions::workers(&*samples, settings.threads);
-        let mut loader = Loader::new(samples, missing, LoaderOptions::evaluate(BATCH, workers))?;
+        let mut loader = Loader::new(samples, missing, LoaderOptions::evaluate(runner.batch, workers))?;
         let (begun, mut done) = (Instant::now(), 0);
         while let Some(batch) = loader.next()? {
-            let (extents, inputs) = (Extents::batch(batch.len), views(&runner.inputs, &batch));
+            let (extents, inputs) = (extents(&batch), views(&runner.inputs, &batch));
             runner.engine.run(runner.program, extents, &inputs)?;
             let made = runner.engine.output(runner.program, FEATURES)?;
             if !made.iter().all(|value| value.is_finite()) {

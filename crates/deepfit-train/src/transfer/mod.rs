@@ -10,7 +10,7 @@ mod decide;
 mod features;
 mod network;
 
-pub use backbone::{Backbone, SCRATCH};
+pub use backbone::{Backbone, SCRATCH, Takes};
 pub use completion::Completion;
 pub use decide::decide;
 pub use features::Forecast;
@@ -19,7 +19,7 @@ pub use network::{Cut, FEATURES, Transferred};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use deepfit_data::{Dataset, FeatureSource, Prepared, Source, Split};
+use deepfit_data::{Dataset, FeatureSource, Prepared, Slot, Source, Split};
 use deepfit_nn::Declaration;
 use deepfit_nn::step::Group;
 
@@ -79,7 +79,8 @@ impl Transfer {
         let outputs = recipe.task.outputs();
         let plan = recipe.transfer.as_ref().filter(|_| stage.trial.unfrozen > 0);
         let lora = plan.and_then(|plan| plan.lora);
-        let (network, declarations, values) = Transferred::new(&self.backbone, outputs, cut, lora)?;
+        let terms = base.beside_slots().iter().map(Slot::values).sum();
+        let (network, declarations, values) = Transferred::new(&self.backbone, (outputs, terms), cut, lora)?;
         let mut training = recipe.training_of(&stage.trial);
         training.frozen = network.frozen()?;
         if lora.is_some() {
@@ -99,14 +100,17 @@ impl Transfer {
             // What the last layer alone sees can be brought to one scale, since the layer can take that over afterwards.
             match completion.linear(&declarations).filter(|_| trained == self.backbone.last_layer) {
                 Some(linear) => {
-                    let (features, mean, deviation) = features.standardised(&stage.train, &self.backbone.groups);
+                    let (features, mut mean, mut deviation) =
+                        features.standardised(&stage.train, &self.backbone.groups);
+                    mean.resize(mean.len() + terms, 0.0);
+                    deviation.resize(mean.len(), 1.0);
                     completion.standardised = Some(Standardised { linear, mean, deviation });
                     Arc::new(features)
                 }
                 None => features,
             }
         };
-        let model = self.backbone.config.clone().with_outputs(outputs);
+        let model = self.backbone.config_with(outputs, terms);
         let blueprint = Blueprint { network: Box::new(network), declarations, training, values };
         let learner = Learner::new(recipe, blueprint, recipe.settings.threads)?;
         Ok(Workshop { source, preprocessor, model, learner, completion: Some(completion) })

@@ -36,21 +36,21 @@ pub struct Transferred {
 }
 
 impl Transferred {
-    /// A backbone for a task with so many outputs, with the parameters that are left of it, and their published values.
+    /// A backbone for a task with so many outputs, whose last layer sees so many terms, too, with the parameters that are left of it, and their published values.
     ///
     /// # Errors
     /// If the network cannot be cut there.
     pub fn new(
         backbone: &Backbone,
-        outputs: usize,
+        (outputs, terms): (usize, usize),
         cut: Cut,
         lora: Option<usize>,
     ) -> Result<(Transferred, Vec<Declaration>, BTreeMap<String, Owned>)> {
         let (network, mut declarations) = match lora {
             Some(rank) => backbone.adapted(outputs, rank)?,
-            None => backbone.with_outputs(outputs)?,
+            None => backbone.with_outputs(outputs, terms)?,
         };
-        let shape = shape_after(&*network, cut.blocks)?;
+        let shape = if cut.applied { shape_after(&*network, cut.blocks)? } else { Vec::new() };
         let network = Transferred { network, cut, shape };
         let graph = evaluation(&network, &Task::Regression)?;
         let used: BTreeSet<&str> = graph.parameter_names().collect();
@@ -96,7 +96,9 @@ impl Transferred {
 impl Network for Transferred {
     fn inputs(&self) -> Vec<InputSlot> {
         if self.cut.applied {
-            return vec![InputSlot::new(FEATURES, &self.shape, DType::F32)];
+            let mut inputs = vec![InputSlot::new(FEATURES, &self.shape, DType::F32)];
+            inputs.extend(self.network.beside());
+            return inputs;
         }
         self.network.inputs()
     }
@@ -109,7 +111,8 @@ impl Network for Transferred {
         let Some(first) = inputs.first() else { return self.network.features(inputs) };
         first.tracer().in_mode(Mode::Evaluate, || {
             if self.cut.applied {
-                self.network.through(first, self.cut.blocks..self.network.blocks())
+                let made = self.network.through(first, self.cut.blocks..self.network.blocks())?;
+                self.network.joined(&made, &inputs[1..])
             } else {
                 self.network.features(inputs)
             }

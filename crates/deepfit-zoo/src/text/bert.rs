@@ -123,9 +123,13 @@ struct Bert {
 }
 
 impl Body for Bert {
-    fn hidden(&self, tokens: &Tensor, context: &Context) -> deepfit_nn::Result<Tensor> {
+    fn layers(&self) -> usize {
+        self.layers.len()
+    }
+
+    fn hidden(&self, tokens: &Tensor, context: &Context, layers: usize) -> deepfit_nn::Result<Tensor> {
         let x = self.embeddings.forward(tokens, context)?;
-        self.layers.iter().try_fold(x, |x, layer| layer.forward(&x, context))
+        self.layers.iter().take(layers).try_fold(x, |x, layer| layer.forward(&x, context))
     }
 
     fn features(&self, hidden: &Tensor, lengths: &Tensor) -> deepfit_nn::Result<Tensor> {

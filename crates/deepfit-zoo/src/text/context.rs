@@ -51,6 +51,11 @@ impl Context {
         self.kept.borrow().clone()
     }
 
+    /// Numbers of tokens of each text, i32 `[batch]`, if not all are there.
+    pub(crate) fn lengths(&self) -> Option<&Tensor> {
+        self.lengths.as_ref()
+    }
+
     /// Positions of the tokens, i32 `[T]`.
     pub(crate) fn positions(&self) -> &Tensor {
         &self.positions

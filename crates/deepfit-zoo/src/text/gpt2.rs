@@ -170,10 +170,14 @@ struct Gpt2 {
 }
 
 impl Body for Gpt2 {
-    fn hidden(&self, tokens: &Tensor, context: &Context) -> deepfit_nn::Result<Tensor> {
+    fn layers(&self) -> usize {
+        self.layers.len()
+    }
+
+    fn hidden(&self, tokens: &Tensor, context: &Context, layers: usize) -> deepfit_nn::Result<Tensor> {
         let x = self.words.forward(tokens)?.add(&learned_positions(&self.positions, 0, context)?)?;
-        let x = self.layers.iter().try_fold(x, |x, layer| layer.forward(&x, context))?;
-        self.norm.forward(&x)
+        let x = self.layers.iter().take(layers).try_fold(x, |x, layer| layer.forward(&x, context))?;
+        if layers < self.layers.len() { Ok(x) } else { self.norm.forward(&x) }
     }
 
     fn features(&self, hidden: &Tensor, lengths: &Tensor) -> deepfit_nn::Result<Tensor> {

@@ -233,11 +233,16 @@ struct Llama {
 }
 
 impl Body for Llama {
-    fn hidden(&self, tokens: &Tensor, context: &Context) -> deepfit_nn::Result<Tensor> {
+    fn layers(&self) -> usize {
+        self.layers.len()
+    }
+
+    fn hidden(&self, tokens: &Tensor, context: &Context, layers: usize) -> deepfit_nn::Result<Tensor> {
         let turns = self.rotary.turns(context.positions())?;
         let x = self.words.forward(tokens)?;
-        let x = self.layers.iter().try_fold(x, |x, layer| layer.forward(&x, &self.rotary, &turns, context))?;
-        self.norm.forward(&x)
+        let x =
+            self.layers.iter().take(layers).try_fold(x, |x, layer| layer.forward(&x, &self.rotary, &turns, context))?;
+        if layers < self.layers.len() { Ok(x) } else { self.norm.forward(&x) }
     }
 
     fn features(&self, hidden: &Tensor, lengths: &Tensor) -> deepfit_nn::Result<Tensor> {

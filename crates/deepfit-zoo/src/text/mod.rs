@@ -7,8 +7,11 @@ mod distilbert;
 mod gpt2;
 mod llama;
 mod modernbert;
+mod pooled;
 mod post_norm;
+mod recurrent;
 mod roberta;
+mod static_embedding;
 
 use deepfit_graph::{DType, Tensor};
 use deepfit_nn::NnError;
@@ -22,7 +25,10 @@ pub use distilbert::DistilbertConfig;
 pub use gpt2::Gpt2Config;
 pub use llama::{LlamaConfig, RotaryScaling};
 pub use modernbert::ModernbertConfig;
+pub use pooled::{PooledTextConfig, TERMS};
+pub use recurrent::{RecurrentCell, RecurrentTextConfig};
 pub use roberta::RobertaConfig;
+pub use static_embedding::StaticEmbeddingConfig;
 
 /// Name of the input of token numbers, i32 `[batch, sequence]`. What stands behind a text's end may be any token.
 pub const TOKENS: &str = "tokens";
@@ -96,8 +102,12 @@ pub struct CacheSizes {
 
 /// What tells one architecture from another.
 pub(crate) trait Body: Send + Sync {
-    /// Hidden states f32 `[batch, T, width]` of tokens i32 `[batch, T]`.
-    fn hidden(&self, tokens: &Tensor, context: &Context) -> deepfit_nn::Result<Tensor>;
+    /// Number of layers above the embeddings.
+    fn layers(&self) -> usize;
+
+    /// Hidden states f32 `[batch, T, width]` of tokens i32 `[batch, T]` after so many layers; after all of them, also after
+    /// what stands behind the last.
+    fn hidden(&self, tokens: &Tensor, context: &Context, layers: usize) -> deepfit_nn::Result<Tensor>;
 
     /// What the last layer sees of a text, f32 `[batch, features]`.
     fn features(&self, hidden: &Tensor, lengths: &Tensor) -> deepfit_nn::Result<Tensor>;
@@ -128,7 +138,20 @@ impl TextNetwork {
     /// # Errors
     /// If the tokens do not fit the context.
     pub fn hidden(&self, tokens: &Tensor, context: &Context) -> deepfit_nn::Result<Tensor> {
-        self.body.hidden(tokens, context)
+        self.body.hidden(tokens, context, self.layers())
+    }
+
+    /// Number of layers above the embeddings.
+    pub fn layers(&self) -> usize {
+        self.body.layers()
+    }
+
+    /// As [`TextNetwork::hidden`], after the first layers, so many; after none of them the embeddings.
+    ///
+    /// # Errors
+    /// If the tokens do not fit the context.
+    pub fn hidden_after(&self, tokens: &Tensor, context: &Context, layers: usize) -> deepfit_nn::Result<Tensor> {
+        self.body.hidden(tokens, context, layers)
     }
 
     /// Adds logits of the vocabulary to vectors of [`TextNetwork::hidden`] f32 `[..., width]`: `[..., vocabulary]`.

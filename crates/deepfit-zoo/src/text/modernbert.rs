@@ -190,14 +190,18 @@ impl Layer {
 }
 
 impl Body for Modernbert {
-    fn hidden(&self, tokens: &Tensor, context: &Context) -> deepfit_nn::Result<Tensor> {
+    fn layers(&self) -> usize {
+        self.layers.len()
+    }
+
+    fn hidden(&self, tokens: &Tensor, context: &Context, layers: usize) -> deepfit_nn::Result<Tensor> {
         let turns = [self.rotary[0].turns(context.positions())?, self.rotary[1].turns(context.positions())?];
         let x = self.norm.forward(&self.words.forward(tokens)?)?;
-        let x = self.layers.iter().try_fold(x, |x, layer| {
+        let x = self.layers.iter().take(layers).try_fold(x, |x, layer| {
             let kind = usize::from(layer.global);
             layer.forward(&x, &self.rotary[kind], &turns[kind], context)
         })?;
-        self.final_norm.forward(&x)
+        if layers < self.layers.len() { Ok(x) } else { self.final_norm.forward(&x) }
     }
 
     fn features(&self, hidden: &Tensor, lengths: &Tensor) -> deepfit_nn::Result<Tensor> {

@@ -69,7 +69,7 @@ pub fn run(arguments: &Arguments) -> Result<Exit> {
         };
         writeln!(out, "{line}").map_err(output::stdout_error)
     };
-    let texts = Texts { column: arguments.column.clone() };
+    let texts = Texts { column: arguments.column.clone(), ..Texts::default() };
     if arguments.inputs.iter().any(|path| path.as_os_str() == "-") {
         texts.read_from(std::io::stdin().lock(), "standard input", &mut each)?;
     } else {

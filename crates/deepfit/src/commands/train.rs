@@ -25,8 +25,8 @@ use deepfit_train::text::Style;
     after_long_help = long_help()
 )]
 pub struct Arguments {
-    /// Folder of images with a sub-folder a class (optionally below train, val and test), a .zip of one, or a CSV or TSV table,
-    /// of features or of the paths of images
+    /// Folder with a sub-folder of images, or of .txt files, for each class (optionally below train, val and test), a .zip of
+    /// images, or a CSV or TSV table, of features, texts or the paths of images
     #[arg(value_name = "DATA", value_hint = ValueHint::AnyPath)]
     data: Option<OsString>,
     /// Any other setting; `deepfit train --help` lists them
@@ -37,6 +37,9 @@ pub struct Arguments {
     /// class or y, else the last]
     #[arg(long, value_name = "COLUMN", help_heading = "Data")]
     target: Option<String>,
+    /// Column of a table that holds texts to learn from, or several as A,B [default: those beside which there is nothing else]
+    #[arg(long, value_name = "COLUMN", help_heading = "Data")]
+    text: Option<String>,
     /// Table that names images of the folder DATA, and says what is on them: a class, a number, or labels divided by |
     #[arg(long, value_name = "TABLE", value_hint = ValueHint::FilePath, help_heading = "Data")]
     labels: Option<PathBuf>,
@@ -47,7 +50,7 @@ pub struct Arguments {
     #[arg(long, value_name = "PATH", value_hint = ValueHint::AnyPath, help_heading = "Data")]
     test: Option<PathBuf>,
 
-    /// Architecture: mlp for tables, cnn, resnet18, resnet34, resnet50 or mobilenet_v2 for images [default: auto, which goes by the data]
+    /// Architecture: mlp for tables; cnn, resnet18, resnet34, resnet50 or mobilenet_v2 for images; lstm, gru, rnn or transformer for texts [default: auto, which goes by the data]
     #[arg(long, value_name = "NAME", help_heading = "Model and training")]
     model: Option<String>,
     /// Published model to begin with: its name, folder or file, or scratch for none [default: of images the one that is part of
@@ -100,7 +103,7 @@ pub struct Arguments {
     /// Go on with a run that was interrupted; it knows its data and settings, of which only --threads can change
     #[arg(
         long, value_name = "RUN", value_hint = ValueHint::DirPath, help_heading = "Run",
-        conflicts_with_all = ["target", "labels", "validation", "test", "from", "freeze", "unfreeze", "lora", "model", "epochs", "time", "batch", "lr", "seed", "out",
+        conflicts_with_all = ["target", "text", "labels", "validation", "test", "from", "freeze", "unfreeze", "lora", "model", "epochs", "time", "batch", "lr", "seed", "out",
                               "config"]
     )]
     resume: Option<PathBuf>,
@@ -131,6 +134,7 @@ const EXAMPLES: &str = "Examples:
   deepfit train photos/ --from models/vit/ --unfreeze 2
   deepfit train photos/ --model resnet18 --epochs 20 --seed 7 --out runs/photos
   deepfit train photos/ augment.flip=true label_smoothing=0.1
+  deepfit train reviews.csv --text review --target stars
   deepfit train labels.csv                          a table of image files and what is on them
   deepfit train scans/ --labels findings.csv --target mass,nodule
   deepfit train churn.csv --json > result.json
@@ -274,8 +278,10 @@ impl Arguments {
                 field.clone_from(value);
             }
         }
-        if self.target.is_some() {
-            settings.target.clone_from(&self.target);
+        for (value, field) in [(&self.target, &mut settings.target), (&self.text, &mut settings.text)] {
+            if value.is_some() {
+                field.clone_from(value);
+            }
         }
         if let Some(from) = &self.from {
             // A name at the hub is the folder of its files here, which are there when the run is resumed.

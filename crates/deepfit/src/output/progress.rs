@@ -111,7 +111,7 @@ impl<'a> Progress<'a> {
             }
             Event::Features { done, total, per_second, seconds_left } => {
                 self.pace = (per_second, seconds_left);
-                let told = format!("features of {} images  {}", words::count(total as u64), self.pace_in_words());
+                let told = format!("features of {} samples  {}", words::count(total as u64), self.pace_in_words());
                 let due = matches!(self.view, View::Lines) && (self.due(FEATURES_INTERVAL) || done == total);
                 if let View::Bar(bar) = &self.view {
                     bar.set_prefix(String::new());

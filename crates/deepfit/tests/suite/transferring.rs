@@ -49,7 +49,7 @@ fn few_pictures_begin_with_the_network_that_is_part_of_the_program_and_its_featu
     patterns(&place, "pictures", 14);
     let first = place.run(&["train", "pictures", "--out", "one", "--json"]).succeeded();
     for words in
-        ["begins with the published network efficientnet-lite0", "from=scratch", "of the features of 42 images"]
+        ["begins with the published network efficientnet-lite0", "from=scratch", "of the features of 42 samples"]
     {
         assert!(first.err.contains(words), "`{words}` is not in {}", first.err);
     }
@@ -65,14 +65,14 @@ fn few_pictures_begin_with_the_network_that_is_part_of_the_program_and_its_featu
     assert!(tensors(&place.path("one")) == tensors(&place.path("two")));
     // Those that are plain sums of products are others.
     let exact = place.run(&["train", "pictures", "--out", "exact", "exact=true"]).succeeded();
-    assert!(exact.err.contains("of the features of 42 images"), "{}", exact.err);
+    assert!(exact.err.contains("of the features of 42 samples"), "{}", exact.err);
 
     // A damaged cache, or one that cannot be written, costs time and nothing else.
     for entry in fs::read_dir(place.cache()).unwrap() {
         fs::write(entry.unwrap().path(), "damaged").unwrap();
     }
     let third = place.run(&["train", "pictures", "--out", "three"]).succeeded();
-    assert!(third.err.contains("of the features of 42 images"), "{}", third.err);
+    assert!(third.err.contains("of the features of 42 samples"), "{}", third.err);
     assert!(tensors(&place.path("one")) == tensors(&place.path("three")));
     fs::remove_dir_all(place.cache()).unwrap();
     fs::write(place.cache(), "a file where a folder should be").unwrap();

@@ -17,11 +17,11 @@ use super::decode::Header;
 use super::layout::{ImageFile, part_of};
 use super::open::check_unreadable;
 use super::scan::scan;
-use super::target::ImageTarget;
 use crate::dataset::{OpenOptions, Summary, Task, TaskKind};
 use crate::error::{Error, Result};
 use crate::split::Part;
 use crate::table::{self, TargetColumn, Targets, Texts, value_error};
+use crate::target::Target;
 
 /// A table whose rows name images, and where these are.
 pub(crate) struct ImageTable {
@@ -48,7 +48,7 @@ pub(crate) struct Labelled {
 struct Rows {
     task: Task,
     /// Table and data row, both counted from 0.
-    rows: Vec<(usize, u32, ImageTarget)>,
+    rows: Vec<(usize, u32, Target)>,
     notes: Vec<String>,
 }
 
@@ -280,15 +280,15 @@ fn learn(
     Ok(Rows { task: Task::MultiLabel { classes }, rows: labelled(sets), notes })
 }
 
-fn labelled(tables: Vec<LabelSets>) -> Vec<(usize, u32, ImageTarget)> {
+fn labelled(tables: Vec<LabelSets>) -> Vec<(usize, u32, Target)> {
     let of = |(table, sets): (usize, LabelSets)| {
-        sets.rows.into_iter().map(move |(row, labels)| (table, row, ImageTarget::Labels(labels)))
+        sets.rows.into_iter().map(move |(row, labels)| (table, row, Target::Labels(labels)))
     };
     tables.into_iter().enumerate().flat_map(of).collect()
 }
 
 /// Columns of 0 and 1 as classes: each row must have one 1.
-fn only_one(tables: Vec<LabelSets>, name: &str) -> Result<Vec<(usize, u32, ImageTarget)>> {
+fn only_one(tables: Vec<LabelSets>, name: &str) -> Result<Vec<(usize, u32, Target)>> {
     let mut rows = Vec::new();
     for (table, sets) in tables.into_iter().enumerate() {
         for (row, labels) in sets.rows {
@@ -301,17 +301,17 @@ fn only_one(tables: Vec<LabelSets>, name: &str) -> Result<Vec<(usize, u32, Image
                 );
                 return Err(Error::Table { name: name.to_string(), problem });
             };
-            rows.push((table, row, ImageTarget::Class(class)));
+            rows.push((table, row, Target::Class(class)));
         }
     }
     Ok(rows)
 }
 
 fn single_targets(read: TargetColumn) -> Rows {
-    let targets: Vec<ImageTarget> = match read.targets {
+    let targets: Vec<Target> = match read.targets {
         Targets::None => Vec::new(),
-        Targets::Classes(classes) => classes.into_iter().map(ImageTarget::Class).collect(),
-        Targets::Values(values) => values.into_iter().map(ImageTarget::Value).collect(),
+        Targets::Classes(classes) => classes.into_iter().map(Target::Class).collect(),
+        Targets::Values(values) => values.into_iter().map(Target::Value).collect(),
     };
     let rows = read.rows.into_iter().zip(targets).map(|((table, row), target)| (table, row, target)).collect();
     let notes = if read.dropped > 0 { vec![table::left_out(read.dropped)] } else { Vec::new() };

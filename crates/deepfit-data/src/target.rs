@@ -1,13 +1,13 @@
-//! What is to be learned of images: a class, a number, or labels.
+//! What is to be learned of samples: a class, a number, or labels.
 
 use crate::batch::{Array, DType};
 use crate::dataset::Task;
 use crate::table::TargetScale;
 
-/// What is to be learned of one image.
+/// What is to be learned of one sample.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) enum ImageTarget {
-    /// Not known: an image to be predicted.
+pub(crate) enum Target {
+    /// Not known: a sample to be predicted.
     #[default]
     Unknown,
     /// Index of its class.
@@ -27,7 +27,7 @@ pub(crate) enum TargetForm {
     Classes,
     /// The number, standardised.
     Values(TargetScale),
-    /// 1 for each label that the image has and 0 for each other, of so many.
+    /// 1 for each label that the sample has and 0 for each other, of so many.
     Labels(usize),
 }
 
@@ -54,17 +54,17 @@ impl TargetForm {
     }
 
     /// Appends the target of a sample to an array of this form's type.
-    pub(crate) fn push(self, target: &ImageTarget, out: &mut Array) {
+    pub(crate) fn push(self, target: &Target, out: &mut Array) {
         match (out, self, target) {
-            (Array::F32(out), TargetForm::Values(scale), ImageTarget::Value(value)) => {
+            (Array::F32(out), TargetForm::Values(scale), Target::Value(value)) => {
                 out.push(scale.forward(*value) as f32);
             }
-            (Array::F32(out), TargetForm::Labels(count), ImageTarget::Labels(labels)) => {
+            (Array::F32(out), TargetForm::Labels(count), Target::Labels(labels)) => {
                 let start = out.len();
                 out.resize(start + count, 0.0);
                 labels.iter().for_each(|&label| out[start + label as usize] = 1.0);
             }
-            (Array::I32(out), TargetForm::Classes, ImageTarget::Class(class)) => out.push(*class as i32),
+            (Array::I32(out), TargetForm::Classes, Target::Class(class)) => out.push(*class as i32),
             (Array::I32(out), ..) => out.push(0),
             (Array::F32(out), ..) => out.resize(out.len() + self.width(), 0.0),
             (Array::U8(_), ..) => unreachable!("targets are no pixels"),

@@ -1,0 +1,476 @@
+//! Opening a data set of texts: a table with a column of texts, or a folder of `.txt` files for each class.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use walkdir::WalkDir;
+
+use super::preprocessor::{TextPreprocessor, cut_note};
+use super::reader::text_of;
+use super::samples::{Samples, TextForm, TextSource, class_counts};
+use super::terms::Terms;
+use crate::dataset::{MIN_ROWS, OpenOptions, Summary, Task, TaskKind};
+use crate::error::{Error, Result};
+use crate::image;
+use crate::split::{Part, RowId, quantile_bins};
+use crate::table::{self, AmountForm, TARGET_NAMES, TargetScale, Targets, moments, named_column};
+use crate::target::{Target, TargetForm};
+
+/// Rows that are looked at to find out which columns hold texts.
+const LOOKED_AT: usize = 1_000;
+/// Texts have so many words and letters on average.
+const WORDS: f64 = 3.0;
+const LETTERS: f64 = 12.0;
+/// Of these, so many or half of the rows differ.
+const DIFFERENT: usize = 100;
+/// Files of a folder that are looked at to tell what it holds.
+const FILES: usize = 5_000;
+/// Between the texts of several columns.
+const BETWEEN: &str = "\n";
+
+/// Which columns of a table say what of texts; saved with a model, which is evaluated on tables of the same kind.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TextColumns {
+    /// Whether the table has a header.
+    pub header: bool,
+    /// Columns of texts; those of a row are read one after the other.
+    pub text: Vec<String>,
+    /// The target.
+    pub target: String,
+    /// How the numbers of a regression's target are written, if not as programs write them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub amount: Option<AmountForm>,
+}
+
+/// A text with what is to be learned of it.
+#[derive(Debug)]
+pub(crate) struct Row {
+    pub(crate) id: RowId,
+    pub(crate) text: String,
+    pub(crate) target: Target,
+    pub(crate) part: Option<Part>,
+}
+
+impl Row {
+    pub(crate) fn name(&self) -> String {
+        match &self.id {
+            RowId::Row(row) => row.to_string(),
+            RowId::Path(path) => path.clone(),
+        }
+    }
+}
+
+/// What a table or folder says.
+pub(crate) struct Found {
+    pub(crate) rows: Vec<Row>,
+    pub(crate) task: Task,
+    pub(crate) columns: Option<TextColumns>,
+    /// Texts that cannot be read, with the reason.
+    pub(crate) failed: Vec<(String, String)>,
+    pub(crate) notes: Vec<String>,
+}
+
+/// Texts ready to be split and prepared.
+pub(crate) struct TextSet {
+    pub(crate) ids: Vec<RowId>,
+    pub(crate) task: Task,
+    pub(crate) parts: Vec<Option<Part>>,
+    pub(crate) groups: Vec<u32>,
+    targets: Arc<Vec<Target>>,
+    columns: Option<TextColumns>,
+    samples: Arc<Samples>,
+    pub(crate) form: TextForm,
+}
+
+/// What is known of a set of texts before they are cut into tokens.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TextSurvey {
+    /// Number of texts, of all parts.
+    pub texts: usize,
+    /// Number of classes; 0 for a regression.
+    pub classes: usize,
+    /// Their length in letters, on average.
+    pub letters: usize,
+}
+
+impl TextSet {
+    /// Class of each row, or quantile bin of its value.
+    pub(crate) fn strata(&self) -> Vec<u32> {
+        if self.task == Task::Regression {
+            let value = |target: &Target| if let Target::Value(value) = target { *value } else { 0.0 };
+            return quantile_bins(&self.targets.iter().map(value).collect::<Vec<f64>>());
+        }
+        self.targets.iter().map(|target| if let Target::Class(class) = target { *class } else { 0 }).collect()
+    }
+
+    /// Statistics of the given rows, and the batches by them.
+    pub(crate) fn prepare(&self, rows: &[u32]) -> (TextSource, TextPreprocessor) {
+        let value = |&row: &u32| match self.targets[row as usize] {
+            Target::Value(value) => Some(value),
+            _ => None,
+        };
+        let target_scale = (self.task == Task::Regression).then(|| {
+            let (mean, deviation) = moments(&rows.iter().filter_map(value).collect::<Vec<f64>>());
+            TargetScale { mean, deviation }
+        });
+        let terms = self.samples.words.as_ref().map(|words| Terms::fit(words, rows)).filter(|terms| !terms.is_empty());
+        let form = TargetForm::of(&self.task, target_scale);
+        let source = TextSource::new(self.samples.clone(), self.targets.clone(), form, terms.as_ref());
+        let preprocessor = TextPreprocessor {
+            version: TextPreprocessor::VERSION,
+            task: self.task.clone(),
+            target_scale,
+            columns: self.columns.clone(),
+            most_tokens: self.form.most_tokens,
+            terms,
+            tokenizer: Some(self.form.tokenizer.clone()),
+        };
+        (source, preprocessor)
+    }
+
+    /// Tokens of the longest text.
+    pub(crate) fn longest(&self) -> usize {
+        crate::source::Source::longest(&TextSource::new(
+            self.samples.clone(),
+            self.targets.clone(),
+            TargetForm::None,
+            None,
+        ))
+    }
+}
+
+/// Whether a folder holds texts, and no images.
+pub(crate) fn holds_texts(folder: &Path) -> bool {
+    let mut texts = false;
+    for entry in WalkDir::new(folder).into_iter().filter_map(Result::ok).take(FILES) {
+        if !entry.file_type().is_file() || entry.file_name().as_encoded_bytes().starts_with(b".") {
+            continue;
+        }
+        if image::looks_like_an_image(&entry.file_name().to_string_lossy()) {
+            return false;
+        }
+        texts |= is_text_file(entry.path());
+    }
+    texts
+}
+
+fn is_text_file(path: &Path) -> bool {
+    path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("txt"))
+}
+
+/// A table of texts: its columns.
+pub(crate) struct TextTable {
+    header: bool,
+    text: Vec<String>,
+    target: String,
+    dropped: Vec<(String, String)>,
+}
+
+/// Finds out whether a table holds texts to be learned from: those columns that were asked for, or columns of free texts
+/// beside which there is nothing else than the target to learn from.
+///
+/// # Errors
+/// If the file is no table, or a column that was asked for is missing.
+pub(crate) fn recognise(path: &Path, options: &OpenOptions) -> Result<Option<TextTable>> {
+    let name = path.to_string_lossy();
+    let seen = table::preview(path, None, LOOKED_AT)?;
+    let target = match &options.target {
+        Some(target) => named_column(&seen.columns, target, &name)?,
+        None => {
+            let usual = |name: &&str| seen.columns.iter().position(|column| column.eq_ignore_ascii_case(name));
+            TARGET_NAMES.iter().find_map(usual).unwrap_or(seen.columns.len().saturating_sub(1))
+        }
+    };
+    let values = |column: usize| seen.rows.iter().filter_map(move |row| row.get(column)).map(String::as_str);
+    let mut text: Vec<usize> = Vec::new();
+    if let Some(asked) = &options.text {
+        for column in asked.split(',').map(str::trim) {
+            let at = seen.columns.iter().position(|known| known == column).ok_or_else(|| Error::NoColumn {
+                name: name.to_string(),
+                column: column.to_string(),
+                columns: seen.columns.join(", "),
+            })?;
+            if options.target.is_some() && at == target {
+                let problem = format!("names '{column}', which is the target");
+                return Err(Error::Setting { setting: "text", problem });
+            }
+            text.push(at);
+        }
+    } else {
+        let others = (0..seen.columns.len()).filter(|&column| column != target);
+        let (texts, others): (Vec<usize>, Vec<usize>) = others.partition(|&column| is_free_text(values(column)));
+        if texts.is_empty() || others.iter().any(|&column| is_feature(&seen.columns[column], values(column))) {
+            return Ok(None);
+        }
+        text = texts;
+    }
+    let target = if text.contains(&target) {
+        // The last column is a text: another must be the target.
+        let found = (0..seen.columns.len()).rfind(|column| !text.contains(column));
+        found.ok_or_else(|| {
+            let problem = "has nothing but texts; a column beside them must say what is learned".to_string();
+            Error::Table { name: name.to_string(), problem }
+        })?
+    } else {
+        target
+    };
+    let unused = (0..seen.columns.len()).filter(|column| *column != target && !text.contains(column));
+    let dropped = unused.map(|column| (seen.columns[column].clone(), "texts alone are learned from".to_string()));
+    Ok(Some(TextTable {
+        header: seen.header,
+        dropped: dropped.collect(),
+        text: text.into_iter().map(|column| seen.columns[column].clone()).collect(),
+        target: seen.columns[target].clone(),
+    }))
+}
+
+/// Whether values are texts rather than the words of categories.
+fn is_free_text<'a>(values: impl Iterator<Item = &'a str>) -> bool {
+    let mut different = std::collections::HashSet::new();
+    let (mut count, mut words, mut letters) = (0_usize, 0_usize, 0_usize);
+    for value in values.filter(|value| !value.is_empty()) {
+        count += 1;
+        words += value.split_whitespace().count();
+        letters += value.chars().filter(|c| c.is_alphabetic()).count();
+        different.insert(value);
+    }
+    let each = count as f64;
+    let differ = different.len() * 2 > count || different.len() > DIFFERENT;
+    count > 0 && differ && words as f64 >= WORDS * each && letters as f64 >= LETTERS * each
+}
+
+/// Whether values beside texts might be learned from: they differ, and not in nearly every row like an identifier.
+fn is_feature<'a>(name: &str, values: impl Iterator<Item = &'a str>) -> bool {
+    let name = name.to_ascii_lowercase();
+    if name.starts_with("unnamed") || matches!(&name[..], "id" | "index" | "row" | "uuid") || name.ends_with("_id") {
+        return false;
+    }
+    let all: Vec<&str> = values.filter(|value| !value.is_empty()).collect();
+    let different: std::collections::HashSet<&&str> = all.iter().collect();
+    let numbers = all.iter().filter(|value| value.parse::<f64>().is_ok()).count();
+    different.len() > 1 && (numbers == all.len() || different.len() * 10 < all.len() * 9)
+}
+
+/// Opens texts, with validation and test data of their own if given. How they are cut may depend on what is found: `adapt`
+/// changes the options before.
+pub(crate) fn open(
+    path: &Path,
+    table: Option<TextTable>,
+    options: &mut OpenOptions,
+    adapt: &mut dyn FnMut(&TextSurvey, &mut OpenOptions),
+    summary: &mut Summary,
+) -> Result<TextSet> {
+    let mut found = match table {
+        Some(table) => read_tables(path, table, options, summary)?,
+        None => {
+            let mut found = read_folder(path, None)?;
+            for (path, part) in [(&options.validation, Part::Validation), (&options.test, Part::Test)] {
+                let Some(path) = path else { continue };
+                let more = read_folder(path, Some(found.task.classes()))?;
+                found.rows.extend(more.rows.into_iter().map(|row| Row { part: Some(part), ..row }));
+                found.failed.extend(more.failed);
+            }
+            found
+        }
+    };
+    summary.skipped.append(&mut found.failed);
+    summary.notes.append(&mut found.notes);
+    let letters: usize = found.rows.iter().map(|row| row.text.len()).sum();
+    let survey = TextSurvey {
+        texts: found.rows.len(),
+        classes: found.task.classes().len(),
+        letters: letters / found.rows.len().max(1),
+    };
+    if found.rows.is_empty() {
+        let name = path.to_string_lossy().into_owned();
+        return Err(Error::TooFewRows { name, rows: 0, unit: "text(s)", least: MIN_ROWS });
+    }
+    adapt(&survey, options);
+    let form = match &options.text_form {
+        Some(form) => form.clone(),
+        None => {
+            let own = found.rows.iter().filter(|row| matches!(row.part, None | Some(Part::Train)));
+            let form = TextForm::trained(own.map(|row| &row.text[..]), options.vocabulary)?;
+            TextForm { most_tokens: options.max_tokens.unwrap_or(TextForm::MOST_TOKENS), ..form }
+        }
+    };
+    let empty = found.rows.iter().filter(|row| row.text.trim().is_empty()).count();
+    if empty > 0 {
+        let texts = if empty == 1 { "1 text is" } else { &format!("{empty} texts are") };
+        summary.notes.push(format!("{texts} empty"));
+    }
+    let texts: Vec<String> = found.rows.iter_mut().map(|row| std::mem::take(&mut row.text)).collect();
+    let mut refused = Vec::new();
+    let (samples, cut) = Samples::new(&texts, &form, options.threads, &mut refused);
+    if let Some((row, problem)) = refused.first() {
+        return Err(Error::Tokenizer {
+            path: path.to_path_buf(),
+            problem: format!("the text of row {} {problem}", found.rows[*row].name()),
+        });
+    }
+    if cut > 0 {
+        summary.notes.push(cut_note(cut, texts.len(), form.most_tokens));
+    }
+    let parts: Vec<Option<Part>> = found.rows.iter().map(|row| row.part).collect();
+    let targets: Vec<Target> = found.rows.iter().map(|row| row.target.clone()).collect();
+    let own: Vec<Target> = found
+        .rows
+        .iter()
+        .filter(|row| matches!(row.part, None | Some(Part::Train)))
+        .map(|row| row.target.clone())
+        .collect();
+    summary.class_counts = class_counts(&own, found.task.classes().len());
+    if let Some(empty) = summary.class_counts.iter().position(|&count| count == 0) {
+        let problem = format!("class '{}' has no text to be trained on", found.task.classes()[empty]);
+        return Err(Error::Table { name: path.to_string_lossy().into_owned(), problem });
+    }
+    let groups = samples.groups();
+    Ok(TextSet {
+        ids: found.rows.into_iter().map(|row| row.id).collect(),
+        task: found.task,
+        parts: if parts.iter().any(Option::is_some) { parts } else { Vec::new() },
+        groups,
+        targets: Arc::new(targets),
+        columns: found.columns,
+        samples: Arc::new(samples),
+        form,
+    })
+}
+
+/// Texts and targets of tables of which the first is for training.
+fn read_tables(path: &Path, table: TextTable, options: &OpenOptions, summary: &mut Summary) -> Result<Found> {
+    if options.task == Some(TaskKind::MultiLabel) {
+        let problem = "multi_label is for images so far; use classification or regression".to_string();
+        return Err(Error::Setting { setting: "task", problem });
+    }
+    let TextTable { header, text, target, dropped } = table;
+    summary.dropped_columns.extend(dropped);
+    summary.target = Some(target.clone());
+    let mut tables: Vec<(&Path, Option<Part>)> = vec![(path, None)];
+    let extra = [(&options.validation, Part::Validation), (&options.test, Part::Test)];
+    tables.extend(extra.into_iter().filter_map(|(path, part)| path.as_deref().map(|path| (path, Some(part)))));
+    let paths: Vec<&Path> = tables.iter().map(|(path, _)| *path).collect();
+    let targets = table::learn_targets(&paths, header, &target, options.task, options.threads)?;
+    summary.other_task = targets.other_task;
+    summary.dropped_rows = targets.dropped;
+    let columns = TextColumns { header, text, target, amount: targets.amount };
+    let mut found = joined(&paths, columns, targets, options.threads)?;
+    for ((_, part), row) in &mut found.rows.1.iter().map(|&table| tables[table]).zip(&mut found.rows.0) {
+        row.part = part;
+    }
+    let Joined { rows: (rows, _), task, columns, notes } = found;
+    Ok(Found { rows, task, columns: Some(columns), failed: Vec::new(), notes })
+}
+
+/// Rows, the table of each, and what they say.
+struct Joined {
+    rows: (Vec<Row>, Vec<usize>),
+    task: Task,
+    columns: TextColumns,
+    notes: Vec<String>,
+}
+
+fn joined(paths: &[&Path], columns: TextColumns, targets: table::TargetColumn, threads: usize) -> Result<Joined> {
+    let names: Vec<&str> = columns.text.iter().map(String::as_str).collect();
+    let texts: Vec<table::Texts> =
+        paths.iter().map(|path| table::texts(path, columns.header, &names, threads)).collect::<Result<_>>()?;
+    let values: Vec<Target> = match targets.targets {
+        Targets::None => Vec::new(),
+        Targets::Classes(classes) => classes.into_iter().map(Target::Class).collect(),
+        Targets::Values(values) => values.into_iter().map(Target::Value).collect(),
+    };
+    let (mut rows, mut of) = (Vec::new(), Vec::new());
+    for ((table, row), target) in targets.rows.into_iter().zip(values) {
+        let parts: Vec<&str> = (0..names.len()).map(|column| texts[table].get(row as usize, column)).collect();
+        rows.push(Row { id: RowId::Row(u64::from(row)), text: parts.join(BETWEEN), target, part: None });
+        of.push(table);
+    }
+    let notes = if targets.dropped > 0 { vec![table::left_out(targets.dropped)] } else { Vec::new() };
+    Ok(Joined { rows: (rows, of), task: targets.task, columns, notes })
+}
+
+/// Texts and targets of a table for a model that was trained on such a table, or on folders of classes.
+pub(crate) fn read_known(path: &Path, known: Option<&TextColumns>, task: &Task, threads: usize) -> Result<Found> {
+    let columns = match known {
+        Some(known) => known.clone(),
+        None => {
+            let needed = || {
+                let problem = "has no column of texts beside their classes".to_string();
+                Error::Table { name: path.to_string_lossy().into_owned(), problem }
+            };
+            let table = recognise(path, &OpenOptions::default())?.ok_or_else(needed)?;
+            TextColumns { header: table.header, text: table.text, target: table.target, amount: None }
+        }
+    };
+    let targets = table::known_targets(path, columns.header, &columns.target, task, columns.amount, threads)?;
+    let Joined { rows: (rows, _), task, columns, notes } = joined(&[path], columns, targets, threads)?;
+    Ok(Found { rows, task, columns: Some(columns), failed: Vec::new(), notes })
+}
+
+/// The texts of a folder with a sub-folder for each class, perhaps below `train`, `val` and `test`; `known` are the classes
+/// that there may be.
+pub(crate) fn read_folder(folder: &Path, known: Option<&[String]>) -> Result<Found> {
+    let layout = |problem: String| Error::Layout { path: folder.to_path_buf(), problem };
+    if !folder.is_dir() {
+        return Err(layout("is no folder of .txt files".to_string()));
+    }
+    let mut files: Vec<(Vec<String>, std::path::PathBuf)> = Vec::new();
+    for entry in WalkDir::new(folder).sort_by_file_name() {
+        let entry = entry.map_err(|error| Error::io(folder, error.into()))?;
+        let hidden = entry.file_name().as_encoded_bytes().starts_with(b".");
+        if entry.file_type().is_file() && is_text_file(entry.path()) && !hidden {
+            let path = entry.path().strip_prefix(folder).unwrap_or(entry.path());
+            let parts = path.iter().map(|part| part.to_string_lossy().into_owned()).collect();
+            files.push((parts, entry.path().to_path_buf()));
+        }
+    }
+    let in_parts = files.iter().all(|(parts, _)| parts.len() > 2 && image::part_of(&parts[0]).is_some());
+    let depth = usize::from(in_parts && !files.is_empty());
+    let mut texts: BTreeMap<String, Vec<Row>> = BTreeMap::new();
+    let (mut failed, mut stray) = (Vec::new(), 0);
+    for (parts, path) in files {
+        if parts.len() < depth + 2 {
+            stray += 1;
+            continue;
+        }
+        let part = (depth > 0).then(|| image::part_of(&parts[0])).flatten();
+        let name = parts.join("/");
+        match std::fs::read(&path).map_err(|error| error.to_string()).and_then(text_of) {
+            Ok(text) => {
+                let row = Row { id: RowId::Path(name), text, target: Target::Unknown, part };
+                texts.entry(parts[depth].clone()).or_default().push(row);
+            }
+            Err(problem) => failed.push((name, problem)),
+        }
+    }
+    let classes: Vec<String> = match known {
+        Some(known) => known.to_vec(),
+        None => texts.keys().cloned().collect(),
+    };
+    let mut rows = Vec::new();
+    for (class, of_class) in texts {
+        let Some(number) = classes.iter().position(|known| *known == class) else {
+            return Err(layout(format!(
+                "the model does not know the class '{class}'; it knows {}",
+                classes.join(", ")
+            )));
+        };
+        rows.extend(of_class.into_iter().map(|row| Row { target: Target::Class(number as u32), ..row }));
+    }
+    match (known, &classes[..]) {
+        (None, []) => return Err(layout("there are no images, and no .txt files in folders of classes".to_string())),
+        (None, [class]) => {
+            return Err(Error::OneClass {
+                path: folder.to_path_buf(),
+                class: class.clone(),
+                what: "a folder of .txt files for each class",
+            });
+        }
+        _ => {}
+    }
+    let files = if stray == 1 { "1 text is".to_string() } else { format!("{stray} texts are") };
+    let notes = if stray > 0 { vec![format!("{files} outside of the class folders, and ignored")] } else { Vec::new() };
+    Ok(Found { rows, task: Task::Classification { classes }, columns: None, failed, notes })
+}

@@ -1,0 +1,267 @@
+//! Texts to be learned from, cut into tokens and words, as batches.
+
+use std::sync::Arc;
+
+use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
+
+use super::terms::{Terms, Words};
+use super::tokenizer::Tokenizer;
+use crate::batch::{Array, Batch, DType, Slot};
+use crate::error::Result;
+use crate::source::{Pass, Source};
+use crate::split::number_groups;
+use crate::target::{Target, TargetForm};
+
+/// Name of the input of token numbers.
+pub(crate) const TOKENS: &str = "tokens";
+/// Name of the input of the texts' lengths in tokens.
+pub(crate) const LENGTHS: &str = "lengths";
+/// Name of the input of the weights of terms.
+pub(crate) const TERMS: &str = "terms";
+
+/// A row of numbers for each text, one behind the other.
+#[derive(Debug, Default)]
+pub(crate) struct Ragged {
+    values: Vec<u32>,
+    ends: Vec<usize>,
+}
+
+impl Ragged {
+    pub(crate) fn push(&mut self, row: impl IntoIterator<Item = u32>) {
+        self.values.extend(row);
+        self.ends.push(self.values.len());
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    pub(crate) fn get(&self, row: usize) -> &[u32] {
+        let begin = if row == 0 { 0 } else { self.ends[row - 1] };
+        &self.values[begin..self.ends[row]]
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        4 * self.values.capacity() + size_of::<usize>() * self.ends.capacity()
+    }
+}
+
+/// Texts as a network sees them.
+#[derive(Debug)]
+pub(crate) struct Samples {
+    /// At least one token each.
+    tokens: Ragged,
+    longest: usize,
+    /// Their words, where terms are made of them.
+    pub(crate) words: Option<Words>,
+    /// A number for the content of each.
+    contents: Vec<u128>,
+}
+
+/// How texts are cut.
+#[derive(Clone, Debug)]
+pub struct TextForm {
+    /// Makes tokens of texts.
+    pub tokenizer: Arc<Tokenizer>,
+    /// Most tokens of a text; of longer ones, those behind are left out.
+    pub most_tokens: usize,
+    /// Whether the words of a text are an input, too, each weighted by how rare it is.
+    pub terms: bool,
+}
+
+impl TextForm {
+    /// Most tokens of a text, where nothing else says so.
+    pub const MOST_TOKENS: usize = 256;
+
+    /// With a tokenizer that is learned from texts.
+    pub(crate) fn trained<'a>(texts: impl Iterator<Item = &'a str> + Send, vocabulary: usize) -> Result<TextForm> {
+        let tokenizer = Arc::new(Tokenizer::train(texts, vocabulary)?);
+        Ok(TextForm { tokenizer, most_tokens: TextForm::MOST_TOKENS, terms: false })
+    }
+}
+
+impl Samples {
+    /// Cuts texts; of each that cannot be cut, its place and the reason are added to `failed`. Returns also how many were
+    /// too long.
+    pub(crate) fn new(
+        texts: &[String],
+        form: &TextForm,
+        threads: usize,
+        failed: &mut Vec<(usize, String)>,
+    ) -> (Samples, usize) {
+        let borrowed: Vec<&str> = texts.iter().map(String::as_str).collect();
+        let (mut tokens, mut longest, mut cut) = (Ragged::default(), 1, 0);
+        for (row, encoded) in form.tokenizer.encode_all(&borrowed, form.most_tokens, threads).into_iter().enumerate() {
+            match encoded {
+                Ok(encoded) if !encoded.ids.is_empty() => {
+                    longest = longest.max(encoded.ids.len());
+                    cut += usize::from(encoded.whole > encoded.ids.len());
+                    tokens.push(encoded.ids);
+                }
+                // Something must be seen of each text.
+                Ok(_) => tokens.push([0]),
+                Err(problem) => {
+                    failed.push((row, problem));
+                    tokens.push([0]);
+                }
+            }
+        }
+        let words = form.terms.then(|| Words::of(&borrowed));
+        let contents = texts.iter().map(|text| xxh3_128(text.as_bytes())).collect();
+        (Samples { tokens, longest, words, contents }, cut)
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.tokens.len()
+    }
+
+    /// Texts that are alike share a number.
+    pub(crate) fn groups(&self) -> Vec<u32> {
+        number_groups(self.contents.iter().map(|content| xxh3_64(&content.to_le_bytes())))
+    }
+}
+
+/// The inputs of a network for texts.
+pub(crate) fn slots(terms: usize) -> Vec<Slot> {
+    let tokens = Slot { sequence: true, ..Slot::new(TOKENS, &[], DType::I32) };
+    let mut slots = vec![tokens, Slot::new(LENGTHS, &[], DType::I32)];
+    if terms > 0 {
+        slots.push(Slot::new(TERMS, &[terms], DType::F32));
+    }
+    slots
+}
+
+/// Texts with what is to be learned of them.
+pub(crate) struct TextSource {
+    samples: Arc<Samples>,
+    targets: Arc<Vec<Target>>,
+    form: TargetForm,
+    slots: Vec<Slot>,
+    /// The weights of each text's terms: their places and weights.
+    weights: Vec<Vec<(u32, f32)>>,
+}
+
+impl TextSource {
+    pub(crate) fn new(
+        samples: Arc<Samples>,
+        targets: Arc<Vec<Target>>,
+        form: TargetForm,
+        terms: Option<&Terms>,
+    ) -> TextSource {
+        let weights = match (terms, &samples.words) {
+            (Some(terms), Some(words)) => terms.weigh(words),
+            _ => Vec::new(),
+        };
+        let slots = slots(terms.map_or(0, Terms::len));
+        TextSource { samples, targets, form, slots, weights }
+    }
+}
+
+impl Source for TextSource {
+    fn len(&self) -> usize {
+        self.samples.len()
+    }
+
+    fn slots(&self) -> &[Slot] {
+        &self.slots
+    }
+
+    fn target_dtype(&self) -> DType {
+        self.form.dtype()
+    }
+
+    fn target_width(&self) -> usize {
+        self.form.width()
+    }
+
+    fn has_targets(&self) -> bool {
+        self.form != TargetForm::None
+    }
+
+    fn fill(&self, rows: &[u32], _pass: Pass<'_>, out: &mut Batch) -> Result<()> {
+        out.reset(&self.slots, (self.target_dtype(), self.target_width()), rows.len());
+        let longest = rows.iter().map(|&row| self.samples.tokens.get(row as usize).len()).max().unwrap_or(1);
+        for (slot, input) in self.slots.iter().zip(&mut out.inputs) {
+            self.fill_slot(&slot.name, rows, longest, input);
+        }
+        self.targets(rows, &mut out.targets);
+        out.rows.extend_from_slice(rows);
+        out.sequence = longest;
+        out.len = rows.len();
+        Ok(())
+    }
+
+    fn targets(&self, rows: &[u32], out: &mut Array) {
+        *out = Array::empty(self.form.dtype());
+        rows.iter().for_each(|&row| self.form.push(&self.targets[row as usize], out));
+    }
+
+    fn beside_slots(&self) -> &[Slot] {
+        &self.slots[2..]
+    }
+
+    fn beside(&self, rows: &[u32], out: &mut Array) {
+        self.fill_slot(TERMS, rows, 1, out);
+    }
+
+    fn length_of(&self, row: u32) -> Option<usize> {
+        Some(self.samples.tokens.get(row as usize).len())
+    }
+
+    fn longest(&self) -> usize {
+        self.samples.longest
+    }
+
+    fn content_of(&self, row: u32) -> Option<u128> {
+        Some(self.samples.contents[row as usize])
+    }
+
+    fn resident_bytes(&self) -> usize {
+        let weights: usize = self.weights.iter().map(|row| 8 * row.capacity() + 24).sum();
+        let words = self.samples.words.as_ref().map_or(0, Words::bytes);
+        self.samples.tokens.bytes() + words + weights + 24 * self.samples.len()
+    }
+
+    fn scratch_bytes(&self) -> usize {
+        0
+    }
+}
+
+impl TextSource {
+    /// Appends an input of the rows.
+    fn fill_slot(&self, name: &str, rows: &[u32], longest: usize, out: &mut Array) {
+        let tokens = |row: u32| self.samples.tokens.get(row as usize);
+        match out {
+            Array::I32(out) if name == TOKENS => {
+                for &row in rows {
+                    let end = out.len() + longest;
+                    out.extend(tokens(row).iter().map(|&token| token as i32));
+                    out.resize(end, 0);
+                }
+            }
+            Array::I32(out) => out.extend(rows.iter().map(|&row| tokens(row).len() as i32)),
+            Array::F32(out) => {
+                let width = self.slots.last().map_or(0, Slot::values);
+                for &row in rows {
+                    let begin = out.len();
+                    out.resize(begin + width, 0.0);
+                    for &(term, weight) in self.weights.get(row as usize).into_iter().flatten() {
+                        out[begin + term as usize] = weight;
+                    }
+                }
+            }
+            Array::U8(_) => unreachable!("a text has no pixels"),
+        }
+    }
+}
+
+/// How often each class occurs among targets.
+pub(crate) fn class_counts(targets: &[Target], classes: usize) -> Vec<usize> {
+    let mut counts = vec![0; classes];
+    for target in targets {
+        if let Target::Class(class) = target {
+            counts[*class as usize] += 1;
+        }
+    }
+    counts
+}

@@ -1,0 +1,47 @@
+//! Networks for texts that begin with nothing.
+
+use deepfit_nn::layers::Activation;
+use deepfit_zoo::{BertConfig, ModelConfig, PooledTextConfig, Pooling, RecurrentCell, RecurrentTextConfig, TextHead};
+
+/// Width of the tokens' vectors and of the states.
+const WIDTH: usize = 128;
+/// Layers and heads of a transformer.
+const LAYERS: usize = 2;
+const HEADS: usize = 4;
+
+/// The network of a name for texts of at most so many tokens of a vocabulary.
+pub fn network(name: &str, vocabulary: usize, longest: usize, outputs: usize, dropout: f32) -> ModelConfig {
+    let recurrent = |cell| {
+        ModelConfig::RecurrentText(RecurrentTextConfig {
+            cell,
+            vocab_size: vocabulary,
+            embedding_size: WIDTH,
+            hidden_size: WIDTH,
+            num_layers: 1,
+            bidirectional: true,
+            dropout,
+            head: TextHead::None,
+        })
+    };
+    let backbone = match name {
+        "rnn" => recurrent(RecurrentCell::Rnn),
+        "lstm" => recurrent(RecurrentCell::Lstm),
+        "transformer" => ModelConfig::Bert(BertConfig {
+            vocab_size: vocabulary,
+            hidden_size: WIDTH,
+            num_hidden_layers: LAYERS,
+            num_attention_heads: HEADS,
+            intermediate_size: 2 * WIDTH,
+            hidden_act: Activation::Gelu,
+            max_position_embeddings: longest,
+            type_vocab_size: 0,
+            layer_norm_eps: 1e-5,
+            pooler: false,
+            head: TextHead::None,
+        }),
+        _ => recurrent(RecurrentCell::Gru),
+    };
+    let pooling = if name == "transformer" { Pooling::Mean } else { Pooling::Max };
+    let backbone = Box::new(backbone);
+    ModelConfig::PooledText(PooledTextConfig { backbone, pooling, normalise: false, terms: 0, dropout, outputs })
+}

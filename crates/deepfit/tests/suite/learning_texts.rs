@@ -1,0 +1,232 @@
+//! Networks that learn from texts: from nothing, and from published models.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use crate::drawn;
+use crate::program::{Place, Ran, signal};
+
+/// Reviews whose words tell what they think of what, and their class.
+fn reviews(count: usize) -> Vec<(String, &'static str)> {
+    const THINGS: [&str; 6] = ["film", "meal", "journey", "book", "concert", "garden"];
+    const GOOD: [&str; 6] = ["lovely", "splendid", "delightful", "wonderful", "charming", "superb"];
+    const BAD: [&str; 6] = ["dreadful", "dull", "tiresome", "awful", "shabby", "poor"];
+    let random = |i: usize, n: usize| ((i * 31 + n) as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15) as usize % 7919 % 6;
+    let review = |i: usize| {
+        let (kind, words) = if i.is_multiple_of(2) { ("good", GOOD) } else { ("bad", BAD) };
+        let mut text = format!("it was a {} {}", words[random(i, 1)], THINGS[random(i, 2)]);
+        for more in 0..random(i, 3) {
+            text += &format!(" and the {} was {}", THINGS[random(i, 4 + more)], words[random(i, 9 + more)]);
+        }
+        (text, kind)
+    };
+    (0..count).map(review).collect()
+}
+
+fn table(reviews: &[(String, &str)]) -> String {
+    let rows = reviews.iter().enumerate().map(|(i, (text, kind))| format!("{i},\"{text}\",{kind}\n"));
+    "id,review,opinion\n".to_string() + &rows.collect::<String>()
+}
+
+/// A BERT with drawn weights and words for tokens, as transformers publishes it.
+fn publish(place: &Place, name: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deepfit-zoo/tests/goldens/texts/bert.json");
+    let golden: Value = serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap();
+    let texts = reviews(60);
+    let words: std::collections::BTreeSet<&str> = texts.iter().flat_map(|(text, _)| text.split(' ')).collect();
+    let known = std::iter::once("unknown").chain(words).zip(0..).map(|(w, i): (&str, u32)| (w.to_string(), i.into()));
+    let vocabulary: serde_json::Map<String, Value> = known.collect();
+    let tokenizer = json!({
+        "version": "1.0", "added_tokens": [], "normalizer": null, "pre_tokenizer": {"type": "WhitespaceSplit"},
+        "post_processor": null, "decoder": null,
+        "model": {"type": "WordLevel", "vocab": vocabulary, "unk_token": "unknown"},
+    });
+    place.write(&format!("{name}/config.json"), golden["config"].to_string());
+    place.write(&format!("{name}/tokenizer.json"), tokenizer.to_string());
+    let tensors = serde_json::from_value(golden["tensors"].clone()).unwrap();
+    drawn::write(&place.path(&format!("{name}/model.safetensors")), &tensors);
+}
+
+fn tensors(run: &Path) -> BTreeMap<String, Vec<f32>> {
+    let weights = deepfit::train::read_weights(&run.join("model/model.safetensors")).unwrap().0;
+    weights.into_iter().map(|(name, tensor)| (name, tensor.values)).collect()
+}
+
+fn test_metric(ran: &Ran, name: &str) -> f64 {
+    ran.json()["metrics"]["test"][name].as_f64().unwrap()
+}
+
+#[test]
+fn every_network_learns_a_table_of_texts_and_is_used_on_lines_tables_and_standard_input() {
+    let (place, texts) = (Place::new(), reviews(400));
+    place.write("reviews.csv", table(&texts));
+    for model in ["gru", "lstm", "rnn", "transformer"] {
+        let run = place.run(&["train", "reviews.csv", "--model", model, "--from", "scratch", "--out", model, "--json"]);
+        let run = run.succeeded();
+        assert!(run.err.contains("400 texts") && run.err.contains("'id' (texts alone"), "{}", run.err);
+        assert!(test_metric(&run, "accuracy") >= 0.95, "{model}: {}", run.out);
+    }
+    let evaluated = place.run(&["evaluate", "gru", "reviews.csv", "--json"]).succeeded().json();
+    assert!(evaluated["metrics"]["accuracy"].as_f64().unwrap() >= 0.95 && evaluated["rows"] == 400, "{evaluated}");
+    // In the order of the lines, though the longest were first.
+    let lines: String = texts.iter().map(|(text, _)| format!("{text}\n")).collect();
+    let lines = place.write("lines.txt", lines);
+    let of_lines = place.run(&["predict", "gru", "lines.txt", "--json"]).succeeded().json();
+    let right = |row: &Value| {
+        let place: usize = row["input"].as_str().unwrap().parse().unwrap();
+        row["prediction"] == texts[place].1
+    };
+    let rows = of_lines.as_array().unwrap();
+    assert!((0..400).all(|i: usize| rows[i]["input"] == &i.to_string()[..]), "{of_lines}");
+    assert!(rows.iter().filter(|row| right(row)).count() >= 380);
+    let values = |ran: Ran| -> Vec<f64> {
+        let rows = ran.succeeded().json();
+        rows.as_array().unwrap().iter().map(|row| row["probabilities"]["good"].as_f64().unwrap()).collect()
+    };
+    let first = values(place.run(&["predict", "gru", "lines.txt", "--json"]));
+    assert_eq!(first, values(place.run(&["predict", "gru", "reviews.csv", "--json"])));
+    assert_eq!(first, values(place.feed(&["predict", "gru", "-", "--json"], &fs::read(lines).unwrap())));
+    assert_eq!(first, values(place.feed(&["predict", "gru", "-", "--json"], table(&texts).as_bytes())));
+    let embedded = place.run(&["embed", "gru", "lines.txt", "--json"]).succeeded().json();
+    assert_eq!(embedded[399]["embedding"].as_array().unwrap().len(), 128);
+}
+
+#[test]
+fn folders_of_text_files_are_classes_and_numbers_are_a_regression() {
+    let (place, texts) = (Place::new(), reviews(160));
+    for (i, (text, kind)) in texts.iter().enumerate() {
+        let part = if i < 120 { "train" } else { "test" };
+        place.write(&format!("letters/{part}/{kind}/{i}.txt"), text);
+    }
+    let run = ["train", "letters", "--model", "gru", "--from", "scratch", "--out", "run", "--json", "--epochs", "30"];
+    let run = place.run(&run).succeeded();
+    assert!(run.err.contains("bad (60), good (60)") && run.err.contains("its own test part"), "{}", run.err);
+    assert!(test_metric(&run, "accuracy") >= 0.9, "{}", run.out);
+    let evaluated = place.run(&["evaluate", "run", "letters", "--json"]).succeeded().json();
+    assert_eq!(evaluated["rows"], 40, "{evaluated}");
+    let predicted = place.run(&["predict", "run", "letters/test", "--json"]).succeeded().json();
+    assert_eq!(predicted.as_array().unwrap().len(), 40);
+
+    // How often a word stands there.
+    let rows = texts.iter().map(|(text, _)| format!("{text},{}\n", text.matches(" and ").count() as f32 + 0.5));
+    place.write("numbers.csv", "words,count\n".to_string() + &rows.collect::<String>());
+    let run = ["train", "numbers.csv", "--model", "gru", "--from", "scratch", "--json", "--task", "regression"];
+    let run = place.run(&[&run[..7], &["task=regression", "--epochs", "30"]].concat()).succeeded();
+    assert!(test_metric(&run, "r2") >= 0.6, "{}", run.out);
+}
+
+#[test]
+fn a_published_model_for_texts_is_a_beginning() {
+    let (place, texts) = (Place::new(), reviews(120));
+    publish(&place, "bert");
+    place.write("reviews.csv", table(&texts));
+    let train = |out: &str, more: &[&str]| {
+        let run = [&["train", "reviews.csv", "--from", "bert", "--out", out, "--json"], more].concat();
+        place.run(&run).succeeded()
+    };
+    let first = train("frozen", &[]);
+    assert!(first.err.contains("of the features of"), "{}", first.err);
+    let second = train("again", &[]);
+    assert!(!second.err.contains("of the features of"), "{}", second.err);
+    assert!(tensors(&place.path("frozen")) == tensors(&place.path("again")));
+    let more = ["folds=1", "--epochs", "4"];
+    train("unfrozen", &[&["--unfreeze", "all"], &more[..]].concat());
+    train("last", &[&["--unfreeze", "2"], &more[..]].concat());
+    let lora = train("lora", &[&["--lora", "4", "lr=0.5"], &more[..]].concat());
+    // What was saved does what was measured, on all texts of the test.
+    for (run, out) in [(&first, "frozen"), (&lora, "lora")] {
+        let split: Value =
+            serde_json::from_str(&fs::read_to_string(place.path(&format!("{out}/split.json"))).unwrap()).unwrap();
+        let rows = split["test"].as_array().unwrap().iter().map(|row| row.as_u64().unwrap() as usize);
+        let test: Vec<(String, &str)> = rows.map(|row| texts[row].clone()).collect();
+        place.write("test.csv", table(&test));
+        let evaluated = place.run(&["evaluate", out, "test.csv", "--json"]).succeeded().json();
+        let (trained, used) = (test_metric(run, "log_loss"), evaluated["metrics"]["log_loss"].as_f64().unwrap());
+        assert!((trained - used).abs() < 1e-4 * trained.max(0.1), "{out}: {trained} {used}");
+    }
+    let (frozen, unfrozen, last) =
+        (tensors(&place.path("frozen")), tensors(&place.path("unfrozen")), tensors(&place.path("last")));
+    let low_rank = tensors(&place.path("lora"));
+    assert_eq!(frozen.keys().collect::<Vec<_>>(), low_rank.keys().collect::<Vec<_>>());
+    let word = "bert.embeddings.word_embeddings.weight";
+    let (low, high) = ("bert.encoder.layer.0.output.dense.weight", "bert.encoder.layer.1.output.dense.weight");
+    for (name, whole, of_last, of_lora) in
+        [(word, true, false, false), (low, true, false, true), (high, true, true, true)]
+    {
+        assert_eq!(unfrozen[name] != frozen[name], whole, "{name}");
+        assert_eq!(last[name] != frozen[name], of_last, "{name}");
+        assert_eq!(low_rank[name] != frozen[name], of_lora, "{name}");
+    }
+    assert!(place.path("frozen/model/tokenizer.json").is_file());
+    let embedded = place.run(&["embed", "frozen", "reviews.csv", "--json"]).succeeded().json();
+    let published = place.run(&["embed", "bert", "reviews.csv", "--column", "review", "--json"]).succeeded().json();
+    for row in [0, 77] {
+        let one: Vec<f64> = serde_json::from_value(embedded[row]["embedding"].clone()).unwrap();
+        let other: Vec<f64> = serde_json::from_value(published[row]["embedding"].clone()).unwrap();
+        assert!(one.iter().zip(&other).all(|(a, b)| (a - b).abs() < 1e-5), "{one:?} {other:?}");
+    }
+}
+
+#[test]
+fn a_run_on_texts_that_is_stopped_goes_on_to_the_same_weights() {
+    let place = Place::new();
+    place.write("reviews.csv", table(&reviews(300)));
+    let run = ["train", "reviews.csv", "--model", "lstm", "--from", "scratch", "--epochs", "100", "--out"];
+    place.run(&[&run[..], &["whole"]].concat()).succeeded();
+    let mut child = place.start(&[&run[..], &["stopped"]].concat());
+    let mut lines = std::io::BufRead::lines(std::io::BufReader::new(child.stderr.take().unwrap()));
+    assert!(lines.by_ref().map(Result::unwrap).any(|line| line.contains("epoch")));
+    signal(&child, "INT");
+    lines.for_each(|line| drop(line.unwrap()));
+    child.wait().unwrap();
+    place.run(&["train", "--resume", "stopped"]).succeeded();
+    assert!(tensors(&place.path("whole")) == tensors(&place.path("stopped")));
+}
+
+#[test]
+fn what_is_wrong_with_texts_is_said() {
+    let (place, texts) = (Place::new(), reviews(60));
+    place.write("reviews.csv", table(&texts));
+    place.refuses(&["reviews.csv", "--text", "reveiw"], &["reveiw", "id, review, opinion"]);
+    place.refuses(&["reviews.csv", "--text", "review", "--target", "review"], &["text", "the target"]);
+    place.refuses(&["reviews.csv", "--model", "cnn", "--from", "scratch"], &["model", "lstm"]);
+    place.refuses(&["reviews.csv", "--from", "efficientnet-lite0"], &["from", "for images", "texts"]);
+    place.refuses(&["reviews.csv", "vocabulary=10"], &["vocabulary", "257"]);
+    place.refuses(&["reviews.csv", "--text", "review", "--target", "id", "task=classification"], &["id", "too many"]);
+    place.write("table.csv", crate::program::table(40));
+    place.refuses(&["table.csv", "--model", "lstm"], &["model", "for texts"]);
+    publish(&place, "bert");
+    place.refuses(&["table.csv", "--from", "bert"], &["from", "for texts", "a table"]);
+    place.refuses(&["reviews.csv", "--from", "bert", "--unfreeze", "99"], &["unfreeze", "3 blocks"]);
+    place.refuses(&["reviews.csv", "--from", "bert", "max_tokens=100000"], &["max_tokens", "positions"]);
+    let mut bad = table(&texts).into_bytes();
+    let place_of_text = bad.windows(6).position(|w| w == b"it was").unwrap();
+    bad[place_of_text] = 0xFF;
+    place.write("bad.csv", bad);
+    place.refuses(&["bad.csv"], &["bad.csv", "UTF-8"]);
+    for kind in ["good", "bad"] {
+        place.write(&format!("letters/{kind}/1.txt"), "one");
+    }
+    place.refuses(&["letters"], &["letters", "2 usable text(s)"]);
+    place.write("one/good/1.txt", "a text");
+    place.refuses(&["one"], &["only one class", "good"]);
+    place.refuses(&["letters", "--target", "x"], &["target", "folder"]);
+
+    place.run(&["train", "reviews.csv", "--from", "scratch", "--epochs", "1", "--out", "run"]).succeeded();
+    place.write("letters/ugly/1.txt", "two");
+    place.run(&["evaluate", "run", "letters"]).is_refusal(&["ugly", "good"]);
+    place.write("other.csv", "title,kind\na b c d,good\ne f g h,bad\n");
+    place.run(&["evaluate", "run", "other.csv"]).is_refusal(&["opinion"]);
+    // Empty and long texts are texts.
+    place.write("lines.txt", format!("\n{}\nshort\n", "word ".repeat(200_000)));
+    let rows = place.run(&["predict", "run", "lines.txt", "--json"]).succeeded();
+    assert_eq!(rows.json().as_array().unwrap().len(), 3);
+    assert!(rows.err.contains("1 of 3 texts has more than 256 tokens"), "{}", rows.err);
+    fs::write(place.path("run/model/tokenizer.json"), "{").unwrap();
+    place.run(&["predict", "run", "lines.txt"]).is_refusal(&["tokenizer.json", "damaged"]);
+    fs::remove_file(place.path("run/model/tokenizer.json")).unwrap();
+    place.run(&["predict", "run", "lines.txt"]).is_refusal(&["tokenizer.json"]);
+}
