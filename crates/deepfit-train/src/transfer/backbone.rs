@@ -162,6 +162,10 @@ impl Backbone {
             let problem = format!("'{}' takes images of {height}x{width} pixels; they must be squares", self.name);
             return Err(TrainError::setting("from", problem));
         }
+        // What is to be learned may stand at the edge: no more is cut off than it takes to make a square.
+        if let Resize::ShortestEdge(length) = &mut preprocessing.resize {
+            *length = height;
+        }
         let Some(side) = side.filter(|&side| side != height) else { return Ok(self) };
         if matches!(self.config, ModelConfig::Vit(_)) {
             let problem = format!("is {side}, but '{}' knows positions in images of {height} pixels alone", self.name);

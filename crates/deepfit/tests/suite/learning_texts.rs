@@ -80,7 +80,7 @@ fn every_network_learns_a_table_of_texts_and_is_used_on_lines_tables_and_standar
         row["prediction"] == texts[place].1
     };
     let rows = of_lines.as_array().unwrap();
-    assert!((0..400).all(|i: usize| rows[i]["input"] == &i.to_string()[..]), "{of_lines}");
+    assert!((0..400).all(|i: usize| rows[i]["input"] == i.to_string()[..]), "{of_lines}");
     assert!(rows.iter().filter(|row| right(row)).count() >= 380);
     let values = |ran: Ran| -> Vec<f64> {
         let rows = ran.succeeded().json();
