@@ -12,7 +12,7 @@ use crate::preprocessor::Preprocessor;
 use crate::source::Source;
 use crate::split::{self, Part, RowId, SavedSplit, Split, SplitOptions};
 use crate::table::{self, ColumnKind, Scaling, TableSet};
-use crate::text::{self, TextForm, TextSet, TextSurvey};
+use crate::text::{self, LanguageSet, TextForm, TextSet, TextSurvey};
 
 /// Rows or images that are needed to train, validate and test.
 pub const MIN_ROWS: usize = 10;
@@ -45,6 +45,8 @@ pub enum Task {
     },
     /// A number.
     Regression,
+    /// The token that comes next in a text.
+    NextToken,
 }
 
 impl Task {
@@ -52,7 +54,7 @@ impl Task {
     pub fn classes(&self) -> &[String] {
         match self {
             Task::Classification { classes } | Task::MultiLabel { classes } => classes,
-            Task::Regression => &[],
+            Task::Regression | Task::NextToken => &[],
         }
     }
 
@@ -65,7 +67,7 @@ impl Task {
     pub fn outputs(&self) -> usize {
         match self {
             Task::Classification { classes } | Task::MultiLabel { classes } => classes.len(),
-            Task::Regression => 1,
+            Task::Regression | Task::NextToken => 1,
         }
     }
 
@@ -75,6 +77,7 @@ impl Task {
             Task::Classification { .. } => "classification",
             Task::MultiLabel { .. } => "multi_label",
             Task::Regression => "regression",
+            Task::NextToken => "next_token",
         }
     }
 }
@@ -180,6 +183,7 @@ pub struct Summary {
 enum Kind {
     Images(ImageSet),
     Texts(TextSet),
+    Language(LanguageSet),
     Table(TableSet),
 }
 
@@ -268,6 +272,9 @@ pub fn open_adapted(
         }
         return open_texts(path, None, options, adapt, Summary::default());
     }
+    if is_text_file(path) {
+        return open_language(path, options, adapt);
+    }
     let mut images = holds_images(path)?;
     if let Some(labels) = &options.labels {
         let problem = if !images {
@@ -353,6 +360,37 @@ fn open_texts(
     complete(Dataset { path: path.to_path_buf(), kind: Kind::Texts(set), task, summary, options, parts, strata })
 }
 
+/// Opens a text whose continuation is learned.
+fn open_language(
+    path: &Path,
+    mut options: OpenOptions,
+    adapt: &mut dyn FnMut(&Survey, &mut OpenOptions),
+) -> Result<Dataset> {
+    for (setting, given) in [
+        ("target", options.target.is_some()),
+        ("text", options.text.is_some()),
+        ("task", options.task.is_some()),
+        ("labels", options.labels.is_some()),
+    ] {
+        if given {
+            let problem = "is for tables; of a .txt file it is learned what comes next".to_string();
+            return Err(Error::Setting { setting, problem });
+        }
+    }
+    let mut summary = Summary::default();
+    let adapt = &mut |survey: &TextSurvey, options: &mut OpenOptions| adapt(&Survey::Texts(survey.clone()), options);
+    let mut set = text::open_language(path, &mut options, adapt, &mut summary)?;
+    let (strata, parts) = (vec![0; set.len()], std::mem::take(&mut set.parts));
+    let (task, kind) = (Task::NextToken, Kind::Language(set));
+    complete(Dataset { path: path.to_path_buf(), kind, task, summary, options, parts, strata })
+}
+
+/// Whether a file is a text by itself.
+fn is_text_file(path: &Path) -> bool {
+    let ending = path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("txt"));
+    ending && path.is_file()
+}
+
 /// Counts inputs that occur more than once, and refuses data of too few rows.
 fn complete(mut dataset: Dataset) -> Result<Dataset> {
     let distinct = dataset.groups().iter().max().map_or(0, |most| *most as usize + 1);
@@ -365,6 +403,7 @@ fn complete(mut dataset: Dataset) -> Result<Dataset> {
         let unit = match dataset.kind {
             Kind::Images(_) => "image(s)",
             Kind::Texts(_) => "text(s)",
+            Kind::Language(_) => "window(s)",
             Kind::Table(_) => "row(s)",
         };
         let name = dataset.path.to_string_lossy().into_owned();
@@ -423,7 +462,7 @@ impl Dataset {
 
     /// Whether the data is texts.
     pub fn is_texts(&self) -> bool {
-        matches!(self.kind, Kind::Texts(_))
+        matches!(self.kind, Kind::Texts(_) | Kind::Language(_))
     }
 
     /// Whether the data is rows of numbers and categories.
@@ -433,8 +472,16 @@ impl Dataset {
 
     /// Tokens of the longest text, and of the vocabulary; of data that is texts.
     pub fn text_sizes(&self) -> Option<(usize, usize)> {
-        let Kind::Texts(set) = &self.kind else { return None };
-        Some((set.longest(), set.form.tokenizer.vocabulary()))
+        match &self.kind {
+            Kind::Texts(set) => Some((set.longest(), set.form.tokenizer.vocabulary())),
+            Kind::Language(set) => Some((set.form.most_tokens, set.form.tokenizer.vocabulary())),
+            Kind::Images(_) | Kind::Table(_) => None,
+        }
+    }
+
+    /// Number of all tokens, and of the bytes that they stand for; of data of which a network learns what comes next.
+    pub fn language_sizes(&self) -> Option<(usize, usize)> {
+        if let Kind::Language(set) = &self.kind { Some(set.sizes()) } else { None }
     }
 
     /// What was found and inferred.
@@ -450,7 +497,7 @@ impl Dataset {
     pub fn image_shape(&self) -> Option<[usize; 3]> {
         match &self.kind {
             Kind::Images(set) => Some([set.shape.height, set.shape.width, set.shape.channels]),
-            Kind::Texts(_) | Kind::Table(_) => None,
+            Kind::Texts(_) | Kind::Language(_) | Kind::Table(_) => None,
         }
     }
 
@@ -471,7 +518,7 @@ impl Dataset {
     pub fn labels_of(&self, row: u32) -> &[u32] {
         match &self.kind {
             Kind::Images(set) => set.labels_of(row),
-            Kind::Texts(_) | Kind::Table(_) => &[],
+            Kind::Texts(_) | Kind::Language(_) | Kind::Table(_) => &[],
         }
     }
 
@@ -484,6 +531,7 @@ impl Dataset {
         match &self.kind {
             Kind::Images(set) => &set.groups,
             Kind::Texts(set) => &set.groups,
+            Kind::Language(set) => &set.groups,
             Kind::Table(set) => &set.groups,
         }
     }
@@ -545,6 +593,10 @@ impl Dataset {
                 };
                 Prepared { source: Arc::new(set.source(target_scale)), preprocessor: Preprocessor::Image(preprocessor) }
             }
+            Kind::Language(set) => {
+                let (source, preprocessor) = set.prepare();
+                Prepared { source: Arc::new(source), preprocessor: Preprocessor::Text(Box::new(preprocessor)) }
+            }
             Kind::Texts(set) => {
                 let (source, preprocessor) = set.prepare(train);
                 Prepared { source: Arc::new(source), preprocessor: Preprocessor::Text(Box::new(preprocessor)) }
@@ -565,6 +617,7 @@ impl Dataset {
                 file.row.map_or_else(|| RowId::Path(file.entry.name.clone()), |row| RowId::Row(u64::from(row)))
             }
             Kind::Texts(set) => set.ids[row as usize].clone(),
+            Kind::Language(_) => RowId::Row(u64::from(row)),
             Kind::Table(set) => RowId::Row(u64::from(set.table.file_rows[row as usize])),
         }
     }
@@ -629,6 +682,7 @@ impl Dataset {
         let opening = match &self.kind {
             Kind::Images(set) => set.opening_bytes(),
             Kind::Texts(set) => 64 * set.ids.len(),
+            Kind::Language(set) => 8 * set.len(),
             // The pairs of hash and row that found identical inputs.
             Kind::Table(set) => 16 * set.table.len(),
         };

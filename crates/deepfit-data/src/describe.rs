@@ -40,7 +40,7 @@ impl Dataset {
             .filter(|(part, _)| self.has_part(*part))
             .map(|(_, name)| name)
             .collect();
-        if !given.is_empty() {
+        if !given.is_empty() && self.language_sizes().is_none() {
             lines.push(format!("comes with its own {} part", given.join(" and ")));
         }
         if summary.duplicates > 0 {
@@ -66,6 +66,10 @@ impl Dataset {
             let colour = if channels == 1 { "grey" } else { "colour" };
             let kept = if self.is_cached() { "kept in memory" } else { "decoded as needed" };
             return format!("{} images, {width} x {height} pixels, {colour}, {kept}", self.len());
+        }
+        if let Some((tokens, bytes)) = self.language_sizes() {
+            let vocabulary = self.text_sizes().map_or(0, |(_, vocabulary)| vocabulary);
+            return format!("a text of {bytes} bytes, {tokens} tokens from a vocabulary of {vocabulary}");
         }
         if let Some((longest, vocabulary)) = self.text_sizes() {
             return format!(
@@ -96,6 +100,7 @@ impl Dataset {
         let other = summary.other_task.map(|text| format!(" ({text})")).unwrap_or_default();
         match self.task() {
             Task::Regression => format!("regression{target}{other}"),
+            Task::NextToken => "the next token of a text is learned".to_string(),
             task => {
                 let classes = task.classes();
                 let counts: Vec<String> = classes

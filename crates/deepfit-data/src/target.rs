@@ -37,7 +37,9 @@ impl TargetForm {
         match task {
             Task::Classification { .. } => TargetForm::Classes,
             Task::MultiLabel { classes } => TargetForm::Labels(classes.len()),
-            Task::Regression => TargetForm::Values(scale.unwrap_or(TargetScale { mean: 0.0, deviation: 1.0 })),
+            Task::Regression | Task::NextToken => {
+                TargetForm::Values(scale.unwrap_or(TargetScale { mean: 0.0, deviation: 1.0 }))
+            }
         }
     }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use deepfit_data::Dataset;
+use deepfit_data::{Dataset, Task};
 use deepfit_zoo::ModelConfig;
 
 use crate::data_times::DataTimes;
@@ -116,6 +116,13 @@ pub(crate) fn next_commands(run: &Path, data: &Dataset) -> Vec<String> {
         (_, true) => "TEXTS.txt",
         _ => "TABLE.csv",
     };
+    if *data.task() == Task::NextToken {
+        return vec![
+            format!("deepfit generate {shown} \"The \" --temperature 0.8"),
+            format!("deepfit evaluate {shown} TEXT.txt"),
+            format!("deepfit inspect {shown}"),
+        ];
+    }
     vec![
         format!("deepfit predict {shown} {example}"),
         format!("deepfit evaluate {shown} DATA"),

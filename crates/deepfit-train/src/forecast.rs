@@ -73,13 +73,14 @@ pub(crate) fn describe(
         + Loader::planned_bytes(
             &*workshop.source,
             largest.validation.len(),
-            &LoaderOptions::evaluate(evaluation_batch(recipe.batch()), options.workers.min(1)),
+            &LoaderOptions::evaluate(evaluation_batch(recipe), options.workers.min(1)),
         );
     let (arena, parameters) = workshop.learner.planned_bytes();
     let trained = workshop.learner.parameters();
     let weights = trained as u64 * 4;
     let TransferForecast { features, unfrozen, network_bytes } = transfer;
-    let of_unfrozen = unfrozen.as_ref().map_or((0, 0, 0), |u| (u.arena, u.parameters, u.loader));
+    let of_unfrozen = unfrozen.as_ref().map_or((0, 0, 0, 0), |u| (u.arena, u.parameters, u.loader, u.weights));
+    let weights = weights.max(of_unfrozen.3);
     let (arena, parameters) = (arena.max(of_unfrozen.0), parameters.max(of_unfrozen.1));
     let loader_bytes = (loader_bytes as u64).max(of_unfrozen.2);
     let mut memory = vec![
@@ -151,6 +152,8 @@ pub(crate) struct Rehearsed {
     arena: u64,
     parameters: u64,
     loader: u64,
+    /// Bytes of the weights that are trained.
+    weights: u64,
 }
 
 impl Rehearsed {
@@ -171,8 +174,9 @@ impl Rehearsed {
         let options = loader_options(recipe, &*workshop.source, stage);
         let loader = Loader::planned_bytes(&*workshop.source, stage.train.len(), &options) as u64;
         let (arena, parameters) = workshop.learner.planned_bytes();
+        let weights = workshop.learner.parameters() as u64 * 4;
         let times = rehearse(recipe, split, stages, stage, workshop, &options)?;
-        Ok(Rehearsed { times, arena, parameters, loader })
+        Ok(Rehearsed { times, arena, parameters, loader, weights })
     }
 }
 
@@ -286,7 +290,7 @@ fn rehearse(
     // The first steps touch memory for the first time, while the loader fills its queue on the same cores.
     steps.drain(..steps.len() / 2);
     let held_out = if split.validation.is_empty() { &stage.train } else { &split.validation };
-    let held_out: Vec<u32> = held_out.iter().copied().take(4 * evaluation_batch(recipe.batch())).collect();
+    let held_out: Vec<u32> = held_out.iter().copied().take(4 * evaluation_batch(recipe)).collect();
     let mut evaluations = Vec::new();
     let mut spent = 0.0;
     while evaluations.len() < 3 && (evaluations.is_empty() || spent < REHEARSAL_SECONDS) {

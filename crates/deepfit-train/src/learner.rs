@@ -1,6 +1,7 @@
 //! A network with everything that trains it: its graphs compiled, its parameters in an engine.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use deepfit_cpu::{Engine, Profile, ProgramId, View};
 use deepfit_data::{Array, Batch, Task};
@@ -8,7 +9,7 @@ use deepfit_graph::{DType, Extents, Graph, HostTensor, Mode, Shape, Symbol, Tens
 use deepfit_nn::losses::{self, BceWithLogits, CrossEntropy, Reduction};
 use deepfit_nn::step::{self, StepKind, Traced, Training};
 use deepfit_nn::{Declaration, Scope};
-use deepfit_zoo::{ModelConfig, Network};
+use deepfit_zoo::{ModelConfig, NEXT, Network};
 
 use crate::error::{Result, TrainError};
 use crate::process::available_bytes;
@@ -26,9 +27,9 @@ pub const TARGET: &str = "target";
 const PARTNER: &str = "partner";
 const SHARE: &str = "share";
 
-/// Rows at a time when a network is used.
-pub fn evaluation_batch(batch: usize) -> usize {
-    batch.max(64)
+/// Rows at a time when the network of a run is used: no more than in training of sequences, whose rows are many steps.
+pub fn evaluation_batch(recipe: &Recipe) -> usize {
+    if recipe.longest > 1 { recipe.batch() } else { recipe.batch().max(64) }
 }
 
 /// A network that can be used: for evaluation and prediction.
@@ -86,7 +87,7 @@ fn evaluation_with(network: &dyn Network, task: &Task, logits_too: bool) -> Resu
         let prediction = match task {
             Task::Classification { .. } => logits.softmax()?,
             Task::MultiLabel { .. } => logits.sigmoid()?,
-            Task::Regression => logits.clone(),
+            Task::Regression | Task::NextToken => logits.clone(),
         };
         let mut outputs = vec![(PREDICTION.to_string(), prediction)];
         if logits_too {
@@ -105,7 +106,7 @@ pub struct Blueprint {
     /// How they are trained.
     pub training: Training,
     /// First values of those that do not begin with values drawn by the seed.
-    pub values: BTreeMap<String, Owned>,
+    pub values: BTreeMap<String, Arc<Owned>>,
 }
 
 impl Blueprint {
@@ -126,7 +127,9 @@ pub struct Learner {
     using: Predicting,
     stepper: Stepper,
     mixes: bool,
-    values: BTreeMap<String, Owned>,
+    values: BTreeMap<String, Arc<Owned>>,
+    /// What training changes: all but the weights that stay as they are.
+    changing: Vec<Declaration>,
 }
 
 impl Learner {
@@ -139,6 +142,9 @@ impl Learner {
         // Weights that are trained have gradients' averages, the moving average, and a copy to keep the best.
         let copies = 1 + training.optimizer.state_kinds().len() + usize::from(training.moving_average.is_some());
         let trained = training.trained(&declarations);
+        let names: BTreeSet<&str> = trained.iter().map(|p| &p.name[..]).collect();
+        let changes = |d: &&Declaration| !d.role.is_trained() || names.contains(&d.name[..]);
+        let changing = declarations.iter().filter(changes).cloned().collect();
         let trained = trained.iter().map(|p| 4 * p.shape.iter().product::<usize>() as u64).fold(0, u64::saturating_add);
         require_memory("the weights and the optimiser", all.saturating_add(trained.saturating_mul(copies as u64)))?;
         let mut engine = Engine::new(threads)?.exact(recipe.settings.exact);
@@ -150,10 +156,10 @@ impl Learner {
         };
         let stepper =
             Stepper::new(&mut engine, declarations, training, options, |tracer| traced(recipe, &*network, tracer))?;
-        let largest = Extents { batch: evaluation_batch(batch), sequence: recipe.longest };
+        let largest = Extents { batch: evaluation_batch(recipe), sequence: recipe.longest };
         let using = Predicting::new(engine, &*network, &recipe.task, largest, false)?;
         require_memory("activations and gradients", using.engine.arena_bytes() as u64)?;
-        let mut learner = Learner { using, stepper, mixes: recipe.mixes(), values };
+        let mut learner = Learner { using, stepper, mixes: recipe.mixes(), values, changing };
         learner.set_first_values()?;
         Ok(learner)
     }
@@ -171,10 +177,9 @@ impl Learner {
         Ok(())
     }
 
-    /// Other first values for some parameters, which they take at once.
-    pub fn begin_with(&mut self, values: &BTreeMap<String, Owned>) -> Result<()> {
-        let declared = self.stepper.declarations();
-        let own = declared.iter().filter_map(|d| Some((d.name.clone(), values.get(&d.name)?.clone())));
+    /// Other first values for some of the parameters that are trained, which they take at once.
+    pub fn begin_with(&mut self, mut values: BTreeMap<String, Owned>) -> Result<()> {
+        let own = self.changing.iter().filter_map(|d| Some((d.name.clone(), Arc::new(values.remove(&d.name)?))));
         self.values.extend(own);
         self.set_first_values()
     }
@@ -226,9 +231,9 @@ impl Learner {
         result
     }
 
-    /// A copy of the weights that count, and of the running statistics.
+    /// A copy of the weights that count, and of the running statistics; without weights that stay as they are.
     pub fn weights(&mut self) -> Result<BTreeMap<String, Owned>> {
-        let declarations = self.stepper.declarations().to_vec();
+        let declarations = self.changing.clone();
         self.with_averaged(|using| {
             let copy = |d: &Declaration| {
                 let values = using.engine.parameter(&d.name).unwrap_or_default().to_vec();
@@ -261,7 +266,10 @@ impl Learner {
 /// Runs `body` on the inputs and the targets of a batch, by name.
 fn with_targets<T>(names: &[String], batch: &Batch, mixes: bool, body: impl FnOnce(&[(&str, View<'_>)]) -> T) -> T {
     let mut views = views(names, batch);
-    views.push((TARGET, view(&batch.targets)));
+    // What comes next is an input.
+    if !names.iter().any(|name| name == NEXT) {
+        views.push((TARGET, view(&batch.targets)));
+    }
     // A batch that was not mixed is its own partner.
     let ones: Vec<f32>;
     if mixes {
@@ -336,6 +344,10 @@ fn loss(recipe: &Recipe, tracer: &Tracer, output: &Tensor) -> deepfit_nn::Result
             Some("huber") => losses::huber(&value, &target, 1.0, Reduction::Mean),
             _ => losses::mse(&value, &target, Reduction::Mean),
         };
+    }
+    if let Task::NextToken = recipe.task {
+        // The network tells the loss of each row.
+        return Ok(output.mean()?);
     }
     let weights = recipe.class_weights().map(|w| tracer.constant(HostTensor::f32(&[w.len()], w)));
     let smoothing = recipe.settings.label_smoothing.unwrap_or(0.0);

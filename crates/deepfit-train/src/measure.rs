@@ -7,7 +7,8 @@ use deepfit_data::{Array, Loader, LoaderOptions, Source, TargetScale, Task};
 use crate::error::{Result, TrainError};
 use crate::learner::Predicting;
 use crate::metrics::{
-    ClassificationMetrics, Intervals, LabelScores, MultiLabelMetrics, RegressionMetrics, ResidualSummary, Scores,
+    ClassificationMetrics, Intervals, LabelScores, LanguageMetrics, MultiLabelMetrics, RegressionMetrics,
+    ResidualSummary, Scores,
 };
 use crate::recipe::Recipe;
 
@@ -54,6 +55,8 @@ pub enum Measured {
     Labels(Box<MultiLabelMetrics>),
     /// Of a regression.
     Values(RegressionMetrics),
+    /// Of what comes next in a text.
+    Tokens(LanguageMetrics),
 }
 
 impl Measured {
@@ -63,6 +66,7 @@ impl Measured {
             Measured::Classes(m) => m.scores(),
             Measured::Labels(m) => m.scores(),
             Measured::Values(m) => m.scores(),
+            Measured::Tokens(m) => m.scores(),
         }
     }
 
@@ -72,6 +76,7 @@ impl Measured {
             Measured::Classes(m) => m.intervals(),
             Measured::Labels(m) => m.intervals(),
             Measured::Values(m) => m.intervals(),
+            Measured::Tokens(m) => m.intervals(),
         }
     }
 
@@ -83,14 +88,14 @@ impl Measured {
                 let classes = counts.len().isqrt();
                 Some(counts.chunks(classes.max(1)).map(<[u64]>::to_vec).collect())
             }
-            Measured::Labels(_) | Measured::Values(_) => None,
+            Measured::Labels(_) | Measured::Values(_) | Measured::Tokens(_) => None,
         }
     }
 
     /// How far the predictions are off.
     pub fn residuals(&self) -> Option<ResidualSummary> {
         match self {
-            Measured::Classes(_) | Measured::Labels(_) => None,
+            Measured::Classes(_) | Measured::Labels(_) | Measured::Tokens(_) => None,
             Measured::Values(m) => m.residuals(),
         }
     }
@@ -99,7 +104,7 @@ impl Measured {
     pub fn labels(&self, names: &[String]) -> Option<Vec<LabelScores>> {
         match self {
             Measured::Labels(m) => Some(m.label_scores(names)),
-            Measured::Classes(_) | Measured::Values(_) => None,
+            Measured::Classes(_) | Measured::Values(_) | Measured::Tokens(_) => None,
         }
     }
 }
@@ -126,6 +131,7 @@ pub fn measure(
         (Task::MultiLabel { classes }, false) => Measured::Labels(Box::new(MultiLabelMetrics::new(classes.len()))),
         (Task::Regression, true) => Measured::Values(RegressionMetrics::with_intervals()),
         (Task::Regression, false) => Measured::Values(RegressionMetrics::new()),
+        (Task::NextToken, _) => Measured::Tokens(LanguageMetrics::default()),
     };
     // Data held in memory as numbers is prepared faster than a thread is started.
     let workers = usize::from(source.scratch_bytes() > 0);
@@ -138,6 +144,7 @@ pub fn measure(
         let predictions = using.predict(&batch)?;
         match (&mut metrics, &batch.targets) {
             (Measured::Classes(classes), Array::I32(targets)) => classes.add(predictions, targets)?,
+            (Measured::Tokens(tokens), Array::F32(bytes)) => tokens.add(predictions, bytes, batch.sequence),
             (Measured::Labels(labels), Array::F32(targets)) => labels.add(predictions, targets)?,
             (Measured::Values(regression), Array::F32(targets)) => {
                 let original = |x: f32| scale.map_or(x, |s| s.inverse(f64::from(x)) as f32);

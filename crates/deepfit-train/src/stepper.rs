@@ -122,11 +122,6 @@ impl Stepper {
         Ok(())
     }
 
-    /// What the network declared.
-    pub fn declarations(&self) -> &[Declaration] {
-        &self.declarations
-    }
-
     /// The parameters that gradients train.
     pub fn trained(&self) -> Vec<Parameter> {
         self.training.trained(&self.declarations)

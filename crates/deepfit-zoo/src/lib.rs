@@ -36,9 +36,9 @@ pub use published::{ImagePreprocessing, Interpolation, LoadReport, Published, Pu
 pub use resnet::{Block, ResnetConfig};
 pub use tapped::{Tapped, TappedConfig};
 pub use text::{
-    BertConfig, CacheSizes, Context, DistilbertConfig, Gpt2Config, LENGTHS, LlamaConfig, ModernbertConfig,
-    PooledTextConfig, Pooling, RecurrentCell, RecurrentTextConfig, RobertaConfig, RotaryScaling, StaticEmbeddingConfig,
-    TERMS, TOKENS, TextHead, TextNetwork, TextSizes, pooled,
+    BertConfig, CacheSizes, Context, DistilbertConfig, Gpt2Config, LENGTHS, LlamaConfig, ModernbertConfig, NEXT,
+    NextTokenConfig, PooledTextConfig, Pooling, RecurrentCell, RecurrentTextConfig, RobertaConfig, RotaryScaling,
+    StaticEmbeddingConfig, TERMS, TOKENS, TextHead, TextNetwork, TextSizes, pooled,
 };
 pub use vit::{Distillation, VitConfig};
 pub use weights::{Array, ElementType, Weights};

@@ -7,8 +7,9 @@ use serde::{Deserialize, Serialize};
 use crate::error::Result;
 use crate::{
     BertConfig, CnnConfig, ConvnextConfig, DistilbertConfig, EfficientnetConfig, Gpt2Config, ImageConfig, LlamaConfig,
-    MlpConfig, MobilenetV2Config, MobilenetV3Config, ModernbertConfig, PooledTextConfig, RecurrentTextConfig,
-    ResnetConfig, RobertaConfig, StaticEmbeddingConfig, TappedConfig, TextHead, TextNetwork, VitConfig,
+    MlpConfig, MobilenetV2Config, MobilenetV3Config, ModernbertConfig, NextTokenConfig, PooledTextConfig,
+    RecurrentTextConfig, ResnetConfig, RobertaConfig, StaticEmbeddingConfig, TappedConfig, TextHead, TextNetwork,
+    VitConfig,
 };
 
 /// Settings of a network: all that is needed to make it again, but its weights.
@@ -51,6 +52,8 @@ pub enum ModelConfig {
     StaticEmbedding(StaticEmbeddingConfig),
     /// A linear layer on what another network for texts makes of one.
     PooledText(PooledTextConfig),
+    /// A network that continues texts, as it is trained.
+    NextToken(NextTokenConfig),
 }
 
 impl ModelConfig {
@@ -75,6 +78,7 @@ impl ModelConfig {
             ModelConfig::RecurrentText(_) => "recurrent_text",
             ModelConfig::StaticEmbedding(_) => "static_embedding",
             ModelConfig::PooledText(_) => "pooled_text",
+            ModelConfig::NextToken(_) => "next_token",
         }
     }
 
@@ -99,6 +103,7 @@ impl ModelConfig {
             ModelConfig::RecurrentText(config) => config.head.outputs(config.vocab_size),
             ModelConfig::StaticEmbedding(_) => 0,
             ModelConfig::PooledText(config) => config.outputs,
+            ModelConfig::NextToken(_) => 1,
         }
     }
 
@@ -115,7 +120,8 @@ impl ModelConfig {
             | ModelConfig::Llama(_)
             | ModelConfig::RecurrentText(_)
             | ModelConfig::StaticEmbedding(_)
-            | ModelConfig::PooledText(_) => {}
+            | ModelConfig::PooledText(_)
+            | ModelConfig::NextToken(_) => {}
             ModelConfig::Cnn(config) => config.image = image,
             ModelConfig::Resnet(config) => config.image = image,
             ModelConfig::MobilenetV2(config) => config.image = image,
@@ -142,6 +148,7 @@ impl ModelConfig {
             ModelConfig::Vit(config) => config.outputs = outputs,
             ModelConfig::Tapped(config) => config.outputs = outputs,
             ModelConfig::PooledText(config) => config.outputs = outputs,
+            ModelConfig::NextToken(_) => {}
             ModelConfig::Bert(_)
             | ModelConfig::Distilbert(_)
             | ModelConfig::Roberta(_)
@@ -199,7 +206,8 @@ impl ModelConfig {
             | ModelConfig::Llama(_)
             | ModelConfig::RecurrentText(_)
             | ModelConfig::StaticEmbedding(_)
-            | ModelConfig::PooledText(_) => None,
+            | ModelConfig::PooledText(_)
+            | ModelConfig::NextToken(_) => None,
             ModelConfig::Cnn(config) => Some(&config.image),
             ModelConfig::Resnet(config) => Some(&config.image),
             ModelConfig::MobilenetV2(config) => Some(&config.image),
@@ -377,6 +385,7 @@ pub fn build(config: &ModelConfig, scope: &Scope) -> Result<Box<dyn Network>> {
         ModelConfig::RecurrentText(config) => Box::new(config.build(scope)?),
         ModelConfig::StaticEmbedding(config) => Box::new(config.build(scope)?),
         ModelConfig::PooledText(config) => Box::new(config.build(scope)?),
+        ModelConfig::NextToken(config) => Box::new(config.build(scope)?),
     })
 }
 

@@ -75,7 +75,9 @@ pub(crate) fn known(
     threads: usize,
 ) -> Result<TargetColumn> {
     let reading = match task {
-        Task::Regression => TargetReading::Numbers(amount.map_or(ColumnKind::Number, ColumnKind::Amount)),
+        Task::Regression | Task::NextToken => {
+            TargetReading::Numbers(amount.map_or(ColumnKind::Number, ColumnKind::Amount))
+        }
         Task::Classification { classes } | Task::MultiLabel { classes } => TargetReading::KnownClasses(classes.clone()),
     };
     read(&[table], header, target, reading, threads)

@@ -1,13 +1,16 @@
 //! Texts: read from tables, lines, files and folders, cut into tokens, and made into batches to learn from.
 
 mod files;
+mod language;
 mod open;
 mod preprocessor;
 mod reader;
 mod samples;
 mod terms;
 mod tokenizer;
+mod windows;
 
+pub(crate) use language::{LanguageSet, open_language};
 pub use open::{TextColumns, TextSurvey};
 pub(crate) use open::{TextSet, TextTable, holds_texts, open, recognise};
 pub use preprocessor::TextPreprocessor;

@@ -6,14 +6,17 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::language;
 use super::open::{TextColumns, read_folder, read_known};
 use super::reader::{TextRow, Texts};
 use super::samples::{self, Samples, TextForm, TextSource};
 use super::terms::Terms;
 use super::tokenizer::Tokenizer;
+use super::windows;
 use crate::batch::Slot;
 use crate::dataset::{Opened, Task};
 use crate::error::{Error, Result};
+use crate::source::Source;
 use crate::split::Part;
 use crate::table::TargetScale;
 use crate::target::{Target, TargetForm};
@@ -68,12 +71,20 @@ impl TextPreprocessor {
 
     /// The input slots: `tokens`, `lengths` and perhaps `terms`.
     pub fn slots(&self) -> Vec<Slot> {
+        if self.task == Task::NextToken {
+            return windows::slots();
+        }
         samples::slots(self.terms.as_ref().map_or(0, Terms::len))
     }
 
     /// Number of tokens that there are; 0 without the tokenizer's file.
     pub fn vocabulary(&self) -> usize {
         self.tokenizer.as_ref().map_or(0, |tokenizer| tokenizer.vocabulary())
+    }
+
+    /// The tokenizer, as the content of a `tokenizer.json`; empty without its file.
+    pub fn tokenizer_json(&self) -> String {
+        self.tokenizer.as_ref().map_or_else(String::new, |tokenizer| tokenizer.to_json())
     }
 
     /// What makes tokens of texts.
@@ -97,6 +108,11 @@ impl TextPreprocessor {
             std::io::ErrorKind::NotFound => Error::NotFound { path: path.to_path_buf() },
             _ => Error::io(path, source),
         })?;
+        if self.task == Task::NextToken {
+            let source = language::measured(path, &self.form()?)?;
+            let names = (0..source.len()).map(|window| window.to_string()).collect();
+            return Ok(Opened::new(Arc::new(source), names, Vec::new(), &[]));
+        }
         let found = if metadata.is_dir() {
             read_folder(path, Some(self.task.classes()))?
         } else {
@@ -144,6 +160,10 @@ impl TextPreprocessor {
     }
 
     fn unlabelled(&self, rows: Vec<TextRow>, threads: usize) -> Result<Opened> {
+        if self.task == Task::NextToken {
+            let problem = "the model continues texts, by `deepfit generate`, and knows no classes of them".to_string();
+            return Err(Error::Inputs { problem });
+        }
         let (mut names, mut texts, mut failed) = (Vec::new(), Vec::new(), Vec::new());
         for row in rows {
             match row.text {

@@ -126,6 +126,22 @@ impl Tokenizer {
         Ok(Encoded { ids, whole })
     }
 
+    /// The tokens of a text without what is put around each, with the bytes of the text that each stands for.
+    ///
+    /// # Errors
+    /// The tokenizer's reason, if it refuses.
+    pub fn encode_with_bytes(&self, text: &str) -> Result<Vec<(u32, usize)>, String> {
+        let encoding = self.inner.encode(text, false).map_err(|error| format!("has no tokens: {error}"))?;
+        let mut told = 0;
+        let of = |(&id, &(_, end)): (&u32, &(usize, usize))| {
+            // Several tokens may share a letter, and what stands between tokens counts for the one after it.
+            let bytes = end.saturating_sub(told);
+            told = told.max(end);
+            (id, bytes)
+        };
+        Ok(encoding.get_ids().iter().zip(encoding.get_offsets()).map(of).collect())
+    }
+
     /// The tokens of several texts, made by several threads.
     pub fn encode_all(&self, texts: &[&str], most: usize, threads: usize) -> Vec<Result<Encoded, String>> {
         let share = texts.len().div_ceil(threads.max(1)).max(1);

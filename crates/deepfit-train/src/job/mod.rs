@@ -291,7 +291,7 @@ impl Job {
                 None => Workshop::new(&self.data, &self.recipe, &mut self.stages[number], self.transfer.as_ref())?,
             };
             if let Some(result) = result.take().filter(|_| self.stages[number].trial.unfrozen > 0) {
-                workshop.learner.begin_with(&result)?;
+                workshop.learner.begin_with(result)?;
             }
             let stage = &self.stages[number];
             watch.event(&Event::Stage {

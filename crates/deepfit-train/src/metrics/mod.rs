@@ -12,6 +12,7 @@ mod calibration;
 mod classification;
 mod error;
 mod interval;
+mod language;
 mod moments;
 mod multi_label;
 mod ranking;
@@ -22,6 +23,7 @@ mod scores;
 pub use calibration::ECE_BINS;
 pub use classification::{ClassCounts, ClassificationMetrics, MAX_CONFUSION_CLASSES};
 pub use error::MetricError;
+pub use language::LanguageMetrics;
 pub use multi_label::{LABEL_THRESHOLD, LabelScores, MultiLabelMetrics};
 pub use regression::RegressionMetrics;
 pub use residuals::ResidualSummary;
@@ -39,6 +41,9 @@ pub const CLASSIFICATION_METRICS: &[&str] = &["accuracy", "balanced_accuracy", "
 
 /// Names of the metrics of a regression.
 pub const REGRESSION_METRICS: &[&str] = &["mae", "rmse", "r2"];
+
+/// Names of the metrics of what comes next in a text; a smaller value is a better one.
+pub const LANGUAGE_METRICS: &[&str] = &["log_loss", "perplexity", "bits_per_byte"];
 
 /// Whether a larger value of the metric is a better one.
 ///

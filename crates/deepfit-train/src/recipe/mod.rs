@@ -22,6 +22,7 @@ use crate::transfer::{Backbone, Cut};
 
 use effect::{augment_in_effect, without_effect};
 pub use rates::Rates;
+use transfer::DataSizes;
 pub use transfer::TransferPlan;
 
 /// Tables with at most this many rows choose their number of epochs by cross-validation.
@@ -34,6 +35,8 @@ const MOST_EPOCHS: usize = 60;
 /// Epochs and dropout of networks for texts that begin with nothing.
 const TEXT_EPOCHS: usize = 12;
 const TEXT_DROPOUT: f32 = 0.3;
+const LANGUAGE_EPOCHS: u32 = 10;
+const LANGUAGE_DROPOUT: f32 = 0.1;
 /// Images up to this side are learned by the small network.
 const SMALL_IMAGE: usize = 64;
 
@@ -77,7 +80,9 @@ impl Recipe {
         }
         let transfers = backbone.is_some();
         let mut notes = without_effect(&mut settings, data, transfers);
-        let transfer = backbone.map(|backbone| TransferPlan::new(&settings, backbone, rows, data.len())).transpose()?;
+        let longest = data.text_sizes().map_or(1, |(longest, _)| longest);
+        let sizes = DataSizes { rows, samples: data.len(), tokens: rows * longest };
+        let transfer = backbone.map(|backbone| TransferPlan::new(&settings, backbone, sizes)).transpose()?;
         let small = if table { rows <= SMALL_TABLE } else { transfers && rows < transfer::FEW };
         // A part that the user gave for validation is not trained on.
         let own_validation = settings.validation.is_some();
@@ -92,7 +97,8 @@ impl Recipe {
             ));
         }
         settings.folds = Some(folds);
-        let refit = settings.refit.unwrap_or(folds > 1 || (rows <= SMALL_DATA && !own_validation));
+        let language = *data.task() == Task::NextToken;
+        let refit = settings.refit.unwrap_or(folds > 1 || (rows <= SMALL_DATA && !own_validation && !language));
         if folds > 1 && !refit {
             return Err(TrainError::setting(
                 "refit",
@@ -122,6 +128,7 @@ impl Recipe {
         let enough = |epochs: usize| (FEWEST_UPDATES / (train / batch).max(1)).clamp(epochs, MOST_EPOCHS) as u32;
         settings.epochs = Some(settings.epochs.unwrap_or(match rows {
             _ if transfers => transfer::EPOCHS,
+            _ if language => LANGUAGE_EPOCHS,
             _ if texts => enough(TEXT_EPOCHS),
             _ if images && settings.model == "cnn" => enough(30),
             _ if images => enough(20),
@@ -156,6 +163,8 @@ impl Recipe {
             0.15
         } else if settings.model == "cnn" {
             0.25
+        } else if language {
+            LANGUAGE_DROPOUT
         } else if texts && !transfers {
             TEXT_DROPOUT
         } else {
@@ -191,7 +200,6 @@ impl Recipe {
         let (task, class_counts) = (data.task().clone(), balance::class_counts(data, &split.train));
         balance::choose_positive(&mut settings, &task, &class_counts, &mut notes)?;
         notes.extend(balance::note(&task, &class_counts, train, settings.class_weights));
-        let longest = data.text_sizes().map_or(1, |(longest, _)| longest);
         Ok((Recipe { settings, task, class_counts, rows: train, longest, transfer }, notes))
     }
 
@@ -240,6 +248,9 @@ impl Recipe {
         }
         if let Preprocessor::Text(text) = &prepared.preprocessor {
             let vocabulary = text.vocabulary();
+            if self.task == Task::NextToken {
+                return Ok(text::language(&self.settings.model, vocabulary, text.most_tokens, dropout));
+            }
             return Ok(text::network(&self.settings.model, vocabulary, text.most_tokens, outputs, dropout));
         }
         let numeric = slots.iter().find(|s| s.name == NUMERIC).map_or(0, Slot::values);
@@ -395,6 +406,7 @@ fn choose_model(model: &str, data: &Dataset) -> Result<String> {
     let side = data.image_shape().map_or(0, |[h, w, _]| h.max(w));
     match (model, images) {
         (name, _) if data.is_texts() => match name {
+            "auto" if *data.task() == Task::NextToken => Ok("transformer".to_string()),
             "auto" => Ok("gru".to_string()),
             "lstm" | "gru" | "rnn" | "transformer" => Ok(name.to_string()),
             other => {

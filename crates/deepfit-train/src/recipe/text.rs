@@ -1,7 +1,10 @@
 //! Networks for texts that begin with nothing.
 
 use deepfit_nn::layers::Activation;
-use deepfit_zoo::{BertConfig, ModelConfig, PooledTextConfig, Pooling, RecurrentCell, RecurrentTextConfig, TextHead};
+use deepfit_zoo::{
+    BertConfig, Gpt2Config, ModelConfig, NextTokenConfig, PooledTextConfig, Pooling, RecurrentCell,
+    RecurrentTextConfig, TextHead,
+};
 
 /// Width of the tokens' vectors and of the states.
 const WIDTH: usize = 128;
@@ -44,4 +47,44 @@ pub fn network(name: &str, vocabulary: usize, longest: usize, outputs: usize, dr
     let pooling = if name == "transformer" { Pooling::Mean } else { Pooling::Max };
     let backbone = Box::new(backbone);
     ModelConfig::PooledText(PooledTextConfig { backbone, pooling, normalise: false, terms: 0, dropout, outputs })
+}
+
+/// Width, layers and heads of a transformer that continues texts, and the width of a recurrent network that does.
+const GPT_WIDTH: usize = 256;
+const GPT_LAYERS: usize = 4;
+const GPT_HEADS: usize = 4;
+const STATES: usize = 512;
+
+/// The network of a name that continues texts of a vocabulary, seeing so many tokens at most.
+pub fn language(name: &str, vocabulary: usize, window: usize, dropout: f32) -> ModelConfig {
+    let recurrent = |cell| {
+        ModelConfig::RecurrentText(RecurrentTextConfig {
+            cell,
+            vocab_size: vocabulary,
+            embedding_size: GPT_WIDTH,
+            hidden_size: STATES,
+            num_layers: 1,
+            bidirectional: false,
+            dropout,
+            head: TextHead::Vocabulary,
+        })
+    };
+    let network = match name {
+        "rnn" => recurrent(RecurrentCell::Rnn),
+        "lstm" => recurrent(RecurrentCell::Lstm),
+        "gru" => recurrent(RecurrentCell::Gru),
+        _ => ModelConfig::Gpt2(Gpt2Config {
+            vocab_size: vocabulary,
+            n_positions: window,
+            n_embd: GPT_WIDTH,
+            n_layer: GPT_LAYERS,
+            n_head: GPT_HEADS,
+            n_inner: 4 * GPT_WIDTH,
+            activation_function: Activation::GeluTanh,
+            layer_norm_epsilon: 1e-5,
+            tie_word_embeddings: true,
+            head: TextHead::Vocabulary,
+        }),
+    };
+    ModelConfig::NextToken(NextTokenConfig { network: Box::new(network) })
 }

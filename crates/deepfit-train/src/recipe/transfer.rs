@@ -13,6 +13,9 @@ pub const FEW: usize = 1_000;
 /// unfreezing), as long as that helps and what they are fed with takes no more memory than this.
 const GRADUALLY: [usize; 2] = [1, 3];
 const MOST_BYTES: u64 = 256 << 20;
+/// Where the settings leave it open, the layers of a network for texts are trained too, if that helps and their parameters
+/// times the tokens of an epoch are no more than this.
+const MOST_WORK: u64 = 1_500_000_000_000;
 /// Rows in a batch.
 pub const BATCH: usize = 32;
 /// Most epochs of the last layer, and of the last blocks.
@@ -54,17 +57,35 @@ pub struct TransferPlan {
     pub sees_samples: bool,
 }
 
+/// How much data there is.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct DataSizes {
+    /// Rows for training and validation.
+    pub(super) rows: usize,
+    /// Rows of all parts.
+    pub(super) samples: usize,
+    /// Tokens of the rows for training and validation at most, if they are texts.
+    pub(super) tokens: usize,
+}
+
 impl TransferPlan {
     /// What the settings ask for.
     ///
     /// # Errors
     /// If more blocks are to be trained than there are, or there is nothing that can be adapted.
-    pub(super) fn new(settings: &Settings, backbone: &Backbone, rows: usize, samples: usize) -> Result<TransferPlan> {
+    pub(super) fn new(settings: &Settings, backbone: &Backbone, sizes: DataSizes) -> Result<TransferPlan> {
+        let DataSizes { rows, samples, tokens } = sizes;
         let blocks = backbone.blocks()?;
         let unfrozen = match (settings.unfreeze, settings.lora) {
             (Some(Unfreeze::All), _) | (None, Some(_)) => vec![blocks],
             // Few examples teach blocks nothing but themselves.
-            (None, None) if rows < FEW || backbone.takes_texts() => Vec::new(),
+            (None, None) if backbone.takes_texts() => {
+                // All layers but the table of words, if that takes no more than some minutes.
+                let layers = blocks - 1;
+                let work = backbone.layer_parameters()?.saturating_mul(tokens as u64);
+                if layers > 0 && work <= MOST_WORK { vec![layers] } else { Vec::new() }
+            }
+            (None, None) if rows < FEW => Vec::new(),
             (None, None) => {
                 let mut steps = Vec::new();
                 let mut left = MOST_BYTES;

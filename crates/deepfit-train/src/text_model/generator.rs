@@ -4,7 +4,7 @@ use std::path::Path;
 
 use deepfit_cpu::{Engine, ProgramId, View};
 use deepfit_graph::philox;
-use deepfit_graph::{DType, Dim, Extents, Graph, Shape, Symbol, Tensor};
+use deepfit_graph::{DType, Dim, Extents, Graph, HostTensor, Shape, Symbol, Tensor};
 use deepfit_nn::step::evaluation_graph;
 use deepfit_zoo::{CacheSizes, Context, LENGTHS, Network, Pooling, TOKENS, TextHead, pooled};
 use serde::Serialize;
@@ -192,8 +192,10 @@ struct Cached {
     /// Keys and values of all tokens so far, by layer.
     kept: Vec<Vec<f32>>,
     names: Vec<Names>,
-    /// Number of values that are kept of a token, by layer and kind.
+    /// Number of values that are kept of a token, by layer and kind, or of all tokens.
     row: usize,
+    /// Whether they are of each token.
+    each_token: bool,
     length: usize,
     /// Logits of the next token.
     next: Vec<f32>,
@@ -214,12 +216,12 @@ impl Cached {
         ids: &[u32],
         most: usize,
     ) -> Result<Cached> {
-        let row = cache.heads * cache.width;
+        let row = cache.row();
         let kinds = ["keys", "values"];
         let of = |layer| {
             kinds.map(|kind| Names { past: format!("past {kind} {layer}"), new: format!("new {kind} {layer}") })
         };
-        let names: Vec<Names> = (0..cache.layers).flat_map(of).collect();
+        let names: Vec<Names> = (0..if cache.each_token { cache.layers } else { 1 }).flat_map(of).collect();
         let whole = engine.compile(&whole(network, &names)?, Extents { batch: 1, sequence: ids.len() })?;
         let program = engine.compile(&further(network, &names, cache)?, Extents { batch: 1, sequence: most })?;
         let tokens: Vec<i32> = ids.iter().map(|&id| id as i32).collect();
@@ -233,7 +235,8 @@ impl Cached {
             kept.push(rows);
         }
         let next = finite(engine.output(whole, NEXT)?)?;
-        Ok(Cached { program, kept, names, row, length: ids.len(), next })
+        let each_token = cache.each_token;
+        Ok(Cached { program, kept, names, row, each_token, length: ids.len(), next })
     }
 
     /// Logits of the next token.
@@ -245,13 +248,18 @@ impl Cached {
     fn push(&mut self, engine: &mut Engine, id: u32) -> Result<()> {
         let position = self.length;
         self.length += 1;
-        self.kept.iter_mut().for_each(|rows| rows.resize(self.length * self.row, 0.0));
+        if self.each_token {
+            self.kept.iter_mut().for_each(|rows| rows.resize(self.length * self.row, 0.0));
+        }
         let (token, place) = ([id as i32], [position as i32]);
-        let mut views = vec![(TOKENS, View::I32(&token)), (POSITION, View::I32(&place))];
+        let mut views = vec![(TOKENS, View::I32(&token))];
+        // A recurrent network does not count.
+        views.extend(self.each_token.then_some((POSITION, View::I32(&place))));
         views.extend(self.names.iter().zip(&self.kept).map(|(names, rows)| (&names.past[..], View::F32(rows))));
         engine.run(self.program, Extents { batch: 1, sequence: self.length }, &views)?;
         for (Names { new, .. }, rows) in self.names.iter().zip(&mut self.kept) {
-            rows[position * self.row..].copy_from_slice(engine.output(self.program, new)?);
+            let begin = if self.each_token { position * self.row } else { 0 };
+            rows[begin..].copy_from_slice(engine.output(self.program, new)?);
         }
         self.next = finite(engine.output(self.program, NEXT)?)?;
         Ok(())
@@ -280,12 +288,19 @@ fn whole(network: &dyn Network, names: &[Names]) -> Result<Graph> {
 fn further(network: &dyn Network, names: &[Names], cache: CacheSizes) -> Result<Graph> {
     Ok(evaluation_graph(|tracer| {
         let network = text(network)?;
-        let steps = [Dim::fixed(1), Dim::symbol(Symbol::Sequence), cache.heads.into(), cache.width.into()];
-        let past = |names: &Names| tracer.input(&names.past, Shape::from(steps.to_vec()), DType::F32);
+        let steps = match cache.each_token {
+            true => vec![Dim::fixed(1), Dim::symbol(Symbol::Sequence), cache.heads.into(), cache.width.into()],
+            false => vec![cache.layers.into(), Dim::fixed(1), (cache.heads * cache.width).into()],
+        };
+        let past = |names: &Names| tracer.input(&names.past, Shape::from(steps.clone()), DType::F32);
         let past: Vec<Tensor> = names.iter().map(past).collect();
         let past = past.chunks(2).map(|pair| (pair[0].clone(), pair[1].clone())).collect();
         let token = tracer.input(TOKENS, Shape::from(&[1, 1][..]), DType::I32);
-        let context = Context::next(&tracer.input(POSITION, Shape::from(&[1][..]), DType::I32), past);
+        let position = match cache.each_token {
+            true => tracer.input(POSITION, Shape::from(&[1][..]), DType::I32),
+            false => tracer.constant(HostTensor::i32(&[1], vec![0])),
+        };
+        let context = Context::next(&position, past);
         let hidden = network.hidden(&token, &context)?;
         Ok(outputs(network.next_words(&hidden)?, &context, names))
     })?)

@@ -10,14 +10,18 @@ mod stream;
 use std::path::Path;
 
 use deepfit_cpu::Engine;
-use deepfit_data::Tokenizer;
+use deepfit_data::{Preprocessor, Tokenizer};
 use deepfit_graph::{Extents, Tracer};
 use deepfit_nn::step::evaluation_graph;
 use deepfit_nn::{Declaration, NnError, Scope};
-use deepfit_zoo::{Context, Network, PublishedText, TextHead, TextNetwork, TextSizes};
+use deepfit_zoo::{
+    Array, Context, LoadReport, ModelConfig, Network, NextTokenConfig, PublishedText, TextHead, TextNetwork, TextSizes,
+};
 
 use crate::error::{Result, TrainError};
 use crate::inspect::{InspectOptions, Inspection, Subject};
+use crate::model_folder;
+use crate::tensors::Owned;
 
 pub use embedder::TextEmbedder;
 pub use generator::{Finish, Generated, Generator, Sampling};
@@ -45,6 +49,9 @@ impl TextModel {
     /// # Errors
     /// If it is damaged, or its tokenizer is missing or that of another model.
     fn open(path: &Path) -> Result<TextModel> {
+        if let Some(trained) = trained(path)? {
+            return Ok(trained);
+        }
         let mut published = PublishedText::load(path)?;
         published.config = published.config.with_positions(MOST_POSITIONS);
         let tokenizer = Tokenizer::open(&published.folder)?;
@@ -78,6 +85,45 @@ impl TextModel {
     fn network(&self, positions: usize) -> Result<Box<dyn Network>> {
         Ok(deepfit_zoo::build(&self.published.config.clone().with_positions(positions), &Scope::root())?)
     }
+}
+
+/// A model that continues texts and was trained here: the folder of its run, or of the model alone.
+fn trained(path: &Path) -> Result<Option<TextModel>> {
+    if PublishedText::is_in(path) || !path.is_dir() {
+        return Ok(None);
+    }
+    let Ok(folder) = model_folder::find(path) else { return Ok(None) };
+    let model = model_folder::load(&folder)?;
+    let (ModelConfig::NextToken(NextTokenConfig { network }), Preprocessor::Text(preprocessor)) =
+        (&model.description.model, &model.preprocessor)
+    else {
+        let problem = "was not trained to continue texts; that is learned from a .txt file: deepfit train BOOK.txt";
+        return Err(TrainError::run(path, problem));
+    };
+    let config = ModelConfig::clone(network);
+    let sizes = text(&*deepfit_zoo::build(&config, &Scope::root())?)?.sizes();
+    let tokenizer = Tokenizer::from_json(preprocessor.tokenizer_json().as_bytes(), &folder)?;
+    let report = LoadReport {
+        architecture: model.description.name.clone(),
+        naming: "deepfit".to_string(),
+        matched: model.weights.len(),
+        new: Vec::new(),
+        left_over: Vec::new(),
+        notes: Vec::new(),
+    };
+    let array = |tensor: Owned| Array { shape: tensor.shape, values: tensor.values };
+    let published = PublishedText {
+        config,
+        head: TextHead::Vocabulary,
+        classes: Vec::new(),
+        multi_label: false,
+        sentence: None,
+        weights: model.weights.into_iter().map(|(name, tensor)| (name, array(tensor))).collect(),
+        report,
+        end_tokens: Vec::new(),
+        folder,
+    };
+    Ok(Some(TextModel { published, tokenizer, sizes, notes: Vec::new() }))
 }
 
 /// A network as one for texts.

@@ -45,7 +45,7 @@ pub struct Backbone {
     /// How samples become what it takes.
     pub takes: Takes,
     /// Weights by name.
-    pub weights: BTreeMap<String, Owned>,
+    pub weights: BTreeMap<String, Arc<Owned>>,
     /// What was found in its files, a sentence each.
     pub notes: Vec<String>,
     /// Of all weights.
@@ -117,7 +117,7 @@ impl Backbone {
         for (name, array) in weights {
             hasher.update(name.as_bytes());
             hasher.update(bytemuck::cast_slice(&array.values));
-            owned.insert(name, Owned { shape: array.shape, values: array.values });
+            owned.insert(name, Arc::new(Owned { shape: array.shape, values: array.values }));
         }
         let (groups, last_layer, digest) = (Vec::new(), BTreeSet::new(), hasher.digest128());
         Backbone { name: from.to_string(), config, groups, last_layer, takes, weights: owned, notes, digest }
@@ -236,6 +236,18 @@ impl Backbone {
         Err(TrainError::setting("lora", problem))
     }
 
+    /// Number of the parameters of its layers: of all but tables of words, positions and the last layer.
+    ///
+    /// # Errors
+    /// If it cannot be built.
+    pub fn layer_parameters(&self) -> Result<u64> {
+        let (network, declarations) = self.network()?;
+        let tables: BTreeSet<String> =
+            deepfit_zoo::first_blocks(&*network, 0)?.parameter_names().map(str::to_string).collect();
+        let counts = |d: &&Declaration| !tables.contains(&d.name) && !self.last_layer.contains(&d.name);
+        Ok(declarations.iter().filter(counts).map(|d| d.elements() as u64).sum())
+    }
+
     /// Number of blocks after each of which it can be cut.
     ///
     /// # Errors
@@ -275,7 +287,7 @@ impl Backbone {
     }
 
     /// The weights that a network declares, without those of the last layer.
-    pub fn weights_for(&self, declarations: &[Declaration]) -> BTreeMap<String, Owned> {
+    pub fn weights_for(&self, declarations: &[Declaration]) -> BTreeMap<String, Arc<Owned>> {
         let of = |d: &Declaration| {
             let tensor = self.weights.get(&d.name).filter(|_| !self.last_layer.contains(&d.name))?;
             Some((d.name.clone(), tensor.clone()))

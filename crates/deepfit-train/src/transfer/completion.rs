@@ -53,12 +53,13 @@ impl Completion {
                 bias.values.iter_mut().zip(shifts).for_each(|(b, shift)| *b = (f64::from(*b) - shift) as f32);
             }
         }
-        if let Some(rank) = self.lora {
-            merge(&LowRank::new(rank, &[]), &mut trained);
-        }
         let kept = self.backbone.weights.iter().filter(|(name, _)| !trained.contains_key(*name));
-        let mut all: BTreeMap<String, Owned> = kept.map(|(name, tensor)| (name.clone(), tensor.clone())).collect();
+        let kept = kept.map(|(name, tensor)| (name.clone(), Owned::clone(tensor)));
+        let mut all: BTreeMap<String, Owned> = kept.collect();
         all.append(&mut trained);
+        if let Some(rank) = self.lora {
+            merge(&LowRank::new(rank, &[]), &mut all);
+        }
         all
     }
 }

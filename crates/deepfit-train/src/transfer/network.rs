@@ -1,6 +1,7 @@
 //! The network that a transfer trains: a published one whose first blocks stay as they are.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use deepfit_data::Task;
 use deepfit_graph::{DType, Mode, Shape, Tensor};
@@ -45,7 +46,7 @@ impl Transferred {
         (outputs, terms): (usize, usize),
         cut: Cut,
         lora: Option<usize>,
-    ) -> Result<(Transferred, Vec<Declaration>, BTreeMap<String, Owned>)> {
+    ) -> Result<(Transferred, Vec<Declaration>, BTreeMap<String, Arc<Owned>>)> {
         let (network, mut declarations) = match lora {
             Some(rank) => backbone.adapted(outputs, rank)?,
             None => backbone.with_outputs(outputs, terms)?,

@@ -51,6 +51,16 @@ impl Context {
         self.kept.borrow().clone()
     }
 
+    /// The states that a recurrent network has kept of the tokens before, `[layers, batch, width]`.
+    pub(crate) fn states(&self) -> Option<(&Tensor, &Tensor)> {
+        self.past.as_ref()?.first().map(|(hidden, cell)| (hidden, cell))
+    }
+
+    /// Keeps a recurrent network's states after the last token.
+    pub(crate) fn keep(&self, hidden: Tensor, cell: Tensor) {
+        self.kept.borrow_mut().push((hidden, cell));
+    }
+
     /// Numbers of tokens of each text, i32 `[batch]`, if not all are there.
     pub(crate) fn lengths(&self) -> Option<&Tensor> {
         self.lengths.as_ref()

@@ -65,7 +65,7 @@ impl Gpt2Config {
             norm: LayerNorm::with(&body.child("ln_f"), n_embd, self.layer_norm_epsilon),
             head: head_layer,
         };
-        let cache = CacheSizes { layers: n_layer, heads: n_head, width: n_embd / n_head };
+        let cache = CacheSizes { layers: n_layer, heads: n_head, width: n_embd / n_head, each_token: true };
         let sizes =
             TextSizes { vocabulary: vocab_size, positions: n_positions, width: n_embd, head, cache: Some(cache) };
         Ok(TextNetwork::new(sizes, network))

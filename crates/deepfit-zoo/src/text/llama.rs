@@ -150,7 +150,8 @@ impl LlamaConfig {
             norm: self.norm(&body.child("norm")),
             head,
         };
-        let cache = CacheSizes { layers: self.num_hidden_layers, heads: num_key_value_heads, width: head_dim };
+        let (layers, heads) = (self.num_hidden_layers, num_key_value_heads);
+        let cache = CacheSizes { layers, heads, width: head_dim, each_token: true };
         let sizes =
             TextSizes { vocabulary: vocab_size, positions, width: hidden_size, head: self.head, cache: Some(cache) };
         Ok(TextNetwork::new(sizes, network))

@@ -7,6 +7,7 @@ mod distilbert;
 mod gpt2;
 mod llama;
 mod modernbert;
+mod next_token;
 mod pooled;
 mod post_norm;
 mod recurrent;
@@ -25,6 +26,7 @@ pub use distilbert::DistilbertConfig;
 pub use gpt2::Gpt2Config;
 pub use llama::{LlamaConfig, RotaryScaling};
 pub use modernbert::ModernbertConfig;
+pub use next_token::{NEXT, NextTokenConfig};
 pub use pooled::{PooledTextConfig, TERMS};
 pub use recurrent::{RecurrentCell, RecurrentTextConfig};
 pub use roberta::RobertaConfig;
@@ -89,7 +91,7 @@ pub struct TextSizes {
     pub cache: Option<CacheSizes>,
 }
 
-/// Keys and values that a decoder keeps of each token.
+/// Keys and values that a decoder keeps of each token, or the states that a recurrent network keeps of all of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CacheSizes {
     /// Number of layers, which keep a key and a value each.
@@ -98,6 +100,16 @@ pub struct CacheSizes {
     pub heads: usize,
     /// Width of a head.
     pub width: usize,
+    /// Whether there is as much of it for each token, and not for all tokens together.
+    pub each_token: bool,
+}
+
+impl CacheSizes {
+    /// Number of values of one kind that are kept of a token and layer, or of all tokens and layers.
+    pub fn row(&self) -> usize {
+        let one = self.heads * self.width;
+        if self.each_token { one } else { one * self.layers }
+    }
 }
 
 /// What tells one architecture from another.

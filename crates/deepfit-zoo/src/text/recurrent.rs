@@ -6,7 +6,7 @@ use deepfit_nn::{Module, Scope};
 use serde::{Deserialize, Serialize};
 
 use super::context::Context;
-use super::{Body, Pooling, TextHead, TextNetwork, TextSizes, pooled};
+use super::{Body, CacheSizes, Pooling, TextHead, TextNetwork, TextSizes, pooled};
 use crate::error::{Result, require, require_lengths};
 
 const MODEL: &str = "recurrent_text";
@@ -88,12 +88,13 @@ impl RecurrentTextConfig {
             dropout: Dropout::new(&scope.child("dropout"), self.dropout),
             head: (outputs > 0).then(|| Linear::new(&scope.child("head"), hidden_size, outputs)),
         };
+        let cache = CacheSizes { layers: num_layers, heads: 1, width: hidden_size, each_token: false };
         let sizes = TextSizes {
             vocabulary: vocab_size,
             positions: usize::MAX >> 16,
             width: hidden_size,
             head: self.head,
-            cache: None,
+            cache: (!self.bidirectional).then_some(cache),
         };
         Ok(TextNetwork::new(sizes, body))
     }
@@ -122,12 +123,20 @@ impl Body for RecurrentText {
         if layers == 0 {
             return Ok(x);
         }
-        let given = Sequences { lengths: context.lengths(), ..Sequences::default() };
+        let states = context.states();
+        let given = Sequences {
+            lengths: context.lengths(),
+            hidden: states.map(|(hidden, _)| hidden),
+            // No other layer has cells.
+            cell: states.map(|(_, cell)| cell).filter(|_| matches!(self.layers, Layers::Lstm(_))),
+        };
         let read = match &self.layers {
             Layers::Rnn(layers) => layers.run(&x, &given)?,
             Layers::Lstm(layers) => layers.run(&x, &given)?,
             Layers::Gru(layers) => layers.run(&x, &given)?,
         };
+        let cell = read.cell.unwrap_or_else(|| read.hidden.clone());
+        context.keep(read.hidden, cell);
         self.dropout.forward(&read.output)
     }
 

@@ -5,7 +5,7 @@ use deepfit_train::metrics::{Intervals, LabelScores, ResidualSummary, Scores};
 use deepfit_train::text::{Style, Table, words};
 
 /// Metrics as people look at them, best known first; others follow by name.
-const ORDER: [&str; 15] = [
+const ORDER: [&str; 17] = [
     "accuracy",
     "balanced_accuracy",
     "sensitivity",
@@ -17,6 +17,8 @@ const ORDER: [&str; 15] = [
     "subset_accuracy",
     "roc_auc",
     "log_loss",
+    "perplexity",
+    "bits_per_byte",
     "ece",
     "r2",
     "rmse",

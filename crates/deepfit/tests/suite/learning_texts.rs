@@ -127,9 +127,9 @@ fn a_published_model_for_texts_is_a_beginning() {
         let run = [&["train", "reviews.csv", "--from", "bert", "--out", out, "--json"], more].concat();
         place.run(&run).succeeded()
     };
-    let first = train("frozen", &[]);
+    let first = train("frozen", &["--freeze"]);
     assert!(first.err.contains("of the features of"), "{}", first.err);
-    let second = train("again", &[]);
+    let second = train("again", &["--freeze"]);
     assert!(!second.err.contains("of the features of"), "{}", second.err);
     assert!(tensors(&place.path("frozen")) == tensors(&place.path("again")));
     let more = ["folds=1", "--epochs", "4"];
@@ -229,4 +229,62 @@ fn what_is_wrong_with_texts_is_said() {
     place.run(&["predict", "run", "lines.txt"]).is_refusal(&["tokenizer.json", "damaged"]);
     fs::remove_file(place.path("run/model/tokenizer.json")).unwrap();
     place.run(&["predict", "run", "lines.txt"]).is_refusal(&["tokenizer.json"]);
+}
+
+/// A text of sentences of a small language, in which one word often tells the next.
+fn book(sentences: usize) -> String {
+    const PEOPLE: [&str; 4] = ["the baker", "a sailor", "the old queen", "my neighbour"];
+    const DEEDS: [&str; 4] = ["sold", "painted", "lost", "admired"];
+    const THINGS: [&str; 4] = ["a loaf of bread", "the blue boat", "seven keys", "an unusual clock"];
+    let random = |i: usize, n: usize| ((i * 31 + n) as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15) as usize % 7919 % 4;
+    let sentence =
+        |i: usize| format!("Today {} {} {}.\n", PEOPLE[random(i, 1)], DEEDS[random(i, 2)], THINGS[random(i, 3)]);
+    (0..sentences).map(sentence).collect()
+}
+
+#[test]
+fn what_comes_next_in_a_text_is_learned_measured_and_continued() {
+    let place = Place::new();
+    place.write("book.txt", book(900));
+    place.write("other.txt", book(1000).split_off(book(900).len()));
+    for (model, vocabulary) in
+        [("lstm", "vocabulary=257"), ("gru", "vocabulary=300"), ("transformer", "vocabulary=300")]
+    {
+        let run = ["train", "book.txt", "--model", model, vocabulary, "max_tokens=32", "--epochs", "3", "--out", model];
+        let run = place.run(&[&run[..], &["--json"]].concat()).succeeded();
+        let found = test_metric(&run, "bits_per_byte");
+        // Each sentence is one of 64: six bits for some 40 bytes.
+        assert!(found < 0.6, "{model}: {}", run.out);
+        assert!((test_metric(&run, "perplexity").ln() - test_metric(&run, "log_loss")).abs() < 1e-6);
+        let other = place.run(&["evaluate", model, "other.txt", "--json"]).succeeded().json();
+        assert!((other["metrics"]["bits_per_byte"].as_f64().unwrap() - found).abs() < 0.3, "{found} {other}");
+        let more = ["--temperature", "1", "--max-tokens", "60", "--json"];
+        let drawn = |seed: &str| {
+            let ran = place.run(&[&["generate", model, "Today the baker", "--seed", seed], &more[..]].concat());
+            ran.succeeded().json()["text"].as_str().unwrap().to_string()
+        };
+        assert_eq!(drawn("1"), drawn("1"));
+        let told: std::collections::BTreeSet<String> = (1..6).map(|seed| drawn(&seed.to_string())).collect();
+        assert!(told.len() > 1, "{told:?}");
+        let deeds = [" sold ", " painted ", " lost ", " admired "];
+        let sound = told.iter().filter(|text| deeds.iter().any(|deed| text.starts_with(deed))).count();
+        assert!(sound + 1 >= told.len(), "{told:?}");
+    }
+    // Token by token it is the same as read at once.
+    let likeliest = |prompt: &str, tokens: &str| {
+        let ran = place.run(&["generate", "lstm", prompt, "--max-tokens", tokens, "--json"]).succeeded();
+        ran.json()["text"].as_str().unwrap().to_string()
+    };
+    let all = likeliest("Today a sailor", "30");
+    let (first, rest) = all.split_at(12);
+    assert_eq!(likeliest(&format!("Today a sailor{first}"), "18"), rest);
+
+    place.run(&["predict", "lstm", "book.txt"]).is_refusal(&["continues texts", "deepfit generate"]);
+    place.refuses(&["book.txt", "--target", "x"], &["target", "what comes next"]);
+    place.refuses(&["book.txt", "--model", "resnet18"], &["model", "lstm"]);
+    place.write("short.txt", "Hardly a text.");
+    place.refuses(&["short.txt"], &["short.txt", "too short", "max_tokens"]);
+    place.write("reviews.csv", table(&reviews(40)));
+    place.run(&["train", "reviews.csv", "--from", "scratch", "--epochs", "1", "--out", "classes"]).succeeded();
+    place.run(&["generate", "classes", "it was"]).is_refusal(&["not trained to continue", ".txt"]);
 }
