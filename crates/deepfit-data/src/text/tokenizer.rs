@@ -156,6 +156,24 @@ impl Tokenizer {
         })
     }
 
+    /// The tokens of the vocabulary, those that a model has added among them, in the order of their numbers.
+    pub fn tokens(&self) -> Vec<(u32, String)> {
+        let mut tokens: Vec<_> = self.inner.get_vocab(true).into_iter().map(|(token, id)| (id, token)).collect();
+        tokens.sort_unstable();
+        tokens
+    }
+
+    /// One token as if it were a whole text: with the tokens that stand at every text's beginning and end.
+    ///
+    /// # Errors
+    /// The tokenizer's reason, if it refuses.
+    pub fn alone(&self, id: u32, token: &str) -> Result<Vec<u32>, String> {
+        let only = tokenizers::Token::new(id, token.to_string(), (0, token.len()));
+        let text = tokenizers::Encoding::from_tokens(vec![only], 0);
+        let encoding = self.inner.post_process(text, None, true).map_err(|error| error.to_string())?;
+        Ok(encoding.get_ids().to_vec())
+    }
+
     /// The text of tokens, without those that only mark its beginning and end.
     ///
     /// # Errors

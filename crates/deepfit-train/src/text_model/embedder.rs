@@ -6,7 +6,7 @@ use deepfit_zoo::{Pooling, TextHead};
 
 use super::TextModel;
 use super::running::Wanted;
-use super::stream::Stream;
+use super::stream::{Each, Stream};
 use crate::embedder::{Embedding, Layer};
 use crate::error::{Result, TrainError};
 
@@ -88,9 +88,27 @@ impl TextEmbedder {
         self.embed(|push| texts.read_from(reader, name, push), each)
     }
 
+    /// Embeds each token of the vocabulary as if it were a whole text, in the order of their numbers; an embedding's input is
+    /// the token as the tokenizer writes it. Returns the tokens that failed, with the reason.
+    ///
+    /// # Errors
+    /// If `each` fails.
+    pub fn embed_vocabulary(&mut self, each: &mut dyn FnMut(Embedding) -> Result<()>) -> Result<Vec<(String, String)>> {
+        self.run(|stream, give| stream.vocabulary(give), each)
+    }
+
     fn embed(
         &mut self,
         read: impl FnOnce(&mut dyn FnMut(TextRow) -> Result<()>) -> Result<()>,
+        each: &mut dyn FnMut(Embedding) -> Result<()>,
+    ) -> Result<Vec<(String, String)>> {
+        self.run(|stream, give| read(&mut |row| stream.push(row, give)), each)
+    }
+
+    /// Lets the stream give results, and makes embeddings of them.
+    fn run(
+        &mut self,
+        work: impl FnOnce(&mut Stream, Each<'_>) -> Result<()>,
         each: &mut dyn FnMut(Embedding) -> Result<()>,
     ) -> Result<Vec<(String, String)>> {
         let (layer, normalise, stream) = (self.layer, self.normalise, &mut self.stream);
@@ -104,7 +122,7 @@ impl TextEmbedder {
                 Layer::Hidden => Embedding { hidden: Some(values.chunks(state).map(<[f32]>::to_vec).collect()), ..one },
             })
         };
-        read(&mut |row| stream.push(row, &mut give))?;
+        work(stream, &mut give)?;
         stream.finish(&mut give)
     }
 }

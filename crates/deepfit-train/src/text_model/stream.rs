@@ -72,6 +72,30 @@ impl Stream {
                 Err(problem) => self.failed.push((row.name, problem)),
             }
         }
+        self.give(names, &tokens, each)
+    }
+
+    /// Gives the result of each token of the vocabulary as if it were a whole text.
+    pub(super) fn vocabulary(&mut self, each: Each<'_>) -> Result<()> {
+        for part in self.model.tokenizer.tokens().chunks(CHUNK) {
+            let (mut names, mut tokens) = (Vec::new(), Vec::new());
+            for (id, token) in part {
+                let found = self.model.tokenizer.alone(*id, token);
+                match found.and_then(|ids| check_tokens(&ids, &self.model.sizes).map(|()| ids)) {
+                    Ok(ids) => {
+                        names.push(token.clone());
+                        tokens.push(ids);
+                    }
+                    Err(problem) => self.failed.push((token.clone(), problem)),
+                }
+            }
+            self.give(names, &tokens, each)?;
+        }
+        Ok(())
+    }
+
+    /// Runs the tokens of texts in batches of similar lengths and gives the results in the order of the texts.
+    fn give(&mut self, names: Vec<String>, tokens: &[Vec<u32>], each: Each<'_>) -> Result<()> {
         let lengths: Vec<usize> = tokens.iter().map(Vec::len).collect();
         let mut results: Vec<Vec<f32>> = vec![Vec::new(); tokens.len()];
         let hidden = self.running.wanted() == Wanted::Hidden;

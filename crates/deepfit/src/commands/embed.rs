@@ -21,6 +21,7 @@ use crate::output::{self, predictions};
   deepfit embed models/all-MiniLM-L6-v2/ texts.txt --json      sentences, a line each
   deepfit embed efficientnet-lite0 photos/ --nearest 5         which pictures are most alike
   deepfit embed efficientnet-lite0 photos/ --nearest 5 --of query.jpg
+  deepfit embed models/all-MiniLM-L6-v2/ --vocabulary --json   its tokens, each by itself
 
 An embedding is what the last layer of a network sees: similar inputs have similar ones. Inputs that cannot be read are
 reported on standard error, the others are embedded, and the exit code is 2.")]
@@ -30,7 +31,7 @@ pub struct Arguments {
     model: PathBuf,
     /// Images, folders or .zip files of images, or a table; `-` reads a CSV table from standard input. For a model of
     /// texts: files of lines, .csv or .tsv tables, folders of .txt files; `-` reads lines
-    #[arg(value_name = "INPUT", required = true, value_hint = ValueHint::AnyPath)]
+    #[arg(value_name = "INPUT", required_unless_present = "vocabulary", value_hint = ValueHint::AnyPath)]
     inputs: Vec<PathBuf>,
     /// Of tables of texts: the column that holds them [default: the only one, or one with a usual name, such as text]
     #[arg(long, value_name = "NAME")]
@@ -53,6 +54,9 @@ pub struct Arguments {
     /// Of texts: the hidden state of each token, as JSON
     #[arg(long, conflicts_with = "logits")]
     hidden: bool,
+    /// In place of inputs: each token of a text model's vocabulary as if it were a whole text, in the order of their numbers
+    #[arg(long, conflicts_with_all = ["inputs", "column", "nearest"])]
+    vocabulary: bool,
     /// Threads; the result does not depend on them [default: all cores]
     #[arg(long, value_name = "N", allow_hyphen_values = true, value_parser = parse_threads)]
     threads: Option<usize>,
@@ -83,6 +87,10 @@ impl Embeds {
             let embedder = TextEmbedder::open(&model, layer, threads)?.column(arguments.column.clone());
             return Ok(Embeds::Texts(Box::new(embedder)));
         }
+        if arguments.vocabulary {
+            let problem = "--vocabulary is for published models for texts, and this is none: it has no tokens";
+            return Err(Usage(format!("{}: {problem}", arguments.model.display())).into());
+        }
         if arguments.column.is_some() {
             output::say("note: --column has no effect: it is for models of texts");
         }
@@ -110,6 +118,17 @@ impl Embeds {
         match self {
             Embeds::Inputs(embedder) => embedder.embed_reader(reader, name, each),
             Embeds::Texts(embedder) => embedder.embed_reader(reader, name, each),
+        }
+    }
+
+    /// Embeds the tokens of a model for texts; others have none.
+    fn embed_vocabulary(
+        &mut self,
+        each: &mut dyn FnMut(Embedding) -> deepfit_train::Result<()>,
+    ) -> deepfit_train::Result<Failed> {
+        match self {
+            Embeds::Inputs(_) => Ok(Failed::new()),
+            Embeds::Texts(embedder) => embedder.embed_vocabulary(each),
         }
     }
 
@@ -162,9 +181,12 @@ pub fn run(arguments: &Arguments) -> Result<Exit> {
             TrainError::Io { action: "write", path: PathBuf::from("standard output"), source: told }
         })
     };
-    let outcome = match from_stdin {
-        true => embedder.embed_reader(&mut each),
-        false => embedder.embed_paths(&arguments.inputs, &mut each),
+    let outcome = if arguments.vocabulary {
+        embedder.embed_vocabulary(&mut each)
+    } else if from_stdin {
+        embedder.embed_reader(&mut each)
+    } else {
+        embedder.embed_paths(&arguments.inputs, &mut each)
     };
     if let Some(error) = unwritten {
         return Err(output::stdout_error(error));

@@ -198,6 +198,33 @@ fn texts_are_continued_as_transformers_does_it() {
 }
 
 #[test]
+fn each_token_of_a_vocabulary_is_embedded_by_itself() {
+    let (place, golden) = (Place::new(), Golden::read("bert"));
+    golden.publish(&place);
+    // What is put around every text is put around a token.
+    let mut around = tokenizer(101);
+    around["post_processor"] = json!({"type": "BertProcessing", "cls": ["1", 1], "sep": ["2", 2]});
+    place.write("model/tokenizer.json", around.to_string());
+    let tokens: Vec<String> = (0..101).map(|id| id.to_string()).collect();
+    place.write("tokens.txt", tokens.join("\n"));
+    let rows = json_rows(place.run(&["embed", "model", "--vocabulary", "--json"]).succeeded());
+    let texts = json_rows(place.run(&["embed", "model", "tokens.txt", "--json"]).succeeded());
+    assert_eq!(rows, texts);
+    let hidden = json_rows(place.run(&["embed", "model", "--vocabulary", "--hidden"]).succeeded());
+    assert!(hidden.len() == 101 && hidden[100]["input"] == "100", "{}", hidden.len());
+    assert!(hidden.iter().all(|row| row["hidden"].as_array().unwrap().len() == 3));
+    let csv = place.run(&["embed", "model", "--vocabulary"]).succeeded().out;
+    assert!(csv.starts_with("input,embedding_0,") && csv.lines().count() == 102, "{csv}");
+    place.run(&["embed", "model", "tokens.txt", "--vocabulary"]).is_refusal(&["--vocabulary", "cannot be used"]);
+    place.run(&["embed", "model"]).is_refusal(&["INPUT"]);
+    place.run(&["embed", "efficientnet-lite0", "--vocabulary"]).is_refusal(&[
+        "efficientnet-lite0",
+        "--vocabulary",
+        "models for texts",
+    ]);
+}
+
+#[test]
 fn bad_texts_are_named_and_the_others_are_embedded() {
     let (place, golden) = (Place::new(), Golden::read("bert"));
     golden.publish(&place);
