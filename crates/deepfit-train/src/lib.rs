@@ -52,7 +52,7 @@ pub use job::{Job, Outcome, prepare, resume, resume_with};
 pub use nearest::{Gallery, Neighbour, Neighbours};
 pub use predictor::{Evaluation, Prediction, PredictionValue, Predictor};
 pub use process::{cpu_seconds, peak_bytes, process_seconds, resident_bytes};
-pub use published::published_model;
+pub use published::{published_model, published_text};
 pub use report::{Report, ReportMetrics};
 pub use run_folder::FORMAT_VERSION;
 pub use session::{Epoch, Examples, Fit, Outputs, Session, SessionOptions, Values};

@@ -2,8 +2,10 @@
 
 use std::path::Path;
 
-use deepfit_data::{Filter, ImagePreprocessor, Preprocessor, ResizeTo, Task};
+use deepfit_data::{Filter, ImagePreprocessor, Preprocessor, ResizeTo, Task, Tokenizer};
 use deepfit_nn::Scope;
+#[cfg(feature = "bundled-backbones")]
+use deepfit_zoo::{Array, LoadReport, ModelConfig, Pooling, SentencePooling, StaticEmbeddingConfig, TextHead};
 use deepfit_zoo::{ImagePreprocessing, Interpolation, Published, PublishedText, Resize};
 
 use crate::error::{Result, TrainError};
@@ -11,8 +13,10 @@ use crate::model_folder::{Model, ModelDescription};
 use crate::run_folder::{FORMAT_VERSION, read_text};
 use crate::tensors::Owned;
 
-/// Name of the model that is part of the program.
+/// Name of the model for images that is part of the program.
 pub const BUNDLED: &str = "efficientnet-lite0";
+/// Name of the one for texts: a table of words.
+pub const BUNDLED_TEXT: &str = "minilm-static";
 
 /// Whether it is.
 pub const HAS_BUNDLED: bool = cfg!(feature = "bundled-backbones");
@@ -69,6 +73,71 @@ pub fn bundled_weights() -> Result<Published> {
 pub fn bundled_weights() -> Result<Published> {
     let problem = "is not part of this program, which was built without the feature `bundled-backbones`";
     Err(TrainError::run(BUNDLED, problem))
+}
+
+/// Whether a path is the name of the model for texts that is part of the program.
+pub fn is_bundled_text(path: &Path) -> bool {
+    path.as_os_str() == BUNDLED_TEXT && HAS_BUNDLED && !path.exists()
+}
+
+/// A published model for texts with its tokenizer: in a folder, or the one that is part of the program, by its name.
+///
+/// # Errors
+/// As [`PublishedText::load`], or if the tokenizer is missing or damaged.
+pub fn published_text(path: &Path) -> Result<(PublishedText, Tokenizer)> {
+    if is_bundled_text(path) {
+        return bundled_text();
+    }
+    let published = PublishedText::load(path)?;
+    let tokenizer = Tokenizer::open(&published.folder)?;
+    Ok((published, tokenizer))
+}
+
+/// The table of words that is part of the program.
+#[cfg(feature = "bundled-backbones")]
+fn bundled_text() -> Result<(PublishedText, Tokenizer)> {
+    use deepfit_backbone_minilm_static::{TOKENIZER, WEIGHTS};
+    use safetensors::SafeTensors;
+    const WEIGHT: &str = "embeddings.weight";
+    let damaged = |error: safetensors::SafeTensorError| TrainError::run(BUNDLED_TEXT, format!("is damaged: {error}"));
+    let file = SafeTensors::deserialize(WEIGHTS).map_err(damaged)?;
+    let table = file.tensor(WEIGHT).map_err(damaged)?;
+    let scales = file.tensor("embeddings.scale").map_err(damaged)?;
+    let &[vocab_size, hidden_size] = table.shape() else {
+        return Err(TrainError::run(BUNDLED_TEXT, "is damaged: it is no table"));
+    };
+    let scales =
+        scales.data().chunks_exact(4).map(|bytes| f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]));
+    let rows = table.data().chunks_exact(hidden_size).zip(scales);
+    let values = rows.flat_map(|(row, scale)| row.iter().map(move |&value| f32::from(value as i8) * scale)).collect();
+    let array = Array { shape: vec![vocab_size, hidden_size], values };
+    let report = LoadReport {
+        architecture: "table of words".to_string(),
+        naming: "deepfit".to_string(),
+        matched: 1,
+        new: Vec::new(),
+        left_over: Vec::new(),
+        notes: Vec::new(),
+    };
+    let published = PublishedText {
+        config: ModelConfig::StaticEmbedding(StaticEmbeddingConfig { vocab_size, hidden_size }),
+        head: TextHead::None,
+        classes: Vec::new(),
+        multi_label: false,
+        sentence: Some(SentencePooling { pooling: Pooling::Mean, normalise: true, max_tokens: None }),
+        weights: [(WEIGHT.to_string(), array)].into(),
+        report,
+        end_tokens: Vec::new(),
+        folder: BUNDLED_TEXT.into(),
+    };
+    Ok((published, Tokenizer::from_json(TOKENIZER.as_bytes(), Path::new(BUNDLED_TEXT))?))
+}
+
+/// The table of words of a program that was built without it.
+#[cfg(not(feature = "bundled-backbones"))]
+fn bundled_text() -> Result<(PublishedText, Tokenizer)> {
+    let problem = "is not part of this program, which was built without the feature `bundled-backbones`";
+    Err(TrainError::run(BUNDLED_TEXT, problem))
 }
 
 /// A published model with everything that uses need of one.

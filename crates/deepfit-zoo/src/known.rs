@@ -27,7 +27,16 @@ const fn timm(name: &'static str, architecture: &'static str, bytes: u64, traine
 }
 
 /// Smaller ones first. Sizes and licences of images' are those that timm 1.0.31 tells.
-pub const KNOWN: [KnownModel; 13] = [
+pub const KNOWN: [KnownModel; 14] = [
+    KnownModel {
+        name: "minilm-static",
+        architecture: "table of words",
+        task: "embeddings of texts",
+        bytes: 8_121_640,
+        licence: "Apache-2.0",
+        trained: Some(2021),
+        source: "part of deepfit; distilled from all-MiniLM-L6-v2",
+    },
     KnownModel {
         name: "efficientnet-lite0",
         architecture: "EfficientNet-Lite0",

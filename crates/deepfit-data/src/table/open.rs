@@ -1,6 +1,7 @@
 //! Opening a table: one pass over the file to see what the columns hold, and a second where values need a closer look.
 
 use std::fs::File;
+use std::io::{Cursor, Read};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -8,6 +9,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::csv::{Rows, value_error};
 use super::infer::{ColumnKind, Profile, profile};
+use super::json_lines::{as_csv, is_json_lines};
 use super::nearest::nearest;
 use super::order;
 use super::preprocessor::TablePreprocessor;
@@ -57,14 +59,18 @@ impl TableSet {
 }
 
 /// Opens a file that must be a table.
-pub(crate) fn reader(path: &Path, header: Option<bool>) -> Result<Rows<File>> {
+pub(crate) fn reader(path: &Path, header: Option<bool>) -> Result<Rows<Box<dyn Read>>> {
     let metadata = std::fs::metadata(path).map_err(|source| Error::io(path, source))?;
     if metadata.is_dir() {
         let problem = "is a folder, not a table".to_string();
         return Err(Error::NotATable { path: path.to_path_buf(), problem, needed: String::new() });
     }
     let file = File::open(path).map_err(|source| Error::io(path, source))?;
-    Rows::open(file, &path.to_string_lossy(), header)
+    let content: Box<dyn Read> = match is_json_lines(path) {
+        true => Box::new(Cursor::new(as_csv(file, path)?)),
+        false => Box::new(file),
+    };
+    Rows::open(content, &path.to_string_lossy(), header)
 }
 
 /// Opens a table, with validation and test tables of their own if given.

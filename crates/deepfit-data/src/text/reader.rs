@@ -8,7 +8,7 @@ use csv::{ByteRecord, ReaderBuilder};
 use walkdir::WalkDir;
 
 use crate::error::{Error, Result};
-use crate::table::{foreign, nearest, sniff};
+use crate::table::{as_csv, foreign, is_json_lines, nearest, sniff};
 
 /// A text, or why it cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,7 +37,7 @@ const HEAD: usize = 64 << 10;
 const LONGEST: u64 = 64 << 20;
 
 impl Texts {
-    /// Gives the texts of files and folders to `each`, in order: of a `.csv` or `.tsv` table those of a column, of a
+    /// Gives the texts of files and folders to `each`, in order: of a `.csv`, `.tsv` or `.jsonl` table those of a column, of a
     /// folder its `.txt` files, each as a whole, of any other file its lines.
     ///
     /// # Errors
@@ -60,7 +60,9 @@ impl Texts {
             let prefix = if inputs.len() > 1 { format!("{}:", path.display()) } else { String::new() };
             let ending = path.extension().map(|ending| ending.to_string_lossy().to_lowercase());
             let is_table = matches!(ending.as_deref(), Some("csv" | "tsv"));
-            if is_table {
+            if is_json_lines(path) {
+                self.read_table(Cursor::new(as_csv(file, path)?), path, &prefix, each)?;
+            } else if is_table {
                 self.read_table(file, path, &prefix, each)?;
             } else {
                 read_lines(file, path, &prefix, each)?;

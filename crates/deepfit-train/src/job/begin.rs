@@ -8,7 +8,7 @@ use deepfit_zoo::ModelConfig;
 
 use super::Job;
 use crate::error::{Result, TrainError};
-use crate::published::{self, BUNDLED, HAS_BUNDLED};
+use crate::published::{self, BUNDLED, BUNDLED_TEXT, HAS_BUNDLED};
 use crate::recipe::Recipe;
 use crate::run_folder::RunFolder;
 use crate::settings::Settings;
@@ -132,6 +132,25 @@ pub(super) fn open(settings: &mut Settings) -> Result<Opened> {
     // A network that was asked for by its name, or that learns grey images as they are, begins from scratch.
     let is_open = settings.from.is_none() && settings.model == "auto" && settings.channels.is_none() && HAS_BUNDLED;
     let data = deepfit_data::open_adapted(&settings.data, &options, &mut |survey, options| {
+        if let (true, Survey::Texts(survey)) = (is_open && settings.vocabulary.is_none(), survey) {
+            let (transfers, why) = transfer::decide_for_texts(survey);
+            let word = if transfers { BUNDLED_TEXT } else { SCRATCH };
+            if survey.texts > 1 {
+                reason = Some(match transfers {
+                    true => format!(
+                        "begins with {word}, a published table of words, and the words of the texts: {why}; \
+                                     from=MODEL begins with a network, from={SCRATCH} with nothing"
+                    ),
+                    false => format!("begins from scratch: {why}; from={BUNDLED_TEXT} begins with a table of words"),
+                });
+            }
+            if transfers {
+                match load(BUNDLED_TEXT) {
+                    Ok(loaded) => backbone = Some(loaded),
+                    Err(error) => failure = Some(error),
+                }
+            }
+        }
         if let (true, Survey::Images(survey)) = (is_open, survey) {
             let (transfers, why) = transfer::decide(survey);
             reason = Some(match transfers {

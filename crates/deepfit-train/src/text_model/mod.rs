@@ -21,6 +21,7 @@ use deepfit_zoo::{
 use crate::error::{Result, TrainError};
 use crate::inspect::{InspectOptions, Inspection, Subject};
 use crate::model_folder;
+use crate::published;
 use crate::tensors::Owned;
 
 pub use embedder::TextEmbedder;
@@ -32,7 +33,7 @@ const MOST_POSITIONS: usize = 32_768;
 
 /// Whether a folder, or a file in one, is a published model for texts.
 pub fn is_text_model(path: &Path) -> bool {
-    PublishedText::is_in(path)
+    PublishedText::is_in(path) || published::is_bundled_text(path)
 }
 
 /// A model for texts with its tokenizer.
@@ -52,9 +53,8 @@ impl TextModel {
         if let Some(trained) = trained(path)? {
             return Ok(trained);
         }
-        let mut published = PublishedText::load(path)?;
+        let (mut published, tokenizer) = published::published_text(path)?;
         published.config = published.config.with_positions(MOST_POSITIONS);
-        let tokenizer = Tokenizer::open(&published.folder)?;
         let network = deepfit_zoo::build(&published.config, &Scope::root())?;
         let sizes = text(&*network)?.sizes();
         let words = tokenizer.vocabulary();
@@ -154,7 +154,7 @@ fn check_tokens(ids: &[u32], sizes: &TextSizes) -> Result<(), String> {
 /// If it is damaged.
 pub(crate) fn inspect(path: &Path, options: &InspectOptions) -> Result<Inspection> {
     const MEDIUM: usize = 128;
-    let published = PublishedText::load(path)?;
+    let (published, _) = published::published_text(path)?;
     let scope = Scope::root();
     let network = deepfit_zoo::build(&published.config.clone().with_positions(MEDIUM), &scope)?;
     let sizes = text(&*network)?.sizes();

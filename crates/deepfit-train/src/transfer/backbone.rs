@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
-use deepfit_data::{TextForm, Tokenizer};
+use deepfit_data::TextForm;
 use deepfit_nn::{Declaration, LowRank, Scope, adapted};
 use deepfit_zoo::{
     ImageConfig, ImagePreprocessing, ModelConfig, Network, PooledTextConfig, Published, PublishedText, Resize,
@@ -58,7 +58,7 @@ impl Backbone {
     /// # Errors
     /// As [`Published::load`], or if its architecture cannot be cut in two.
     pub fn load(from: &str) -> Result<Backbone> {
-        if PublishedText::is_in(Path::new(from)) {
+        if PublishedText::is_in(Path::new(from)) || published::is_bundled_text(Path::new(from)) {
             return Backbone::load_text(from);
         }
         let Published { config, preprocessing, weights, report, .. } = published::published_model(Path::new(from))?;
@@ -77,8 +77,7 @@ impl Backbone {
 
     /// Reads a published model for texts.
     fn load_text(from: &str) -> Result<Backbone> {
-        let published = PublishedText::load(Path::new(from))?;
-        let tokenizer = Tokenizer::open(&published.folder)?;
+        let (published, tokenizer) = published::published_text(Path::new(from))?;
         let PublishedText { config, sentence, weights, report, .. } = published;
         let sizes = deepfit_zoo::build(&config, &Scope::root())?.text().map(|text| text.sizes());
         let Some(sizes) = sizes else { return Err(TrainError::setting("from", "names a network for something else")) };
@@ -93,7 +92,9 @@ impl Backbone {
         notes.extend(report.notes.iter().chain(tokenizer.notes()).cloned());
         let sentence = sentence.unwrap_or_default();
         let most_tokens = sentence.max_tokens.unwrap_or(TextForm::MOST_TOKENS).min(sizes.positions);
-        let form = TextForm { tokenizer: Arc::new(tokenizer), most_tokens, terms: false };
+        // A table of words knows no names and no slang: the texts' own words are seen beside it.
+        let terms = matches!(config, ModelConfig::StaticEmbedding(_));
+        let form = TextForm { tokenizer: Arc::new(tokenizer), most_tokens, terms };
         let config = ModelConfig::PooledText(PooledTextConfig {
             backbone: Box::new(config.with_text_head(TextHead::None).with_positions(MOST_POSITIONS)),
             pooling: sentence.pooling,

@@ -1,6 +1,6 @@
 //! Whether to begin with a published network, decided before an image is decoded.
 
-use deepfit_data::ImageSurvey;
+use deepfit_data::{ImageSurvey, TextSurvey};
 
 /// Images of at most this side hold too little of what a network for photographs looks at.
 const TINY: usize = 32;
@@ -21,6 +21,19 @@ pub fn decide(survey: &ImageSurvey) -> (bool, String) {
     // Of a regression there are none.
     let of = if classes > 0 { format!(" of {classes} classes") } else { String::new() };
     (true, format!("{images} images{of} {why}"))
+}
+
+/// Of so many texts, a network of its own learns what words mean.
+const MANY_TEXTS: usize = 50_000;
+
+/// Whether texts begin with the table of words that is part of the program, with the reason in a sentence. What comes next
+/// in a text, a table cannot tell.
+pub fn decide_for_texts(survey: &TextSurvey) -> (bool, String) {
+    let TextSurvey { texts, .. } = *survey;
+    if texts >= MANY_TEXTS {
+        return (false, format!("{texts} texts are enough for a network of their own"));
+    }
+    (texts > 1, format!("{texts} texts are few"))
 }
 
 #[cfg(test)]

