@@ -20,7 +20,8 @@ TEXTS is the folder that make-synopses.py wrote, MODEL that of sentence-transfor
 
 Also told is how many texts a second transformers turns into embeddings, sorted by length. Memory is the most that was resident;
 that of fine-tuning is measured in a process of its own. Seconds of the rows of scikit-learn are without embedding; those of
-deepfit are whole runs with an empty cache, reading and the test included; those of fine-tuning are training alone. All rows see the same texts in training and test.
+deepfit are whole runs with an empty cache, reading and the test included; those of fine-tuning are training alone. All rows
+see the same texts in training and test.
 """
 
 import argparse
