@@ -6,27 +6,36 @@
 
 TEXTS is the folder that make-synopses.py wrote, MODEL that of sentence-transformers/all-MiniLM-L6-v2. The rows of the table:
 
-    minilm     scikit-learn's logistic regression as it comes on the embeddings of all-MiniLM-L6-v2 by transformers
-    tfidf      logistic regression on TF-IDF of the words of the training texts, as TfidfVectorizer comes
-    static     logistic regression on the static embeddings that are part of deepfit: means of tokens, of length 1
-    finetuned  with --full: all of all-MiniLM-L6-v2 and a linear layer, trained by PyTorch; at 50 texts a class
+    sentences       scikit-learn's logistic regression as it comes on the embeddings of all-MiniLM-L6-v2 by transformers:
+                    means of hidden states, of length 1
+    words           logistic regression on TF-IDF of the words of the training texts, as TfidfVectorizer comes
+    static          logistic regression on the static embeddings that are part of deepfit: means of tokens, of length 1
+    finetuned       with --full: all of all-MiniLM-L6-v2 and a linear layer on the mean, trained by PyTorch; one draw of 50
+                    texts a class, minutes
+    deepfit         with --deepfit FILE: `deepfit train` as it comes
+    deepfit-frozen  the same `--from MODEL --freeze`
+    deepfit-tuned   the same `--from MODEL --unfreeze all`; 50 texts a class only
 
---without leaves rows out; without minilm and finetuned, --minilm is not needed. With --deepfit FILE there are more:
-`deepfit train` as it comes (deepfit), and with --minilm `--from MODEL` (deepfit-minilm).
+--without leaves rows out; rows that need MODEL are left out without --minilm. --draws takes fewer draws than all 5.
 
-Also told is how many texts a second transformers turns into embeddings, sorted by length as `deepfit embed` sorts them. All rows
+Also told is how many texts a second transformers turns into embeddings, sorted by length. Memory is the most that was resident;
+that of fine-tuning is measured in a process of its own. Seconds of the rows of scikit-learn are without embedding; those of
+deepfit are whole runs with an empty cache, reading and the test included; those of fine-tuning are training alone. All rows
 see the same texts in training and test.
 """
 
 import argparse
 import csv
 import json
+import multiprocessing
+import os
 import resource
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -39,10 +48,14 @@ from torch.nn import functional
 from transformers import AutoModel, AutoTokenizer
 
 STATIC = Path(__file__).resolve().parent.parent / "crates" / "deepfit-backbone-minilm-static"
-DRAWS = range(5)
+DRAWS = 5
 SIZES = (10, 50)
+# Rows that take long are at this size alone.
+LARGER = 50
 # Longer texts are cut, as all-MiniLM-L6-v2 was trained.
 TOKENS = 256
+ROWS = ("sentences", "words", "static", "finetuned", "deepfit", "deepfit-frozen", "deepfit-tuned")
+OF_MINILM = ("sentences", "finetuned", "deepfit-frozen", "deepfit-tuned")
 Part = tuple[list[str], list[str]]
 # (texts of training, their sections, texts to score) -> predicted sections
 Learner = Callable[[list[str], list[str], list[str]], np.ndarray]
@@ -101,119 +114,137 @@ def on_rows(texts: list[str], rows: np.ndarray) -> Learner:
     )
 
 
-def tfidf(train: list[str], sections: list[str], test: list[str]) -> np.ndarray:
+def by_words(train: list[str], sections: list[str], test: list[str]) -> np.ndarray:
     words = TfidfVectorizer()
     return logistic(words.fit_transform(train), sections, words.transform(test))
 
 
-class Finetuned:
-    """All weights of all-MiniLM-L6-v2 and a linear layer; tells how fast it learned."""
+def finetune(folder: Path, draw: Path, threads: int) -> dict:
+    """All weights of all-MiniLM-L6-v2 and a linear layer: accuracy, seconds, texts a second of training, memory.
 
-    def __init__(self, folder: Path) -> None:
-        self.folder, self.speeds = folder, []
-
-    def __call__(self, train: list[str], sections: list[str], test: list[str]) -> np.ndarray:
-        epochs, size = 10, 32
-        torch.manual_seed(0)
-        names = sorted(set(sections))
-        classes = torch.tensor([names.index(section) for section in sections])
-        model = MiniLM(self.folder)
-        head = torch.nn.Linear(model.network.config.hidden_size, len(names))
-        # What is new learns faster than what is known already.
-        groups = [{"params": model.network.parameters(), "lr": 1e-4}, {"params": head.parameters(), "lr": 3e-3}]
-        optimizer = torch.optim.AdamW(groups, weight_decay=0.01)
-        steps = epochs * -(-len(train) // size)
-        schedule = torch.optim.lr_scheduler.LambdaLR(
-            optimizer, lambda step: min((step + 1) / (0.1 * steps), (steps - step) / (0.9 * steps))
-        )
-        start = time.perf_counter()
-        model.network.train()
-        for _ in range(epochs):
-            for chosen in torch.randperm(len(train)).split(size):
-                loss = functional.cross_entropy(head(model.pooled([train[i] for i in chosen])), classes[chosen])
-                optimizer.zero_grad()
-                loss.backward()
-                torch.nn.utils.clip_grad_norm_([p for group in groups for p in group["params"]], 1)
-                optimizer.step()
-                schedule.step()
-        self.speeds.append(epochs * len(train) / (time.perf_counter() - start))
-        model.network.eval()
-        order = sorted(range(len(test)), key=lambda i: len(test[i]))
-        found = np.zeros(len(test), int)
-        with torch.inference_mode():
-            for first in range(0, len(order), size):
-                some = order[first : first + size]
-                found[some] = head(model.pooled([test[i] for i in some])).argmax(1).numpy()
-        return np.array(names)[found]
+    To be called in a process of its own, since the most memory that was resident is that of a whole process.
+    """
+    epochs, size = 6, 32
+    torch.set_num_threads(threads)
+    torch.manual_seed(0)
+    (train, sections), (test, expected) = read(draw / "train.csv"), read(draw / "test.csv")
+    names = sorted(set(sections))
+    classes = torch.tensor([names.index(section) for section in sections])
+    model = MiniLM(folder)
+    head = torch.nn.Linear(model.network.config.hidden_size, len(names))
+    optimizer = torch.optim.AdamW([*model.network.parameters(), *head.parameters()], lr=5e-5)
+    start = time.perf_counter()
+    model.network.train()
+    for _ in range(epochs):
+        for chosen in torch.randperm(len(train)).split(size):
+            loss = functional.cross_entropy(head(model.pooled([train[i] for i in chosen])), classes[chosen])
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+    seconds = time.perf_counter() - start
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
+    model.network.eval()
+    order, right = sorted(range(len(test)), key=lambda i: len(test[i])), 0
+    with torch.inference_mode():
+        for first in range(0, len(order), size):
+            chosen = order[first : first + size]
+            found = head(model.pooled([test[i] for i in chosen])).argmax(1).tolist()
+            right += sum(names[k] == expected[i] for k, i in zip(found, chosen, strict=True))
+    speed = epochs * len(train) / seconds
+    return {"accuracy": [right / len(test)], "seconds": seconds, "texts_per_second": speed, "megabytes": memory}
 
 
-def of_deepfit(program: Path, draw: Path, threads: int, more: list[str]) -> dict:
-    """What `deepfit train --json` says."""
+def apart(folder: Path, draw: Path, threads: int) -> dict:
+    """`finetune` in a fresh process."""
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as process:
+        return process.submit(finetune, folder, draw, threads).result()
+
+
+def train_deepfit(program: Path, draw: Path, threads: int, more: list[str]) -> dict:
+    """What `deepfit train --json` says; embeddings that earlier runs have kept are not used."""
     with tempfile.TemporaryDirectory() as folder:
-        command = [program, "train", draw / "train.csv", "--target", "section", "--test", draw / "test.csv", "--json", "--quiet"]
-        command += ["--threads", str(threads), "--out", f"{folder}/run", *more]
-        return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
+        command = [program, "train", draw / "train.csv", "--target", "section", "--test", draw / "test.csv", *more]
+        command += ["--json", "--quiet", "--threads", str(threads), "--out", f"{folder}/run"]
+        environment = {**os.environ, "DEEPFIT_CACHE": f"{folder}/cache"}
+        return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, env=environment).stdout)
 
 
-def told(title: str, method: str, scores: list[float], seconds: float, more: str = "") -> None:
-    error = np.std(scores, ddof=1) / len(scores) ** 0.5
-    shown = f"{np.mean(scores):.4f} +- {error:.4f} of {len(scores)} draws, {seconds:.1f} s each"
-    print(f"  {title:12} {method:14} {shown}{more}", flush=True)
+def of_deepfit(arguments: argparse.Namespace, draws: list[Path], more: list[str]) -> dict:
+    """Accuracies of the draws, seconds of one, most memory."""
+    reports = [train_deepfit(arguments.deepfit.resolve(), draw, arguments.threads, more) for draw in draws]
+    return {
+        "accuracy": [report["metrics"]["test"]["accuracy"] for report in reports],
+        "seconds": float(np.median([report["seconds"] for report in reports])),
+        "megabytes": max(report["peak_memory_bytes"] for report in reports) / 1e6,
+    }
+
+
+def of_learner(learner: Learner, draws: list[Path]) -> dict:
+    """Accuracies of the draws, seconds of one."""
+    scores, start = [], time.perf_counter()
+    for draw in draws:
+        (train, sections), (test, expected) = read(draw / "train.csv"), read(draw / "test.csv")
+        scores.append(float((learner(train, sections, test) == np.array(expected)).mean()))
+    return {"accuracy": scores, "seconds": (time.perf_counter() - start) / len(scores)}
+
+
+def tell(title: str, method: str, row: dict) -> None:
+    scores = row["accuracy"]
+    shown = f"{np.mean(scores):.4f}"
+    if len(scores) > 1:
+        shown += f" +- {np.std(scores, ddof=1) / len(scores) ** 0.5:.4f}"
+    shown += f" of {len(scores)} draw{'s' * (len(scores) > 1)}, {row['seconds']:.1f} s each"
+    if "texts_per_second" in row:
+        shown += f", {row['texts_per_second']:.0f} texts/s in training"
+    if "megabytes" in row:
+        shown += f", {row['megabytes']:.0f} MB"
+    print(f"  {title:12} {method:14} {shown}", flush=True)
+
+
+def learners(arguments: argparse.Namespace, wanted: Callable[[str], bool], found: dict) -> dict[str, Learner]:
+    """Rows of scikit-learn's. Embeds all texts once, and notes how fast."""
+    texts, _ = read(arguments.texts / "synopses.csv")
+    found["texts"] = len(texts)
+    print(f"{len(texts):,} texts", flush=True)
+    rows: dict[str, Learner] = {}
+    if wanted("sentences"):
+        model, start = MiniLM(arguments.minilm), time.perf_counter()
+        embedded = model.embed(texts, arguments.batch)
+        found["texts_per_second"] = len(texts) / (time.perf_counter() - start)
+        print(f"transformers: {found['texts_per_second']:.0f} texts/s to embeddings, {arguments.batch} at once", flush=True)
+        rows["sentences"] = on_rows(texts, embedded)
+    if wanted("words"):
+        rows["words"] = by_words
+    if wanted("static"):
+        rows["static"] = on_rows(texts, static(texts))
+    return rows
 
 
 def measure(arguments: argparse.Namespace) -> dict:
     """For each number of texts a class and each row of the table: accuracies of the draws, seconds of one."""
-    texts, _ = read(arguments.texts / "synopses.csv")
-    wanted = [row for row in ("minilm", "tfidf", "static", "finetuned") if row not in arguments.without]
-    if not arguments.full:
-        wanted = [row for row in wanted if row != "finetuned"]
-    if arguments.minilm is None and {"minilm", "finetuned"} & set(wanted):
-        sys.exit("reference-texts: name the folder of all-MiniLM-L6-v2 with --minilm, or leave these rows out: `--without minilm finetuned`")
-    found: dict = {"texts": len(texts), "results": {}}
-    print(f"{len(texts):,} texts", flush=True)
-    methods: dict[str, Learner] = {}
-    if "minilm" in wanted:
-        model = MiniLM(arguments.minilm)
-        start = time.perf_counter()
-        rows = model.embed(texts, arguments.batch)
-        found["texts_per_second"] = len(texts) / (time.perf_counter() - start)
-        print(f"transformers: {found['texts_per_second']:.0f} texts/s to embeddings, {arguments.batch} at once", flush=True)
-        methods["minilm"] = on_rows(texts, rows)
-    if "tfidf" in wanted:
-        methods["tfidf"] = tfidf
-    if "static" in wanted:
-        methods["static"] = on_rows(texts, static(texts))
-    if "finetuned" in wanted:
-        methods["finetuned"] = Finetuned(arguments.minilm)
-    programs = {"deepfit": [], "deepfit-minilm": ["--from", str(arguments.minilm)]}
+
+    def wanted(row: str) -> bool:
+        possible = arguments.minilm is not None or row not in OF_MINILM
+        return possible and row not in arguments.without
+
+    found: dict = {"threads": arguments.threads, "results": {}}
+    methods = learners(arguments, wanted, found)
+    begin = ["--from", str(arguments.minilm)]
+    programs = {"deepfit": [], "deepfit-frozen": [*begin, "--freeze"], "deepfit-tuned": [*begin, "--unfreeze", "all"]}
     for size in SIZES:
         title = f"synopses-{size}"
-        draws = [arguments.texts / "draws" / f"{title}-{draw}" for draw in DRAWS]
+        draws = [arguments.texts / "draws" / f"{title}-{draw}" for draw in range(arguments.draws)]
         results = found["results"].setdefault(title, {})
         for method, learner in methods.items():
-            if method == "finetuned" and size != 50:
-                continue
-            scores, start = [], time.perf_counter()
-            for draw in draws:
-                (train, sections), (test, expected) = read(draw / "train.csv"), read(draw / "test.csv")
-                scores.append(float((learner(train, sections, test) == np.array(expected)).mean()))
-            seconds = (time.perf_counter() - start) / len(scores)
-            results[method] = {"accuracy": scores, "seconds": seconds}
-            more = ""
-            if isinstance(learner, Finetuned):
-                speed, memory = float(np.median(learner.speeds)), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
-                results[method] |= {"texts_per_second": speed, "megabytes": memory}
-                more = f", {speed:.0f} texts/s learned, {memory:.0f} MB"
-            told(title, method, scores, seconds, more)
+            results[method] = of_learner(learner, draws)
+            tell(title, method, results[method])
+        if arguments.full and wanted("finetuned") and size == LARGER:
+            results["finetuned"] = apart(arguments.minilm, draws[0], arguments.threads)
+            tell(title, "finetuned", results["finetuned"])
         for method, more in programs.items():
-            if not arguments.deepfit or method in arguments.without or (more and arguments.minilm is None):
-                continue
-            reports = [of_deepfit(arguments.deepfit.resolve(), draw, arguments.threads, more) for draw in draws]
-            scores = [report["metrics"]["test"]["accuracy"] for report in reports]
-            seconds = float(np.median([report["seconds"] for report in reports]))
-            memory = max(report["peak_memory_bytes"] for report in reports) / 1e6
-            results[method] = {"accuracy": scores, "seconds": seconds, "megabytes": memory}
-            told(title, method, scores, seconds, f", {memory:.0f} MB")
+            if arguments.deepfit and wanted(method) and (method != "deepfit-tuned" or size == LARGER):
+                results[method] = of_deepfit(arguments, draws, more)
+                tell(title, method, results[method])
     return found
 
 
@@ -221,13 +252,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="what published embeddings of texts are worth")
     parser.add_argument("texts", type=Path, help="what make-synopses.py wrote")
     parser.add_argument("--minilm", type=Path, metavar="MODEL", help="the folder of all-MiniLM-L6-v2")
-    parser.add_argument("--without", nargs="+", default=[], metavar="ROW", help="rows to leave out, such as minilm")
-    parser.add_argument("--full", action="store_true", help="the slow row as well")
+    parser.add_argument("--without", nargs="+", default=[], choices=ROWS, metavar="ROW", help="rows to leave out")
+    parser.add_argument("--full", action="store_true", help="fine-tuning by PyTorch as well")
     parser.add_argument("--deepfit", type=Path, metavar="FILE", help="the program, to train on the same draws")
     parser.add_argument("--batch", type=int, default=64, help="texts that transformers embeds at once")
+    counts = range(1, DRAWS + 1)
+    parser.add_argument("--draws", type=int, default=DRAWS, choices=counts, metavar="N", help="the first N draws alone")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--json", type=Path, metavar="FILE", help="a file for all numbers")
     arguments = parser.parse_args()
+    if not (arguments.texts / "synopses.csv").exists():
+        sys.exit(f"reference-texts: no synopses.csv in {arguments.texts}; make-synopses.py makes it")
+    if arguments.full and arguments.minilm is None:
+        sys.exit("reference-texts: --full fine-tunes all-MiniLM-L6-v2; name its folder with --minilm")
     torch.set_num_threads(arguments.threads)
     found = measure(arguments)
     if arguments.json:

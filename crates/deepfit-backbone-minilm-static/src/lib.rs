@@ -10,4 +10,4 @@ pub static WEIGHTS: &[u8] = include_bytes!("../model.safetensors");
 
 /// The tokenizer, a `tokenizer.json`: WordPiece on lower-case letters. Numbers of tokens are numbers of rows; nothing is put
 /// around a text.
-pub static TOKENIZER: &str = include_str!("../tokenizer.json");
+pub const TOKENIZER: &str = include_str!("../tokenizer.json");
