@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::samples::Ragged;
 
+/// The more texts there are, the more their words tell beside what is known of them already: of so many, as much.
+const MEDIUM: f32 = 1_000.0;
 /// Most terms: the most frequent ones are kept.
 const MOST: usize = 8_192;
 
@@ -52,6 +54,8 @@ pub struct Terms {
     pub words: Vec<String>,
     /// The weight of each: `ln((1 + n) / (1 + d)) + 1`, where `d` of `n` texts have it.
     pub weights: Vec<f32>,
+    /// The root of the sum of the squares of a text's weights.
+    pub length: f32,
 }
 
 impl Terms {
@@ -71,7 +75,9 @@ impl Terms {
         chosen.truncate(MOST);
         let all = rows.len() as f64 + 1.0;
         let weight = |word: &u32| ((all / (f64::from(counts[*word as usize]) + 1.0)).ln() + 1.0) as f32;
+        let length = (rows.len() as f32 / MEDIUM).powf(0.25).clamp(0.5, 2.0);
         Terms {
+            length,
             words: chosen.iter().map(|&word| name(word).clone()).collect(),
             weights: chosen.iter().map(weight).collect(),
         }
@@ -87,7 +93,7 @@ impl Terms {
         self.words.is_empty()
     }
 
-    /// Of each text, its terms with their weights, the root of whose squares' sum is 1.
+    /// Of each text, its terms with their weights.
     pub(crate) fn weigh(&self, words: &Words) -> Vec<Vec<(u32, f32)>> {
         let places: HashMap<&str, u32> = self.words.iter().map(String::as_str).zip(0..).collect();
         let place_of: Vec<Option<u32>> = words.known.iter().map(|word| places.get(&word[..]).copied()).collect();
@@ -97,7 +103,7 @@ impl Terms {
             let times = |same: &[u32]| (same[0], same.len() as f32 * self.weights[same[0] as usize]);
             let mut row: Vec<(u32, f32)> = found.chunk_by(|a, b| a == b).map(times).collect();
             let length = row.iter().map(|(_, weight)| weight * weight).sum::<f32>().sqrt();
-            row.iter_mut().for_each(|(_, weight)| *weight /= length);
+            row.iter_mut().for_each(|(_, weight)| *weight *= self.length / length);
             row
         };
         (0..words.rows.len()).map(weigh).collect()
@@ -105,7 +111,9 @@ impl Terms {
 
     /// Whether all values are in range.
     pub(crate) fn is_sound(&self) -> bool {
-        self.words.len() == self.weights.len() && self.weights.iter().all(|weight| weight.is_finite() && *weight > 0.0)
+        self.length.is_finite()
+            && self.words.len() == self.weights.len()
+            && self.weights.iter().all(|weight| weight.is_finite() && *weight > 0.0)
     }
 }
 
@@ -128,7 +136,9 @@ mod tests {
         };
         // Twice each, so that only the rarity differs.
         assert!((of(1, "dog") / of(1, "the") - terms.weights[1..][0] / terms.weights[0]).abs() < 1e-6);
-        assert!((weighed[0].iter().map(|(_, w)| w * w).sum::<f32>() - 1.0).abs() < 1e-6);
+        assert!((weighed[0].iter().map(|(_, w)| w * w).sum::<f32>().sqrt() - terms.length).abs() < 1e-6);
+        let many: Vec<u32> = (0..1000).map(|i| i % 3).collect();
+        assert!((Terms::fit(&words, &many).length - 1.0).abs() < 1e-6 && terms.length < 0.6);
         assert!(weighed[3].is_empty());
     }
 }
