@@ -373,7 +373,9 @@ fn open_language(
         ("labels", options.labels.is_some()),
     ] {
         if given {
-            let problem = "is for tables; of a .txt file it is learned what comes next".to_string();
+            let problem =
+                "is for tables, and of a .txt file it is learned what comes next; give a table the ending .csv or .tsv"
+                    .to_string();
             return Err(Error::Setting { setting, problem });
         }
     }

@@ -158,7 +158,16 @@ impl Recipe {
         } else {
             Rates::parse(&schedule)?.resolved(epochs).choice()
         });
-        settings.average = Some(settings.average.unwrap_or(if rows <= SMALL_DATA { 0.99 } else { 0.999 }));
+        settings.average = Some(settings.average.unwrap_or(match rows {
+            // Of few epochs, the weights that an average remembers are worse than the last.
+            _ if language => 0.0,
+            0..=SMALL_DATA => 0.99,
+            _ => 0.999,
+        }));
+        if language {
+            // Without a limit, single windows throw a transformer back (Pascanu et al., 2013).
+            settings.clip = Some(settings.clip.unwrap_or(1.0));
+        }
         settings.dropout = Some(settings.dropout.unwrap_or(if settings.model == "mlp" {
             0.15
         } else if settings.model == "cnn" {
