@@ -16,7 +16,7 @@ use crate::process::available_bytes;
 use crate::recipe::Recipe;
 pub use crate::stepper::Place;
 use crate::stepper::{StepOptions, Stepper};
-use crate::tensors::{Borrowed, Owned};
+use crate::tensors::{Borrowed, Owned, Shared};
 
 /// Output of the graph in use: probabilities `[batch, classes]`, of labels each by itself, or values `[batch, 1]`.
 pub const PREDICTION: &str = "prediction";
@@ -106,7 +106,7 @@ pub struct Blueprint {
     /// How they are trained.
     pub training: Training,
     /// First values of those that do not begin with values drawn by the seed.
-    pub values: BTreeMap<String, Arc<Owned>>,
+    pub values: Shared,
 }
 
 impl Blueprint {
@@ -127,7 +127,7 @@ pub struct Learner {
     using: Predicting,
     stepper: Stepper,
     mixes: bool,
-    values: BTreeMap<String, Arc<Owned>>,
+    values: Shared,
     /// What training changes: all but the weights that stay as they are.
     changing: Vec<Declaration>,
 }

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 
 use safetensors::tensor::{Dtype, SafeTensors, View};
 
@@ -49,6 +50,9 @@ impl Owned {
         Borrowed { shape: &self.shape, values: &self.values }
     }
 }
+
+/// Tensors by name, which are in memory once however many hold them.
+pub type Shared = BTreeMap<String, Arc<Owned>>;
 
 const CHECKSUM: &str = "checksum";
 

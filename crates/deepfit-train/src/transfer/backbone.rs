@@ -15,7 +15,7 @@ use xxhash_rust::xxh3::Xxh3;
 use super::network::shape_after;
 use crate::error::{Result, TrainError};
 use crate::published;
-use crate::tensors::Owned;
+use crate::tensors::{Owned, Shared};
 
 /// The value of the setting `from` that declines a transfer.
 pub const SCRATCH: &str = "scratch";
@@ -45,7 +45,7 @@ pub struct Backbone {
     /// How samples become what it takes.
     pub takes: Takes,
     /// Weights by name.
-    pub weights: BTreeMap<String, Arc<Owned>>,
+    pub weights: Shared,
     /// What was found in its files, a sentence each.
     pub notes: Vec<String>,
     /// Of all weights.
@@ -288,7 +288,7 @@ impl Backbone {
     }
 
     /// The weights that a network declares, without those of the last layer.
-    pub fn weights_for(&self, declarations: &[Declaration]) -> BTreeMap<String, Arc<Owned>> {
+    pub fn weights_for(&self, declarations: &[Declaration]) -> Shared {
         let of = |d: &Declaration| {
             let tensor = self.weights.get(&d.name).filter(|_| !self.last_layer.contains(&d.name))?;
             Some((d.name.clone(), tensor.clone()))

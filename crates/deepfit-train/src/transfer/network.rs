@@ -1,7 +1,6 @@
 //! The network that a transfer trains: a published one whose first blocks stay as they are.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::collections::BTreeSet;
 
 use deepfit_data::Task;
 use deepfit_graph::{DType, Mode, Shape, Tensor};
@@ -11,7 +10,7 @@ use deepfit_zoo::{InputSlot, Network, VALUE, first_blocks};
 use super::backbone::Backbone;
 use crate::error::{Result, TrainError};
 use crate::learner::evaluation;
-use crate::tensors::Owned;
+use crate::tensors::Shared;
 
 /// Name of the input of networks that begin with features.
 pub const FEATURES: &str = "features";
@@ -46,7 +45,7 @@ impl Transferred {
         (outputs, terms): (usize, usize),
         cut: Cut,
         lora: Option<usize>,
-    ) -> Result<(Transferred, Vec<Declaration>, BTreeMap<String, Arc<Owned>>)> {
+    ) -> Result<(Transferred, Vec<Declaration>, Shared)> {
         let (network, mut declarations) = match lora {
             Some(rank) => backbone.adapted(outputs, rank)?,
             None => backbone.with_outputs(outputs, terms)?,
