@@ -50,7 +50,10 @@ impl Dataset {
         if !summary.skipped.is_empty() {
             let skipped: Vec<String> =
                 summary.skipped.iter().map(|(name, reason)| format!("'{name}' ({reason})")).collect();
-            let count = counted(skipped.len(), "missing or unreadable image", "missing or unreadable images");
+            let count = match self.is_texts() {
+                true => counted(skipped.len(), "unreadable text", "unreadable texts"),
+                false => counted(skipped.len(), "missing or unreadable image", "missing or unreadable images"),
+            };
             lines.push(format!("skipped {count}: {}", list(&skipped)));
         }
         if summary.ignored > 0 {

@@ -132,9 +132,11 @@ fn folders_of_text_files_are_classes_and_numbers_are_a_regression() {
         let part = if i < 120 { "train" } else { "test" };
         place.write(&format!("letters/{part}/{kind}/{i}.txt"), text);
     }
+    place.write("letters/train/good/no.txt", b"\xFF\xFE");
     let run = ["train", "letters", "--model", "gru", "--from", "scratch", "--out", "run", "--json", "--epochs", "30"];
     let run = place.run(&run).succeeded();
     assert!(run.err.contains("bad (60), good (60)") && run.err.contains("its own test part"), "{}", run.err);
+    assert!(run.err.contains("skipped 1 unreadable text: 'train/good/no.txt'"), "{}", run.err);
     assert!(test_metric(&run, "accuracy") >= 0.9, "{}", run.out);
     let evaluated = place.run(&["evaluate", "run", "letters", "--json"]).succeeded().json();
     assert_eq!(evaluated["rows"], 40, "{evaluated}");
