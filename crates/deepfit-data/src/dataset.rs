@@ -272,7 +272,7 @@ pub fn open_adapted(
         }
         return open_texts(path, None, options, adapt, Summary::default());
     }
-    if is_text_file(path) {
+    if text::is_text_file(path) && path.is_file() {
         return open_language(path, options, adapt);
     }
     let mut images = holds_images(path)?;
@@ -385,12 +385,6 @@ fn open_language(
     let (strata, parts) = (vec![0; set.len()], std::mem::take(&mut set.parts));
     let (task, kind) = (Task::NextToken, Kind::Language(set));
     complete(Dataset { path: path.to_path_buf(), kind, task, summary, options, parts, strata })
-}
-
-/// Whether a file is a text by itself.
-fn is_text_file(path: &Path) -> bool {
-    let ending = path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("txt"));
-    ending && path.is_file()
 }
 
 /// Counts inputs that occur more than once, and refuses data of too few rows.

@@ -2,7 +2,7 @@
 
 use crate::batch::{Array, DType};
 use crate::dataset::Task;
-use crate::table::TargetScale;
+use crate::table::{TargetScale, Targets};
 
 /// What is to be learned of one sample.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -16,6 +16,17 @@ pub(crate) enum Target {
     Value(f64),
     /// Indices of its labels, ascending.
     Labels(Box<[u32]>),
+}
+
+impl Target {
+    /// The classes or values of a column, row by row.
+    pub(crate) fn of_column(targets: Targets) -> Vec<Target> {
+        match targets {
+            Targets::None => Vec::new(),
+            Targets::Classes(classes) => classes.into_iter().map(Target::Class).collect(),
+            Targets::Values(values) => values.into_iter().map(Target::Value).collect(),
+        }
+    }
 }
 
 /// How targets become numbers of a batch.

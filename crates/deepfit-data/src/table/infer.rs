@@ -364,7 +364,7 @@ impl Profile {
     }
 }
 
-fn is_identifier(name: &str) -> bool {
+pub(crate) fn is_identifier(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     matches!(name.as_str(), "id" | "index" | "row" | "uuid") || name.ends_with("_id") || name.starts_with("unnamed")
 }

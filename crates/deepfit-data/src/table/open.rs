@@ -195,7 +195,7 @@ pub(super) fn other_task(target: &Profile, inferred: TaskKind, wanted: Option<Ta
 }
 
 /// The column asked for, or one called target, label, class or y, or the last.
-fn find_target(columns: &[String], wanted: Option<&str>, name: &str) -> Result<usize> {
+pub(crate) fn find_target(columns: &[String], wanted: Option<&str>, name: &str) -> Result<usize> {
     if let Some(wanted) = wanted {
         return named_column(columns, wanted, name);
     }

@@ -66,7 +66,7 @@ pub(crate) fn open_language(
     let (between, last) = cut(after, validation / (validation + test).max(f64::MIN_POSITIVE));
     let form = match &options.text_form {
         Some(form) => form.clone(),
-        None => TextForm::trained(lines(learned), options.vocabulary)?,
+        None => TextForm::trained(lines(learned), options.vocabulary, window)?,
     };
     let form = TextForm { most_tokens: window, ..form };
     let own = |path: &Option<std::path::PathBuf>| path.as_ref().map(|path| read(path)).transpose();

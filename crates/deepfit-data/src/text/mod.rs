@@ -12,7 +12,7 @@ mod windows;
 
 pub(crate) use language::{LanguageSet, open_language};
 pub use open::{TextColumns, TextSurvey};
-pub(crate) use open::{TextSet, TextTable, holds_texts, open, recognise};
+pub(crate) use open::{TextSet, TextTable, holds_texts, is_text_file, open, recognise};
 pub use preprocessor::TextPreprocessor;
 pub use reader::{TextRow, Texts};
 pub use samples::TextForm;

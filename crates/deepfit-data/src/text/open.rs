@@ -15,7 +15,7 @@ use crate::dataset::{MIN_ROWS, OpenOptions, Summary, Task, TaskKind};
 use crate::error::{Error, Result};
 use crate::image;
 use crate::split::{Part, RowId, quantile_bins};
-use crate::table::{self, AmountForm, TARGET_NAMES, TargetScale, Targets, moments, named_column};
+use crate::table::{self, AmountForm, TargetScale, find_target, is_identifier, moments};
 use crate::target::{Target, TargetForm};
 
 /// Rows that are looked at to find out which columns hold texts.
@@ -132,12 +132,7 @@ impl TextSet {
 
     /// Tokens of the longest text.
     pub(crate) fn longest(&self) -> usize {
-        crate::source::Source::longest(&TextSource::new(
-            self.samples.clone(),
-            self.targets.clone(),
-            TargetForm::None,
-            None,
-        ))
+        self.samples.longest
     }
 }
 
@@ -156,7 +151,8 @@ pub(crate) fn holds_texts(folder: &Path) -> bool {
     texts
 }
 
-fn is_text_file(path: &Path) -> bool {
+/// Whether a file is a text by its ending.
+pub(crate) fn is_text_file(path: &Path) -> bool {
     path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("txt"))
 }
 
@@ -176,13 +172,7 @@ pub(crate) struct TextTable {
 pub(crate) fn recognise(path: &Path, options: &OpenOptions) -> Result<Option<TextTable>> {
     let name = path.to_string_lossy();
     let seen = table::preview(path, None, LOOKED_AT)?;
-    let target = match &options.target {
-        Some(target) => named_column(&seen.columns, target, &name)?,
-        None => {
-            let usual = |name: &&str| seen.columns.iter().position(|column| column.eq_ignore_ascii_case(name));
-            TARGET_NAMES.iter().find_map(usual).unwrap_or(seen.columns.len().saturating_sub(1))
-        }
-    };
+    let target = find_target(&seen.columns, options.target.as_deref(), &name)?;
     let values = |column: usize| seen.rows.iter().filter_map(move |row| row.get(column)).map(String::as_str);
     let mut text: Vec<usize> = Vec::new();
     if let Some(asked) = &options.text {
@@ -243,8 +233,7 @@ fn is_free_text<'a>(values: impl Iterator<Item = &'a str>) -> bool {
 
 /// Whether values beside texts might be learned from: they differ, and not in nearly every row like an identifier.
 fn is_feature<'a>(name: &str, values: impl Iterator<Item = &'a str>) -> bool {
-    let name = name.to_ascii_lowercase();
-    if name.starts_with("unnamed") || matches!(&name[..], "id" | "index" | "row" | "uuid") || name.ends_with("_id") {
+    if is_identifier(name) {
         return false;
     }
     let all: Vec<&str> = values.filter(|value| !value.is_empty()).collect();
@@ -292,8 +281,8 @@ pub(crate) fn open(
         Some(form) => form.clone(),
         None => {
             let own = found.rows.iter().filter(|row| matches!(row.part, None | Some(Part::Train)));
-            let form = TextForm::trained(own.map(|row| &row.text[..]), options.vocabulary)?;
-            TextForm { most_tokens: options.max_tokens.unwrap_or(TextForm::MOST_TOKENS), ..form }
+            let most = options.max_tokens.unwrap_or(TextForm::MOST_TOKENS);
+            TextForm::trained(own.map(|row| &row.text[..]), options.vocabulary, most)?
         }
     };
     let empty = found.rows.iter().filter(|row| row.text.trim().is_empty()).count();
@@ -376,11 +365,7 @@ fn joined(paths: &[&Path], columns: TextColumns, targets: table::TargetColumn, t
     let names: Vec<&str> = columns.text.iter().map(String::as_str).collect();
     let texts: Vec<table::Texts> =
         paths.iter().map(|path| table::texts(path, columns.header, &names, threads)).collect::<Result<_>>()?;
-    let values: Vec<Target> = match targets.targets {
-        Targets::None => Vec::new(),
-        Targets::Classes(classes) => classes.into_iter().map(Target::Class).collect(),
-        Targets::Values(values) => values.into_iter().map(Target::Value).collect(),
-    };
+    let values = Target::of_column(targets.targets);
     let (mut rows, mut of) = (Vec::new(), Vec::new());
     for ((table, row), target) in targets.rows.into_iter().zip(values) {
         let parts: Vec<&str> = (0..names.len()).map(|column| texts[table].get(row as usize, column)).collect();

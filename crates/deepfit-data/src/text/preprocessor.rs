@@ -82,9 +82,9 @@ impl TextPreprocessor {
         self.tokenizer.as_ref().map_or(0, |tokenizer| tokenizer.vocabulary())
     }
 
-    /// The tokenizer, as the content of a `tokenizer.json`; empty without its file.
-    pub fn tokenizer_json(&self) -> String {
-        self.tokenizer.as_ref().map_or_else(String::new, |tokenizer| tokenizer.to_json())
+    /// What makes tokens of texts; nothing before its file has been read.
+    pub fn tokenizer(&self) -> Option<&Arc<Tokenizer>> {
+        self.tokenizer.as_ref()
     }
 
     /// What makes tokens of texts.

@@ -51,7 +51,7 @@ impl Ragged {
 pub(crate) struct Samples {
     /// At least one token each.
     tokens: Ragged,
-    longest: usize,
+    pub(crate) longest: usize,
     /// Their words, where terms are made of them.
     pub(crate) words: Option<Words>,
     /// A number for the content of each.
@@ -74,9 +74,13 @@ impl TextForm {
     pub const MOST_TOKENS: usize = 256;
 
     /// With a tokenizer that is learned from texts.
-    pub(crate) fn trained<'a>(texts: impl Iterator<Item = &'a str> + Send, vocabulary: usize) -> Result<TextForm> {
+    pub(crate) fn trained<'a>(
+        texts: impl Iterator<Item = &'a str> + Send,
+        vocabulary: usize,
+        most_tokens: usize,
+    ) -> Result<TextForm> {
         let tokenizer = Arc::new(Tokenizer::train(texts, vocabulary)?);
-        Ok(TextForm { tokenizer, most_tokens: TextForm::MOST_TOKENS, terms: false })
+        Ok(TextForm { tokenizer, most_tokens, terms: false })
     }
 }
 

@@ -8,6 +8,7 @@ mod running;
 mod stream;
 
 use std::path::Path;
+use std::sync::Arc;
 
 use deepfit_cpu::Engine;
 use deepfit_data::{Preprocessor, Tokenizer};
@@ -39,7 +40,7 @@ pub fn is_text_model(path: &Path) -> bool {
 /// A model for texts with its tokenizer.
 struct TextModel {
     published: PublishedText,
-    tokenizer: Tokenizer,
+    tokenizer: Arc<Tokenizer>,
     sizes: TextSizes,
     notes: Vec<String>,
 }
@@ -54,6 +55,7 @@ impl TextModel {
             return Ok(trained);
         }
         let (mut published, tokenizer) = published::published_text(path)?;
+        let tokenizer = Arc::new(tokenizer);
         published.config = published.config.with_positions(MOST_POSITIONS);
         let network = deepfit_zoo::build(&published.config, &Scope::root())?;
         let sizes = text(&*network)?.sizes();
@@ -102,7 +104,8 @@ fn trained(path: &Path) -> Result<Option<TextModel>> {
     };
     let config = ModelConfig::clone(network);
     let sizes = text(&*deepfit_zoo::build(&config, &Scope::root())?)?.sizes();
-    let tokenizer = Tokenizer::from_json(preprocessor.tokenizer_json().as_bytes(), &folder)?;
+    let missing = || TrainError::run(&folder, "has no tokenizer");
+    let tokenizer = preprocessor.tokenizer().cloned().ok_or_else(missing)?;
     let report = LoadReport {
         architecture: model.description.name.clone(),
         naming: "deepfit".to_string(),

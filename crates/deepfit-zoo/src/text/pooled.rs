@@ -5,12 +5,12 @@ use std::ops::Range;
 
 use deepfit_graph::{DType, Tensor};
 use deepfit_nn::layers::{Dropout, Linear};
-use deepfit_nn::{Module, Scope, step};
+use deepfit_nn::{Module, Scope};
 use serde::{Deserialize, Serialize};
 
 use super::{Context, Pooling, TextHead, TextNetwork, pooled, without};
 use crate::error::{Result, require, require_lengths};
-use crate::network::{InputSlot, ModelConfig, Network, VALUE, build, wrong_inputs};
+use crate::network::{InputSlot, ModelConfig, Network, build, first_blocks, wrong_inputs};
 
 const MODEL: &str = "pooled_text";
 /// Name of the input of weighted words, f32 `[batch, terms]`.
@@ -55,10 +55,7 @@ impl PooledTextConfig {
             dropout: Dropout::new(&scope.child("dropout"), self.dropout),
             classifier: Linear::new(&scope.child("classifier"), width, self.outputs),
         };
-        let graph = step::evaluation_graph(|tracer| {
-            let inputs: Vec<Tensor> = network.inputs().iter().map(|slot| slot.on(tracer)).collect();
-            Ok(vec![(VALUE.to_string(), network.up_to(&inputs, network.blocks())?)])
-        })?;
+        let graph = first_blocks(&network, network.blocks())?;
         let used: BTreeSet<&str> = graph.parameter_names().collect();
         let declared = whole.declarations().into_iter().filter(|d| used.contains(&d.name[..]));
         declared.for_each(|d| scope.declare(d));

@@ -20,7 +20,7 @@ use super::scan::scan;
 use crate::dataset::{OpenOptions, Summary, Task, TaskKind};
 use crate::error::{Error, Result};
 use crate::split::Part;
-use crate::table::{self, TargetColumn, Targets, Texts, value_error};
+use crate::table::{self, TargetColumn, Texts, value_error};
 use crate::target::Target;
 
 /// A table whose rows name images, and where these are.
@@ -308,11 +308,7 @@ fn only_one(tables: Vec<LabelSets>, name: &str) -> Result<Vec<(usize, u32, Targe
 }
 
 fn single_targets(read: TargetColumn) -> Rows {
-    let targets: Vec<Target> = match read.targets {
-        Targets::None => Vec::new(),
-        Targets::Classes(classes) => classes.into_iter().map(Target::Class).collect(),
-        Targets::Values(values) => values.into_iter().map(Target::Value).collect(),
-    };
+    let targets = Target::of_column(read.targets);
     let rows = read.rows.into_iter().zip(targets).map(|((table, row), target)| (table, row, target)).collect();
     let notes = if read.dropped > 0 { vec![table::left_out(read.dropped)] } else { Vec::new() };
     Rows { task: read.task, rows, notes }
