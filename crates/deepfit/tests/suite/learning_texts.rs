@@ -7,7 +7,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use crate::drawn;
-use crate::program::{Place, Ran, signal};
+use crate::program::{Place, Ran, signal, wait_for_epoch};
 
 /// Reviews whose words tell what they think of what, and their class.
 fn reviews(count: usize) -> Vec<(String, &'static str)> {
@@ -210,11 +210,10 @@ fn a_run_on_texts_that_is_stopped_goes_on_to_the_same_weights() {
     let run = ["train", "reviews.csv", "--model", "lstm", "--from", "scratch", "--epochs", "100", "--out"];
     place.run(&[&run[..], &["whole"]].concat()).succeeded();
     let mut child = place.start(&[&run[..], &["stopped"]].concat());
-    let mut lines = std::io::BufRead::lines(std::io::BufReader::new(child.stderr.take().unwrap()));
-    assert!(lines.by_ref().map(Result::unwrap).any(|line| line.contains("epoch")));
+    let rest = wait_for_epoch(&mut child);
     signal(&child, "INT");
-    lines.for_each(|line| drop(line.unwrap()));
-    child.wait().unwrap();
+    let told = rest();
+    assert_eq!(child.wait().unwrap().code(), Some(130), "{told}");
     place.run(&["train", "--resume", "stopped"]).succeeded();
     assert!(tensors(&place.path("whole")) == tensors(&place.path("stopped")));
 }

@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fs;
-use std::io::{Cursor, Read, Write};
+use std::io::{BufRead, BufReader, Cursor, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
@@ -174,6 +174,14 @@ pub fn table(rows: usize) -> String {
         text.push_str(&format!("{a}.5,{b}.25,{}\n", if a + b > 14 { "large" } else { "small" }));
     }
     text
+}
+
+/// Reads standard error until a line tells of an epoch; the reader goes on with the rest.
+pub fn wait_for_epoch(child: &mut Child) -> impl FnOnce() -> String + use<> {
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    let seen = lines.by_ref().map(Result::unwrap).find(|line| line.contains("epoch 1/"));
+    assert!(seen.is_some(), "no epoch was told");
+    move || lines.map(Result::unwrap).collect::<Vec<_>>().join("\n")
 }
 
 /// Sends a signal such as `INT` to a process that this test started.

@@ -1,25 +1,16 @@
 //! Interrupted and killed runs go on as if nothing had happened.
 
 use std::fs;
-use std::io::{BufRead, BufReader};
 use std::process::Child;
 use std::thread::sleep;
 use std::time::{Duration, SystemTime};
 
-use crate::program::{Place, Ran, example, signal};
+use crate::program::{Place, Ran, example, signal, wait_for_epoch};
 
 const EPOCHS: &str = "6";
 
 fn start(place: &Place, data: &str) -> Child {
     place.start(&["train", data, "--epochs", EPOCHS, "--out", "run"])
-}
-
-/// Reads standard error until a line tells of an epoch; the reader goes on with the rest.
-fn wait_for_epoch(child: &mut Child) -> impl FnOnce() -> String + use<> {
-    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
-    let seen = lines.by_ref().map(Result::unwrap).find(|line| line.contains("epoch 1/"));
-    assert!(seen.is_some(), "no epoch was told");
-    move || lines.map(Result::unwrap).collect::<Vec<_>>().join("\n")
 }
 
 /// What the model folder holds.
