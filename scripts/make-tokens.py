@@ -18,6 +18,16 @@ FOLDER = ROOT / "crates" / "deepfit-data" / "tests" / "tokenizers"
 SHORT = 120
 
 
+def pairs(tokenizer, texts: list[str]) -> list[dict]:
+    """Tokens of pairs of texts, whole and cut, and the place of the first that belongs to the second."""
+    found = []
+    for first, second, most in zip(texts[:30], texts[30:60], [*range(6, 26), *[200] * 10], strict=True):
+        made = tokenizer(first, second, truncation="longest_first", max_length=most)
+        place = made.sequence_ids().index(1) if 1 in made.sequence_ids() else None
+        found.append({"texts": [first, second], "most": most, "ids": made["input_ids"], "second": place})
+    return found
+
+
 def main() -> None:
     texts = [line for line in lines(400) if len(line) <= SHORT][:90]
     words = [" ".join(WORDS)] * 2 + texts
@@ -46,6 +56,7 @@ def main() -> None:
         ids = loaded(texts)["input_ids"]
         expected = [{"text": text, "ids": row} for text, row in zip(texts, ids, strict=True)]
         (folder / "expected.json").write_text(json.dumps(expected, separators=(",", ":")) + "\n")
+        (folder / "pairs.json").write_text(json.dumps(pairs(loaded, texts), separators=(",", ":")) + "\n")
         size = sum(path.stat().st_size for path in folder.iterdir())
         print(f"{folder}: {[path.name for path in sorted(folder.iterdir())]}, {size:,} bytes")
 

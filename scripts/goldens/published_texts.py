@@ -18,14 +18,17 @@ from .published import draw, uniform
 
 VOCABULARY = 101
 LENGTHS = (11, 4, 1)
+# Of pairs of texts, where the second begins; in the last there is none.
+SECOND = (6, 1, 1)
 CLASSES = 3
 
 
 class PublishedText:
     """A case: a network, and what it makes of three texts, two of which are padded."""
 
-    def __init__(self, name, kind, config, *, published_config=None):
+    def __init__(self, name, kind, config, *, published_config=None, pairs=False):
         self.name, self.kind, self.config, self.published_config = name, kind, config, published_config
+        self.pairs = pairs
 
     def write(self, folder: Path) -> Path:
         path = folder / "texts" / f"{self.name}.json"
@@ -58,9 +61,12 @@ class PublishedText:
             ids[i, : len(text)], mask[i, : len(text)] = text, 1
         with torch.no_grad():
             ids, mask = torch.from_numpy(ids), torch.from_numpy(mask)
-            outputs = model(input_ids=ids, attention_mask=mask, output_hidden_states=False)
+            inputs = {"input_ids": ids, "attention_mask": mask}
+            if self.pairs:
+                inputs["token_type_ids"] = (torch.arange(longest) >= torch.tensor(SECOND)[:, None]).long()
+            outputs = model(**inputs, output_hidden_states=False)
             base = getattr(model, model.base_model_prefix, model)
-            hidden = base(input_ids=ids, attention_mask=mask).last_hidden_state
+            hidden = base(**inputs).last_hidden_state
         logits = getattr(outputs, "logits", None)
         if logits is not None and logits.ndim == 3:
             logits = torch.stack([logits[i, n - 1] for i, n in enumerate(LENGTHS)])
@@ -72,7 +78,7 @@ class PublishedText:
             "hidden": [rounded(hidden[i, :n]) for i, n in enumerate(LENGTHS)],
             "logits": [] if logits is None else [rounded(row) for row in logits],
             "continued": self.continued(model, texts[0][:4]),
-        }
+        } | ({"second": SECOND} if self.pairs else {})
 
     def continued(self, model, start: np.ndarray) -> list[int]:
         """The likeliest tokens behind some others, one after another, as many as there are positions."""
@@ -110,6 +116,7 @@ def cases() -> Iterator[PublishedText]:
         t.BertForSequenceClassification,
         t.BertConfig(**odd, **labels, hidden_act="gelu_new", id2label={0: "bad", 1: "fair", 2: "good"}),
     )
+    yield PublishedText("bert-pairs", t.BertForSequenceClassification, t.BertConfig(**odd, **labels), pairs=True)
     yield PublishedText("bert-words", t.BertForMaskedLM, t.BertConfig(**odd))
     distil = {"vocab_size": VOCABULARY, "dim": 35, "n_layers": 2, "n_heads": 5, "hidden_dim": 51}
     yield PublishedText(

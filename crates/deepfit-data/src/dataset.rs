@@ -113,6 +113,8 @@ pub struct OpenOptions {
     pub cache_bytes: usize,
     /// Columns of a table that hold texts, divided by commas; without, those that can hold nothing else.
     pub text: Option<String>,
+    /// Whether two columns of texts are compared, rather than read one after the other; without, two are, and more are not.
+    pub pairs: Option<bool>,
     /// How texts are cut; without, by a tokenizer that is learned from them.
     pub text_form: Option<TextForm>,
     /// Most tokens of that one's vocabulary.
@@ -140,6 +142,7 @@ impl Default for OpenOptions {
             scaling: Scaling::default(),
             cache_bytes: 64 << 20,
             text: None,
+            pairs: None,
             text_form: None,
             vocabulary: VOCABULARY,
             max_tokens: None,
@@ -174,6 +177,8 @@ pub struct Summary {
     pub delimiter: Option<char>,
     /// Target column of a table.
     pub target: Option<String>,
+    /// Whether each sample is two texts that are compared.
+    pub pairs: bool,
     /// Why the task was inferred from whole numbers, and the setting that changes it.
     pub other_task: Option<&'static str>,
     /// What else a reader should know, one sentence each.
@@ -337,7 +342,7 @@ pub fn open_adapted(
         strata = set.strata();
         kind = Kind::Images(set);
     } else {
-        let mut set = table::open(path, &options, &mut summary)?;
+        let mut set = table::open(path, &options, &[], &mut summary)?;
         task = set.task.clone();
         parts = std::mem::take(&mut set.parts);
         strata = set.strata();
@@ -594,7 +599,7 @@ impl Dataset {
                 Prepared { source: Arc::new(source), preprocessor: Preprocessor::Text(Box::new(preprocessor)) }
             }
             Kind::Texts(set) => {
-                let (source, preprocessor) = set.prepare(train);
+                let (source, preprocessor) = set.prepare(train, self.options())?;
                 Prepared { source: Arc::new(source), preprocessor: Preprocessor::Text(Box::new(preprocessor)) }
             }
             Kind::Table(set) => {

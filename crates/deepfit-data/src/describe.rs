@@ -75,8 +75,14 @@ impl Dataset {
             return format!("a text of {bytes} bytes, {tokens} tokens from a vocabulary of {vocabulary}");
         }
         if let Some((longest, vocabulary)) = self.text_sizes() {
+            let what = if self.summary().pairs { "pairs of texts, compared," } else { "texts" };
+            let columns: Vec<String> = self.summary().columns.iter().map(|(name, _)| format!("'{name}'")).collect();
+            let beside = match columns.is_empty() {
+                true => String::new(),
+                false => format!(", and beside them {}", list(&columns)),
+            };
             return format!(
-                "{} texts of up to {longest} tokens, from a vocabulary of {}",
+                "{} {what} of up to {longest} tokens, from a vocabulary of {}{beside}",
                 self.len(),
                 counted(vocabulary, "token", "tokens")
             );

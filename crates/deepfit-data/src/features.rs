@@ -154,7 +154,7 @@ impl Source for FeatureSource {
             }
         }
         if let [_, beside] = &mut out.inputs[..] {
-            self.base.beside(&used, beside);
+            self.base.beside(&used, beside)?;
         }
         self.base.targets(&used, &mut out.targets);
         out.rows.extend_from_slice(&used);

@@ -51,4 +51,7 @@ pub use table::{
     AmountForm, ColumnKind, ColumnSpec, DateForm, Encoding, Facet, MISSING_INDEX, Scale, Scaling, TablePreprocessor,
     TargetScale, UNKNOWN_INDEX, nearest,
 };
-pub use text::{Encoded, Terms, TextColumns, TextForm, TextPreprocessor, TextRow, TextSurvey, Texts, Tokenizer};
+pub use text::{
+    ColumnTerms, Encoded, Passage, Terms, TextColumns, TextForm, TextPreprocessor, TextRow, TextSurvey, Texts,
+    Tokenizer,
+};

@@ -59,8 +59,12 @@ pub trait Source: Send + Sync {
     }
 
     /// Appends to `out` what of each row goes to the last layer beside the features that a network's first blocks make.
-    fn beside(&self, rows: &[u32], out: &mut Array) {
+    ///
+    /// # Errors
+    /// If a row cannot be read.
+    fn beside(&self, rows: &[u32], out: &mut Array) -> Result<()> {
         let _ = (rows, out);
+        Ok(())
     }
 
     /// Steps of a row's sequences, by which batches are made of rows of similar lengths; nothing where no input is a

@@ -215,7 +215,12 @@ fn describe_model(recipe: &Recipe, workshop: &Workshop) -> String {
             });
             let depths = match other {
                 ModelConfig::Tapped(tapped) => format!(" at {} depths", tapped.taps.len()),
-                ModelConfig::PooledText(pooled) if pooled.terms > 0 => format!(" and {} words", pooled.terms),
+                ModelConfig::PooledText(pooled) => {
+                    let pairs = if pooled.pairs { " of two texts, compared," } else { "" };
+                    let terms =
+                        if pooled.terms > 0 { format!(" and {} further inputs", pooled.terms) } else { String::new() };
+                    format!("{pairs}{terms}")
+                }
                 _ => String::new(),
             };
             let plural = if outputs == 1 { "" } else { "s" };

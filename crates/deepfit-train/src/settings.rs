@@ -55,9 +55,12 @@ settings! {
     task: Option<TaskKind> = None, "classification, regression or, for images, multi_label (default: inferred from the target).",
         "classification, regression or multi_label";
     text: Option<String> = None,
-        "Column of a table that holds texts to learn from, or several as a,b (default: those beside which there is nothing \
-         else).",
+        "Column of a table that holds texts to learn from, or several as a,b (default: those that hold free texts).",
         "the name of a column in quotes, such as \"review\"";
+    pairs: Option<bool> = None,
+        "Whether the texts of two columns are compared with each other, and not read one after the other (default: two are, \
+         more are not).",
+        "true or false";
     max_tokens: Option<usize> = None, "Most tokens of a text; what stands behind is left out (default: as the model has it, or 256).",
         "a whole number from 1 to 1000000, such as 512";
     vocabulary: Option<usize> = None, "Most tokens of a tokenizer that is learned from the texts (default: 8000).",

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::amount::AmountForm;
 use super::csv::{Rows, value_error};
 use super::infer::{ColumnKind, Profile, profile};
 use super::json_lines::{as_csv, is_json_lines};
@@ -38,10 +39,16 @@ impl TableSet {
     pub(crate) fn fit(&self, rows: &[u32], options: &OpenOptions) -> Arc<TablePreprocessor> {
         let mut fitted =
             TablePreprocessor::fit(&self.table, rows, self.header, &self.target, &self.task, options.scaling);
-        if let Some(ColumnKind::Amount(form)) = self.target_kind {
-            fitted.target_amount = Some(form);
-        }
+        fitted.target_amount = self.target_amount();
         Arc::new(fitted)
+    }
+
+    /// How the numbers of a regression's target are written, if not as programs write them.
+    pub(crate) fn target_amount(&self) -> Option<AmountForm> {
+        match self.target_kind {
+            Some(ColumnKind::Amount(form)) => Some(form),
+            _ => None,
+        }
     }
 
     /// Class of each row, or quantile bin of its target.
@@ -73,8 +80,9 @@ pub(crate) fn reader(path: &Path, header: Option<bool>) -> Result<Rows<Box<dyn R
     Rows::open(content, &path.to_string_lossy(), header)
 }
 
-/// Opens a table, with validation and test tables of their own if given.
-pub(crate) fn open(path: &Path, options: &OpenOptions, summary: &mut Summary) -> Result<TableSet> {
+/// Opens a table, with validation and test tables of their own if given. Columns of `texts` are no features; beside them,
+/// there may be none.
+pub(crate) fn open(path: &Path, options: &OpenOptions, texts: &[String], summary: &mut Summary) -> Result<TableSet> {
     let name = path.to_string_lossy().into_owned();
     if options.task == Some(TaskKind::MultiLabel) {
         let problem = format!(
@@ -107,7 +115,7 @@ pub(crate) fn open(path: &Path, options: &OpenOptions, summary: &mut Summary) ->
         return Err(Error::TooFewRows { name, rows: usable, unit: "row(s)", least });
     }
     let task_kind = task_kind(&profiles[target], &columns[target], options.task, &name)?;
-    let mut features = choose_features(&columns, &profiles, target, &name, summary)?;
+    let mut features = choose_features(&columns, &profiles, target, texts, &name, summary)?;
     let certain = features.len();
     // Whether a column that counts the rows is of use, the targets tell.
     let counting = order::counting(&columns, &profiles, target, &features);
@@ -246,12 +254,13 @@ fn choose_features(
     columns: &[String],
     profiles: &[Profile],
     target: usize,
+    texts: &[String],
     name: &str,
     summary: &mut Summary,
 ) -> Result<Vec<(String, ColumnKind)>> {
     let mut features = Vec::new();
     for (i, (column, profile)) in columns.iter().zip(profiles).enumerate() {
-        if i == target {
+        if i == target || texts.contains(column) {
             continue;
         }
         match profile.feature(column) {
@@ -271,7 +280,7 @@ fn choose_features(
         }
     }
     let counts = |(i, (column, profile)): (usize, (&String, &Profile))| i != target && profile.is_mere_sequence(column);
-    if features.is_empty() && !columns.iter().zip(profiles).enumerate().any(counts) {
+    if features.is_empty() && texts.is_empty() && !columns.iter().zip(profiles).enumerate().any(counts) {
         let reasons: Vec<String> =
             summary.dropped_columns.iter().map(|(name, why)| format!("'{name}' {why}")).collect();
         let problem = format!("no column can be used as a feature: {}", reasons.join("; "));
@@ -296,6 +305,9 @@ pub(super) fn check_target(targets: &Targets, own: usize, column: &str, classes:
 fn group_rows(table: &Table, threads: usize) -> Vec<u32> {
     /// Rows of a task: their values lie in caches while they are brought together.
     const ROWS: usize = 1024;
+    if table.columns.is_empty() {
+        return vec![0; table.len()];
+    }
     let hashes = parallel::map(table.len().div_ceil(ROWS), threads, Vec::new, |bytes: &mut Vec<u8>, task| {
         let rows = task * ROWS..table.len().min((task + 1) * ROWS);
         let width: usize = table.columns.iter().map(|column| column.values.bytes()).sum();

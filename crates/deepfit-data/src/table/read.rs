@@ -44,6 +44,7 @@ pub(crate) struct Column {
 }
 
 /// Targets of all rows.
+#[derive(Clone)]
 pub(crate) enum Targets {
     None,
     Classes(Vec<u32>),

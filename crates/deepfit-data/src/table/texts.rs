@@ -1,8 +1,9 @@
 //! Columns of a table as text: what is not a feature and not a target, such as the paths of images.
 
+use std::io::Read;
 use std::path::Path;
 
-use super::csv::Place;
+use super::csv::{Place, Rows};
 use super::open::reader;
 use crate::error::{Error, Result};
 
@@ -41,6 +42,11 @@ impl Texts {
         &self.fields[row * self.columns + column]
     }
 
+    /// The texts of a row, in the order of the columns.
+    pub(crate) fn row(&self, row: usize) -> &[String] {
+        &self.fields[row * self.columns..][..self.columns]
+    }
+
     /// Where a row lies, for messages.
     pub(crate) fn place(&self, row: usize) -> Place {
         Place { row: row as u64, line: self.lines[row] }
@@ -52,7 +58,18 @@ impl Texts {
 /// # Errors
 /// If a column is missing or a row cannot be read.
 pub(crate) fn texts(path: &Path, header: bool, columns: &[&str], threads: usize) -> Result<Texts> {
-    let mut rows = reader(path, Some(header))?;
+    texts_of(&mut reader(path, Some(header))?, columns, threads)
+}
+
+/// As [`texts`], of a table that is read from anywhere.
+///
+/// # Errors
+/// As [`texts`].
+pub(crate) fn read_texts(reader: impl Read, name: &str, header: bool, columns: &[&str]) -> Result<Texts> {
+    texts_of(&mut Rows::open(reader, name, Some(header))?, columns, 1)
+}
+
+fn texts_of<R: Read>(rows: &mut Rows<R>, columns: &[&str], threads: usize) -> Result<Texts> {
     let locate = |name: &&str| {
         rows.columns.iter().position(|column| column == name).ok_or_else(|| Error::NoColumn {
             name: rows.name.clone(),

@@ -36,6 +36,7 @@ impl LanguageSet {
             columns: None,
             most_tokens: self.form.most_tokens,
             terms: None,
+            beside: None,
             tokenizer: Some(self.form.tokenizer.clone()),
         };
         (WindowSource::new(self.windows.clone()), preprocessor)
@@ -56,7 +57,7 @@ pub(crate) fn open_language(
     summary: &mut Summary,
 ) -> Result<LanguageSet> {
     let text = read(path)?;
-    adapt(&TextSurvey { texts: 1, classes: 0, letters: text.len() }, options);
+    adapt(&TextSurvey { texts: 1, classes: 0, letters: text.len(), pairs: false }, options);
     let window = options.max_tokens.unwrap_or(WINDOW);
     let shares = SplitOptions::default();
     let share = |given: bool, share: f64| if given { 0.0 } else { share };
@@ -66,7 +67,7 @@ pub(crate) fn open_language(
     let (between, last) = cut(after, validation / (validation + test).max(f64::MIN_POSITIVE));
     let form = match &options.text_form {
         Some(form) => form.clone(),
-        None => TextForm::trained(lines(learned), options.vocabulary, window)?,
+        None => TextForm::trained(lines(learned), options.vocabulary, window, false)?,
     };
     let form = TextForm { most_tokens: window, ..form };
     let own = |path: &Option<std::path::PathBuf>| path.as_ref().map(|path| read(path)).transpose();

@@ -1,8 +1,10 @@
 //! Texts: read from tables, lines, files and folders, cut into tokens, and made into batches to learn from.
 
+mod columns;
 mod files;
 mod language;
 mod open;
+mod passage;
 mod preprocessor;
 mod reader;
 mod samples;
@@ -10,9 +12,11 @@ mod terms;
 mod tokenizer;
 mod windows;
 
+pub use columns::ColumnTerms;
 pub(crate) use language::{LanguageSet, open_language};
 pub use open::{TextColumns, TextSurvey};
 pub(crate) use open::{TextSet, TextTable, holds_texts, is_text_file, open, recognise};
+pub use passage::Passage;
 pub use preprocessor::TextPreprocessor;
 pub use reader::{TextRow, Texts};
 pub use samples::TextForm;

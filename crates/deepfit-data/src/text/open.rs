@@ -7,6 +7,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use walkdir::WalkDir;
 
+use super::columns::{ColumnTerms, Columns};
+use super::passage::Passage;
 use super::preprocessor::{TextPreprocessor, cut_note};
 use super::reader::text_of;
 use super::samples::{Samples, TextForm, TextSource, class_counts};
@@ -14,10 +16,13 @@ use super::terms::Terms;
 use crate::dataset::{MIN_ROWS, OpenOptions, Summary, Task, TaskKind};
 use crate::error::{Error, Result};
 use crate::image;
+use crate::source::Source;
 use crate::split::{Part, RowId, quantile_bins};
-use crate::table::{self, AmountForm, TargetScale, find_target, is_identifier, moments};
+use crate::table::{self, AmountForm, TableSet, TargetScale, find_target, moments};
 use crate::target::{Target, TargetForm};
 
+/// What is given in place of the names of columns where there are no texts to learn from.
+const NO_TEXT: &str = "none";
 /// Rows that are looked at to find out which columns hold texts.
 const LOOKED_AT: usize = 1_000;
 /// Texts have so many words and letters on average.
@@ -27,16 +32,16 @@ const LETTERS: f64 = 12.0;
 const DIFFERENT: usize = 100;
 /// Files of a folder that are looked at to tell what it holds.
 const FILES: usize = 5_000;
-/// Between the texts of several columns.
-const BETWEEN: &str = "\n";
-
 /// Which columns of a table say what of texts; saved with a model, which is evaluated on tables of the same kind.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TextColumns {
     /// Whether the table has a header.
     pub header: bool,
-    /// Columns of texts; those of a row are read one after the other.
+    /// Columns of texts; those of a row are read one after the other, or compared.
     pub text: Vec<String>,
+    /// Whether the texts of two columns are compared.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub pairs: bool,
     /// The target.
     pub target: String,
     /// How the numbers of a regression's target are written, if not as programs write them.
@@ -44,11 +49,18 @@ pub struct TextColumns {
     pub amount: Option<AmountForm>,
 }
 
+impl TextColumns {
+    /// Names of the columns of texts.
+    pub(crate) fn names(&self) -> Vec<&str> {
+        self.text.iter().map(String::as_str).collect()
+    }
+}
+
 /// A text with what is to be learned of it.
 #[derive(Debug)]
 pub(crate) struct Row {
     pub(crate) id: RowId,
-    pub(crate) text: String,
+    pub(crate) passage: Passage,
     pub(crate) target: Target,
     pub(crate) part: Option<Part>,
 }
@@ -67,6 +79,8 @@ pub(crate) struct Found {
     pub(crate) rows: Vec<Row>,
     pub(crate) task: Task,
     pub(crate) columns: Option<TextColumns>,
+    /// Numbers and categories of the same rows.
+    pub(crate) beside: Option<TableSet>,
     /// Texts that cannot be read, with the reason.
     pub(crate) failed: Vec<(String, String)>,
     pub(crate) notes: Vec<String>,
@@ -80,6 +94,7 @@ pub(crate) struct TextSet {
     pub(crate) groups: Vec<u32>,
     targets: Arc<Vec<Target>>,
     columns: Option<TextColumns>,
+    beside: Option<TableSet>,
     samples: Arc<Samples>,
     pub(crate) form: TextForm,
 }
@@ -93,6 +108,8 @@ pub struct TextSurvey {
     pub classes: usize,
     /// Their length in letters, on average.
     pub letters: usize,
+    /// Whether each is two texts that are compared.
+    pub pairs: bool,
 }
 
 impl TextSet {
@@ -106,7 +123,10 @@ impl TextSet {
     }
 
     /// Statistics of the given rows, and the batches by them.
-    pub(crate) fn prepare(&self, rows: &[u32]) -> (TextSource, TextPreprocessor) {
+    ///
+    /// # Errors
+    /// If what stands beside the texts cannot be read.
+    pub(crate) fn prepare(&self, rows: &[u32], options: &OpenOptions) -> Result<(TextSource, TextPreprocessor)> {
         let value = |&row: &u32| match self.targets[row as usize] {
             Target::Value(value) => Some(value),
             _ => None,
@@ -115,9 +135,18 @@ impl TextSet {
             let (mean, deviation) = moments(&rows.iter().filter_map(value).collect::<Vec<f64>>());
             TargetScale { mean, deviation }
         });
-        let terms = self.samples.words.as_ref().map(|words| Terms::fit(words, rows)).filter(|terms| !terms.is_empty());
+        let terms = self.samples.words.as_ref().map(|words| Terms::fit(words, rows, !self.form.terms));
+        let terms = terms.filter(|terms| !terms.is_empty());
+        let (mut beside, mut columns) = (None, None);
+        if let Some(set) = &self.beside {
+            let fitted = set.fit(rows, options);
+            let table: Arc<dyn Source> = Arc::new(set.source(fitted.clone()));
+            let terms = ColumnTerms::fit((*fitted).clone(), &*table, rows)?;
+            beside = Some(terms.clone());
+            columns = Some(Columns::new(terms, vec![table]));
+        }
         let form = TargetForm::of(&self.task, target_scale);
-        let source = TextSource::new(self.samples.clone(), self.targets.clone(), form, terms.as_ref());
+        let source = TextSource::new(self.samples.clone(), self.targets.clone(), form, terms.as_ref(), columns);
         let preprocessor = TextPreprocessor {
             version: TextPreprocessor::VERSION,
             task: self.task.clone(),
@@ -125,9 +154,10 @@ impl TextSet {
             columns: self.columns.clone(),
             most_tokens: self.form.most_tokens,
             terms,
+            beside,
             tokenizer: Some(self.form.tokenizer.clone()),
         };
-        (source, preprocessor)
+        Ok((source, preprocessor))
     }
 
     /// Tokens of the longest text.
@@ -161,20 +191,22 @@ pub(crate) struct TextTable {
     header: bool,
     text: Vec<String>,
     target: String,
-    dropped: Vec<(String, String)>,
+    pairs: bool,
 }
 
-/// Finds out whether a table holds texts to be learned from: those columns that were asked for, or columns of free texts
-/// beside which there is nothing else than the target to learn from.
+/// Finds out whether a table holds texts to be learned from: those columns that were asked for, or columns of free texts.
 ///
 /// # Errors
-/// If the file is no table, or a column that was asked for is missing.
+/// If the file is no table, a column that was asked for is missing, or not two are to be compared.
 pub(crate) fn recognise(path: &Path, options: &OpenOptions) -> Result<Option<TextTable>> {
     let name = path.to_string_lossy();
     let seen = table::preview(path, None, LOOKED_AT)?;
     let target = find_target(&seen.columns, options.target.as_deref(), &name)?;
     let values = |column: usize| seen.rows.iter().filter_map(move |row| row.get(column)).map(String::as_str);
     let mut text: Vec<usize> = Vec::new();
+    if options.text.as_deref() == Some(NO_TEXT) && !seen.columns.iter().any(|column| column == NO_TEXT) {
+        return Ok(None);
+    }
     if let Some(asked) = &options.text {
         for column in asked.split(',').map(str::trim) {
             let at = seen.columns.iter().position(|known| known == column).ok_or_else(|| Error::NoColumn {
@@ -190,11 +222,19 @@ pub(crate) fn recognise(path: &Path, options: &OpenOptions) -> Result<Option<Tex
         }
     } else {
         let others = (0..seen.columns.len()).filter(|&column| column != target);
-        let (texts, others): (Vec<usize>, Vec<usize>) = others.partition(|&column| is_free_text(values(column)));
-        if texts.is_empty() || others.iter().any(|&column| is_feature(&seen.columns[column], values(column))) {
+        text = others.filter(|&column| is_free_text(values(column))).collect();
+        if text.is_empty() {
             return Ok(None);
         }
-        text = texts;
+    }
+    if options.pairs == Some(true) && text.len() != 2 {
+        let columns: Vec<&str> = text.iter().map(|&column| &seen.columns[column][..]).collect();
+        let problem = format!(
+            "compares two columns of texts, and there {}: {}; name two by text=A,B",
+            if text.len() == 1 { "is one".to_string() } else { format!("are {}", text.len()) },
+            columns.join(", ")
+        );
+        return Err(Error::Setting { setting: "pairs", problem });
     }
     let target = if text.contains(&target) {
         // The last column is a text: another must be the target.
@@ -206,11 +246,9 @@ pub(crate) fn recognise(path: &Path, options: &OpenOptions) -> Result<Option<Tex
     } else {
         target
     };
-    let unused = (0..seen.columns.len()).filter(|column| *column != target && !text.contains(column));
-    let dropped = unused.map(|column| (seen.columns[column].clone(), "texts alone are learned from".to_string()));
     Ok(Some(TextTable {
         header: seen.header,
-        dropped: dropped.collect(),
+        pairs: options.pairs.unwrap_or(text.len() == 2),
         text: text.into_iter().map(|column| seen.columns[column].clone()).collect(),
         target: seen.columns[target].clone(),
     }))
@@ -229,17 +267,6 @@ fn is_free_text<'a>(values: impl Iterator<Item = &'a str>) -> bool {
     let each = count as f64;
     let differ = different.len() * 2 > count || different.len() > DIFFERENT;
     count > 0 && differ && words as f64 >= WORDS * each && letters as f64 >= LETTERS * each
-}
-
-/// Whether values beside texts might be learned from: they differ, and not in nearly every row like an identifier.
-fn is_feature<'a>(name: &str, values: impl Iterator<Item = &'a str>) -> bool {
-    if is_identifier(name) {
-        return false;
-    }
-    let all: Vec<&str> = values.filter(|value| !value.is_empty()).collect();
-    let different: std::collections::HashSet<&&str> = all.iter().collect();
-    let numbers = all.iter().filter(|value| value.parse::<f64>().is_ok()).count();
-    different.len() > 1 && (numbers == all.len() || different.len() * 10 < all.len() * 9)
 }
 
 /// Opens texts, with validation and test data of their own if given. How they are cut may depend on what is found: `adapt`
@@ -266,11 +293,14 @@ pub(crate) fn open(
     };
     summary.skipped.append(&mut found.failed);
     summary.notes.append(&mut found.notes);
-    let letters: usize = found.rows.iter().map(|row| row.text.len()).sum();
+    let letters: usize = found.rows.iter().map(|row| row.passage.len()).sum();
+    let pairs = found.columns.as_ref().is_some_and(|columns| columns.pairs);
+    summary.pairs = pairs;
     let survey = TextSurvey {
         texts: found.rows.len(),
         classes: found.task.classes().len(),
         letters: letters / found.rows.len().max(1),
+        pairs,
     };
     if found.rows.is_empty() {
         let name = path.to_string_lossy().into_owned();
@@ -278,19 +308,20 @@ pub(crate) fn open(
     }
     adapt(&survey, options);
     let form = match &options.text_form {
-        Some(form) => form.clone(),
+        Some(form) => TextForm { pairs, ..form.clone() },
         None => {
             let own = found.rows.iter().filter(|row| matches!(row.part, None | Some(Part::Train)));
             let most = options.max_tokens.unwrap_or(TextForm::MOST_TOKENS);
-            TextForm::trained(own.map(|row| &row.text[..]), options.vocabulary, most)?
+            let texts = own.flat_map(|row| row.passage.texts());
+            TextForm::trained(texts, options.vocabulary, most, pairs)?
         }
     };
-    let empty = found.rows.iter().filter(|row| row.text.trim().is_empty()).count();
+    let empty = found.rows.iter().filter(|row| row.passage.is_blank()).count();
     if empty > 0 {
         let texts = if empty == 1 { "1 text is" } else { &format!("{empty} texts are") };
         summary.notes.push(format!("{texts} empty"));
     }
-    let texts: Vec<String> = found.rows.iter_mut().map(|row| std::mem::take(&mut row.text)).collect();
+    let texts: Vec<Passage> = found.rows.iter_mut().map(|row| std::mem::take(&mut row.passage)).collect();
     let mut refused = Vec::new();
     let (samples, cut) = Samples::new(&texts, &form, options.threads, &mut refused);
     if let Some((row, problem)) = refused.first() {
@@ -315,7 +346,10 @@ pub(crate) fn open(
         let problem = format!("class '{}' has no text to be trained on", found.task.classes()[empty]);
         return Err(Error::Table { name: path.to_string_lossy().into_owned(), problem });
     }
-    let groups = samples.groups();
+    let groups = match &found.beside {
+        Some(beside) => samples.groups_with(&beside.groups),
+        None => samples.groups(),
+    };
     Ok(TextSet {
         ids: found.rows.into_iter().map(|row| row.id).collect(),
         task: found.task,
@@ -323,57 +357,45 @@ pub(crate) fn open(
         groups,
         targets: Arc::new(targets),
         columns: found.columns,
+        beside: found.beside,
         samples: Arc::new(samples),
         form,
     })
 }
 
-/// Texts and targets of tables of which the first is for training.
+/// Texts and targets of tables of which the first is for training, and numbers and categories beside them.
 fn read_tables(path: &Path, table: TextTable, options: &OpenOptions, summary: &mut Summary) -> Result<Found> {
     if options.task == Some(TaskKind::MultiLabel) {
         let problem = "multi_label is for images so far; use classification or regression".to_string();
         return Err(Error::Setting { setting: "task", problem });
     }
-    let TextTable { header, text, target, dropped } = table;
-    summary.dropped_columns.extend(dropped);
-    summary.target = Some(target.clone());
-    let mut tables: Vec<(&Path, Option<Part>)> = vec![(path, None)];
-    let extra = [(&options.validation, Part::Validation), (&options.test, Part::Test)];
-    tables.extend(extra.into_iter().filter_map(|(path, part)| path.as_deref().map(|path| (path, Some(part)))));
-    let paths: Vec<&Path> = tables.iter().map(|(path, _)| *path).collect();
-    let targets = table::learn_targets(&paths, header, &target, options.task, options.threads)?;
-    summary.other_task = targets.other_task;
-    summary.dropped_rows = targets.dropped;
-    let columns = TextColumns { header, text, target, amount: targets.amount };
-    let mut found = joined(&paths, columns, targets, options.threads)?;
-    for ((_, part), row) in &mut found.rows.1.iter().map(|&table| tables[table]).zip(&mut found.rows.0) {
-        row.part = part;
+    let TextTable { header, text, target, pairs } = table;
+    let options = OpenOptions { target: Some(target.clone()), ..options.clone() };
+    let mut set = table::open(path, &options, &text, summary)?;
+    let amount = set.target_amount();
+    let columns = TextColumns { header, text, pairs, target, amount };
+    let paths = [Some(path), options.validation.as_deref(), options.test.as_deref()];
+    let names = columns.names();
+    let read = |path: Option<&Path>| path.map(|path| table::texts(path, header, &names, options.threads)).transpose();
+    let texts: Vec<Option<table::Texts>> = paths.into_iter().map(read).collect::<Result<_>>()?;
+    let parts = std::mem::take(&mut set.parts);
+    let targets = Target::of_column(set.table.targets.clone());
+    let mut rows = Vec::with_capacity(targets.len());
+    for (i, (target, &row)) in targets.into_iter().zip(&set.table.file_rows).enumerate() {
+        let part = parts.get(i).copied().flatten();
+        let table = match part {
+            Some(Part::Validation) => &texts[1],
+            Some(Part::Test) => &texts[2],
+            _ => &texts[0],
+        };
+        let fields = |table: &table::Texts| Passage::of_columns(table.row(row as usize), pairs);
+        let passage = table.as_ref().map(fields).unwrap_or_default();
+        rows.push(Row { id: RowId::Row(u64::from(row)), passage, target, part });
     }
-    let Joined { rows: (rows, _), task, columns, notes } = found;
-    Ok(Found { rows, task, columns: Some(columns), failed: Vec::new(), notes })
-}
-
-/// Rows, the table of each, and what they say.
-struct Joined {
-    rows: (Vec<Row>, Vec<usize>),
-    task: Task,
-    columns: TextColumns,
-    notes: Vec<String>,
-}
-
-fn joined(paths: &[&Path], columns: TextColumns, targets: table::TargetColumn, threads: usize) -> Result<Joined> {
-    let names: Vec<&str> = columns.text.iter().map(String::as_str).collect();
-    let texts: Vec<table::Texts> =
-        paths.iter().map(|path| table::texts(path, columns.header, &names, threads)).collect::<Result<_>>()?;
-    let values = Target::of_column(targets.targets);
-    let (mut rows, mut of) = (Vec::new(), Vec::new());
-    for ((table, row), target) in targets.rows.into_iter().zip(values) {
-        let parts: Vec<&str> = (0..names.len()).map(|column| texts[table].get(row as usize, column)).collect();
-        rows.push(Row { id: RowId::Row(u64::from(row)), text: parts.join(BETWEEN), target, part: None });
-        of.push(table);
-    }
-    let notes = if targets.dropped > 0 { vec![table::left_out(targets.dropped)] } else { Vec::new() };
-    Ok(Joined { rows: (rows, of), task: targets.task, columns, notes })
+    // Of the other columns, perhaps none is of use.
+    let task = set.task.clone();
+    let beside = Some(set).filter(|set| !set.table.columns.is_empty());
+    Ok(Found { rows, task, columns: Some(columns), beside, failed: Vec::new(), notes: Vec::new() })
 }
 
 /// Texts and targets of a table for a model that was trained on such a table, or on folders of classes.
@@ -386,12 +408,20 @@ pub(crate) fn read_known(path: &Path, known: Option<&TextColumns>, task: &Task, 
                 Error::Table { name: path.to_string_lossy().into_owned(), problem }
             };
             let table = recognise(path, &OpenOptions::default())?.ok_or_else(needed)?;
-            TextColumns { header: table.header, text: table.text, target: table.target, amount: None }
+            let TextTable { header, text, target, pairs } = table;
+            TextColumns { header, text, pairs, target, amount: None }
         }
     };
     let targets = table::known_targets(path, columns.header, &columns.target, task, columns.amount, threads)?;
-    let Joined { rows: (rows, _), task, columns, notes } = joined(&[path], columns, targets, threads)?;
-    Ok(Found { rows, task, columns: Some(columns), failed: Vec::new(), notes })
+    let texts = table::texts(path, columns.header, &columns.names(), threads)?;
+    let (of_rows, values) = (targets.rows.into_iter(), Target::of_column(targets.targets));
+    let rows = of_rows.zip(values).map(|((_, row), target)| {
+        let passage = Passage::of_columns(texts.row(row as usize), columns.pairs);
+        Row { id: RowId::Row(u64::from(row)), passage, target, part: None }
+    });
+    let (rows, task) = (rows.collect(), targets.task);
+    let notes = if targets.dropped > 0 { vec![table::left_out(targets.dropped)] } else { Vec::new() };
+    Ok(Found { rows, task, columns: Some(columns), beside: None, failed: Vec::new(), notes })
 }
 
 /// The texts of a folder with a sub-folder for each class, perhaps below `train`, `val` and `test`; `known` are the classes
@@ -424,7 +454,7 @@ pub(crate) fn read_folder(folder: &Path, known: Option<&[String]>) -> Result<Fou
         let name = parts.join("/");
         match std::fs::read(&path).map_err(|error| error.to_string()).and_then(text_of) {
             Ok(text) => {
-                let row = Row { id: RowId::Path(name), text, target: Target::Unknown, part };
+                let row = Row { id: RowId::Path(name), passage: text.into(), target: Target::Unknown, part };
                 texts.entry(parts[depth].clone()).or_default().push(row);
             }
             Err(problem) => failed.push((name, problem)),
@@ -457,5 +487,5 @@ pub(crate) fn read_folder(folder: &Path, known: Option<&[String]>) -> Result<Fou
     }
     let files = if stray == 1 { "1 text is".to_string() } else { format!("{stray} texts are") };
     let notes = if stray > 0 { vec![format!("{files} outside of the class folders, and ignored")] } else { Vec::new() };
-    Ok(Found { rows, task: Task::Classification { classes }, columns: None, failed, notes })
+    Ok(Found { rows, task: Task::Classification { classes }, columns: None, beside: None, failed, notes })
 }

@@ -6,8 +6,10 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::columns::{ColumnTerms, Columns};
 use super::language;
 use super::open::{TextColumns, read_folder, read_known};
+use super::passage::Passage;
 use super::reader::{TextRow, Texts};
 use super::samples::{self, Samples, TextForm, TextSource};
 use super::terms::Terms;
@@ -18,7 +20,7 @@ use crate::dataset::{Opened, Task};
 use crate::error::{Error, Result};
 use crate::source::Source;
 use crate::split::Part;
-use crate::table::TargetScale;
+use crate::table::{self, TargetScale};
 use crate::target::{Target, TargetForm};
 
 /// How texts become the network's inputs: tokens, their number, and perhaps weighted terms.
@@ -39,6 +41,9 @@ pub struct TextPreprocessor {
     /// Words that are an input beside the tokens.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub terms: Option<Terms>,
+    /// Numbers and categories that are an input, too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub beside: Option<ColumnTerms>,
     /// Makes tokens of texts; it is saved in a file of its own.
     #[serde(skip)]
     pub(crate) tokenizer: Option<Arc<Tokenizer>>,
@@ -47,8 +52,9 @@ pub struct TextPreprocessor {
 impl PartialEq for TextPreprocessor {
     fn eq(&self, other: &TextPreprocessor) -> bool {
         let json = |one: &TextPreprocessor| one.tokenizer.as_ref().map(|tokenizer| tokenizer.to_json());
-        (self.version, &self.task, self.target_scale, &self.columns, self.most_tokens, &self.terms)
-            == (other.version, &other.task, other.target_scale, &other.columns, other.most_tokens, &other.terms)
+        (self.version, &self.task, self.target_scale, &self.columns, self.most_tokens)
+            == (other.version, &other.task, other.target_scale, &other.columns, other.most_tokens)
+            && (&self.terms, &self.beside) == (&other.terms, &other.beside)
             && json(self) == json(other)
     }
 }
@@ -66,15 +72,28 @@ impl TextPreprocessor {
             (Task::Regression, None) => false,
             (_, scale) => scale.is_none(),
         };
-        self.most_tokens > 0 && scaled && self.terms.as_ref().is_none_or(Terms::is_sound)
+        self.most_tokens > 0
+            && scaled
+            && self.terms.as_ref().is_none_or(Terms::is_sound)
+            && self.beside.as_ref().is_none_or(|beside| beside.is_sound() && self.columns.is_some())
     }
 
-    /// The input slots: `tokens`, `lengths` and perhaps `terms`.
+    /// Whether a sample is two texts that are compared.
+    pub fn takes_pairs(&self) -> bool {
+        self.columns.as_ref().is_some_and(|columns| columns.pairs)
+    }
+
+    /// How many numbers go to the last layer beside what becomes of the tokens.
+    pub fn terms_and_columns(&self) -> usize {
+        self.terms.as_ref().map_or(0, Terms::len) + self.beside.as_ref().map_or(0, ColumnTerms::len)
+    }
+
+    /// The input slots: `tokens`, `lengths`, of two texts that are compared `second`, and perhaps `terms`.
     pub fn slots(&self) -> Vec<Slot> {
         if self.task == Task::NextToken {
             return windows::slots();
         }
-        samples::slots(self.terms.as_ref().map_or(0, Terms::len))
+        samples::slots(self.takes_pairs(), self.terms_and_columns())
     }
 
     /// Number of tokens that there are; 0 without the tokenizer's file.
@@ -96,7 +115,8 @@ impl TextPreprocessor {
             what: "the saved preprocessor",
             problem: "there is no tokenizer beside it".to_string(),
         })?;
-        Ok(TextForm { tokenizer, most_tokens: self.most_tokens, terms: self.terms.is_some() })
+        let terms = self.terms.as_ref().is_some_and(|terms| !terms.hidden);
+        Ok(TextForm { tokenizer, most_tokens: self.most_tokens, terms, pairs: self.takes_pairs() })
     }
 
     /// Opens folders of classes of texts whose classes are among the model's, or a table with the target.
@@ -118,26 +138,39 @@ impl TextPreprocessor {
         } else {
             read_known(path, self.columns.as_ref(), &self.task, threads)?
         };
-        let names = found.rows.iter().map(|row| row.name()).collect();
-        let texts: Vec<String> = found.rows.iter().map(|row| row.text.clone()).collect();
-        let targets = found.rows.iter().map(|row| row.target.clone()).collect();
-        let parts: Vec<Option<Part>> = found.rows.iter().map(|row| row.part).collect();
+        let mut rows = Rows { failed: found.failed, ..Rows::default() };
+        for row in found.rows {
+            rows.names.push(row.name());
+            rows.passages.push(row.passage);
+            rows.targets.push(row.target);
+            rows.parts.push(row.part);
+        }
+        if let Some(beside) = &self.beside {
+            rows.tables.push(Arc::new(beside.table.clone()).open_labelled(path, threads)?.source);
+        }
         let form = TargetForm::of(&self.task, self.target_scale);
-        let mut opened = self.opened(texts, names, targets, form, &parts, found.failed, threads)?;
+        let mut opened = self.opened(rows, form, threads)?;
         opened.notes.extend(found.notes);
         Ok(opened)
     }
 
-    /// Opens texts without labels: lines of files, columns of tables, folders of `.txt` files.
+    /// Opens texts without labels: lines of files, columns of tables, folders of `.txt` files; tables alone where two texts
+    /// are compared or other columns count, too.
     ///
     /// # Errors
     /// If a path cannot be read or is no text, or a table has no column of texts.
     pub fn open_inputs(&self, inputs: &[PathBuf], threads: usize) -> Result<Opened> {
-        let mut rows = Vec::new();
-        self.reader().read(inputs, &mut |row| -> Result<()> {
-            rows.push(row);
-            Ok(())
-        })?;
+        let mut rows = Rows::default();
+        if let (Some(beside), Some(columns)) = (&self.beside, &self.columns) {
+            for path in inputs {
+                let opened = Arc::new(beside.table.clone()).open_inputs(path, threads)?;
+                let texts = table::texts(path, columns.header, &columns.names(), threads)?;
+                let prefix = if inputs.len() > 1 { format!("{}:", path.display()) } else { String::new() };
+                rows.of_table(&prefix, &texts, columns.pairs, opened.source);
+            }
+            return self.unlabelled(rows, threads);
+        }
+        self.reader().read(inputs, &mut |row| rows.push(row))?;
         self.unlabelled(rows, threads)
     }
 
@@ -145,61 +178,94 @@ impl TextPreprocessor {
     ///
     /// # Errors
     /// As for [`TextPreprocessor::open_inputs`].
-    pub fn read_inputs(&self, reader: impl Read, name: &str) -> Result<Opened> {
-        let mut rows = Vec::new();
-        self.reader().read_from(reader, name, &mut |row| -> Result<()> {
-            rows.push(row);
-            Ok(())
-        })?;
+    pub fn read_inputs(&self, mut reader: impl Read, name: &str) -> Result<Opened> {
+        let mut rows = Rows::default();
+        if let (Some(beside), Some(columns)) = (&self.beside, &self.columns) {
+            // It is read twice: for its texts, and for its other columns.
+            let mut all = Vec::new();
+            reader.read_to_end(&mut all).map_err(|source| Error::io(Path::new(name), source))?;
+            let opened = Arc::new(beside.table.clone()).read_inputs(&all[..], name)?;
+            let texts = table::read_texts(&all[..], name, columns.header, &columns.names())?;
+            rows.of_table("", &texts, columns.pairs, opened.source);
+            return self.unlabelled(rows, 1);
+        }
+        self.reader().read_from(reader, name, &mut |row| rows.push(row))?;
         self.unlabelled(rows, 1)
     }
 
     fn reader(&self) -> Texts {
-        let columns = self.columns.as_ref().map(|columns| columns.text.clone()).unwrap_or_default();
-        Texts { column: None, known: columns }
+        let known = self.columns.as_ref().map(|columns| columns.text.clone()).unwrap_or_default();
+        Texts { column: None, known, pairs: self.takes_pairs() }
     }
 
-    fn unlabelled(&self, rows: Vec<TextRow>, threads: usize) -> Result<Opened> {
+    fn unlabelled(&self, mut rows: Rows, threads: usize) -> Result<Opened> {
         if self.task == Task::NextToken {
             let problem = "the model continues texts, by `deepfit generate`, and knows no classes of them".to_string();
             return Err(Error::Inputs { problem });
         }
-        let (mut names, mut texts, mut failed) = (Vec::new(), Vec::new(), Vec::new());
-        for row in rows {
-            match row.text {
-                Ok(text) => {
-                    names.push(row.name);
-                    texts.push(text);
-                }
-                Err(problem) => failed.push((row.name, problem)),
-            }
+        if let Some(columns) = self.columns.as_ref().filter(|columns| columns.pairs)
+            && rows.passages.iter().any(|passage| passage.second.is_none())
+        {
+            let problem = format!(
+                "the model compares two texts: give a table with the columns {}, as it was trained on",
+                columns.text.join(" and ")
+            );
+            return Err(Error::Inputs { problem });
         }
-        let targets = vec![Target::Unknown; texts.len()];
-        self.opened(texts, names, targets, TargetForm::None, &[], failed, threads)
+        rows.targets = vec![Target::Unknown; rows.passages.len()];
+        self.opened(rows, TargetForm::None, threads)
     }
 
-    #[allow(clippy::too_many_arguments)]
-    fn opened(
-        &self,
-        texts: Vec<String>,
-        names: Vec<String>,
-        targets: Vec<Target>,
-        form: TargetForm,
-        parts: &[Option<Part>],
-        mut failed: Vec<(String, String)>,
-        threads: usize,
-    ) -> Result<Opened> {
+    fn opened(&self, rows: Rows, form: TargetForm, threads: usize) -> Result<Opened> {
+        let Rows { names, passages, targets, parts, tables, mut failed } = rows;
         let mut refused = Vec::new();
-        let (samples, cut) = Samples::new(&texts, &self.form()?, threads, &mut refused);
-        let source = TextSource::new(Arc::new(samples), Arc::new(targets), form, self.terms.as_ref());
+        let (samples, cut) = Samples::new(&passages, &self.form()?, threads, &mut refused);
+        let columns = self.beside.as_ref().map(|beside| Columns::new(beside.clone(), tables));
+        let source = TextSource::new(Arc::new(samples), Arc::new(targets), form, self.terms.as_ref(), columns);
         let lost: Vec<usize> = refused.iter().map(|(row, _)| *row).collect();
         failed.extend(refused.into_iter().map(|(row, problem)| (names[row].clone(), problem)));
-        let mut opened = Opened::new(Arc::new(source), names, failed, parts);
+        let mut opened = Opened::new(Arc::new(source), names, failed, &parts);
         opened.rows.retain(|row| !lost.contains(&(*row as usize)));
         if cut > 0 {
-            opened.notes.push(cut_note(cut, texts.len(), self.most_tokens));
+            opened.notes.push(cut_note(cut, passages.len(), self.most_tokens));
         }
         Ok(opened)
+    }
+}
+
+/// Rows that were read for a model.
+#[derive(Default)]
+struct Rows {
+    names: Vec<String>,
+    passages: Vec<Passage>,
+    targets: Vec<Target>,
+    parts: Vec<Option<Part>>,
+    /// Their numbers and categories, where these count.
+    tables: Vec<Arc<dyn Source>>,
+    failed: Vec<(String, String)>,
+}
+
+impl Rows {
+    /// Adds a row; it never fails.
+    fn push(&mut self, row: TextRow) -> Result<()> {
+        let TextRow { name, text, second } = row;
+        match text {
+            Ok(text) => {
+                self.names.push(name);
+                self.passages.push(Passage { text, second });
+            }
+            Err(problem) => self.failed.push((name, problem)),
+        }
+        Ok(())
+    }
+
+    /// Adds the rows of a table, with what stands beside their texts.
+    fn of_table(&mut self, prefix: &str, texts: &table::Texts, pairs: bool, beside: Arc<dyn Source>) {
+        for row in 0..texts.len() {
+            self.names.push(format!("{prefix}{row}"));
+            self.passages.push(Passage::of_columns(texts.row(row), pairs));
+        }
+        self.tables.push(beside);
     }
 }
 

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use csv::{ByteRecord, ReaderBuilder};
 use walkdir::WalkDir;
 
+use super::passage::Passage;
 use crate::error::{Error, Result};
 use crate::table::{as_csv, foreign, is_json_lines, nearest, sniff};
 
@@ -17,6 +18,8 @@ pub struct TextRow {
     pub name: String,
     /// The text, or what is wrong with it.
     pub text: Result<String, String>,
+    /// The text that it is compared with, where two columns of a table are.
+    pub second: Option<String>,
 }
 
 /// Where texts are read from.
@@ -26,6 +29,8 @@ pub struct Texts {
     pub column: Option<String>,
     /// Columns that are read one after the other in tables that have them all, if no column is asked for.
     pub known: Vec<String>,
+    /// Whether two such columns are compared.
+    pub pairs: bool,
 }
 
 /// Names that columns of texts usually have, the likeliest first.
@@ -124,8 +129,12 @@ impl Texts {
                 Some(field) => text_of(field.to_vec()),
                 None => Err(format!("has {} fields, too few for the column '{}'", record.len(), header[column])),
             };
-            let text = columns.iter().map(field).collect::<Result<Vec<String>, String>>().map(|parts| parts.join("\n"));
-            each(TextRow { name: format!("{prefix}{number}"), text })?;
+            let fields = columns.iter().map(field).collect::<Result<Vec<String>, String>>();
+            let name = format!("{prefix}{number}");
+            each(match fields.map(|fields| Passage::of_columns(&fields, self.pairs)) {
+                Ok(Passage { text, second }) => TextRow { name, text: Ok(text), second },
+                Err(problem) => TextRow { name, text: Err(problem), second: None },
+            })?;
             number += 1;
         }
         Ok(())
@@ -176,7 +185,7 @@ fn read_folder<E: From<Error>>(folder: &Path, each: &mut dyn FnMut(TextRow) -> R
             Ok(_) => text_of(bytes),
             Err(error) => Err(format!("cannot be read: {error}")),
         };
-        each(TextRow { name: path.display().to_string(), text })?;
+        each(TextRow { name: path.display().to_string(), text, second: None })?;
     }
     if found == 0 {
         let problem = "is a folder without .txt files".to_string();
@@ -206,7 +215,7 @@ fn read_lines<E: From<Error>>(
         if line.last() == Some(&b'\r') {
             line.pop();
         }
-        each(TextRow { name: format!("{prefix}{number}"), text: text_of(line) })?;
+        each(TextRow { name: format!("{prefix}{number}"), text: text_of(line), second: None })?;
     }
     Ok(())
 }

@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
-use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
+use xxhash_rust::xxh3::xxh3_64;
 
+use super::columns::Columns;
+use super::passage::Passage;
 use super::terms::{Terms, Words};
 use super::tokenizer::Tokenizer;
 use crate::batch::{Array, Batch, DType, Slot};
@@ -16,7 +18,10 @@ use crate::target::{Target, TargetForm};
 pub(crate) const TOKENS: &str = "tokens";
 /// Name of the input of the texts' lengths in tokens.
 pub(crate) const LENGTHS: &str = "lengths";
-/// Name of the input of the weights of terms.
+/// Name of the input of the places at which the second of two texts begins.
+pub(crate) const SECOND: &str = "second";
+/// Name of the input of what goes to the last layer beside what became of the tokens: weights of words, what two texts have
+/// in common, other columns of the table.
 pub(crate) const TERMS: &str = "terms";
 
 /// A row of numbers for each text, one behind the other.
@@ -51,6 +56,8 @@ impl Ragged {
 pub(crate) struct Samples {
     /// At least one token each.
     tokens: Ragged,
+    /// Of two texts that are compared, where the tokens of the second begin.
+    second: Vec<u32>,
     pub(crate) longest: usize,
     /// Their words, where terms are made of them.
     pub(crate) words: Option<Words>,
@@ -67,6 +74,8 @@ pub struct TextForm {
     pub most_tokens: usize,
     /// Whether the words of a text are an input, too, each weighted by how rare it is.
     pub terms: bool,
+    /// Whether a sample is two texts that are compared.
+    pub pairs: bool,
 }
 
 impl TextForm {
@@ -78,9 +87,10 @@ impl TextForm {
         texts: impl Iterator<Item = &'a str> + Send,
         vocabulary: usize,
         most_tokens: usize,
+        pairs: bool,
     ) -> Result<TextForm> {
         let tokenizer = Arc::new(Tokenizer::train(texts, vocabulary)?);
-        Ok(TextForm { tokenizer, most_tokens, terms: false })
+        Ok(TextForm { tokenizer, most_tokens, terms: false, pairs })
     }
 }
 
@@ -88,14 +98,18 @@ impl Samples {
     /// Cuts texts; of each that cannot be cut, its place and the reason are added to `failed`. Returns also how many were
     /// too long.
     pub(crate) fn new(
-        texts: &[String],
+        texts: &[Passage],
         form: &TextForm,
         threads: usize,
         failed: &mut Vec<(usize, String)>,
     ) -> (Samples, usize) {
-        let borrowed: Vec<&str> = texts.iter().map(String::as_str).collect();
-        let (mut tokens, mut longest, mut cut) = (Ragged::default(), 1, 0);
-        for (row, encoded) in form.tokenizer.encode_all(&borrowed, form.most_tokens, threads).into_iter().enumerate() {
+        let (mut tokens, mut second, mut longest, mut cut) = (Ragged::default(), Vec::new(), 1, 0);
+        for (row, encoded) in form.tokenizer.encode_passages(texts, form.most_tokens, threads).into_iter().enumerate() {
+            if form.pairs {
+                // A text by itself is the first of two.
+                let place = encoded.as_ref().ok().map(|encoded| encoded.second.unwrap_or(encoded.ids.len()));
+                second.push(place.unwrap_or(1) as u32);
+            }
             match encoded {
                 Ok(encoded) if !encoded.ids.is_empty() => {
                     longest = longest.max(encoded.ids.len());
@@ -110,9 +124,9 @@ impl Samples {
                 }
             }
         }
-        let words = form.terms.then(|| Words::of(&borrowed));
-        let contents = texts.iter().map(|text| xxh3_128(text.as_bytes())).collect();
-        (Samples { tokens, longest, words, contents }, cut)
+        let words = (form.terms || form.pairs).then(|| Words::of(texts));
+        let contents = texts.iter().map(Passage::content).collect();
+        (Samples { tokens, second, longest, words, contents }, cut)
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -123,12 +137,21 @@ impl Samples {
     pub(crate) fn groups(&self) -> Vec<u32> {
         number_groups(self.contents.iter().map(|content| xxh3_64(&content.to_le_bytes())))
     }
+
+    /// Texts that are alike, and whose other columns are, share a number.
+    pub(crate) fn groups_with(&self, others: &[u32]) -> Vec<u32> {
+        let both = self.contents.iter().zip(others);
+        number_groups(both.map(|(content, other)| xxh3_64(&(content ^ u128::from(*other)).to_le_bytes())))
+    }
 }
 
-/// The inputs of a network for texts.
-pub(crate) fn slots(terms: usize) -> Vec<Slot> {
+/// The inputs of a network for texts or for pairs of texts, with so many numbers beside them.
+pub(crate) fn slots(pairs: bool, terms: usize) -> Vec<Slot> {
     let tokens = Slot { sequence: true, ..Slot::new(TOKENS, &[], DType::I32) };
     let mut slots = vec![tokens, Slot::new(LENGTHS, &[], DType::I32)];
+    if pairs {
+        slots.push(Slot::new(SECOND, &[], DType::I32));
+    }
     if terms > 0 {
         slots.push(Slot::new(TERMS, &[terms], DType::F32));
     }
@@ -143,6 +166,8 @@ pub(crate) struct TextSource {
     slots: Vec<Slot>,
     /// The weights of each text's terms: their places and weights.
     weights: Vec<Vec<(u32, f32)>>,
+    /// What other columns say of each text.
+    columns: Option<Columns>,
 }
 
 impl TextSource {
@@ -151,13 +176,15 @@ impl TextSource {
         targets: Arc<Vec<Target>>,
         form: TargetForm,
         terms: Option<&Terms>,
+        columns: Option<Columns>,
     ) -> TextSource {
         let weights = match (terms, &samples.words) {
             (Some(terms), Some(words)) => terms.weigh(words),
             _ => Vec::new(),
         };
-        let slots = slots(terms.map_or(0, Terms::len));
-        TextSource { samples, targets, form, slots, weights }
+        let beside = terms.map_or(0, Terms::len) + columns.as_ref().map_or(0, Columns::width);
+        let slots = slots(!samples.second.is_empty(), beside);
+        TextSource { samples, targets, form, slots, weights, columns }
     }
 }
 
@@ -186,7 +213,7 @@ impl Source for TextSource {
         out.reset(&self.slots, (self.target_dtype(), self.target_width()), rows.len());
         let longest = rows.iter().map(|&row| self.samples.tokens.get(row as usize).len()).max().unwrap_or(1);
         for (slot, input) in self.slots.iter().zip(&mut out.inputs) {
-            self.fill_slot(&slot.name, rows, longest, input);
+            self.fill_slot(&slot.name, rows, longest, input)?;
         }
         self.targets(rows, &mut out.targets);
         out.rows.extend_from_slice(rows);
@@ -201,11 +228,12 @@ impl Source for TextSource {
     }
 
     fn beside_slots(&self) -> &[Slot] {
-        &self.slots[2..]
+        let terms = self.slots.iter().position(|slot| slot.name == TERMS);
+        &self.slots[terms.unwrap_or(self.slots.len())..]
     }
 
-    fn beside(&self, rows: &[u32], out: &mut Array) {
-        self.fill_slot(TERMS, rows, 1, out);
+    fn beside(&self, rows: &[u32], out: &mut Array) -> Result<()> {
+        self.fill_slot(TERMS, rows, 1, out)
     }
 
     fn length_of(&self, row: u32) -> Option<usize> {
@@ -223,7 +251,8 @@ impl Source for TextSource {
     fn resident_bytes(&self) -> usize {
         let weights: usize = self.weights.iter().map(|row| 8 * row.capacity() + 24).sum();
         let words = self.samples.words.as_ref().map_or(0, Words::bytes);
-        self.samples.tokens.bytes() + words + weights + 24 * self.samples.len()
+        let columns = self.columns.as_ref().map_or(0, Columns::resident_bytes);
+        self.samples.tokens.bytes() + words + weights + columns + 24 * self.samples.len()
     }
 
     fn scratch_bytes(&self) -> usize {
@@ -233,7 +262,7 @@ impl Source for TextSource {
 
 impl TextSource {
     /// Appends an input of the rows.
-    fn fill_slot(&self, name: &str, rows: &[u32], longest: usize, out: &mut Array) {
+    fn fill_slot(&self, name: &str, rows: &[u32], longest: usize, out: &mut Array) -> Result<()> {
         let tokens = |row: u32| self.samples.tokens.get(row as usize);
         match out {
             Array::I32(out) if name == TOKENS => {
@@ -243,19 +272,28 @@ impl TextSource {
                     out.resize(end, 0);
                 }
             }
+            Array::I32(out) if name == SECOND => {
+                out.extend(rows.iter().map(|&row| self.samples.second[row as usize] as i32));
+            }
             Array::I32(out) => out.extend(rows.iter().map(|&row| tokens(row).len() as i32)),
             Array::F32(out) => {
-                let width = self.slots.last().map_or(0, Slot::values);
+                let of_columns = self.columns.as_ref().map_or(0, Columns::width);
+                let terms = self.slots.last().map_or(0, Slot::values) - of_columns;
+                let mut batch = Batch::new();
                 for &row in rows {
                     let begin = out.len();
-                    out.resize(begin + width, 0.0);
+                    out.resize(begin + terms, 0.0);
                     for &(term, weight) in self.weights.get(row as usize).into_iter().flatten() {
                         out[begin + term as usize] = weight;
+                    }
+                    if let Some(columns) = &self.columns {
+                        out.extend(columns.of(row, &mut batch)?);
                     }
                 }
             }
             Array::U8(_) => unreachable!("a text has no pixels"),
         }
+        Ok(())
     }
 }
 

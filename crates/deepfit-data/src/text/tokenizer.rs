@@ -6,9 +6,10 @@ use serde_json::Value;
 use tokenizers::decoders::byte_level::ByteLevel;
 use tokenizers::models::TrainerWrapper;
 use tokenizers::models::bpe::{BPE, BpeTrainer};
-use tokenizers::{AddedToken, DecoderWrapper, PreTokenizerWrapper};
+use tokenizers::{AddedToken, DecoderWrapper, PostProcessor, PreTokenizerWrapper, TruncationDirection};
 
 use super::files;
+use super::passage::Passage;
 use crate::error::{Error, Result};
 
 /// A tokenizer that was published with a model.
@@ -26,6 +27,8 @@ pub struct Encoded {
     pub ids: Vec<u32>,
     /// How many there were before the text was cut.
     pub whole: usize,
+    /// Of two texts that are compared, the place of the first token of the second: all before it belong to the first.
+    pub second: Option<usize>,
 }
 
 impl Tokenizer {
@@ -123,7 +126,32 @@ impl Tokenizer {
             ids.truncate(most - end.len());
             ids.extend(end);
         }
-        Ok(Encoded { ids, whole })
+        Ok(Encoded { ids, whole, second: None })
+    }
+
+    /// The tokens of a text, or of two that are compared, put together as the model wants pairs. Of the longer one tokens
+    /// are left out until there are no more than `most`.
+    ///
+    /// # Errors
+    /// The tokenizer's reason, if it refuses.
+    pub fn encode_passage(&self, passage: &Passage, most: usize) -> Result<Encoded, String> {
+        let Some(second) = &passage.second else { return self.encode(&passage.text, most) };
+        let bare = |text: &str| self.inner.encode_fast(text, false).map_err(|error| format!("has no tokens: {error}"));
+        let (mut first, mut second) = (bare(&passage.text)?, bare(second)?);
+        let added = self.inner.get_post_processor().map_or(0, |processor| processor.added_tokens(true));
+        let whole = first.len() + second.len() + added;
+        let room = most.saturating_sub(added);
+        // The shorter one has what it needs, or half of the room.
+        let (shorter, longer) =
+            if first.len() > second.len() { (&mut second, &mut first) } else { (&mut first, &mut second) };
+        let of_shorter = shorter.len().min(room / 2);
+        shorter.truncate(of_shorter, 0, TruncationDirection::Right);
+        longer.truncate(room - of_shorter, 0, TruncationDirection::Right);
+        let both = self.inner.post_process(first, Some(second), true).map_err(|error| error.to_string())?;
+        let ids = both.get_ids().to_vec();
+        let marked = both.get_type_ids().iter().position(|&kind| kind == 1);
+        let place = marked.or_else(|| both.get_sequence_ids().iter().position(|&text| text == Some(1)));
+        Ok(Encoded { second: Some(place.unwrap_or(ids.len())), ids, whole })
     }
 
     /// The tokens of a text without what is put around each, with the bytes of the text that each stands for.
@@ -144,16 +172,12 @@ impl Tokenizer {
 
     /// The tokens of several texts, made by several threads.
     pub fn encode_all(&self, texts: &[&str], most: usize, threads: usize) -> Vec<Result<Encoded, String>> {
-        let share = texts.len().div_ceil(threads.max(1)).max(1);
-        let encode = |texts: &[&str]| texts.iter().map(|text| self.encode(text, most)).collect::<Vec<_>>();
-        if texts.len() <= share {
-            return encode(texts);
-        }
-        std::thread::scope(|scope| {
-            let workers: Vec<_> = texts.chunks(share).map(|part| scope.spawn(move || encode(part))).collect();
-            let joined = workers.into_iter().map(|worker| worker.join());
-            joined.flat_map(|part| part.unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
-        })
+        by_several(texts, threads, |text| self.encode(text, most))
+    }
+
+    /// The tokens of several texts or pairs of texts, made by several threads.
+    pub fn encode_passages(&self, all: &[Passage], most: usize, threads: usize) -> Vec<Result<Encoded, String>> {
+        by_several(all, threads, |passage| self.encode_passage(passage, most))
     }
 
     /// The tokens of the vocabulary, those that a model has added among them, in the order of their numbers.
@@ -192,6 +216,21 @@ impl Tokenizer {
     fn refused(&self, problem: &str) -> Error {
         Error::Tokenizer { path: self.path.clone(), problem: format!("cannot make a text of tokens: {problem}") }
     }
+}
+
+/// What `of` makes of each, by several threads.
+fn by_several<T: Sync, R: Send>(all: &[T], threads: usize, of: impl Fn(&T) -> R + Sync) -> Vec<R> {
+    let share = all.len().div_ceil(threads.max(1)).max(1);
+    if all.len() <= share {
+        return all.iter().map(of).collect();
+    }
+    let of = &of;
+    std::thread::scope(|scope| {
+        let each = |part: &[T]| part.iter().map(of).collect::<Vec<R>>();
+        let workers: Vec<_> = all.chunks(share).map(|part| scope.spawn(move || each(part))).collect();
+        let joined = workers.into_iter().map(|worker| worker.join());
+        joined.flat_map(|part| part.unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
+    })
 }
 
 /// A file of settings; null if there is none.

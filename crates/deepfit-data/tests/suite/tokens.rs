@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use deepfit_data::Tokenizer;
+use deepfit_data::{Passage, Tokenizer};
 use serde_json::Value;
 
 fn folder(name: &str) -> PathBuf {
@@ -22,6 +22,32 @@ fn tokens_are_those_of_transformers() {
         for (row, found) in expected.iter().zip(found) {
             let ids: Vec<u32> = serde_json::from_value(row["ids"].clone()).unwrap();
             assert_eq!(found.unwrap().ids, ids, "{name}: {}", row["text"]);
+        }
+    }
+}
+
+#[test]
+fn tokens_of_two_texts_are_those_of_transformers() {
+    for name in ["bert", "roberta", "gpt2"] {
+        let tokenizer = Tokenizer::open(&folder(name)).unwrap();
+        let expected: Vec<Value> =
+            serde_json::from_str(&fs::read_to_string(folder(name).join("pairs.json")).unwrap()).unwrap();
+        assert_eq!(expected.len(), 30);
+        for row in &expected {
+            let text = |i: usize| row["texts"][i].as_str().unwrap().to_string();
+            let passage = Passage { text: text(0), second: Some(text(1)) };
+            let found = tokenizer.encode_passage(&passage, row["most"].as_u64().unwrap() as usize).unwrap();
+            let ids: Vec<u32> = serde_json::from_value(row["ids"].clone()).unwrap();
+            assert_eq!(found.ids, ids, "{name}: {row}");
+            if let Some(second) = row["second"].as_u64() {
+                assert_eq!(found.second, Some(second as usize), "{name}: {row}");
+            }
+        }
+        let whole = tokenizer.encode("the sea", 9).unwrap();
+        assert_eq!(tokenizer.encode_passage(&Passage::from("the sea".to_string()), 9).unwrap(), whole);
+        for most in 0..5 {
+            let passage = Passage { text: "a b c".to_string(), second: Some("d e f".to_string()) };
+            assert!(tokenizer.encode_passage(&passage, most).unwrap().ids.len() <= most.max(4));
         }
     }
 }

@@ -102,6 +102,7 @@ pub(super) fn open(settings: &mut Settings) -> Result<Opened> {
         target: settings.target.clone(),
         task: settings.task,
         text: settings.text.clone(),
+        pairs: settings.pairs,
         vocabulary: settings.vocabulary.unwrap_or(deepfit_data::VOCABULARY),
         max_tokens: settings.max_tokens,
         image_size: settings.image_size,
@@ -163,6 +164,9 @@ pub(super) fn open(settings: &mut Settings) -> Result<Opened> {
                     Err(error) => failure = Some(error),
                 }
             }
+        }
+        if matches!(survey, Survey::Texts(survey) if survey.pairs) {
+            backbone = backbone.take().map(|backbone| Arc::new(backbone.for_pairs()));
         }
         match (backbone.as_ref().map(|backbone| &backbone.takes), survey) {
             (Some(Takes::Images(preprocessing)), Survey::Images(_)) => {

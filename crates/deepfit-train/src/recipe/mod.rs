@@ -260,7 +260,7 @@ impl Recipe {
             if self.task == Task::NextToken {
                 return Ok(text::language(&self.settings.model, vocabulary, text.most_tokens, dropout));
             }
-            return Ok(text::network(&self.settings.model, vocabulary, text.most_tokens, outputs, dropout));
+            return Ok(text::network(&self.settings.model, text, outputs, dropout));
         }
         let numeric = slots.iter().find(|s| s.name == NUMERIC).map_or(0, Slot::values);
         let categories = slots.iter().find(|s| s.name == CATEGORIES).map_or(&[][..], |s| &s.cardinalities);

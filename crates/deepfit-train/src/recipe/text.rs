@@ -1,5 +1,6 @@
 //! Networks for texts that begin with nothing.
 
+use deepfit_data::TextPreprocessor;
 use deepfit_nn::layers::Activation;
 use deepfit_zoo::{
     BertConfig, Gpt2Config, ModelConfig, NextTokenConfig, PooledTextConfig, Pooling, RecurrentCell,
@@ -12,8 +13,9 @@ const WIDTH: usize = 128;
 const LAYERS: usize = 2;
 const HEADS: usize = 4;
 
-/// The network of a name for texts of at most so many tokens of a vocabulary.
-pub fn network(name: &str, vocabulary: usize, longest: usize, outputs: usize, dropout: f32) -> ModelConfig {
+/// The network of a name for texts that are prepared in a way.
+pub fn network(name: &str, texts: &TextPreprocessor, outputs: usize, dropout: f32) -> ModelConfig {
+    let (vocabulary, pairs, terms) = (texts.vocabulary(), texts.takes_pairs(), texts.terms_and_columns());
     let recurrent = |cell| {
         ModelConfig::RecurrentText(RecurrentTextConfig {
             cell,
@@ -36,8 +38,8 @@ pub fn network(name: &str, vocabulary: usize, longest: usize, outputs: usize, dr
             num_attention_heads: HEADS,
             intermediate_size: 2 * WIDTH,
             hidden_act: Activation::Gelu,
-            max_position_embeddings: longest,
-            type_vocab_size: 0,
+            max_position_embeddings: texts.most_tokens,
+            type_vocab_size: if pairs { 2 } else { 0 },
             layer_norm_eps: 1e-5,
             pooler: false,
             head: TextHead::None,
@@ -46,7 +48,7 @@ pub fn network(name: &str, vocabulary: usize, longest: usize, outputs: usize, dr
     };
     let pooling = if name == "transformer" { Pooling::Mean } else { Pooling::Max };
     let backbone = Box::new(backbone);
-    ModelConfig::PooledText(PooledTextConfig { backbone, pooling, normalise: false, terms: 0, dropout, outputs })
+    ModelConfig::PooledText(PooledTextConfig { backbone, pooling, normalise: false, pairs, terms, dropout, outputs })
 }
 
 /// Width, layers and heads of a transformer that continues texts, and the width of a recurrent network that does.

@@ -33,6 +33,7 @@ pub enum Takes {
 }
 
 /// A published network, and what belongs to it.
+#[derive(Clone)]
 pub struct Backbone {
     /// Its name or path, as it was asked for.
     pub name: String,
@@ -94,11 +95,12 @@ impl Backbone {
         let most_tokens = sentence.max_tokens.unwrap_or(TextForm::MOST_TOKENS).min(sizes.positions);
         // A table of words knows no names and no slang: the texts' own words are seen beside it.
         let terms = matches!(config, ModelConfig::StaticEmbedding(_));
-        let form = TextForm { tokenizer: Arc::new(tokenizer), most_tokens, terms };
+        let form = TextForm { tokenizer: Arc::new(tokenizer), most_tokens, terms, pairs: false };
         let config = ModelConfig::PooledText(PooledTextConfig {
             backbone: Box::new(config.with_text_head(TextHead::None).with_positions(MOST_POSITIONS)),
             pooling: sentence.pooling,
             normalise: sentence.normalise,
+            pairs: false,
             terms: 0,
             dropout: 0.0,
             outputs: 1,
@@ -150,6 +152,19 @@ impl Backbone {
         }
         form.most_tokens = most;
         Ok(self)
+    }
+
+    /// The same network on two texts at a time, which are compared, where it takes texts.
+    pub fn for_pairs(&self) -> Backbone {
+        let mut backbone = self.clone();
+        if let ModelConfig::PooledText(config) = &mut backbone.config {
+            config.pairs = true;
+            let groups = config.groups();
+            let width = deepfit_zoo::build(&config.backbone, &Scope::root()).ok();
+            let width = width.and_then(|network| network.text().map(|text| text.sizes().width));
+            backbone.groups = vec![width.unwrap_or_default(); groups];
+        }
+        backbone
     }
 
     /// The same network on images of another size, where it takes images.
@@ -211,17 +226,17 @@ impl Backbone {
         Ok((network, scope.declarations()))
     }
 
-    /// The network with other outputs and low-rank changes of a rank beside all weights of linear layers but the last, and
-    /// its parameters.
+    /// The network with other outputs, low-rank changes of a rank beside all weights of linear layers but the last, and a
+    /// last layer that sees so many terms, too; and its parameters.
     ///
     /// # Errors
     /// If it cannot be built.
-    pub fn adapted(&self, outputs: usize, rank: usize) -> Result<(Box<dyn Network>, Vec<Declaration>)> {
+    pub fn adapted(&self, outputs: usize, terms: usize, rank: usize) -> Result<(Box<dyn Network>, Vec<Declaration>)> {
         let names = self.network()?.1.into_iter().map(|d| d.name).filter(|name| !self.last_layer.contains(name));
         let places: Vec<String> = names.filter_map(|name| Some(name.rsplit_once('.')?.0.to_string())).collect();
         let scope = Scope::root();
         scope.adapt(LowRank::new(rank, &places.iter().map(|place| &place[..]).collect::<Vec<_>>()));
-        let network = deepfit_zoo::build(&self.config.clone().with_outputs(outputs), &scope)?;
+        let network = deepfit_zoo::build(&self.config_with(outputs, terms), &scope)?;
         Ok((network, scope.declarations()))
     }
 
@@ -230,7 +245,7 @@ impl Backbone {
     /// # Errors
     /// If this is one.
     pub fn require_adaptable(&self, rank: usize) -> Result<()> {
-        if self.adapted(1, rank)?.1.iter().any(|d| adapted(&d.name).is_some()) {
+        if self.adapted(1, 0, rank)?.1.iter().any(|d| adapted(&d.name).is_some()) {
             return Ok(());
         }
         let problem = format!("is for transformers: '{}' has no layers to adapt; use unfreeze", self.name);

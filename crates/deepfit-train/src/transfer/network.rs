@@ -47,7 +47,7 @@ impl Transferred {
         lora: Option<usize>,
     ) -> Result<(Transferred, Vec<Declaration>, Shared)> {
         let (network, mut declarations) = match lora {
-            Some(rank) => backbone.adapted(outputs, rank)?,
+            Some(rank) => backbone.adapted(outputs, terms, rank)?,
             None => backbone.with_outputs(outputs, terms)?,
         };
         let shape = if cut.applied { shape_after(&*network, cut.blocks)? } else { Vec::new() };

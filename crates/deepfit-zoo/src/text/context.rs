@@ -11,6 +11,8 @@ pub struct Context {
     positions: Tensor,
     /// Number of tokens of each text, i32 `[batch]`; all that there are without.
     lengths: Option<Tensor>,
+    /// Of two texts that are read together, where the second begins, i32 `[batch]`.
+    second: Option<Tensor>,
     /// Keys and values of all tokens so far, by layer.
     past: Option<Vec<(Tensor, Tensor)>>,
     /// Keys and values of the tokens, by layer.
@@ -36,13 +38,20 @@ impl Context {
             return Err(tokens.error("tokens", format!("must be [batch, T], not {}", tokens.shape())).into());
         };
         let positions = tokens.tracer().arange(length)?;
-        Ok(Context { positions, lengths: Some(lengths.clone()), past: None, kept: RefCell::default() })
+        let lengths = Some(lengths.clone());
+        Ok(Context { positions, lengths, second: None, past: None, kept: RefCell::default() })
+    }
+
+    /// Of two texts that are read together, the second from its place i32 `[batch]` on.
+    pub fn in_pairs(self, second: &Tensor) -> Context {
+        Context { second: Some(second.clone()), ..self }
     }
 
     /// Of one token more, at a position i32 `[1]`: keys and values f32 `[batch, S, heads, width]` of each layer hold those
     /// of the tokens before it, with room for its own at its position, the last.
     pub fn next(position: &Tensor, past: Vec<(Tensor, Tensor)>) -> Context {
-        Context { positions: position.clone(), lengths: None, past: Some(past), kept: RefCell::default() }
+        let (lengths, second, kept) = (None, None, RefCell::default());
+        Context { positions: position.clone(), lengths, second, past: Some(past), kept }
     }
 
     /// Keys and values f32 `[batch, T, heads, width]` of the tokens, by layer: what later tokens need of them. Known as
@@ -64,6 +73,11 @@ impl Context {
     /// Numbers of tokens of each text, i32 `[batch]`, if not all are there.
     pub(crate) fn lengths(&self) -> Option<&Tensor> {
         self.lengths.as_ref()
+    }
+
+    /// Which tokens belong to the second of two texts, `[batch, T, 1]`; nothing where there is one.
+    pub(crate) fn of_second(&self) -> Result<Option<Tensor>> {
+        self.second.as_ref().map(|second| from_place(&self.positions, second)).transpose()
     }
 
     /// Positions of the tokens, i32 `[T]`.
@@ -114,6 +128,15 @@ impl Context {
         let far = distance.greater(&tracer.scalar(window as f32))?;
         Ok(far.select(&tracer.scalar(f32::NEG_INFINITY), &tracer.scalar(0.0))?)
     }
+}
+
+/// Which of the positions i32 `[T]` are a place i32 `[batch]` or behind it: `[batch, T, 1]`.
+pub(super) fn from_place(positions: &Tensor, place: &Tensor) -> Result<Tensor> {
+    let (batch, length) = (place.shape().dims()[0], positions.shape().dims()[0]);
+    let place = place.to_f32()?.reshape(vec![batch, 1.into(), 1.into()])?;
+    let positions = positions.to_f32()?.reshape(vec![length, 1.into()])?;
+    // Both are whole numbers.
+    Ok(positions.add_scalar(0.5)?.greater(&place)?)
 }
 
 /// Learned vectors of the tokens' positions `[T, width]`, the first of which has row `first` of a table.

@@ -9,6 +9,7 @@ mod llama;
 mod modernbert;
 mod next_token;
 mod pooled;
+mod pooling;
 mod post_norm;
 mod recurrent;
 mod roberta;
@@ -27,7 +28,8 @@ pub use gpt2::Gpt2Config;
 pub use llama::{LlamaConfig, RotaryScaling};
 pub use modernbert::ModernbertConfig;
 pub use next_token::{NEXT, NextTokenConfig};
-pub use pooled::{PooledTextConfig, TERMS};
+pub use pooled::{PooledTextConfig, SECOND, TERMS};
+pub use pooling::{Pooling, pooled};
 pub use recurrent::{RecurrentCell, RecurrentTextConfig};
 pub use roberta::RobertaConfig;
 pub use static_embedding::StaticEmbeddingConfig;
@@ -59,21 +61,6 @@ impl TextHead {
             TextHead::Vocabulary => vocabulary,
         }
     }
-}
-
-/// How the hidden states of a text's tokens become one vector.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Pooling {
-    /// That of the first token.
-    Cls,
-    /// The mean over all tokens.
-    #[default]
-    Mean,
-    /// The largest of each element.
-    Max,
-    /// That of the last token.
-    Last,
 }
 
 /// Sizes of a network for texts.
@@ -203,38 +190,6 @@ impl Network for TextNetwork {
     fn text(&self) -> Option<&TextNetwork> {
         Some(self)
     }
-}
-
-/// Of hidden states `[batch, T, width]` one vector for each text of the given lengths: `[batch, width]`.
-///
-/// # Errors
-/// If the shapes do not fit.
-pub fn pooled(pooling: Pooling, hidden: &Tensor, lengths: &Tensor) -> deepfit_nn::Result<Tensor> {
-    let tracer = hidden.tracer();
-    let &[batch, length, _] = hidden.shape().dims() else {
-        return Err(hidden.error("pooling", format!("needs [batch, T, width], not {}", hidden.shape())).into());
-    };
-    tracer.in_layer("pooling", || {
-        let counts = lengths.to_f32()?.reshape(vec![batch, 1.into(), 1.into()])?;
-        let places = tracer.arange(length)?.to_f32()?.reshape(vec![length, 1.into()])?;
-        let within = || counts.greater(&places);
-        let nothing = tracer.scalar(0.0);
-        let sum_where = |keep: Tensor| -> deepfit_nn::Result<Tensor> {
-            // Selected, not multiplied: what stands behind the end may be anything.
-            let kept = keep.select(hidden, &nothing)?;
-            Ok(kept.reduce(deepfit_graph::ops::ReduceKind::Sum, &[1], false)?)
-        };
-        Ok(match pooling {
-            // The axis is as long as the longest text, whatever that is, so nothing can be cut from it.
-            Pooling::Cls => sum_where(places.equal(&tracer.scalar(0.0))?)?,
-            Pooling::Mean => sum_where(within()?)?.div(&counts.reshape(vec![batch, 1.into()])?)?,
-            Pooling::Max => {
-                let kept = within()?.select(hidden, &tracer.scalar(f32::MIN))?;
-                kept.reduce(deepfit_graph::ops::ReduceKind::Max, &[1], false)?
-            }
-            Pooling::Last => sum_where(counts.add_scalar(-1.0)?.equal(&places)?)?,
-        })
-    })
 }
 
 /// The error of a network that lacks something.

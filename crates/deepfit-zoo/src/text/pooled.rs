@@ -8,12 +8,15 @@ use deepfit_nn::layers::{Dropout, Linear};
 use deepfit_nn::{Module, Scope};
 use serde::{Deserialize, Serialize};
 
+use super::pooling::pooled_pair;
 use super::{Context, Pooling, TextHead, TextNetwork, pooled, without};
 use crate::error::{Result, require, require_lengths};
 use crate::network::{InputSlot, ModelConfig, Network, build, first_blocks, wrong_inputs};
 
 const MODEL: &str = "pooled_text";
-/// Name of the input of weighted words, f32 `[batch, terms]`.
+/// Name of the input that tells where the second of two texts begins, i32 `[batch]`: at most at the text's length.
+pub const SECOND: &str = "second";
+/// Name of the input of what stands beside the texts, f32 `[batch, terms]`.
 pub const TERMS: &str = "terms";
 
 /// Settings of a linear layer on a text's vector.
@@ -26,7 +29,11 @@ pub struct PooledTextConfig {
     pub pooling: Pooling,
     /// Whether the vector is then made 1 long.
     pub normalise: bool,
-    /// Number of weighted words that the linear layer sees, too.
+    /// Whether each sample is two texts, which are compared: the layer sees the vector of each, how far these are apart, and
+    /// their product, element by element (Conneau et al., 2017), unless the vector is a single token's, which has seen both.
+    #[serde(default)]
+    pub pairs: bool,
+    /// Number of values that the linear layer sees, too: weighted words, and other columns of a table.
     #[serde(default)]
     pub terms: usize,
     /// Share of what the linear layer sees that is dropped in training.
@@ -48,7 +55,8 @@ impl PooledTextConfig {
         require(backbone.text().is_some(), MODEL, "backbone", || {
             format!("is a {}, which takes no texts", self.backbone.model_type())
         })?;
-        let width = backbone.text().map_or(0, |text| text.sizes().width) + self.terms;
+        let width = backbone.text().map_or(0, |text| text.sizes().width);
+        let width = width * self.groups() + self.terms;
         let network = PooledText {
             backbone,
             config: self.clone(),
@@ -63,7 +71,14 @@ impl PooledTextConfig {
     }
 }
 
-/// A linear layer on one vector for each text. Inputs: those of the backbone, and perhaps [`TERMS`].
+impl PooledTextConfig {
+    /// Number of vectors that the linear layer sees.
+    pub fn groups(&self) -> usize {
+        if self.pairs && matches!(self.pooling, Pooling::Mean | Pooling::Max) { 4 } else { 1 }
+    }
+}
+
+/// A linear layer on one vector for each text. Inputs: those of the backbone, of pairs [`SECOND`], and perhaps [`TERMS`].
 pub struct PooledText {
     backbone: Box<dyn Network>,
     config: PooledTextConfig,
@@ -75,11 +90,23 @@ impl PooledText {
     fn body(&self) -> deepfit_nn::Result<&TextNetwork> {
         self.backbone.text().ok_or_else(|| without("backbone", "this network takes no texts"))
     }
+
+    /// A vector, 1 long if it should be.
+    fn normalised(&self, one: Tensor) -> deepfit_nn::Result<Tensor> {
+        if !self.config.normalise {
+            return Ok(one);
+        }
+        let squares = one.mul(&one)?.reduce(deepfit_graph::ops::ReduceKind::Sum, &[1], true)?;
+        Ok(one.div(&squares.add_scalar(1e-12)?.sqrt()?)?)
+    }
 }
 
 impl Network for PooledText {
     fn inputs(&self) -> Vec<InputSlot> {
         let mut inputs = self.backbone.inputs();
+        if self.config.pairs {
+            inputs.push(InputSlot::new(SECOND, &[], DType::I32));
+        }
         inputs.extend(self.beside());
         inputs
     }
@@ -94,18 +121,23 @@ impl Network for PooledText {
     }
 
     fn up_to(&self, inputs: &[Tensor], blocks: usize) -> deepfit_nn::Result<Tensor> {
-        let [tokens, lengths, ..] = inputs else { return Err(wrong_inputs(self, inputs.len())) };
+        let [tokens, lengths, rest @ ..] = inputs else { return Err(wrong_inputs(self, inputs.len())) };
         let body = self.body()?;
-        let hidden = body.hidden_after(tokens, &Context::whole(tokens, lengths)?, blocks.min(body.layers()))?;
+        let mut context = Context::whole(tokens, lengths)?;
+        let second = if self.config.pairs { Some(rest.first().ok_or_else(|| wrong_inputs(self, 2))?) } else { None };
+        if let Some(second) = second {
+            context = context.in_pairs(second);
+        }
+        let hidden = body.hidden_after(tokens, &context, blocks.min(body.layers()))?;
         if blocks < self.blocks() {
             return Ok(hidden);
         }
-        let one = pooled(self.config.pooling, &hidden, lengths)?;
-        if !self.config.normalise {
-            return Ok(one);
-        }
-        let squares = one.mul(&one)?.reduce(deepfit_graph::ops::ReduceKind::Sum, &[1], true)?;
-        Ok(one.div(&squares.add_scalar(1e-12)?.sqrt()?)?)
+        let Some(second) = second.filter(|_| self.config.groups() > 1) else {
+            return self.normalised(pooled(self.config.pooling, &hidden, lengths)?);
+        };
+        let (one, other) = pooled_pair(self.config.pooling, &hidden, lengths, second)?;
+        let (one, other) = (self.normalised(one)?, self.normalised(other)?);
+        Ok(one.concat(&[&other, &one.sub(&other)?.abs()?, &one.mul(&other)?], 1)?)
     }
 
     /// Nothing but what comes after all of them: the layers below need the texts' lengths.
@@ -130,7 +162,7 @@ impl Network for PooledText {
 
     fn features(&self, inputs: &[Tensor]) -> deepfit_nn::Result<Tensor> {
         let made = self.up_to(inputs, self.blocks())?;
-        self.joined(&made, inputs.get(2..).unwrap_or_default())
+        self.joined(&made, inputs.get(2 + usize::from(self.config.pairs)..).unwrap_or_default())
     }
 
     fn positions(&self) -> Option<usize> {

@@ -1,4 +1,4 @@
-use deepfit_graph::{HostTensor, Tensor};
+use deepfit_graph::Tensor;
 use deepfit_nn::layers::{Activation, Embedding, LayerNorm, Linear};
 use deepfit_nn::{Init, Module, Parameter, Role, Scope};
 
@@ -84,8 +84,8 @@ pub(super) struct Embeddings {
     positions: Parameter,
     /// The row of the first position.
     first: usize,
-    /// Of the first of two texts, which is the only one here.
-    segment: Option<Embedding>,
+    /// Of the first and of the second of two texts that are read together.
+    segment: Option<Parameter>,
     norm: LayerNorm,
 }
 
@@ -103,7 +103,10 @@ impl Embeddings {
             words: table("word_embeddings", vocabulary),
             positions: scope.child("position_embeddings").parameter("weight", &positions, NORMAL, Role::Weight),
             first,
-            segment: (segments > 0).then(|| table("token_type_embeddings", segments)),
+            segment: (segments > 0).then(|| {
+                let segments = [segments, sizes.width];
+                scope.child("token_type_embeddings").parameter("weight", &segments, NORMAL, Role::Weight)
+            }),
             norm: LayerNorm::with(&scope.child("LayerNorm"), sizes.width, sizes.epsilon),
         }
     }
@@ -112,7 +115,13 @@ impl Embeddings {
         let tracer = tokens.tracer();
         let mut x = self.words.forward(tokens)?;
         if let Some(segment) = &self.segment {
-            x = x.add(&segment.forward(&tracer.constant(HostTensor::i32(&[1], vec![0])))?)?;
+            let rows = segment.on(tracer)?;
+            let row = |number| rows.slice(0, number, 1);
+            let kind = match context.of_second()? {
+                Some(of_second) if segment.shape[0] > 1 => of_second.select(&row(1)?, &row(0)?)?,
+                _ => row(0)?,
+            };
+            x = x.add(&kind)?;
         }
         self.norm.forward(&x.add(&learned_positions(&self.positions, self.first, context)?)?)
     }

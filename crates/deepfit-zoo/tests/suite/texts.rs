@@ -8,7 +8,10 @@ use deepfit_cpu::{Engine, View};
 use deepfit_graph::{DType, Dim, Extents, Shape, Symbol, Tensor};
 use deepfit_nn::Scope;
 use deepfit_nn::step::evaluation_graph;
-use deepfit_zoo::{Context, LENGTHS, Network, PublishedText, TOKENS, TextHead, build};
+use deepfit_zoo::{
+    Context, LENGTHS, ModelConfig, Network, PooledTextConfig, Pooling, PublishedText, SECOND, TERMS, TOKENS, TextHead,
+    build,
+};
 use serde_json::Value;
 
 use crate::drawn::write;
@@ -61,13 +64,14 @@ impl Golden {
     fn check(&self) {
         let published = self.load();
         let texts = self.texts();
-        let mut running = Running::new(&published);
+        let second: Option<Vec<i32>> = serde_json::from_value(self.content["second"].clone()).expect("places");
+        let mut running = Running::of(&published, second);
         // The padding of the shorter texts is a token that means something.
         for padding in [0, 5] {
             let (hidden, logits) = running.run(&texts, padding);
             close(&self.name, &hidden.concat(), &self.rows("hidden").concat());
             let expected = self.rows("logits").concat();
-            if published.head != TextHead::None && !expected.is_empty() {
+            if published.head != TextHead::None && !expected.is_empty() && running.second.is_none() {
                 close(&self.name, &logits, &expected);
             }
         }
@@ -87,10 +91,16 @@ struct Running {
     network: Box<dyn Network>,
     program: deepfit_cpu::ProgramId,
     width: usize,
+    /// Where the second of two texts begins.
+    second: Option<Vec<i32>>,
 }
 
 impl Running {
     fn new(published: &PublishedText) -> Running {
+        Running::of(published, None)
+    }
+
+    fn of(published: &PublishedText, second: Option<Vec<i32>>) -> Running {
         let scope = Scope::root();
         let network = build(&published.config, &scope).expect("a network");
         let mut engine = Engine::new(2).expect("an engine").for_inference(true);
@@ -101,10 +111,14 @@ impl Running {
         let sizes = text.sizes();
         let graph = evaluation_graph(|tracer| {
             let inputs: Vec<Tensor> = network.inputs().iter().map(|slot| slot.on(tracer)).collect();
-            let context = Context::whole(&inputs[0], &inputs[1])?;
+            let mut context = Context::whole(&inputs[0], &inputs[1])?;
+            if second.is_some() {
+                let batch = [Dim::symbol(Symbol::Batch)];
+                context = context.in_pairs(&tracer.input(SECOND, Shape::from(batch.to_vec()), DType::I32));
+            }
             let hidden = text.hidden(&inputs[0], &context)?;
             let mut outputs = vec![("hidden".to_string(), hidden)];
-            if sizes.head != TextHead::None {
+            if sizes.head != TextHead::None && second.is_none() {
                 outputs.push(("logits".to_string(), network.forward(&inputs)?));
             }
             for (layer, (key, value)) in context.kept().into_iter().enumerate() {
@@ -115,7 +129,7 @@ impl Running {
         .expect("a graph");
         let maximum = Extents { batch: 3, sequence: sizes.positions };
         let program = engine.compile(&graph, maximum).expect("a program");
-        Running { engine, network, program, width: sizes.width }
+        Running { engine, network, program, width: sizes.width, second }
     }
 
     /// Hidden states of each text, and the logits of all.
@@ -125,7 +139,8 @@ impl Running {
         let tokens: Vec<i32> = texts.iter().flat_map(|text| -> Vec<i32> { padded(text) }).collect();
         let lengths: Vec<i32> = texts.iter().map(|text| text.len() as i32).collect();
         let extents = Extents { batch: texts.len(), sequence: longest };
-        let views = [(TOKENS, View::I32(&tokens)), (LENGTHS, View::I32(&lengths))];
+        let mut views = vec![(TOKENS, View::I32(&tokens)), (LENGTHS, View::I32(&lengths))];
+        views.extend(self.second.as_ref().map(|second| (SECOND, View::I32(second))));
         self.engine.run(self.program, extents, &views).expect("a run");
         let hidden = self.engine.output(self.program, "hidden").expect("hidden states");
         let rows = hidden.chunks(longest * self.width).zip(texts);
@@ -150,7 +165,7 @@ macro_rules! cases {
 }
 
 cases! {
-    berts_equal_transformers: "bert", "bert-classes", "bert-words";
+    berts_equal_transformers: "bert", "bert-classes", "bert-pairs", "bert-words";
     distilberts_equal_transformers: "distilbert-classes";
     robertas_equal_transformers: "roberta-classes";
     modernberts_equal_transformers: "modernbert-classes", "modernbert-biases";
@@ -242,6 +257,80 @@ fn what_was_found_is_told() {
         }));
     });
     assert_eq!(older.expect("a model").report.matched, golden.load().report.matched);
+}
+
+#[test]
+fn of_two_texts_the_last_layer_sees_both_how_far_they_are_apart_and_their_product() {
+    let golden = Golden::read("bert-pairs");
+    let (published, texts) = (golden.load(), golden.texts());
+    let second: Vec<i32> = serde_json::from_value(golden.content["second"].clone()).expect("places");
+    let hidden = golden.rows("hidden");
+    for (pooling, normalise) in [(Pooling::Mean, false), (Pooling::Mean, true), (Pooling::Max, false)] {
+        let scope = Scope::root();
+        let config = PooledTextConfig {
+            backbone: Box::new(published.config.clone().with_text_head(TextHead::None)),
+            pooling,
+            normalise,
+            pairs: true,
+            terms: 2,
+            dropout: 0.0,
+            outputs: 1,
+        };
+        let network = build(&ModelConfig::PooledText(config), &scope).expect("a network");
+        let mut engine = Engine::new(2).expect("an engine");
+        for declaration in scope.declarations() {
+            match published.weights.get(&declaration.name) {
+                Some(array) => engine.set_parameter(&declaration.name, &array.shape, &array.values),
+                None => engine.set_parameter(&declaration.name, &declaration.shape, &vec![0.0; declaration.elements()]),
+            }
+            .expect("a parameter");
+        }
+        let graph = evaluation_graph(|tracer| {
+            let inputs: Vec<Tensor> = network.inputs().iter().map(|slot| slot.on(tracer)).collect();
+            Ok(vec![("features".to_string(), network.features(&inputs)?)])
+        });
+        let extents = Extents { batch: texts.len(), sequence: 11 };
+        let program = engine.compile(&graph.expect("a graph"), extents).expect("a program");
+        let padded = |text: &Vec<i32>| text.iter().copied().chain(std::iter::repeat(7)).take(11).collect::<Vec<i32>>();
+        let tokens: Vec<i32> = texts.iter().flat_map(padded).collect();
+        let lengths: Vec<i32> = texts.iter().map(|text| text.len() as i32).collect();
+        let terms: Vec<f32> = (0..6).map(|i| i as f32).collect();
+        let views = [
+            (TOKENS, View::I32(&tokens)),
+            (LENGTHS, View::I32(&lengths)),
+            (SECOND, View::I32(&second)),
+            (TERMS, View::F32(&terms)),
+        ];
+        engine.run(program, extents, &views).expect("a run");
+        let made = engine.output(program, "features").expect("features");
+        let width = 35;
+        // Token by token, in the order of the definition.
+        let one = |states: &[f32]| -> Vec<f32> {
+            let count = states.len() / width;
+            let of = |i: usize| (0..count).map(move |token| states[token * width + i]);
+            let mut one: Vec<f32> = (0..width)
+                .map(|i| match (pooling, count) {
+                    (_, 0) => 0.0,
+                    (Pooling::Max, _) => of(i).fold(f32::MIN, f32::max),
+                    _ => of(i).sum::<f32>() / count as f32,
+                })
+                .collect();
+            if normalise {
+                let length = one.iter().map(|x| x * x).sum::<f32>().sqrt().max(1e-6);
+                one.iter_mut().for_each(|x| *x /= length);
+            }
+            one
+        };
+        for (row, (hidden, &place)) in hidden.iter().zip(&second).enumerate() {
+            let (u, v) = (one(&hidden[..place as usize * width]), one(&hidden[place as usize * width..]));
+            let apart = u.iter().zip(&v).map(|(a, b)| (a - b).abs());
+            let product = u.iter().zip(&v).map(|(a, b)| a * b);
+            let expected: Vec<f32> = u.iter().chain(&v).copied().chain(apart).chain(product).collect();
+            let found = &made[row * (4 * width + 2)..][..4 * width + 2];
+            close("bert-pairs", &found[..4 * width], &expected);
+            assert_eq!(&found[4 * width..], &terms[row * 2..][..2]);
+        }
+    }
 }
 
 /// The error for a model with other tensors or settings.

@@ -37,7 +37,7 @@ pub struct Arguments {
     /// class or y, else the last]
     #[arg(long, value_name = "COLUMN", help_heading = "Data")]
     target: Option<String>,
-    /// Column of a table that holds texts to learn from, or several as A,B [default: those beside which there is nothing else]
+    /// Column of a table that holds texts to learn from, or several as A,B [default: those that hold free texts]
     #[arg(long, value_name = "COLUMN", help_heading = "Data")]
     text: Option<String>,
     /// Table that names images of the folder DATA, and says what is on them: a class, a number, or labels divided by |

@@ -66,7 +66,7 @@ fn every_network_learns_a_table_of_texts_and_is_used_on_lines_tables_and_standar
     for model in ["gru", "lstm", "rnn", "transformer"] {
         let run = place.run(&["train", "reviews.csv", "--model", model, "--from", "scratch", "--out", model, "--json"]);
         let run = run.succeeded();
-        assert!(run.err.contains("400 texts") && run.err.contains("'id' (texts alone"), "{}", run.err);
+        assert!(run.err.contains("400 texts") && run.err.contains("'id' (numbers the rows)"), "{}", run.err);
         assert!(test_metric(&run, "accuracy") >= 0.95, "{model}: {}", run.out);
     }
     let evaluated = place.run(&["evaluate", "gru", "reviews.csv", "--json"]).succeeded().json();
@@ -102,7 +102,7 @@ fn few_texts_begin_with_the_table_of_words_that_is_part_of_the_program() {
     let run = ["train", "reviews.jsonl", "--target", "opinion", "--out", "run", "--json"];
     let run = place.run(&run).succeeded();
     assert!(run.err.contains("minilm-static") && run.err.contains("from=scratch"), "{}", run.err);
-    assert!(test_metric(&run, "accuracy") >= 0.95 && run.err.contains(" words: 2 outputs"), "{}", run.err);
+    assert!(test_metric(&run, "accuracy") >= 0.95 && run.err.contains(" further inputs: 2 outputs"), "{}", run.err);
     // Words that no training text has: what they mean is known.
     place.write("new.txt", "what a marvellous and beautiful evening\nterrible, ugly and boring\n");
     let predicted = place.run(&["predict", "run", "new.txt", "--json"]).succeeded().json();

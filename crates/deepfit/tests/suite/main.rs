@@ -12,6 +12,7 @@ mod interop;
 mod learning_texts;
 mod library_errors;
 mod models;
+mod pairs_and_columns;
 mod picture_tables;
 mod predicting;
 mod profiling;
