@@ -147,6 +147,8 @@ impl Tokenizer {
         let of_shorter = shorter.len().min(room / 2);
         shorter.truncate(of_shorter, 0, TruncationDirection::Right);
         longer.truncate(room - of_shorter, 0, TruncationDirection::Right);
+        // What was cut off is kept beside the rest, and would be paired with all that was cut off the other.
+        (first.take_overflowing(), second.take_overflowing());
         let both = self.inner.post_process(first, Some(second), true).map_err(|error| error.to_string())?;
         let ids = both.get_ids().to_vec();
         let marked = both.get_type_ids().iter().position(|&kind| kind == 1);
