@@ -11,9 +11,6 @@ use crate::dataset::{OpenOptions, Summary, Task};
 use crate::error::{Error, Result};
 use crate::split::{Part, SplitOptions};
 
-/// Tokens of a window, where nothing else says so.
-const WINDOW: usize = 128;
-
 /// Texts that are cut into windows, each of which belongs to a part.
 pub(crate) struct LanguageSet {
     windows: Arc<Windows>,
@@ -58,7 +55,8 @@ pub(crate) fn open_language(
 ) -> Result<LanguageSet> {
     let text = read(path)?;
     adapt(&TextSurvey { texts: 1, classes: 0, letters: text.len(), pairs: false }, options);
-    let window = options.max_tokens.unwrap_or(WINDOW);
+    let of_form = options.text_form.as_ref().map(|form| form.most_tokens);
+    let window = options.max_tokens.or(of_form).unwrap_or(TextForm::WINDOW);
     let shares = SplitOptions::default();
     let share = |given: bool, share: f64| if given { 0.0 } else { share };
     let validation = share(options.validation.is_some(), shares.validation);

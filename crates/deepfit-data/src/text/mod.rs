@@ -14,8 +14,9 @@ mod windows;
 
 pub use columns::ColumnTerms;
 pub(crate) use language::{LanguageSet, open_language};
+pub use open::is_text_file;
 pub use open::{TextColumns, TextSurvey};
-pub(crate) use open::{TextSet, TextTable, holds_texts, is_text_file, open, recognise};
+pub(crate) use open::{TextSet, TextTable, holds_texts, open, recognise};
 pub use passage::Passage;
 pub use preprocessor::TextPreprocessor;
 pub use reader::{TextRow, Texts};

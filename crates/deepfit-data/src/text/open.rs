@@ -181,8 +181,8 @@ pub(crate) fn holds_texts(folder: &Path) -> bool {
     texts
 }
 
-/// Whether a file is a text by its ending.
-pub(crate) fn is_text_file(path: &Path) -> bool {
+/// Whether a file is by its ending a text, whose continuation is learned.
+pub fn is_text_file(path: &Path) -> bool {
     path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("txt"))
 }
 

@@ -81,6 +81,8 @@ pub struct TextForm {
 impl TextForm {
     /// Most tokens of a text, where nothing else says so.
     pub const MOST_TOKENS: usize = 256;
+    /// Tokens of a window of a text whose continuation is learned, where nothing else says so.
+    pub const WINDOW: usize = 128;
 
     /// With a tokenizer that is learned from texts.
     pub(crate) fn trained<'a>(

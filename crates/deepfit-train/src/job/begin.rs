@@ -116,7 +116,8 @@ pub(super) fn open(settings: &mut Settings) -> Result<Opened> {
     };
     let side = settings.image_size;
     let most = settings.max_tokens;
-    let load = |from: &str| Backbone::load(from)?.for_images_of(side)?.for_texts_of(most).map(Arc::new);
+    let language = settings.data.is_file() && deepfit_data::is_text_file(&settings.data);
+    let load = |from: &str| Backbone::load(from, language)?.for_images_of(side)?.for_texts_of(most).map(Arc::new);
     let mut backbone = match settings.from.as_deref() {
         Some(from) if from != SCRATCH => Some(load(from)?),
         _ => None,

@@ -4,6 +4,7 @@ mod bad_images;
 mod bad_runs;
 mod bad_tables;
 mod benching;
+mod continuing_texts;
 mod evaluating;
 mod examples;
 mod help;
