@@ -60,6 +60,49 @@ ACTIVATIONS = {
 }
 
 
+class EnsembleLinear(nn.Module):
+    """A linear layer of several members, which differ in scales of its inputs and outputs and in its bias."""
+
+    def __init__(self, members: int, in_features: int, out_features: int):
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(out_features, in_features))
+        self.r = nn.Parameter(torch.empty(members, in_features))
+        self.s = nn.Parameter(torch.empty(members, out_features))
+        self.bias = nn.Parameter(torch.empty(members, out_features))
+
+    def forward(self, x):
+        each = [x if x.dim() == 2 else x[:, k] for k in range(len(self.r))]
+        each = [((x * r) @ self.weight.T) * s + b for x, r, s, b in zip(each, self.r, self.s, self.bias)]
+        return torch.stack(each, dim=1)
+
+
+class PartsLinear(nn.Module):
+    """A linear layer of its own for each of several vectors."""
+
+    def __init__(self, parts: int, in_features: int, out_features: int):
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(parts, in_features, out_features))
+        self.bias = nn.Parameter(torch.empty(parts, out_features))
+
+    def forward(self, x):
+        return torch.einsum("bpi,pio->bpo", x, self.weight) + self.bias
+
+
+class PeriodicEmbedding(nn.Module):
+    """Numbers as points on waves, a linear layer on these for each column, and the number beside them."""
+
+    def __init__(self, columns: int, waves: int, width: int):
+        super().__init__()
+        self.frequency = nn.Parameter(torch.empty(columns, waves))
+        self.phase = nn.Parameter(torch.empty(columns, waves))
+        self.linear = PartsLinear(columns, waves, width - 1)
+
+    def forward(self, x):
+        x = x[:, :, None]
+        waves = torch.cos(2 * torch.pi * self.frequency * x + self.phase)
+        return torch.cat([self.linear(waves), x], dim=2).flatten(1)
+
+
 def layer_case(
     name: str,
     layer: str,
@@ -196,6 +239,20 @@ def lookups() -> Iterator[Case]:
     yield layer_case("flatten", "Flatten", {"start_dim": 1}, images(5, batch=2, height=3, width=4))
 
 
+def members() -> Iterator[Case]:
+    arguments = {"members": 3, "in_features": 5, "out_features": 4}
+    for name, shape in (("ensemble-linear", (6, 3, 5)), ("ensemble-linear-shared", (6, 5))):
+        module = EnsembleLinear(**arguments)
+        make_input = lambda case, shape=shape: case.normal(*shape)  # noqa: E731
+        yield layer_case(name, "EnsembleLinear", arguments, make_input, module=module)
+    arguments = {"parts": 3, "in_features": 5, "out_features": 2}
+    module = PartsLinear(**arguments)
+    yield layer_case("parts-linear", "PartsLinear", arguments, lambda case: case.normal(6, 3, 5), module=module)
+    arguments = {"columns": 3, "waves": 5, "width": 4}
+    module = PeriodicEmbedding(**arguments)
+    yield layer_case("periodic-embedding", "PeriodicEmbedding", arguments, lambda case: case.normal(6, 3), module=module)
+
+
 def activations() -> Iterator[Case]:
     for name, (layer, arguments) in ACTIVATIONS.items():
         yield layer_case(name, layer, arguments, lambda case: case.uniform(6, 33, low=-6.0, high=6.0))
@@ -208,3 +265,4 @@ def cases() -> Iterator[Case]:
     yield from normalisations()
     yield from lookups()
     yield from activations()
+    yield from members()

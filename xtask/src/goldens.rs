@@ -32,7 +32,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
 /// The Python of the scripts' environment, which is made if it is missing or incomplete.
 pub fn python() -> Result<PathBuf> {
     let python = root().join(".venv/bin/python");
-    let ready = Command::new(&python).args(["-c", "import torch, sklearn, safetensors, pandas"]).status();
+    let ready = Command::new(&python).args(["-c", "import torch, sklearn, safetensors, pandas, lightgbm"]).status();
     if !ready.is_ok_and(|status| status.success()) {
         succeed(&mut Command::new(root().join("scripts/setup-python.sh")))?;
     }

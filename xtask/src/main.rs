@@ -11,6 +11,7 @@ mod process;
 mod ratios;
 mod scaling;
 mod sections;
+mod tables;
 
 use std::process::ExitCode;
 
@@ -40,6 +41,8 @@ enum Command {
     BenchData(data::Arguments),
     /// Times deepfit at other sizes and on other numbers of threads, and draws how it grows
     BenchScaling(scaling::Arguments),
+    /// Compares accuracy on real tables with boosted trees, a random forest and a linear model
+    BenchTables(tables::Arguments),
     /// Finds out whether a workload has become slower beside a matrix product
     BenchRatios(ratios::Arguments),
 }
@@ -53,6 +56,7 @@ fn main() -> ExitCode {
         Command::BenchPeers(arguments) => peers::run(&arguments),
         Command::BenchData(arguments) => data::run(&arguments),
         Command::BenchScaling(arguments) => scaling::run(&arguments),
+        Command::BenchTables(arguments) => tables::run(&arguments),
         Command::BenchRatios(arguments) => ratios::run(&arguments),
     };
     match outcome {

@@ -16,9 +16,12 @@ pub enum Section {
     Data,
     /// Of `bench-scaling`.
     Sizes,
+    /// Of `bench-tables`.
+    Tables,
 }
 
-const SECTIONS: [(Section, &str); 3] = [(Section::Steps, "steps"), (Section::Data, "data"), (Section::Sizes, "sizes")];
+const SECTIONS: [(Section, &str); 4] =
+    [(Section::Steps, "steps"), (Section::Data, "data"), (Section::Sizes, "sizes"), (Section::Tables, "tables")];
 
 /// Puts the text of a section into the file, in place of an earlier one.
 ///
@@ -33,8 +36,16 @@ pub fn put(file: &Path, section: Section, text: &str) -> Result<()> {
 }
 
 fn with(old: &str, section: Section, text: &str) -> String {
+    // A file from before there were sections is what `bench-peers` wrote.
+    let bare = !old.is_empty() && !old.contains("<!-- begin: ");
     let part = |(other, name): (Section, &str)| {
-        let own = if other == section { Some(text) } else { find(old, name) };
+        let own = if other == section {
+            Some(text)
+        } else if bare {
+            (other == Section::Steps).then_some(old)
+        } else {
+            find(old, name)
+        };
         own.map(|own| format!("<!-- begin: {name} -->\n{}\n<!-- end: {name} -->\n", own.trim_end()))
     };
     SECTIONS.into_iter().filter_map(part).collect::<Vec<_>>().join("\n")

@@ -203,6 +203,11 @@ fn describe_model(recipe: &Recipe, workshop: &Workshop) -> String {
             let inputs = c.numeric + c.embeddings.iter().map(|e| e.width).sum::<usize>();
             format!("{name}: {inputs} inputs, hidden {}, {} outputs", list(&c.hidden), c.outputs)
         }
+        ModelConfig::Tabm(c) => {
+            let inputs = c.numeric + c.embeddings.iter().map(|e| e.width).sum::<usize>();
+            let (members, hidden) = (c.members, list(&c.hidden));
+            format!("{name}: {inputs} inputs, {members} members, hidden {hidden}, {} outputs", c.outputs)
+        }
         ModelConfig::Cnn(c) => {
             let stages: Vec<String> = c.stages.iter().map(|s| list(s)).collect();
             let size = format!("{}x{}x{}", c.image.height, c.image.width, c.image.channels);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use deepfit_cpu::{Engine, Profile, ProgramId, View};
 use deepfit_data::{Array, Batch, Task};
-use deepfit_graph::{DType, Extents, Graph, HostTensor, Mode, Shape, Symbol, Tensor, Tracer};
+use deepfit_graph::{DType, Dim, Extents, Graph, HostTensor, Mode, Shape, Symbol, Tensor, Tracer};
 use deepfit_nn::losses::{self, BceWithLogits, CrossEntropy, Reduction};
 use deepfit_nn::step::{self, StepKind, Traced, Training};
 use deepfit_nn::{Declaration, Scope};
@@ -338,7 +338,13 @@ fn loss(recipe: &Recipe, tracer: &Tracer, output: &Tensor) -> deepfit_nn::Result
     let rows = || Shape::new(&[Symbol::Batch]);
     if let Task::Regression = recipe.task {
         let target = tracer.input(TARGET, rows(), DType::F32);
-        let value = output.reshape(rows())?;
+        let (value, target) = match members(output) {
+            Some(members) => {
+                let shape = Shape::from(vec![output.shape().dims()[0], members]);
+                (output.reshape(shape.clone())?, target.unsqueeze(1)?.broadcast_to(shape)?)
+            }
+            None => (output.reshape(rows())?, target),
+        };
         return match recipe.settings.loss.as_deref() {
             Some("absolute") => losses::l1(&value, &target, Reduction::Mean),
             Some("huber") => losses::huber(&value, &target, 1.0, Reduction::Mean),
@@ -364,5 +370,16 @@ fn loss(recipe: &Recipe, tracer: &Tracer, output: &Tensor) -> deepfit_nn::Result
         let share = tracer.input(SHARE, rows(), DType::F32);
         return losses::mixed_cross_entropy(output, &target, &partner, &share, &settings);
     }
-    losses::cross_entropy(output, &target, &settings)
+    let Some(members) = members(output) else { return losses::cross_entropy(output, &target, &settings) };
+    // Each member learns from each row.
+    let rows = output.shape().dims()[0] * members;
+    let logits = output.reshape(vec![rows, output.shape().dims()[2]])?;
+    let column = target.unsqueeze(1)?;
+    let others = vec![&column; members.as_fixed().unwrap_or(1) - 1];
+    losses::cross_entropy(&logits, &column.concat(&others, 1)?.reshape(vec![rows])?, &settings)
+}
+
+/// The axis of members of an output `[batch, members, outputs]`.
+fn members(output: &Tensor) -> Option<Dim> {
+    (output.shape().dims().len() == 3).then(|| output.shape().dims()[1])
 }

@@ -86,8 +86,8 @@ settings! {
     scaling: Option<Scaling> = None, "Of numeric columns: robust, standard or quantile (default: robust).",
         "robust, standard or quantile";
     model: String = "auto".to_string(),
-        "auto; mlp; cnn, resnet18, resnet34, resnet50 or mobilenet_v2; lstm, gru, rnn or transformer.",
-        "auto, mlp, cnn, resnet18, resnet34, resnet50, mobilenet_v2, lstm, gru, rnn or transformer";
+        "auto; tabm or mlp; cnn, resnet18, resnet34, resnet50 or mobilenet_v2; lstm, gru, rnn or transformer.",
+        "auto, tabm, mlp, cnn, resnet18, resnet34, resnet50, mobilenet_v2, lstm, gru, rnn or transformer";
     from: Option<String> = None,
         "Published model to begin with: its folder, file or name, or scratch for none (default: of images the one that is \
          part of deepfit, where that helps).",
@@ -100,8 +100,10 @@ settings! {
         "Rank of small changes that are trained beside the weights of a published transformer (low-rank adaptation), which \
          themselves stay as they are.",
         "a whole number from 1 to 256, such as 8";
-    hidden: Option<Vec<usize>> = None, "Widths of the hidden layers of an mlp, such as [64, 64].",
+    hidden: Option<Vec<usize>> = None, "Widths of the hidden layers of a network for tables, such as [64, 64].",
         "a list of at most 100 widths from 1 to 65536, such as [64, 64]";
+    members: Option<usize> = None, "Networks that tabm trains side by side and asks together (default: 8).",
+        "a whole number from 1 to 256, such as 8";
     dropout: Option<f32> = None, "Share of values dropped in training, 0 to below 1.",
         "a number from 0 to below 1, such as 0.2";
     epochs: Option<u32> = None, "Most passes over the training rows.",
@@ -162,8 +164,20 @@ settings! {
 }
 
 /// Values of `model`.
-const MODELS: [&str; 11] =
-    ["auto", "mlp", "cnn", "resnet18", "resnet34", "resnet50", "mobilenet_v2", "lstm", "gru", "rnn", "transformer"];
+const MODELS: [&str; 12] = [
+    "auto",
+    "tabm",
+    "mlp",
+    "cnn",
+    "resnet18",
+    "resnet34",
+    "resnet50",
+    "mobilenet_v2",
+    "lstm",
+    "gru",
+    "rnn",
+    "transformer",
+];
 
 /// Share of the rows for validation and for the test, where none is asked for.
 pub(crate) const VALIDATION_SHARE: f64 = 0.1;
@@ -220,6 +234,7 @@ impl Settings {
             return Err(TrainError::setting("from", problem));
         }
         check("hidden", self.hidden.as_ref().is_none_or(widths))?;
+        check("members", self.members.is_none_or(|n| (1..=256).contains(&n)))?;
         check("dropout", self.dropout.is_none_or(below_1))?;
         check("epochs", self.epochs.is_none_or(|n| (1..=1_000_000).contains(&n)))?;
         check("time", self.time.is_none_or(|t| t > 0.0 && t.is_finite()))?;

@@ -16,6 +16,7 @@ mod mobilenet_v3;
 mod network;
 mod published;
 mod resnet;
+mod tabm;
 mod tapped;
 mod text;
 mod vit;
@@ -34,6 +35,7 @@ pub use mobilenet_v3::MobilenetV3Config;
 pub use network::{InputSlot, ModelConfig, Network, VALUE, build, first_blocks};
 pub use published::{ImagePreprocessing, Interpolation, LoadReport, Published, PublishedText, Resize, SentencePooling};
 pub use resnet::{Block, ResnetConfig};
+pub use tabm::{PeriodicConfig, Tabm, TabmConfig};
 pub use tapped::{Tapped, TappedConfig};
 pub use text::{
     BertConfig, CacheSizes, Context, DistilbertConfig, Gpt2Config, LENGTHS, LlamaConfig, ModernbertConfig, NEXT,

@@ -8,8 +8,8 @@ use crate::error::Result;
 use crate::{
     BertConfig, CnnConfig, ConvnextConfig, DistilbertConfig, EfficientnetConfig, Gpt2Config, ImageConfig, LlamaConfig,
     MlpConfig, MobilenetV2Config, MobilenetV3Config, ModernbertConfig, NextTokenConfig, PooledTextConfig,
-    RecurrentTextConfig, ResnetConfig, RobertaConfig, StaticEmbeddingConfig, TappedConfig, TextHead, TextNetwork,
-    VitConfig,
+    RecurrentTextConfig, ResnetConfig, RobertaConfig, StaticEmbeddingConfig, TabmConfig, TappedConfig, TextHead,
+    TextNetwork, VitConfig,
 };
 
 /// Settings of a network: all that is needed to make it again, but its weights.
@@ -18,6 +18,8 @@ use crate::{
 pub enum ModelConfig {
     /// Layers of neurons, for tables.
     Mlp(MlpConfig),
+    /// An ensemble of such networks in one, for tables.
+    Tabm(TabmConfig),
     /// A small convolutional network, for small images.
     Cnn(CnnConfig),
     /// A residual network, for images.
@@ -61,6 +63,7 @@ impl ModelConfig {
     pub fn model_type(&self) -> &'static str {
         match self {
             ModelConfig::Mlp(_) => "mlp",
+            ModelConfig::Tabm(_) => "tabm",
             ModelConfig::Cnn(_) => "cnn",
             ModelConfig::Resnet(_) => "resnet",
             ModelConfig::MobilenetV2(_) => "mobilenet_v2",
@@ -86,6 +89,7 @@ impl ModelConfig {
     pub fn outputs(&self) -> usize {
         match self {
             ModelConfig::Mlp(config) => config.outputs,
+            ModelConfig::Tabm(config) => config.outputs,
             ModelConfig::Cnn(config) => config.outputs,
             ModelConfig::Resnet(config) => config.outputs,
             ModelConfig::MobilenetV2(config) => config.outputs,
@@ -112,6 +116,7 @@ impl ModelConfig {
     pub fn with_image(mut self, image: ImageConfig) -> Self {
         match &mut self {
             ModelConfig::Mlp(_)
+            | ModelConfig::Tabm(_)
             | ModelConfig::Bert(_)
             | ModelConfig::Distilbert(_)
             | ModelConfig::Roberta(_)
@@ -139,6 +144,7 @@ impl ModelConfig {
     pub fn with_outputs(mut self, outputs: usize) -> Self {
         match &mut self {
             ModelConfig::Mlp(config) => config.outputs = outputs,
+            ModelConfig::Tabm(config) => config.outputs = outputs,
             ModelConfig::Cnn(config) => config.outputs = outputs,
             ModelConfig::Resnet(config) => config.outputs = outputs,
             ModelConfig::MobilenetV2(config) => config.outputs = outputs,
@@ -198,6 +204,7 @@ impl ModelConfig {
     pub fn image(&self) -> Option<&ImageConfig> {
         match self {
             ModelConfig::Mlp(_)
+            | ModelConfig::Tabm(_)
             | ModelConfig::Bert(_)
             | ModelConfig::Distilbert(_)
             | ModelConfig::Roberta(_)
@@ -324,7 +331,9 @@ pub trait Network: Send + Sync {
         Err(undivided())
     }
 
-    /// Adds the network to the graph of its inputs: by default the head of the features. Returns logits, or values, f32 `[batch, outputs]`.
+    /// Adds the network to the graph of its inputs: by default the head of the features. Returns
+    /// logits, or values, f32 `[batch, outputs]`; in training, a network of several members that learn each by itself
+    /// returns `[batch, members, outputs]`.
     ///
     /// # Errors
     /// If the inputs are not those of [`Network::inputs`].
@@ -373,6 +382,7 @@ fn undivided() -> NnError {
 pub fn build(config: &ModelConfig, scope: &Scope) -> Result<Box<dyn Network>> {
     Ok(match config {
         ModelConfig::Mlp(config) => Box::new(config.build(scope)?),
+        ModelConfig::Tabm(config) => Box::new(config.build(scope)?),
         ModelConfig::Cnn(config) => Box::new(config.build(scope)?),
         ModelConfig::Resnet(config) => Box::new(config.build(scope)?),
         ModelConfig::MobilenetV2(config) => Box::new(config.build(scope)?),

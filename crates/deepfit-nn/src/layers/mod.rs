@@ -15,6 +15,7 @@ mod gate;
 mod group_norm;
 mod layer_norm;
 mod linear;
+mod members;
 mod more_pool;
 mod pool;
 mod rectifier;
@@ -40,6 +41,7 @@ pub use flatten::Flatten;
 pub use group_norm::{GroupNorm, InstanceNorm, InstanceNormConfig};
 pub use layer_norm::{LayerNorm, RmsNorm};
 pub use linear::Linear;
+pub use members::{EnsembleLinear, PartsLinear, PeriodicEmbedding};
 pub use recurrent::{Gru, Lstm, Nonlinearity, Recurrence, RecurrentConfig, Rnn, Sequences};
 pub use recurrent_cell::{GruCell, LstmCell, RnnCell};
 

@@ -79,6 +79,18 @@ fn build(scope: &Scope, config: &Value) -> Box<dyn Module> {
             Box::new(LayerNorm::with(scope, channels, number(config, "eps")))
         }
         "Embedding" => Box::new(Embedding::new(scope, size(config, "num_embeddings"), size(config, "embedding_dim"))),
+        "EnsembleLinear" => {
+            let (inputs, outputs) = (size(config, "in_features"), size(config, "out_features"));
+            Box::new(EnsembleLinear::new(scope, size(config, "members"), inputs, outputs, deepfit_nn::Init::Ones))
+        }
+        "PartsLinear" => {
+            let (inputs, outputs) = (size(config, "in_features"), size(config, "out_features"));
+            Box::new(PartsLinear::new(scope, size(config, "parts"), inputs, outputs))
+        }
+        "PeriodicEmbedding" => {
+            let (waves, width) = (size(config, "waves"), size(config, "width"));
+            Box::new(PeriodicEmbedding::new(scope, size(config, "columns"), waves, width, 1.0))
+        }
         "Flatten" => Box::new(Flatten::new(scope)),
         "ReLU" => Box::new(Activation::Relu),
         "ReLU6" => Box::new(Activation::Relu6),
@@ -166,6 +178,13 @@ fn check_all(prefix: &str, count: usize) {
 #[test]
 fn linear_equals_pytorchs() {
     check_all("layer-linear", 3);
+}
+
+#[test]
+fn layers_of_ensembles_equal_their_definitions_in_pytorch() {
+    for name in ["ensemble-linear", "ensemble-linear-shared", "parts-linear", "periodic-embedding"] {
+        check(&Golden::read(&format!("layer-{name}")));
+    }
 }
 
 #[test]

@@ -17,8 +17,14 @@ pub(super) fn without_effect(settings: &mut Settings, data: &Dataset, transfers:
         given
     };
     let model = settings.model.clone();
-    if drop("hidden", settings.hidden.is_some() && model != "mlp", format!("it is for mlp, and the model is {model}")) {
+    let tables = super::for_tables(&model);
+    let why = format!("it is for tabm and mlp, and the model is {model}");
+    if drop("hidden", settings.hidden.is_some() && !tables, why) {
         settings.hidden = None;
+    }
+    let why = format!("it is for tabm, and the model is {model}");
+    if drop("members", settings.members.is_some() && model != "tabm", why) {
+        settings.members = None;
     }
     let resnet = model.starts_with("resnet");
     let dropped = settings.dropout.is_some_and(|share| share > 0.0);

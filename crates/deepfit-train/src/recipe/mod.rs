@@ -12,7 +12,7 @@ use deepfit_nn::step::Training;
 use deepfit_nn::{Clip, MovingAverage, Optimizer, Schedule};
 use deepfit_zoo::{
     CATEGORIES, CnnConfig, EmbeddingConfig, ImageConfig, MlpConfig, MobilenetV2Config, ModelConfig, NUMERIC,
-    ResnetConfig,
+    PeriodicConfig, ResnetConfig, TabmConfig,
 };
 
 use crate::error::{Result, TrainError};
@@ -25,6 +25,8 @@ pub use rates::Rates;
 use transfer::DataSizes;
 pub use transfer::TransferPlan;
 
+/// Members of the ensemble for tables.
+const MEMBERS: usize = 8;
 /// Tables with at most this many rows choose their number of epochs by cross-validation.
 const SMALL_TABLE: usize = 3_000;
 /// Data with at most this many rows is used whole, validation part included, for the final weights.
@@ -85,9 +87,13 @@ impl Recipe {
         let transfer = backbone.map(|backbone| TransferPlan::new(&settings, backbone, sizes)).transpose()?;
         let language = *data.task() == Task::NextToken;
         let small = if table { rows <= SMALL_TABLE } else { transfers && !language && rows < transfer::FEW };
+        // Each of the members already learns another network, so that fewer folds tell as much.
+        let ensemble = settings.model == "tabm" && !transfers;
+        let most_folds = if ensemble { 3 } else { 5 };
         // A part that the user gave for validation is not trained on.
         let own_validation = settings.validation.is_some();
-        let folds = settings.folds.unwrap_or(if small && !own_validation { (rows / 2).clamp(1, 5) } else { 1 });
+        let folds =
+            settings.folds.unwrap_or(if small && !own_validation { (rows / 2).clamp(1, most_folds) } else { 1 });
         if folds > 1 && own_validation {
             return Err(TrainError::setting("folds", "validation data of its own leaves nothing to fold; use folds=1"));
         }
@@ -169,7 +175,9 @@ impl Recipe {
             // Without a limit, single windows throw a transformer back (Pascanu et al., 2013).
             settings.clip = Some(settings.clip.unwrap_or(1.0));
         }
-        settings.dropout = Some(settings.dropout.unwrap_or(if settings.model == "mlp" {
+        settings.dropout = Some(settings.dropout.unwrap_or(if ensemble {
+            0.1
+        } else if settings.model == "mlp" {
             0.15
         } else if settings.model == "cnn" {
             0.25
@@ -180,14 +188,23 @@ impl Recipe {
         } else {
             0.0
         }));
-        if settings.model == "mlp" && settings.hidden.is_none() {
-            settings.hidden = Some(if rows <= SMALL_TABLE { vec![64, 64] } else { vec![256, 128] });
+        if settings.model == "tabm" {
+            settings.members = Some(settings.members.unwrap_or(MEMBERS));
+        }
+        if for_tables(&settings.model) && settings.hidden.is_none() {
+            settings.hidden = Some(match (rows <= SMALL_TABLE, ensemble) {
+                (true, _) => vec![64, 64],
+                (false, true) => vec![128, 128],
+                (false, false) => vec![256, 128],
+            });
         }
         settings.patience = Some(settings.patience.unwrap_or(if folds > 1 { 0 } else { 10 }));
         if classification {
             settings.label_smoothing = Some(settings.label_smoothing.unwrap_or(match images {
                 _ if transfers => transfer::SMOOTHING,
                 true => 0.1,
+                // The mean of members is less sure of itself than each of them.
+                _ if ensemble => 0.0,
                 false => 0.05,
             }));
         } else if let Task::Regression = data.task() {
@@ -265,10 +282,24 @@ impl Recipe {
         }
         let numeric = slots.iter().find(|s| s.name == NUMERIC).map_or(0, Slot::values);
         let categories = slots.iter().find(|s| s.name == CATEGORIES).map_or(&[][..], |s| &s.cardinalities);
+        let embeddings = categories.iter().map(|&c| EmbeddingConfig::of(c)).collect();
+        let hidden = self.settings.hidden.clone().unwrap_or_default();
+        if self.settings.model == "tabm" {
+            return Ok(ModelConfig::Tabm(TabmConfig {
+                numeric,
+                embeddings,
+                periodic: PeriodicConfig::default(),
+                members: self.settings.members.unwrap_or(MEMBERS),
+                hidden,
+                outputs,
+                classification: self.task.is_classification(),
+                dropout,
+            }));
+        }
         Ok(ModelConfig::Mlp(MlpConfig {
             numeric,
-            embeddings: categories.iter().map(|&c| EmbeddingConfig::of(c)).collect(),
-            hidden: self.settings.hidden.clone().unwrap_or_default(),
+            embeddings,
+            hidden,
             outputs,
             activation: deepfit_nn::Activation::Relu,
             dropout,
@@ -386,6 +417,7 @@ fn default_rate(settings: &Settings, images: bool, transfers: bool) -> f64 {
         _ if transfers => transfer::RATE,
         (true, "cnn") => 1e-2,
         (true, _) => 3e-3,
+        (false, "tabm") => 6e-3,
         (false, _) => 2e-3,
     };
     match &settings.optimizer[..] {
@@ -411,6 +443,11 @@ fn default_decay(settings: &Settings, images: bool) -> f64 {
     }
 }
 
+/// Whether a model is one for tables.
+fn for_tables(model: &str) -> bool {
+    matches!(model, "tabm" | "mlp")
+}
+
 fn choose_model(model: &str, data: &Dataset) -> Result<String> {
     let images = data.is_images();
     let side = data.image_shape().map_or(0, |[h, w, _]| h.max(w));
@@ -429,13 +466,13 @@ fn choose_model(model: &str, data: &Dataset) -> Result<String> {
             Err(TrainError::setting("model", problem))
         }
         ("auto", true) => Ok(if side <= SMALL_IMAGE { "cnn" } else { "resnet18" }.to_string()),
-        ("auto", false) => Ok("mlp".to_string()),
-        ("mlp", true) => Err(TrainError::setting(
+        ("auto", false) => Ok("tabm".to_string()),
+        (name, true) if for_tables(name) => Err(TrainError::setting(
             "model",
-            "mlp is for tables; for images use cnn, resnet18, resnet34, resnet50 or mobilenet_v2",
+            format!("{name} is for tables; for images use cnn, resnet18, resnet34, resnet50 or mobilenet_v2"),
         )),
-        (other, false) if other != "mlp" => {
-            Err(TrainError::setting("model", format!("{other} is for images; for tables use mlp")))
+        (other, false) if !for_tables(other) => {
+            Err(TrainError::setting("model", format!("{other} is for images; for tables use tabm or mlp")))
         }
         (other, _) => Ok(other.to_string()),
     }

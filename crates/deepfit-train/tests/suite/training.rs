@@ -227,22 +227,22 @@ fn a_run_is_described_before_it_begins_and_nothing_is_written() {
     assert_eq!((&d.task[..], d.epochs, &d.run), ("classification", 4, &run));
     assert_eq!(d.rows.0 + d.rows.1 + d.rows.2, 569);
     assert!(d.rows.0 > d.rows.2 && d.rows.2 > d.rows.1 && d.rows.1 > 0, "{:?}", d.rows);
-    assert!(d.model.contains("mlp") && d.model.contains("30 inputs") && d.model.contains("2 outputs"), "{}", d.model);
-    assert!(d.strategy.contains("5-fold"), "{}", d.strategy);
+    assert!(d.model.contains("tabm") && d.model.contains("30 inputs") && d.model.contains("2 outputs"), "{}", d.model);
+    assert!(d.strategy.contains("3-fold"), "{}", d.strategy);
     assert!(!d.data.is_empty() && d.resumed_at_step.is_none());
     assert_eq!(d.memory.iter().map(|(_, bytes)| bytes).sum::<u64>(), d.planned_memory_bytes);
     assert!(d.planned_memory_bytes > d.parameters as u64 * 4 * 4);
     assert!(d.seconds_per_epoch > 0.0 && d.seconds_per_epoch < 1.0, "{}", d.seconds_per_epoch);
     assert!(d.seconds_total > d.seconds_per_epoch * 4.0, "{} {}", d.seconds_total, d.seconds_per_epoch);
-    for setting in ["epochs = 4", "batch = ", "lr = ", "folds = 5", "model = \"mlp\""] {
+    for setting in ["epochs = 4", "batch = ", "lr = ", "folds = 3", "model = \"tabm\"", "members = 8"] {
         assert!(d.settings_toml.contains(setting), "{setting} is missing: {}", d.settings_toml);
     }
     let (parameters, text) = (d.parameters, d.settings_toml.clone());
     let mut listener = Listener::default();
     let report = finished(job.run(&mut listener).unwrap());
     assert_eq!(report.parameters, parameters);
-    assert_eq!(listener.stages.len(), 6);
-    assert_eq!(listener.epochs.len(), 5 * 4 + report.epochs as usize);
+    assert_eq!(listener.stages.len(), 4);
+    assert_eq!(listener.epochs.len(), 3 * 4 + report.epochs as usize);
     assert!(report.first_step_seconds.is_some_and(|first| report.seconds > first) && report.seconds_per_epoch > 0.0);
     assert!(report.next.iter().all(|line| line.contains("deepfit")));
     // Of the same settings, but for the path of the data, which is made absolute.

@@ -2,6 +2,7 @@
 
 mod backend;
 mod drawn;
+mod ensembles;
 mod extremes;
 mod goldens;
 mod hostile;

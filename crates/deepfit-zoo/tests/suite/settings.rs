@@ -1,5 +1,8 @@
 use deepfit_nn::{Activation, Scope};
-use deepfit_zoo::{CnnConfig, EmbeddingConfig, Head, ImageConfig, MlpConfig, ModelConfig, ResnetConfig, build};
+use deepfit_zoo::{
+    CnnConfig, EmbeddingConfig, Head, ImageConfig, MlpConfig, ModelConfig, PeriodicConfig, ResnetConfig, TabmConfig,
+    build,
+};
 
 fn refused(config: ModelConfig) -> String {
     match build(&config, &Scope::root()) {
@@ -15,6 +18,16 @@ fn impossible_settings_are_named() {
     let cnn = || CnnConfig::for_images(image(), 10);
     let resnet = || ResnetConfig::resnet18(image(), 10);
     let table = EmbeddingConfig { categories: 3, width: 0 };
+    let tabm = || TabmConfig {
+        numeric: 3,
+        embeddings: vec![],
+        periodic: PeriodicConfig::default(),
+        members: 4,
+        hidden: vec![5],
+        outputs: 2,
+        classification: true,
+        dropout: 0.0,
+    };
     let cases = [
         (ModelConfig::Mlp(MlpConfig { numeric: 0, ..mlp() }), "mlp: `numeric`"),
         (ModelConfig::Mlp(MlpConfig { outputs: 0, ..mlp() }), "mlp: `outputs`"),
@@ -35,6 +48,13 @@ fn impossible_settings_are_named() {
         (ModelConfig::Resnet(ResnetConfig { depths: vec![], widths: vec![], ..resnet() }), "resnet: `depths`"),
         (ModelConfig::Resnet(ResnetConfig { widths: vec![8, 16], ..resnet() }), "resnet: `widths`"),
         (ModelConfig::Resnet(ResnetConfig { outputs: 0, ..resnet() }), "resnet: `outputs`"),
+        (ModelConfig::Tabm(TabmConfig { numeric: 0, ..tabm() }), "tabm: `numeric`"),
+        (ModelConfig::Tabm(TabmConfig { members: 0, ..tabm() }), "tabm: `members`"),
+        (ModelConfig::Tabm(TabmConfig { hidden: vec![], ..tabm() }), "tabm: `hidden`"),
+        (
+            ModelConfig::Tabm(TabmConfig { periodic: PeriodicConfig { width: 1, ..Default::default() }, ..tabm() }),
+            "tabm: `periodic.width`",
+        ),
     ];
     for (config, expected) in cases {
         let message = refused(config);

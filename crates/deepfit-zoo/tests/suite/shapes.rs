@@ -4,6 +4,8 @@ use deepfit_zoo::{
     CnnConfig, EmbeddingConfig, ImageConfig, InputSlot, MlpConfig, MobilenetV2Config, ModelConfig, ResnetConfig, build,
 };
 
+use crate::ensembles::tabm;
+
 /// Traces a network in both modes; returns what it declares and the cost of using it on one example.
 fn traced(config: &ModelConfig) -> (Vec<Declaration>, Cost) {
     let scope = Scope::root();
@@ -149,6 +151,7 @@ fn every_operation_of_a_network_names_its_layer() {
     let image = || ImageConfig::new(16, 16, 3).normalised(vec![0.1, 0.2, 0.3], vec![1.0; 3]);
     for config in [
         ModelConfig::Mlp(mlp),
+        ModelConfig::Tabm(tabm()),
         ModelConfig::Cnn(CnnConfig::for_images(image(), 10)),
         ModelConfig::Resnet(ResnetConfig::resnet50(image(), 10)),
         ModelConfig::MobilenetV2(MobilenetV2Config::standard(image(), 10)),

@@ -50,7 +50,7 @@ pub struct Arguments {
     #[arg(long, value_name = "PATH", value_hint = ValueHint::AnyPath, help_heading = "Data")]
     test: Option<PathBuf>,
 
-    /// Architecture: mlp for tables; cnn, resnet18, resnet34, resnet50 or mobilenet_v2 for images; lstm, gru, rnn or transformer for texts [default: auto, which goes by the data]
+    /// Architecture: tabm or mlp for tables; cnn, resnet18, resnet34, resnet50 or mobilenet_v2 for images; lstm, gru, rnn or transformer for texts [default: auto, which goes by the data]
     #[arg(long, value_name = "NAME", help_heading = "Model and training")]
     model: Option<String>,
     /// Published model to begin with: its name, folder or file, or scratch for none [default: of images the one that is part of

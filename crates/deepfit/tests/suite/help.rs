@@ -13,7 +13,7 @@ fn help_shows_options_in_groups_examples_and_all_settings() {
     for word in ["Data:", "Model and training:", "Output:", "Examples:", "Settings", "label_smoothing", "Exit codes"] {
         assert!(help.contains(word), "`{word}` is not in {help}");
     }
-    for model in ["mlp", "cnn", "resnet18", "resnet34", "resnet50", "mobilenet_v2"] {
+    for model in ["tabm", "mlp", "cnn", "resnet18", "resnet34", "resnet50", "mobilenet_v2"] {
         let of_option = help.split("--model").nth(1).and_then(|rest| rest.split("--epochs").next()).unwrap();
         assert!(of_option.contains(model), "`{model}` is not in {of_option}");
     }

@@ -248,5 +248,5 @@ fn a_column_of_texts_is_left_alone_where_that_is_asked_for() {
     let place = Place::new();
     place.write("ratings.csv", ratings(300));
     let run = place.run(&["train", "ratings.csv", "--text", "none", "--out", "run", "--epochs", "2"]).succeeded();
-    assert!(run.err.contains("300 rows, ") && run.out.contains("mlp"), "{} {}", run.err, run.out);
+    assert!(run.err.contains("300 rows, ") && run.out.contains("tabm"), "{} {}", run.err, run.out);
 }
