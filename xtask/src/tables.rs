@@ -53,6 +53,9 @@ struct Score {
     seconds: f64,
 }
 
+/// What of a score is shown.
+type Reading = fn(&Score) -> Option<f64>;
+
 impl Measured {
     /// The mean over the splits of something that all of them have.
     fn mean(&self, name: &str, of: impl Fn(&Score) -> Option<f64>) -> Option<f64> {
@@ -98,7 +101,7 @@ fn render(record: &Record) -> String {
         record.tables.iter().partition(|measured| measured.task == "classification");
     let all: Vec<&Measured> = record.tables.iter().collect();
     let score = |score: &Score| Some(score.score);
-    let parts: [(&str, &[&Measured], fn(&Score) -> Option<f64>, usize); 4] = [
+    let parts: [(&str, &[&Measured], Reading, usize); 4] = [
         ("Accuracy", &scored, score, 3),
         ("Log loss", &scored, |score| score.log_loss, 3),
         ("R2", &valued, score, 3),
