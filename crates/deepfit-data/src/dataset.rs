@@ -12,7 +12,7 @@ use crate::preprocessor::Preprocessor;
 use crate::source::Source;
 use crate::split::{self, Part, RowId, SavedSplit, Split, SplitOptions};
 use crate::table::{self, ColumnKind, Scaling, TableSet};
-use crate::text::{self, LanguageSet, TextForm, TextSet, TextSurvey};
+use crate::text::{self, LanguageSet, TextForm, TextSet, TextSurvey, Tokens};
 
 /// Rows or images that are needed to train, validate and test.
 pub const MIN_ROWS: usize = 10;
@@ -117,10 +117,14 @@ pub struct OpenOptions {
     pub pairs: Option<bool>,
     /// How texts are cut; without, by a tokenizer that is learned from them.
     pub text_form: Option<TextForm>,
+    /// What that one cuts them into.
+    pub tokens: Tokens,
     /// Most tokens of that one's vocabulary.
     pub vocabulary: usize,
     /// Most tokens of a text that it cuts; [`TextForm::MOST_TOKENS`] without.
     pub max_tokens: Option<usize>,
+    /// Of a text whose continuation is learned, the shares of its last parts that are for validation and test.
+    pub last_shares: (f64, f64),
     /// Threads that look through the files.
     pub threads: usize,
     /// Table that names images of the folder and what is on them.
@@ -144,8 +148,10 @@ impl Default for OpenOptions {
             text: None,
             pairs: None,
             text_form: None,
+            tokens: Tokens::default(),
             vocabulary: VOCABULARY,
             max_tokens: None,
+            last_shares: (0.1, 0.1),
             threads: 2,
             labels: None,
             validation: None,

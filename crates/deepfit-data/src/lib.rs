@@ -53,5 +53,5 @@ pub use table::{
 };
 pub use text::{
     ColumnTerms, Encoded, Passage, Terms, TextColumns, TextForm, TextPreprocessor, TextRow, TextSurvey, Texts,
-    Tokenizer, is_text_file,
+    Tokenizer, Tokens, is_text_file,
 };

@@ -27,8 +27,7 @@ Nothing is sent or fetched over the network, but by `deepfit models pull`.
 `deepfit COMMAND --help` tells more about a command.",
     max_term_width = 110,
     subcommand_required = true,
-    arg_required_else_help = true,
-    disable_help_subcommand = true
+    arg_required_else_help = true
 )]
 pub struct Arguments {
     #[command(subcommand)]

@@ -10,6 +10,7 @@ mod reader;
 mod samples;
 mod terms;
 mod tokenizer;
+mod trained;
 mod windows;
 
 pub use columns::ColumnTerms;
@@ -23,3 +24,4 @@ pub use reader::{TextRow, Texts};
 pub use samples::TextForm;
 pub use terms::Terms;
 pub use tokenizer::{Encoded, Tokenizer};
+pub use trained::Tokens;

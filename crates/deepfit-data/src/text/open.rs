@@ -313,7 +313,7 @@ pub(crate) fn open(
             let own = found.rows.iter().filter(|row| matches!(row.part, None | Some(Part::Train)));
             let most = options.max_tokens.unwrap_or(TextForm::MOST_TOKENS);
             let texts = own.flat_map(|row| row.passage.texts());
-            TextForm::trained(texts, options.vocabulary, most, pairs)?
+            TextForm::trained(options.tokens, texts, options.vocabulary, most, pairs)?
         }
     };
     let empty = found.rows.iter().filter(|row| row.passage.is_blank()).count();

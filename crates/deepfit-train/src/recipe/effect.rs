@@ -41,6 +41,9 @@ pub(super) fn without_effect(settings: &mut Settings, data: &Dataset, transfers:
     }
     let known = "a published network has a vocabulary of its own".to_string();
     let why = if texts { known } else { of_texts("it is") };
+    if drop("tokens", settings.tokens.is_some() && (!texts || transfers), why.clone()) {
+        settings.tokens = None;
+    }
     if drop("vocabulary", settings.vocabulary.is_some() && (!texts || transfers), why) {
         settings.vocabulary = None;
     }

@@ -30,7 +30,7 @@ pub struct Arguments {
     #[arg(value_name = "MODEL|RUN", value_hint = ValueHint::AnyPath)]
     model: PathBuf,
     /// Images, folders or .zip files of images, or a table; `-` reads a CSV table from standard input. For a model of
-    /// texts: files of lines, .csv or .tsv tables, folders of .txt files; `-` reads lines
+    /// texts: files of lines, .csv, .tsv or .jsonl tables, folders of .txt files; `-` reads lines
     #[arg(value_name = "INPUT", required_unless_present = "vocabulary", value_hint = ValueHint::AnyPath)]
     inputs: Vec<PathBuf>,
     /// Of tables of texts: the column that holds them [default: the only one, or one with a usual name, such as text]

@@ -21,7 +21,7 @@ use crate::interrupt::Interrupt;
 /// A sub-command with its arguments.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Train a network on a folder of pictures or a table
+    /// Train a network on a folder of pictures or texts, a table or a text
     Train(Box<train::Arguments>),
     /// Measure a trained network on other data
     Evaluate(evaluate::Arguments),
@@ -29,7 +29,7 @@ pub enum Command {
     Predict(predict::Arguments),
     /// Write what a network makes of pictures, rows or texts before it decides
     Embed(embed::Arguments),
-    /// Continue a text by a published model such as GPT-2 or LLaMA
+    /// Continue a text by a run that learned to, or by a published model such as GPT-2
     Generate(generate::Arguments),
     /// Write the tokens that a published model makes of texts
     Tokenize(tokenize::Arguments),

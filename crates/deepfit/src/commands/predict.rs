@@ -28,7 +28,8 @@ pub struct Arguments {
     #[arg(value_name = "MODEL|RUN", value_hint = ValueHint::AnyPath)]
     run: PathBuf,
     /// Images, folders or .zip files of images, or a table; `-` reads a CSV table from standard input. For a model of
-    /// texts: files of lines, .csv or .tsv tables, folders of .txt files; `-` reads lines
+    /// texts: files of lines, .csv, .tsv or .jsonl tables, folders of .txt files; `-` reads lines, or a table whose header has the
+    /// columns that the run was trained on
     #[arg(value_name = "INPUT", required = true, value_hint = ValueHint::AnyPath)]
     inputs: Vec<PathBuf>,
     /// Of tables of texts: the column that holds them [default: the only one, or one with a usual name, such as text]

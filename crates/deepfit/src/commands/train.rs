@@ -26,7 +26,8 @@ use deepfit_train::text::Style;
 )]
 pub struct Arguments {
     /// Folder with a sub-folder of images, or of .txt files, for each class (optionally below train, val and test), a .zip of
-    /// images, or a CSV or TSV table, of features, texts or the paths of images
+    /// images, a table (CSV, TSV or JSON Lines) of features, texts or the paths of images, or a .txt file whose continuation
+    /// is learned
     #[arg(value_name = "DATA", value_hint = ValueHint::AnyPath)]
     data: Option<OsString>,
     /// Any other setting; `deepfit train --help` lists them
@@ -53,8 +54,8 @@ pub struct Arguments {
     /// Architecture: mlp for tables; cnn, resnet18, resnet34, resnet50 or mobilenet_v2 for images; lstm, gru, rnn or transformer for texts [default: auto, which goes by the data]
     #[arg(long, value_name = "NAME", help_heading = "Model and training")]
     model: Option<String>,
-    /// Published model to begin with: its name, folder or file, or scratch for none [default: of images the one that is part of
-    /// deepfit, where it helps]
+    /// Published model to begin with: its name, folder or file, or scratch for none [default: of images and
+    /// of texts the one that is part of deepfit, where it helps]
     #[arg(long, value_name = "MODEL", help_heading = "Model and training")]
     from: Option<PathBuf>,
     /// Train the last layer of the published model alone
