@@ -13,7 +13,7 @@ use crate::counterfactual::{Counterfactual, Search};
 use crate::error::{ExplainError, Result};
 use crate::explanation::{Attributions, Details, Explanation, Shown};
 use crate::faithfulness::{self, Faithfulness, random_orders};
-use crate::grad_cam::{grad_cam, last_convolution};
+use crate::grad_cam::{grad_cam, last_convolution, pools_at_the_end};
 use crate::gradients::{integrated, smooth};
 use crate::method::{Kind, Method};
 use crate::neighbours::Known;
@@ -104,12 +104,16 @@ impl Explainer {
         }
     }
 
-    /// The method that is used if none is asked for: for pictures Grad-CAM, which costs no more than a prediction, or, without
-    /// a convolutional layer, integrated gradients; for tables Shapley values, which leave nothing unexplained and share what
+    /// The method that is used if none is asked for: for pictures Grad-CAM, which costs no more than a prediction, where the
+    /// network pools what its last convolution sees, else integrated gradients, which ask nothing of a network; for tables Shapley values, which leave nothing unexplained and share what
     /// columns do together; for texts leaving out words, which needs no baseline: any text with a word less is a text.
     pub fn default_method(&self) -> Method {
         match self.kind() {
-            Kind::Images if last_convolution(&self.subject).is_ok() => Method::GradCam,
+            Kind::Images
+                if last_convolution(&self.subject).is_ok() && pools_at_the_end(&self.subject).unwrap_or(false) =>
+            {
+                Method::GradCam
+            }
             Kind::Images => Method::IntegratedGradients,
             Kind::Tables => Method::Shapley,
             Kind::Texts => Method::Occlusion,

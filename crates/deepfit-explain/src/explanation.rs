@@ -123,19 +123,19 @@ impl Explanation {
             });
         }
         let test = self.faithfulness.as_ref().filter(|test| !test.holds())?;
-        if test.curves.insertion.is_none() {
-            return Some(format!(
-                "{} of {} random changes of as many columns do as well: the network decides otherwise after almost any change, \
-                 and this one explains little",
-                test.orders - test.better_than,
-                test.orders
-            ));
-        }
-        Some(format!(
-            "no better than chance on this input: {} of {} random orders do as well. Do not rely on it; try another --method",
-            test.orders - test.better_than,
-            test.orders
-        ))
+        let (worse, all) = (test.better_than, test.orders);
+        Some(if test.curves.insertion.is_none() {
+            format!(
+                "no better than chance on this input: {} of {all} random changes of as many columns do as well, so that this \
+                 one explains little",
+                all - worse
+            )
+        } else {
+            format!(
+                "no better than chance on this input: {worse} of {all} random orders are worse, and by no more than these \
+                 differ among themselves. Do not rely on it; try another --method"
+            )
+        })
     }
 }
 

@@ -34,10 +34,14 @@ pub struct Faithfulness {
     pub curves: Curves,
     /// The mean of random orders.
     pub random: Curves,
-    /// How many random orders the attributions are better than, all of [`RANDOM_ORDERS`] if they can be relied on.
+    /// How many random orders the attributions are better than.
     pub better_than: usize,
     /// How many there are.
     pub orders: usize,
+    /// By how much the attributions are better than the mean of random orders, less how much these differ among themselves
+    /// (their standard deviation).
+    #[serde(skip)]
+    pub margin: f64,
 }
 
 impl Faithfulness {
@@ -45,7 +49,10 @@ impl Faithfulness {
     pub(crate) fn of(own: Curves, random: &[Curves]) -> Faithfulness {
         let mean = |of: &dyn Fn(&Curves) -> f64| random.iter().map(of).sum::<f64>() / random.len().max(1) as f64;
         let insertion = own.insertion.map(|_| mean(&|curves| curves.insertion.unwrap_or(0.0)));
+        let gain = mean(&Curves::gain);
+        let deviation = mean(&|curves| (curves.gain() - gain).powi(2)).sqrt();
         Faithfulness {
+            margin: own.gain() - gain - deviation,
             curves: own,
             random: Curves { deletion: mean(&|curves| curves.deletion), insertion },
             better_than: random.iter().filter(|other| own.gain() > other.gain()).count(),
@@ -53,9 +60,9 @@ impl Faithfulness {
         }
     }
 
-    /// Whether the attributions are better than every random order.
+    /// Whether the attributions are better than random orders, and by more than these differ among themselves.
     pub fn holds(&self) -> bool {
-        self.better_than == self.orders
+        self.margin > 0.0
     }
 }
 

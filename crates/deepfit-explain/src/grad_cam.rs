@@ -92,6 +92,25 @@ pub fn last_convolution(subject: &Subject) -> Result<String> {
     layer.map(str::to_string).ok_or_else(lost)
 }
 
+/// Whether the network goes by what is in a picture, wherever it is, after its last convolution: if its pixels become a row of
+/// numbers instead, each with weights of its own, the mean gradient of a channel, by which Grad-CAM goes, says little.
+///
+/// # Errors
+/// If the network cannot be traced.
+pub(crate) fn pools_at_the_end(subject: &Subject) -> Result<bool> {
+    let tracer = Tracer::new(Mode::Evaluate);
+    subject.network().forward(&subject.inputs(&tracer))?;
+    let graph = tracer.graph();
+    let pixels = |value: &deepfit_graph::Value| {
+        let shape = &graph.type_of(*value).shape;
+        shape.rank() == 4 && shape.fixed(1).zip(shape.fixed(2)).is_some_and(|(height, width)| height * width > 1)
+    };
+    let spreads = |node: &deepfit_graph::Node| {
+        matches!(node.op, Op::Reshape(_)) && node.outputs[0].shape.rank() == 2 && node.inputs.iter().any(pixels)
+    };
+    Ok(!graph.nodes().iter().any(spreads))
+}
+
 /// The map of a layer for an output of one row, by the positive part as in the paper.
 ///
 /// # Errors

@@ -9,7 +9,7 @@ use deepfit_data::{
     TextPreprocessor, Tokenizer,
 };
 use deepfit_explain::{Columns, OfRow, Rows, Subject, Unit, exact, grad_cam, integrated, last_convolution, sampled};
-use deepfit_graph::{Reference, Shape};
+use deepfit_graph::Reference;
 use deepfit_train::Owned;
 use deepfit_zoo::{
     Block, EmbeddingConfig, ImageConfig, MlpConfig, ModelConfig, RecurrentCell, RecurrentTextConfig, ResnetConfig,
@@ -28,7 +28,7 @@ fn integers(golden: &Golden, name: &str) -> Vec<i32> {
 
 fn weights(golden: &Golden) -> BTreeMap<String, Owned> {
     let owned = |array: &Reference| Owned {
-        shape: (0..array.shape.rank()).filter_map(|axis| array.shape.fixed(axis)).collect(),
+        shape: array.shape.clone(),
         values: array.data.iter().map(|&x| x as f32).collect(),
     };
     golden.under("param.").into_iter().map(|(name, array)| (name, owned(array))).collect()
@@ -46,8 +46,8 @@ fn classes(golden: &Golden) -> Vec<usize> {
 #[track_caller]
 fn same_row(golden: &Golden, name: &str, row: usize, found: &[f64], tolerance: f64) {
     let expected = &golden.get(name).data[row * found.len()..(row + 1) * found.len()];
-    let shape = Shape::new(&[found.len()]);
-    let (found, expected) = (Reference::new(&shape, found.to_vec()), Reference::new(&shape, expected.to_vec()));
+    let reference = |values: &[f64]| Reference::new(&[values.len()], values.to_vec());
+    let (found, expected) = (reference(found), reference(expected));
     close(&format!("{name} of row {row}"), &found, &expected, tolerance);
 }
 

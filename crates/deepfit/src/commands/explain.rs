@@ -17,9 +17,10 @@ use crate::output::explanations;
 #[derive(Debug, Args)]
 #[command(after_help = "Methods:
   grad-cam               images: which parts of a picture speak for the class, by the last convolutional layer. Costs no more
-                         than a prediction, and is used for images unless --method says otherwise
+                         than a prediction, and is used for images unless --method says otherwise, if the network pools at
+                         its end
   integrated-gradients   images, tables, texts: shares of the class's logit, which add up; from the mean colour, the mean row
-                         or the mean word
+                         or the mean word. Used for images where grad-cam is not
   smoothgrad             images: to which pixels the class is most sensitive
   occlusion              images, texts: how much the logit falls without a part; used for texts unless --method says otherwise
   shapley                tables: what each column adds to the probability; used for tables unless --method says otherwise
