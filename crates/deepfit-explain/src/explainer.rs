@@ -13,7 +13,7 @@ use crate::counterfactual::{Counterfactual, Search};
 use crate::error::{ExplainError, Result};
 use crate::explanation::{Attributions, Details, Explanation, Shown};
 use crate::faithfulness::{self, Faithfulness, random_orders};
-use crate::grad_cam::{grad_cam, last_convolution, pools_at_the_end};
+use crate::grad_cam::{self, grad_cam, last_convolution};
 use crate::gradients::{integrated, smooth};
 use crate::method::{Kind, Method};
 use crate::neighbours::Known;
@@ -109,11 +109,7 @@ impl Explainer {
     /// columns do together; for texts leaving out words, which needs no baseline: any text with a word less is a text.
     pub fn default_method(&self) -> Method {
         match self.kind() {
-            Kind::Images
-                if last_convolution(&self.subject).is_ok() && pools_at_the_end(&self.subject).unwrap_or(false) =>
-            {
-                Method::GradCam
-            }
+            Kind::Images if grad_cam::require_fit(&self.subject).is_ok() => Method::GradCam,
             Kind::Images => Method::IntegratedGradients,
             Kind::Tables => Method::Shapley,
             Kind::Texts => Method::Occlusion,
@@ -184,8 +180,8 @@ impl Explainer {
         if let (Some(layer), true) = (&request.layer, method != Method::GradCam) {
             return Err(ExplainError::asked(format!("--layer '{layer}' is for grad-cam, and not for {method}")));
         }
-        if method == Method::GradCam && request.layer.is_none() {
-            last_convolution(&self.subject)?;
+        if method == Method::GradCam {
+            grad_cam::require_fit(&self.subject)?;
         }
         if method == Method::Counterfactual && !self.subject.task().is_classification() {
             let problem = "a counterfactual changes a class, and the model predicts a number; use --method shapley";

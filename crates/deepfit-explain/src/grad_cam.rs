@@ -92,12 +92,13 @@ pub fn last_convolution(subject: &Subject) -> Result<String> {
     layer.map(str::to_string).ok_or_else(lost)
 }
 
-/// Whether the network goes by what is in a picture, wherever it is, after its last convolution: if its pixels become a row of
-/// numbers instead, each with weights of its own, the mean gradient of a channel, by which Grad-CAM goes, says little.
+/// Fails unless the network pools what its last convolution sees: it then goes by what is there, wherever it is. Where pixels
+/// become a row of numbers instead, each with weights of its own, gradients of different places cancel in a channel's mean, and
+/// Grad-CAM shows the wrong place.
 ///
 /// # Errors
-/// If the network cannot be traced.
-pub(crate) fn pools_at_the_end(subject: &Subject) -> Result<bool> {
+/// If the network makes a row of numbers of an image, has no convolution, or cannot be traced.
+pub(crate) fn require_fit(subject: &Subject) -> Result<()> {
     let tracer = Tracer::new(Mode::Evaluate);
     subject.network().forward(&subject.inputs(&tracer))?;
     let graph = tracer.graph();
@@ -108,7 +109,12 @@ pub(crate) fn pools_at_the_end(subject: &Subject) -> Result<bool> {
     let spreads = |node: &deepfit_graph::Node| {
         matches!(node.op, Op::Reshape(_)) && node.outputs[0].shape.rank() == 2 && node.inputs.iter().any(pixels)
     };
-    Ok(!graph.nodes().iter().any(spreads))
+    if graph.nodes().iter().any(spreads) {
+        let problem = "grad-cam needs a network that pools what its last convolution sees, and this one makes a row of numbers \
+                       of its pixels, each with weights of its own; use --method integrated-gradients or occlusion";
+        return Err(ExplainError::asked(problem));
+    }
+    last_convolution(subject).map(|_| ())
 }
 
 /// The map of a layer for an output of one row, by the positive part as in the paper.

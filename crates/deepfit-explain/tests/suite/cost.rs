@@ -24,7 +24,8 @@ fn grad_cam_takes_less_than_twice_the_time_of_a_prediction() {
     let pixels = image.height * image.width * image.channels;
     let pixels = (0..pixels).map(|i| (i * 37 % 251) as f32 / 250.0).collect();
     let row = Rows { len: 1, sequence: 1, inputs: vec![Array::F32(pixels)] };
-    let (prediction, output) = subject.prediction(&subject.logits(&row).unwrap()[0].clone());
+    let logits = subject.logits(&row).unwrap().swap_remove(0);
+    let (prediction, output) = subject.prediction(&logits);
     let map = grad_cam(&mut subject, &row, &layer, output).unwrap();
     assert!(map.height * map.width == 49, "{prediction:?} {layer} {}x{}", map.height, map.width);
     // In turns, so that both see the same machine.

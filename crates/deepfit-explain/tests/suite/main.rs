@@ -2,6 +2,7 @@
 
 mod cost;
 mod goldens;
+mod planted;
 
 #[path = "../../../deepfit-nn/tests/suite/golden.rs"]
 mod golden;
