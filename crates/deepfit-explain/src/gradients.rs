@@ -145,9 +145,11 @@ fn along(
         let of = (crate::subject::OF, View::F32(&mask));
         let share = (SHARE, View::F32(&shares[begin..end]));
         subject.run(compiled, &rows, &[of, share])?;
-        let width = subject.mask(1, output).len();
-        let logits = subject.output(compiled, LOGITS)?.chunks_exact(width);
-        outputs.extend(logits.map(|logits| f64::from(logits[output])));
+        let of_row = subject.mask(1, output);
+        let logits = subject.output(compiled, LOGITS)?.chunks_exact(of_row.len());
+        let explained =
+            |logits: &[f32]| of_row.iter().zip(logits).map(|(m, x)| f64::from(*m) * f64::from(*x)).sum::<f64>();
+        outputs.extend(logits.map(explained));
         for (input, name) in names.iter().enumerate() {
             let mut parts: Vec<&[f32]> = Vec::new();
             if points.inputs[input].as_f32().is_some() {

@@ -20,13 +20,15 @@ const MOST_BYTES: u64 = 1 << 30;
 
 /// Output of graphs: the result of the last layer.
 pub(crate) const LOGITS: &str = "explain:logits";
-/// Input of graphs with gradients: what is explained of each row, f32 `[batch, outputs]`: 1 for one output, else 0.
+/// Input of graphs with gradients: what is explained of each row, f32 `[batch, outputs]`: what each output counts.
 pub(crate) const OF: &str = "explain:of";
 
 /// What a number of the network is that is explained.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unit {
-    /// The result of the last layer for a class, before it becomes a probability.
+    /// The result of the last layer for a class, before it becomes a probability. Of one of several classes that of an opened
+    /// model is taken less the mean of all classes', on which no probability depends: what speaks for a class may be learned as
+    /// what speaks against the others.
     Logit,
     /// The probability of a class.
     Probability,
@@ -63,6 +65,8 @@ pub struct Subject {
     engine: Engine,
     names: Vec<String>,
     programs: Programs,
+    /// Whether a class's logit is taken less the mean of all classes'.
+    centred: bool,
 }
 
 impl Subject {
@@ -83,7 +87,8 @@ impl Subject {
         }
         let engine = model.engine(threads)?;
         let Model { description, preprocessor, network, notes, .. } = model;
-        Ok((Subject::of(network, description.model, preprocessor, engine), notes))
+        let centred = preprocessor.task().is_classification();
+        Ok((Subject { centred, ..Subject::of(network, description.model, preprocessor, engine) }, notes))
     }
 
     /// A network with the given weights, by name.
@@ -106,7 +111,7 @@ impl Subject {
 
     fn of(network: Box<dyn Network>, config: ModelConfig, preprocessor: Preprocessor, engine: Engine) -> Subject {
         let names = network.inputs().into_iter().map(|slot| slot.name).collect();
-        Subject { network, config, preprocessor, engine, names, programs: Programs::new() }
+        Subject { network, config, preprocessor, engine, names, programs: Programs::new(), centred: false }
     }
 
     /// How inputs become what the network takes.
@@ -240,7 +245,10 @@ impl Subject {
     /// The number of one output.
     pub fn score(&self, logits: &[f32], output: usize, unit: Unit) -> f64 {
         match unit {
-            Unit::Logit => f64::from(logits[output]),
+            Unit::Logit => {
+                let mask = self.mask(1, output);
+                mask.iter().zip(logits).map(|(m, logit)| f64::from(*m) * f64::from(*logit)).sum()
+            }
             Unit::Probability => self.probabilities(logits)[output],
             Unit::Value => {
                 let value = f64::from(logits[output]);
@@ -313,9 +321,10 @@ impl Subject {
         Err(ExplainError::asked(format!("the model knows no class '{name}'; its classes are {known}{hint}")))
     }
 
-    /// 1 for an output of so many rows, else 0.
+    /// What the explained number is of the outputs of so many rows: 1 for one of them, less the share of all if it is centred.
     pub(crate) fn mask(&self, rows: usize, output: usize) -> Vec<f32> {
         let outputs = self.network.outputs().max(1);
-        (0..rows * outputs).map(|i| f32::from(u8::from(i % outputs == output))).collect()
+        let less = if self.centred { 1.0 / outputs as f32 } else { 0.0 };
+        (0..rows * outputs).map(|i| f32::from(u8::from(i % outputs == output)) - less).collect()
     }
 }
