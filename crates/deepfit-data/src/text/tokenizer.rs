@@ -32,6 +32,10 @@ pub struct Encoded {
     pub second: Option<usize>,
 }
 
+/// Of a token the text that it is of, 0 or 1, and the bytes there that it stands for; nothing for those that stand at every
+/// text's beginning and end.
+pub type Place = Option<(usize, Range<usize>)>;
+
 impl Tokenizer {
     /// Reads the tokenizer in a model's folder: `tokenizer.json`, or what older models have in its place, `vocab.txt`
     /// (BERT's) or `vocab.json` with `merges.txt` (GPT-2's and RoBERTa's).
@@ -157,17 +161,17 @@ impl Tokenizer {
         shorter.truncate(of_shorter, 0, TruncationDirection::Right);
         longer.truncate(room - of_shorter, 0, TruncationDirection::Right);
         // What was cut off is kept beside the rest, and would be paired with all that was cut off the other.
-        (first.take_overflowing(), second.take_overflowing());
+        first.take_overflowing();
+        second.take_overflowing();
         let both = self.inner.post_process(first, Some(second), true).map_err(|error| error.to_string())?;
         Ok((both, whole))
     }
 
-    /// For each token of [`Tokenizer::encode_passage`] the text that it is of, 0 or 1, and the bytes there that it stands for;
-    /// nothing for those that stand at every text's beginning and end.
+    /// For each token of [`Tokenizer::encode_passage`] what it stands for.
     ///
     /// # Errors
     /// The tokenizer's reason, if it refuses.
-    pub fn places(&self, passage: &Passage, most: usize) -> Result<Vec<Option<(usize, Range<usize>)>>, String> {
+    pub fn places(&self, passage: &Passage, most: usize) -> Result<Vec<Place>, String> {
         let of = |text: &str, added| self.inner.encode(text, added).map_err(|error| format!("has no tokens: {error}"));
         let place = |encoding: &Encoding, text: usize, token: usize| {
             let (begin, end) = encoding.get_offsets()[token];
