@@ -136,6 +136,8 @@ pub struct Search<'a> {
 
 /// A row with some columns changed.
 type Variant = Vec<(usize, Cell)>;
+/// With how much the network is for another class.
+type Scored = (f64, Variant);
 
 impl<'a> Search<'a> {
     /// For a row of cells, by other rows, column by column.
@@ -190,7 +192,7 @@ impl<'a> Search<'a> {
     }
 
     /// The nearest of those variants that change the decision, and the one that comes nearest to it.
-    fn best(&mut self, variants: Vec<Variant>) -> Result<(Option<Variant>, Option<(f64, Variant)>)> {
+    fn best(&mut self, variants: Vec<Variant>) -> Result<(Option<Variant>, Option<Scored>)> {
         let margins = if variants.is_empty() { Vec::new() } else { self.margins(&variants)? };
         let mut nearest: Option<(f64, Variant)> = None;
         let mut strongest: Option<(f64, Variant)> = None;
@@ -225,7 +227,7 @@ impl<'a> Search<'a> {
             let places = shuffled(free.len(), seed).into_iter().take(variant.len());
             let change = |place: usize| {
                 let tried = &self.known[free[place]].tried;
-                let value = (u64::from(stream.next_u32()) * tried.len() as u64 >> 32) as usize;
+                let value = ((u64::from(stream.next_u32()) * tried.len() as u64) >> 32) as usize;
                 (free[place], tried[value].clone())
             };
             places.map(change).collect::<Variant>()

@@ -378,7 +378,7 @@ impl Explainer {
         given: &Given<'_>,
         decided: &Decided,
         request: &Request,
-    ) -> Result<(Vec<f64>, Option<(Counterfactual, Faithfulness)>)> {
+    ) -> Result<(Vec<f64>, Option<Tested>)> {
         let wanted = request.class.as_ref().map(|class| self.subject.class(class)).transpose()?;
         if wanted == Some(decided.predicted) {
             let class = request.class.as_deref().unwrap_or_default();
@@ -507,3 +507,6 @@ struct Explained {
     completeness_error: Option<f64>,
     details: Details,
 }
+
+/// A change with how it did when it was tested.
+type Tested = (Counterfactual, Faithfulness);

@@ -74,7 +74,7 @@ pub fn last_convolution(subject: &Subject) -> Result<String> {
         shape.rank() == 4 && shape.fixed(1).zip(shape.fixed(2)).is_some_and(|(h, w)| h * w > 1)
     };
     let convolutions = graph.nodes().iter().enumerate().filter(|(_, node)| matches!(node.op, Op::Conv2d(_)));
-    let Some(last) = convolutions.map(|(i, _)| i).filter(|&i| is_image(i)).next_back() else {
+    let Some(last) = convolutions.map(|(i, _)| i).rfind(|&i| is_image(i)) else {
         let problem = "grad-cam needs a convolutional layer, and this network has none; use --method integrated-gradients \
                        or occlusion";
         return Err(ExplainError::asked(problem));

@@ -221,7 +221,7 @@ pub fn smooth(subject: &mut Subject, row: &Rows, input: usize, output: usize) ->
         values.iter_mut().for_each(|x| *x += deviation * stream.normal());
     }
     let weights = vec![1.0 / NOISY as f64; NOISY];
-    let (mut sums, _) = along(subject, &copies, &vec![1.0; NOISY], &weights, output)?;
+    let (mut sums, _) = along(subject, &copies, &[1.0; NOISY], &weights, output)?;
     let scale = subject.gradient_scale();
     Ok(sums.swap_remove(input).into_iter().map(|sum| sum * scale).collect())
 }

@@ -124,7 +124,7 @@ impl Picture {
         let (rows, columns) = (self.height.min(CELLS), self.width.min(CELLS));
         let moved = |seed: u64| {
             let mut stream = Stream::new(seed, "moved");
-            let mut below = |length: usize| (u64::from(stream.next_u32()) * length as u64 >> 32) as usize;
+            let mut below = |length: usize| ((u64::from(stream.next_u32()) * length as u64) >> 32) as usize;
             // At least a quarter of the picture away, along one of the sides.
             let (down, right) = (rows.div_ceil(4) + below(rows / 2 + 1), below(columns));
             let (mirrored, turned) = (below(2) == 1, below(2) == 1);
