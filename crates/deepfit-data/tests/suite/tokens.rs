@@ -54,7 +54,7 @@ fn tokens_of_two_texts_are_those_of_transformers() {
 
 #[test]
 fn each_token_tells_the_bytes_that_it_stands_for() {
-    for name in ["bert"] {
+    for name in ["bert", "gpt2"] {
         let tokenizer = Tokenizer::open(&folder(name)).unwrap();
         let pair = Passage { text: "the sea".to_string(), second: Some("a café of light".to_string()) };
         for passage in [Passage::from("the café by the sea, at 漢".to_string()), pair] {
