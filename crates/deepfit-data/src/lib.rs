@@ -45,7 +45,7 @@ pub use features::{FeatureSource, Features};
 pub use image::{Augment, Border, Filter, ImageColumns, ImagePreprocessor, ImageSurvey, Resize, ResizeTo};
 pub use loader::{LoadedBatch, Loader, LoaderOptions, LoaderTimes};
 pub use preprocessor::Preprocessor;
-pub use source::{Pass, Source};
+pub use source::{Cell, Pass, Source};
 pub use split::{Part, RowId, SavedSplit, Split, SplitOptions};
 pub use table::{
     AmountForm, ColumnKind, ColumnSpec, DateForm, Encoding, Facet, MISSING_INDEX, Scale, Scaling, TablePreprocessor,

@@ -18,6 +18,7 @@ use super::source::TableSource;
 use crate::batch::{DType, Slot};
 use crate::dataset::{Opened, Task};
 use crate::error::{Error, Result};
+use crate::source::Cell;
 
 /// Index of a missing category.
 pub const MISSING_INDEX: i32 = 0;
@@ -315,6 +316,28 @@ fn fit_numeric(values: &[f64], rows: &[u32], kind: ColumnKind, scaling: Scaling)
         (facet, Scale::fit(scaling, &made))
     });
     Encoding::Numeric { fill, indicator, facets: fitted.collect() }
+}
+
+impl ColumnSpec {
+    /// Appends to the inputs `numeric` and `categories` of a row what this column makes of a value.
+    pub fn push(&self, cell: &Cell, numeric: &mut Vec<f32>, categories: &mut Vec<i32>) {
+        match (&self.encoding, cell) {
+            (Encoding::Numeric { .. }, Cell::Number(value)) => self.encoding.push_number(*value, numeric),
+            (Encoding::Numeric { .. }, _) => self.encoding.push_number(f64::NAN, numeric),
+            (Encoding::Category { .. }, Cell::Word(word)) => {
+                categories.extend(self.encoding.indices(std::slice::from_ref(word)));
+            }
+            (Encoding::Category { .. }, _) => categories.push(MISSING_INDEX),
+        }
+    }
+
+    /// How many values of the slot `numeric` are this column's; a category has one of the slot `categories` instead.
+    pub fn numbers(&self) -> usize {
+        match &self.encoding {
+            Encoding::Numeric { indicator, facets, .. } => facets.len() + usize::from(*indicator),
+            Encoding::Category { .. } => 0,
+        }
+    }
 }
 
 impl Encoding {

@@ -1,9 +1,10 @@
 //! Tokens of texts, as a published model's own tokenizer makes them.
 
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
-use tokenizers::{ModelWrapper, PostProcessor, TruncationDirection};
+use tokenizers::{Encoding, ModelWrapper, PostProcessor, TruncationDirection};
 
 use super::files;
 use super::passage::Passage;
@@ -27,6 +28,10 @@ pub struct Encoded {
     /// Of two texts that are compared, the place of the first token of the second: all before it belong to the first.
     pub second: Option<usize>,
 }
+
+/// Of a token the text that it is of, 0 or 1, and the bytes there that it stands for; nothing for those that stand at every
+/// text's beginning and end.
+pub type Place = Option<(usize, Range<usize>)>;
 
 impl Tokenizer {
     /// Reads the tokenizer in a model's folder: `tokenizer.json`, or what older models have in its place, `vocab.txt`
@@ -122,7 +127,15 @@ impl Tokenizer {
     pub fn encode_passage(&self, passage: &Passage, most: usize) -> Result<Encoded, String> {
         let Some(second) = &passage.second else { return self.encode(&passage.text, most) };
         let bare = |text: &str| self.inner.encode_fast(text, false).map_err(|error| format!("has no tokens: {error}"));
-        let (mut first, mut second) = (bare(&passage.text)?, bare(second)?);
+        let (both, whole) = self.pair(bare(&passage.text)?, bare(second)?, most)?;
+        let ids = both.get_ids().to_vec();
+        let marked = both.get_type_ids().iter().position(|&kind| kind == 1);
+        let place = marked.or_else(|| both.get_sequence_ids().iter().position(|&text| text == Some(1)));
+        Ok(Encoded { second: Some(place.unwrap_or(ids.len())), ids, whole })
+    }
+
+    /// Two texts put together, cut to at most so many tokens; and how many there were.
+    fn pair(&self, mut first: Encoding, mut second: Encoding, most: usize) -> Result<(Encoding, usize), String> {
         let added = self.inner.get_post_processor().map_or(0, |processor| processor.added_tokens(true));
         let whole = first.len() + second.len() + added;
         let room = most.saturating_sub(added);
@@ -133,12 +146,34 @@ impl Tokenizer {
         shorter.truncate(of_shorter, 0, TruncationDirection::Right);
         longer.truncate(room - of_shorter, 0, TruncationDirection::Right);
         // What was cut off is kept beside the rest, and would be paired with all that was cut off the other.
-        drop((first.take_overflowing(), second.take_overflowing()));
+        first.take_overflowing();
+        second.take_overflowing();
         let both = self.inner.post_process(first, Some(second), true).map_err(|error| error.to_string())?;
-        let ids = both.get_ids().to_vec();
-        let marked = both.get_type_ids().iter().position(|&kind| kind == 1);
-        let place = marked.or_else(|| both.get_sequence_ids().iter().position(|&text| text == Some(1)));
-        Ok(Encoded { second: Some(place.unwrap_or(ids.len())), ids, whole })
+        Ok((both, whole))
+    }
+
+    /// For each token of [`Tokenizer::encode_passage`] what it stands for.
+    ///
+    /// # Errors
+    /// The tokenizer's reason, if it refuses.
+    pub fn places(&self, passage: &Passage, most: usize) -> Result<Vec<Place>, String> {
+        let of = |text: &str, added| self.inner.encode(text, added).map_err(|error| format!("has no tokens: {error}"));
+        let place = |encoding: &Encoding, text: usize, token: usize| {
+            let (begin, end) = encoding.get_offsets()[token];
+            (encoding.get_special_tokens_mask()[token] == 0 && end > begin).then_some((text, begin..end))
+        };
+        let Some(second) = &passage.second else {
+            let encoding = of(&passage.text, true)?;
+            let whole = encoding.len();
+            let added = encoding.get_special_tokens_mask().iter().rev().take_while(|&&added| added == 1).count();
+            // Cut as `encode` cuts.
+            let end = if whole > most { added.min(most) } else { 0 };
+            let kept = (0..whole.min(most) - end).chain(whole - end..whole);
+            return Ok(kept.map(|token| place(&encoding, 0, token)).collect());
+        };
+        let both = self.pair(of(&passage.text, false)?, of(second, false)?, most)?.0;
+        let texts = both.get_sequence_ids();
+        Ok((0..both.len()).map(|token| place(&both, texts[token].unwrap_or(0), token)).collect())
     }
 
     /// The tokens of a text without what is put around each, with the bytes of the text that each stands for. One that is

@@ -7,6 +7,7 @@ mod benching;
 mod continuing_texts;
 mod evaluating;
 mod examples;
+mod explaining;
 mod help;
 mod inspecting;
 mod interop;
