@@ -1,6 +1,5 @@
 //! A data set as the rest of the program sees it: opened, described, split, prepared.
 
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -251,7 +250,7 @@ impl Opened {
     }
 }
 
-/// Opens a folder of images, a zip archive of one, or a table, told apart by content.
+/// Opens a folder of images, a zip archive of one, or a table (CSV, TSV, JSON Lines, Parquet, Arrow), told apart by content.
 ///
 /// # Errors
 /// See [`Error`]: every message names the file, row or setting and says what to do. Nothing is written.
@@ -285,7 +284,7 @@ pub fn open_adapted(
         let problem = if !images {
             Some(format!("is for a folder of images, or a .zip of one, and '{}' is a table", path.display()))
         } else if holds_images(labels)? {
-            Some(format!("'{}' is no CSV or TSV table", labels.display()))
+            Some(format!("'{}' is a folder or an archive, and no table", labels.display()))
         } else {
             None
         };
@@ -413,15 +412,13 @@ fn complete(mut dataset: Dataset) -> Result<Dataset> {
     Ok(dataset)
 }
 
-/// Whether the path is a folder or zip archive, rather than a text file.
+/// Whether the path is a folder or zip archive, rather than a table.
 fn holds_images(path: &Path) -> Result<bool> {
     let metadata = std::fs::metadata(path).map_err(|source| Error::io(path, source))?;
     if metadata.is_dir() {
         return Ok(true);
     }
-    let mut head = Vec::new();
-    let file = std::fs::File::open(path).map_err(|source| Error::io(path, source))?;
-    file.take(1024).read_to_end(&mut head).map_err(|source| Error::io(path, source))?;
+    let (head, _) = table::begin(path)?;
     let extension = path.extension().map(|e| e.to_string_lossy().to_ascii_lowercase()).unwrap_or_default();
     if head.is_empty() {
         return Err(Error::EmptyFile { path: path.to_path_buf() });
@@ -429,7 +426,9 @@ fn holds_images(path: &Path) -> Result<bool> {
     if image::looks_like_zip(&head) || extension == "zip" {
         return Ok(true);
     }
-    if let Some(what) = table::foreign(&head) {
+    if table::known(&head).is_none()
+        && let Some(what) = table::foreign(&head)
+    {
         return Err(Error::UnknownFormat { path: path.to_path_buf(), problem: format!("it is {what}") });
     }
     Ok(false)

@@ -46,7 +46,7 @@ macro_rules! settings {
 }
 
 settings! {
-    data: PathBuf = PathBuf::new(), "Folder of images or texts, .zip of images, or CSV/TSV table.",
+    data: PathBuf = PathBuf::new(), "Folder of images or texts, .zip of images, or table.",
         "a path in quotes, such as \"photos/\"";
     target: Option<String> = None,
         "Column to predict (default: one named target, label, class or y, else the last); of images also several of 0 and 1, \

@@ -1,20 +1,17 @@
 //! Opening a table: one pass over the file to see what the columns hold, and a second where values need a closer look.
 
-use std::fs::File;
-use std::io::{Cursor, Read};
 use std::path::Path;
 use std::sync::Arc;
 
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::amount::AmountForm;
-use super::csv::{Rows, value_error};
 use super::infer::{ColumnKind, Profile, profile};
-use super::json_lines::{as_csv, is_json_lines};
 use super::nearest::nearest;
 use super::order;
 use super::preprocessor::TablePreprocessor;
 use super::read::{Builder, Table, TargetReading, Targets, Values};
+use super::rows::{Rows, value_error};
 use super::source::TableSource;
 use crate::dataset::{MIN_ROWS, OpenOptions, Summary, Task, TaskKind};
 use crate::error::{Error, Result};
@@ -65,21 +62,6 @@ impl TableSet {
     }
 }
 
-/// Opens a file that must be a table.
-pub(crate) fn reader(path: &Path, header: Option<bool>) -> Result<Rows<Box<dyn Read>>> {
-    let metadata = std::fs::metadata(path).map_err(|source| Error::io(path, source))?;
-    if metadata.is_dir() {
-        let problem = "is a folder, not a table".to_string();
-        return Err(Error::NotATable { path: path.to_path_buf(), problem, needed: String::new() });
-    }
-    let file = File::open(path).map_err(|source| Error::io(path, source))?;
-    let content: Box<dyn Read> = match is_json_lines(path) {
-        true => Box::new(Cursor::new(as_csv(file, path)?)),
-        false => Box::new(file),
-    };
-    Rows::open(content, &path.to_string_lossy(), header)
-}
-
 /// Opens a table, with validation and test tables of their own if given. Columns of `texts` are no features; beside them,
 /// there may be none.
 pub(crate) fn open(path: &Path, options: &OpenOptions, texts: &[String], summary: &mut Summary) -> Result<TableSet> {
@@ -90,7 +72,7 @@ pub(crate) fn open(path: &Path, options: &OpenOptions, texts: &[String], summary
         );
         return Err(Error::Setting { setting: "task", problem });
     }
-    let mut rows = reader(path, None)?;
+    let mut rows = Rows::open(path, None)?;
     let target = find_target(&rows.columns, options.target.as_deref(), &name)?;
     if rows.columns.len() < 2 {
         let problem = format!(
@@ -101,6 +83,7 @@ pub(crate) fn open(path: &Path, options: &OpenOptions, texts: &[String], summary
         return Err(Error::Table { name, problem });
     }
     let (columns, header, delimiter) = (rows.columns.clone(), rows.header, rows.delimiter);
+    let is_delimited = rows.is_delimited();
     let (profiles, kept, count) = profile(&mut rows, options.threads)?;
     if count == 0 {
         return Err(Error::NoRows { name, columns: columns.join(", ") });
@@ -132,7 +115,7 @@ pub(crate) fn open(path: &Path, options: &OpenOptions, texts: &[String], summary
         Some(builder) => builder,
         None => {
             let mut builder = Builder::new(&features, &columns[target], reading, count as usize);
-            builder.read(&mut reader(path, Some(header))?, None, options.threads)?;
+            builder.read(&mut Rows::open(path, Some(header))?, None, options.threads)?;
             builder
         }
     };
@@ -142,7 +125,7 @@ pub(crate) fn open(path: &Path, options: &OpenOptions, texts: &[String], summary
     for (path, part) in [(&options.validation, Part::Validation), (&options.test, Part::Test)] {
         let Some(path) = path else { continue };
         parts.resize(builder.len(), None);
-        builder.read(&mut reader(path, Some(header))?, None, options.threads)?;
+        builder.read(&mut Rows::open(path, Some(header))?, None, options.threads)?;
         if builder.len() == parts.len() {
             return Err(Error::TooFewRows {
                 name: path.to_string_lossy().into_owned(),
@@ -166,7 +149,7 @@ pub(crate) fn open(path: &Path, options: &OpenOptions, texts: &[String], summary
         summary.class_counts = vec![0; classes.len()];
         of[..own].iter().for_each(|&class| summary.class_counts[class as usize] += 1);
     }
-    summary.delimiter = Some(char::from(delimiter));
+    summary.delimiter = is_delimited.then(|| char::from(delimiter));
     summary.target = Some(columns[target].clone());
     let task = match task_kind {
         TaskKind::Classification | TaskKind::MultiLabel => Task::Classification { classes },

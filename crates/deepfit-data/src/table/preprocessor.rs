@@ -8,11 +8,11 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::amount::AmountForm;
-use super::csv::Rows;
 use super::date::calendar;
 use super::infer::ColumnKind;
-use super::open::{left_out, reader};
+use super::open::left_out;
 use super::read::{Builder, MISSING, Table, TargetReading, Targets, Values};
+use super::rows::Rows;
 use super::scale::{Scale, Scaling, TargetScale, moments, quantile};
 use super::source::TableSource;
 use crate::batch::{DType, Slot};
@@ -234,11 +234,11 @@ impl TablePreprocessor {
         }
         let names = names.join(", ");
         let needed =
-            format!("; the model was trained on a table with the columns {names}: give it a CSV with those columns");
+            format!("; the model was trained on a table with the columns {names}: give it a table with those columns");
         Error::NotATable { path, problem, needed }
     }
 
-    fn read<R: Read>(self: &Arc<Self>, rows: &mut Rows<R>, reading: TargetReading, threads: usize) -> Result<Opened> {
+    fn read(self: &Arc<Self>, rows: &mut Rows<'_>, reading: TargetReading, threads: usize) -> Result<Opened> {
         let labelled = !matches!(reading, TargetReading::Skip);
         let mut builder = Builder::new(&self.features(), &self.target, reading, 0);
         builder.read(rows, Some(&self.known_words()), threads)?;
@@ -262,7 +262,7 @@ impl TablePreprocessor {
     /// # Errors
     /// As for [`open`](crate::open), for a missing column, and for a class the model does not know.
     pub fn open_labelled(self: &Arc<Self>, path: &Path, threads: usize) -> Result<Opened> {
-        let mut rows = reader(path, Some(self.header)).map_err(|error| self.explain(error))?;
+        let mut rows = Rows::open(path, Some(self.header)).map_err(|error| self.explain(error))?;
         let reading = match (&self.task, self.target_amount) {
             (Task::Classification { classes } | Task::MultiLabel { classes }, _) => {
                 TargetReading::KnownClasses(classes.clone())
@@ -278,7 +278,7 @@ impl TablePreprocessor {
     /// # Errors
     /// If the file is not a table, a column the model uses is missing, or no value of one can be read.
     pub fn open_inputs(self: &Arc<Self>, path: &Path, threads: usize) -> Result<Opened> {
-        let mut rows = reader(path, Some(self.header)).map_err(|error| self.explain(error))?;
+        let mut rows = Rows::open(path, Some(self.header)).map_err(|error| self.explain(error))?;
         self.read(&mut rows, TargetReading::Skip, threads)
     }
 
@@ -287,7 +287,7 @@ impl TablePreprocessor {
     /// # Errors
     /// If the text is not a table, a column the model uses is missing, or no value of one can be read.
     pub fn read_inputs(self: &Arc<Self>, reader: impl Read, name: &str) -> Result<Opened> {
-        let mut rows = Rows::open(reader, name, Some(self.header)).map_err(|error| self.explain(error))?;
+        let mut rows = Rows::read(reader, name, Some(self.header)).map_err(|error| self.explain(error))?;
         self.read(&mut rows, TargetReading::Skip, 1)
     }
 }

@@ -26,7 +26,8 @@ use deepfit_train::text::Style;
 )]
 pub struct Arguments {
     /// Folder with a sub-folder of images, or of .txt files, for each class (optionally below train, val and test), a .zip of
-    /// images, or a CSV or TSV table, of features, texts or the paths of images
+    /// images, or a table (CSV, TSV, JSON Lines, Parquet or
+    /// Arrow; text may be compressed as .gz or .zst) of features, texts or the paths of images
     #[arg(value_name = "DATA", value_hint = ValueHint::AnyPath)]
     data: Option<OsString>,
     /// Any other setting; `deepfit train --help` lists them
@@ -313,8 +314,7 @@ impl Arguments {
         }
         if settings.data.as_os_str().is_empty() {
             return Err(Usage(
-                "no data is given; name a folder of images, a .zip of one, or a CSV or TSV table: deepfit train DATA"
-                    .to_string(),
+                "no data is given; name a folder of images, a .zip of one, or a table: deepfit train DATA".to_string(),
             )
             .into());
         }
