@@ -1,6 +1,7 @@
 //! From the columns of a table to the network's inputs, with statistics of the training rows alone.
 
 use std::collections::HashMap;
+use std::f64::consts::TAU;
 use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
@@ -32,12 +33,24 @@ pub enum Facet {
     Value,
     /// Year of a date.
     Year,
-    /// Month of a date, 1 to 12.
+    /// Month of a date, 1 to 12; of models that were trained before months were angles, as the next two.
     Month,
     /// Weekday of a date, 0 (Monday) to 6.
     Weekday,
     /// Hour of a time, 0 to 24 with fractions.
     Hour,
+    /// Sine of the month's angle, so that December lies beside January.
+    MonthSine,
+    /// Its cosine.
+    MonthCosine,
+    /// Sine of the weekday's angle.
+    WeekdaySine,
+    /// Its cosine.
+    WeekdayCosine,
+    /// Sine of the hour's angle.
+    HourSine,
+    /// Its cosine.
+    HourCosine,
 }
 
 impl Facet {
@@ -48,7 +61,48 @@ impl Facet {
             Facet::Month => calendar(value).1,
             Facet::Weekday => calendar(value).2,
             Facet::Hour => value.rem_euclid(1.0) * 24.0,
+            Facet::MonthSine => (Facet::Month.of(value) / 12.0 * TAU).sin(),
+            Facet::MonthCosine => (Facet::Month.of(value) / 12.0 * TAU).cos(),
+            Facet::WeekdaySine => (Facet::Weekday.of(value) / 7.0 * TAU).sin(),
+            Facet::WeekdayCosine => (Facet::Weekday.of(value) / 7.0 * TAU).cos(),
+            Facet::HourSine => (value.rem_euclid(1.0) * TAU).sin(),
+            Facet::HourCosine => (value.rem_euclid(1.0) * TAU).cos(),
         }
+    }
+
+    /// What is added to the name of the column; nothing for the value itself.
+    fn name(self) -> Option<&'static str> {
+        Some(match self {
+            Facet::Value => return None,
+            Facet::Year => "year",
+            Facet::Month => "month",
+            Facet::Weekday => "weekday",
+            Facet::Hour => "hour",
+            Facet::MonthSine => "month sine",
+            Facet::MonthCosine => "month cosine",
+            Facet::WeekdaySine => "weekday sine",
+            Facet::WeekdayCosine => "weekday cosine",
+            Facet::HourSine => "hour sine",
+            Facet::HourCosine => "hour cosine",
+        })
+    }
+
+    /// The numbers made of dates: the days that have passed, and of year, month, weekday and hour those that vary. What comes
+    /// round again is an angle, by its sine and cosine.
+    fn of_dates(days: &[f64]) -> Vec<Facet> {
+        let mut facets = vec![Facet::Value];
+        for (varies, made) in [
+            (Facet::Year, &[Facet::Year][..]),
+            (Facet::Month, &[Facet::MonthSine, Facet::MonthCosine]),
+            (Facet::Weekday, &[Facet::WeekdaySine, Facet::WeekdayCosine]),
+            (Facet::Hour, &[Facet::HourSine, Facet::HourCosine]),
+        ] {
+            let first = varies.of(days[0]);
+            if days.iter().any(|&day| varies.of(day) != first) {
+                facets.extend(made);
+            }
+        }
+        facets
     }
 }
 
@@ -106,7 +160,7 @@ pub struct TablePreprocessor {
 
 impl TablePreprocessor {
     /// The newest version of the format.
-    pub const VERSION: u32 = 1;
+    pub const VERSION: u32 = 2;
 
     /// Fits to some rows of a table.
     pub(crate) fn fit(table: &Table, rows: &[u32], header: bool, target: &str, task: &Task, scaling: Scaling) -> Self {
@@ -180,14 +234,14 @@ impl TablePreprocessor {
         slots
     }
 
-    /// What each value of the slot `numeric` is, such as `age`, `age missing`, `date month`.
+    /// What each value of the slot `numeric` is, such as `age`, `age missing`, `date month sine`.
     pub fn numeric_names(&self) -> Vec<String> {
         let mut names = Vec::new();
         for column in &self.columns {
             if let Encoding::Numeric { indicator, facets, .. } = &column.encoding {
-                names.extend(facets.iter().map(|(facet, _)| match facet {
-                    Facet::Value => column.name.clone(),
-                    other => format!("{} {}", column.name, format!("{other:?}").to_lowercase()),
+                names.extend(facets.iter().map(|(facet, _)| match facet.name() {
+                    None => column.name.clone(),
+                    Some(name) => format!("{} {name}", column.name),
                 }));
                 if *indicator {
                     names.push(format!("{} missing", column.name));
@@ -301,10 +355,7 @@ fn fit_numeric(values: &[f64], rows: &[u32], kind: ColumnKind, scaling: Scaling)
     }
     let fill = quantile(&present, 0.5);
     let facets = match kind {
-        ColumnKind::Date(_) if present.iter().any(|value| value.fract() != 0.0) => {
-            vec![Facet::Value, Facet::Year, Facet::Month, Facet::Weekday, Facet::Hour]
-        }
-        ColumnKind::Date(_) => vec![Facet::Value, Facet::Year, Facet::Month, Facet::Weekday],
+        ColumnKind::Date(_) => Facet::of_dates(&present),
         _ => vec![Facet::Value],
     };
     let fitted = facets.into_iter().map(|facet| {
