@@ -44,7 +44,7 @@ def table():
         "flag": column([bool(x > 0.3) for x in random.uniform(size=ROWS)], pa.bool_()),
         "word": column([words[i] for i in random.integers(len(words), size=ROWS)], pa.string()),
         "category": column([words[i] for i in random.integers(3, size=ROWS)], pa.string()).dictionary_encode(),
-        "note": column([f"note number {i} of {ROWS}" for i in range(ROWS)], pa.string()),
+        "note": column([f"row {i} of {ROWS}" for i in range(ROWS)], pa.string()),
         "date": column([day + datetime.timedelta(days=5 * i) for i in range(ROWS)], pa.date32()),
         "moment": column([moment + datetime.timedelta(hours=31 * i) for i in range(ROWS)], pa.timestamp("us")),
         "zoned": column([moment.replace(microsecond=0) - datetime.timedelta(days=9000 * (i % 5)) for i in range(ROWS)],

@@ -14,6 +14,7 @@ use super::read::{Builder, Table, TargetReading, Targets, Values};
 use super::rows::{Rows, value_error};
 use super::source::TableSource;
 use crate::dataset::{MIN_ROWS, OpenOptions, Summary, Task, TaskKind};
+use crate::division::role;
 use crate::error::{Error, Result};
 use crate::parallel;
 use crate::split::{Part, number_groups, quantile_bins};
@@ -73,7 +74,7 @@ pub(crate) fn open(path: &Path, options: &OpenOptions, texts: &[String], summary
         return Err(Error::Setting { setting: "task", problem });
     }
     let mut rows = Rows::open(path, None)?;
-    let target = find_target(&rows.columns, options.target.as_deref(), &name)?;
+    let target = find_target(&rows.columns, options, &name)?;
     if rows.columns.len() < 2 {
         let problem = format!(
             "only one column, '{}', was found; a table needs features beside the target, divided by a comma, tab, \
@@ -98,10 +99,11 @@ pub(crate) fn open(path: &Path, options: &OpenOptions, texts: &[String], summary
         return Err(Error::TooFewRows { name, rows: usable, unit: "row(s)", least });
     }
     let task_kind = task_kind(&profiles[target], &columns[target], options.task, &name)?;
-    let mut features = choose_features(&columns, &profiles, target, texts, &name, summary)?;
+    let mut features = choose_features(&columns, &profiles, target, texts, &name, options, summary)?;
     let certain = features.len();
     // Whether a column that counts the rows is of use, the targets tell.
-    let counting = order::counting(&columns, &profiles, target, &features);
+    let mut counting = order::counting(&columns, &profiles, target, &features);
+    counting.retain(|column| role(options, column).is_none());
     features.extend(counting.iter().map(|column| (column.clone(), ColumnKind::Number)));
 
     let reading = match task_kind {
@@ -186,13 +188,16 @@ pub(super) fn other_task(target: &Profile, inferred: TaskKind, wanted: Option<Ta
 }
 
 /// The column asked for, or one called target, label, class or y, or the last.
-pub(crate) fn find_target(columns: &[String], wanted: Option<&str>, name: &str) -> Result<usize> {
-    if let Some(wanted) = wanted {
+pub(crate) fn find_target(columns: &[String], options: &OpenOptions, name: &str) -> Result<usize> {
+    if let Some(wanted) = &options.target {
         return named_column(columns, wanted, name);
     }
-    let found =
-        TARGET_NAMES.iter().find_map(|name| columns.iter().position(|column| column.eq_ignore_ascii_case(name)));
-    Ok(found.unwrap_or(columns.len() - 1))
+    let free: Vec<usize> = (0..columns.len()).filter(|&i| role(options, &columns[i]).is_none()).collect();
+    let called = |name: &&str| free.iter().copied().find(|&column| columns[column].eq_ignore_ascii_case(name));
+    TARGET_NAMES.iter().find_map(called).or(free.last().copied()).ok_or_else(|| {
+        let problem = "no column is left to be the target; add one that says what is learned".to_string();
+        Error::Table { name: name.to_string(), problem }
+    })
 }
 
 /// Names of columns that are taken for the target without being asked.
@@ -239,11 +244,16 @@ fn choose_features(
     target: usize,
     texts: &[String],
     name: &str,
+    options: &OpenOptions,
     summary: &mut Summary,
 ) -> Result<Vec<(String, ColumnKind)>> {
     let mut features = Vec::new();
     for (i, (column, profile)) in columns.iter().zip(profiles).enumerate() {
         if i == target || texts.contains(column) {
+            continue;
+        }
+        if let Some(why) = role(options, column) {
+            summary.dropped_columns.push((column.clone(), why.to_string()));
             continue;
         }
         match profile.feature(column) {
@@ -262,7 +272,9 @@ fn choose_features(
             }
         }
     }
-    let counts = |(i, (column, profile)): (usize, (&String, &Profile))| i != target && profile.is_mere_sequence(column);
+    let counts = |(i, (column, profile)): (usize, (&String, &Profile))| {
+        i != target && role(options, column).is_none() && profile.is_mere_sequence(column)
+    };
     if features.is_empty() && texts.is_empty() && !columns.iter().zip(profiles).enumerate().any(counts) {
         let reasons: Vec<String> =
             summary.dropped_columns.iter().map(|(name, why)| format!("'{name}' {why}")).collect();
