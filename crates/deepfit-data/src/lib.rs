@@ -22,6 +22,7 @@ mod batch;
 mod clock;
 mod dataset;
 mod describe;
+mod division;
 mod error;
 mod features;
 mod image;

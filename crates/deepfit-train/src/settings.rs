@@ -77,6 +77,17 @@ settings! {
         "a path in quotes, such as \"validation.csv\"";
     test: Option<PathBuf> = None, "Test data of its own instead of a split.",
         "a path in quotes, such as \"test.csv\"";
+    group: Option<String> = None,
+        "Column of a table whose equal values belong together, such as a patient's: they stay on one side of every split and \
+         fold, and are no feature.",
+        "the name of a column in quotes, such as \"patient\"";
+    time_split: Option<String> = None,
+        "Column of times of a table: the earlier rows are trained on, the later are for validation and the test; it is no \
+         feature.",
+        "the name of a column in quotes, such as \"date\"";
+    split: Option<String> = None,
+        "Column of a table that says train, validation or test of each row; it is no feature.",
+        "the name of a column in quotes, such as \"split\"";
     validation_share: f64 = VALIDATION_SHARE, "Share of the rows for validation, above 0 and at most 0.5.",
         "a number above 0 and at most 0.5, such as 0.1";
     test_share: f64 = TEST_SHARE, "Share of the rows for the test, above 0 and at most 0.5.",
@@ -212,6 +223,9 @@ impl Settings {
         let positive = |x: f64| x > 0.0 && x <= MOST;
         check("image_size", self.image_size.is_none_or(|n| (4..=1024).contains(&n)))?;
         check("channels", self.channels.is_none_or(|n| n == 1 || n == 3))?;
+        check("group", self.group.as_ref().is_none_or(|name| !name.is_empty()))?;
+        check("time_split", self.time_split.as_ref().is_none_or(|name| !name.is_empty()))?;
+        check("split", self.split.as_ref().is_none_or(|name| !name.is_empty()))?;
         check("text", self.text.as_ref().is_none_or(|name| !name.is_empty()))?;
         check("max_tokens", self.max_tokens.is_none_or(|n| (1..=1_000_000).contains(&n)))?;
         check("vocabulary", self.vocabulary.is_none_or(|n| (2..=1_000_000).contains(&n)))?;

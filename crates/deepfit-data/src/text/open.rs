@@ -14,6 +14,7 @@ use super::reader::text_of;
 use super::samples::{Samples, TextForm, TextSource, class_counts};
 use super::terms::Terms;
 use crate::dataset::{MIN_ROWS, OpenOptions, Summary, Task, TaskKind};
+use crate::division::role;
 use crate::error::{Error, Result};
 use crate::image;
 use crate::source::Source;
@@ -201,7 +202,7 @@ pub(crate) struct TextTable {
 pub(crate) fn recognise(path: &Path, options: &OpenOptions) -> Result<Option<TextTable>> {
     let name = path.to_string_lossy();
     let seen = table::preview(path, None, LOOKED_AT)?;
-    let target = find_target(&seen.columns, options.target.as_deref(), &name)?;
+    let target = find_target(&seen.columns, options, &name)?;
     let values = |column: usize| seen.rows.iter().filter_map(move |row| row.get(column)).map(String::as_str);
     let mut text: Vec<usize> = Vec::new();
     if options.text.as_deref() == Some(NO_TEXT) && !seen.columns.iter().any(|column| column == NO_TEXT) {
@@ -221,7 +222,8 @@ pub(crate) fn recognise(path: &Path, options: &OpenOptions) -> Result<Option<Tex
             text.push(at);
         }
     } else {
-        let others = (0..seen.columns.len()).filter(|&column| column != target);
+        let free = |&column: &usize| column != target && role(options, &seen.columns[column]).is_none();
+        let others = (0..seen.columns.len()).filter(free);
         text = others.filter(|&column| is_free_text(values(column))).collect();
         if text.is_empty() {
             return Ok(None);
@@ -238,7 +240,8 @@ pub(crate) fn recognise(path: &Path, options: &OpenOptions) -> Result<Option<Tex
     }
     let target = if text.contains(&target) {
         // The last column is a text: another must be the target.
-        let found = (0..seen.columns.len()).rfind(|column| !text.contains(column));
+        let found = (0..seen.columns.len())
+            .rfind(|column| !text.contains(column) && role(options, &seen.columns[*column]).is_none());
         found.ok_or_else(|| {
             let problem = "has nothing but texts; a column beside them must say what is learned".to_string();
             Error::Table { name: name.to_string(), problem }

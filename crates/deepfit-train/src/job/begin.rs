@@ -114,6 +114,9 @@ pub(super) fn open(settings: &mut Settings) -> Result<Opened> {
         labels: settings.labels.clone(),
         validation: settings.validation.clone(),
         test: settings.test.clone(),
+        group: settings.group.clone(),
+        time_split: settings.time_split.clone(),
+        split: settings.split.clone(),
         ..OpenOptions::default()
     };
     let side = settings.image_size;

@@ -6,7 +6,7 @@ mod rates;
 mod text;
 mod transfer;
 
-use deepfit_data::{Array, Augment, Batch, Dataset, Pass, Prepared, Preprocessor, Slot, Source, Split, Task};
+use deepfit_data::{Array, Augment, Batch, Dataset, Part, Pass, Prepared, Preprocessor, Slot, Source, Split, Task};
 use deepfit_nn::optim::{RmsProp, Sgd};
 use deepfit_nn::step::Training;
 use deepfit_nn::{Clip, MovingAverage, Optimizer, Schedule};
@@ -86,8 +86,14 @@ impl Recipe {
         let language = *data.task() == Task::NextToken;
         let small = if table { rows <= SMALL_TABLE } else { transfers && !language && rows < transfer::FEW };
         // A part that the user gave for validation is not trained on.
-        let own_validation = settings.validation.is_some();
-        let folds = settings.folds.unwrap_or(if small && !own_validation { (rows / 2).clamp(1, 5) } else { 1 });
+        let own_validation =
+            settings.validation.is_some() || (settings.split.is_some() && data.has_part(Part::Validation));
+        let by_default = || {
+            let divided: Vec<u32> = split.train.iter().chain(&split.validation).copied().collect();
+            // Groups and times may be few.
+            (rows / 2).min(data.most_folds(&divided)).clamp(1, 5)
+        };
+        let folds = settings.folds.unwrap_or_else(|| if small && !own_validation { by_default() } else { 1 });
         if folds > 1 && own_validation {
             return Err(TrainError::setting("folds", "validation data of its own leaves nothing to fold; use folds=1"));
         }

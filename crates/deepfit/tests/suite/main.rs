@@ -24,6 +24,8 @@ mod real_input;
 mod resuming;
 mod series;
 mod settings;
+mod splits_by_columns;
+mod table_formats;
 mod texts;
 mod threads;
 mod training;
