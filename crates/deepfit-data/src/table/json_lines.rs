@@ -275,8 +275,11 @@ mod tests {
     use super::super::rows::Rows;
     use super::*;
 
-    /// Columns, and fields of all rows with their lines.
-    fn read(text: &str, block: usize) -> Result<(Vec<String>, Vec<(u64, Vec<String>)>)> {
+    /// A line of the file, and the fields of its row.
+    type Row = (u64, Vec<String>);
+
+    /// Columns, and all rows.
+    fn read(text: &str, block: usize) -> Result<(Vec<String>, Vec<Row>)> {
         let mut rows = Rows::read(text.as_bytes(), "x.jsonl", None)?;
         rows.set_block(block);
         let mut all = Vec::new();

@@ -133,7 +133,7 @@ fn the_later_rows_are_the_test_and_equal_times_are_not_divided() {
     let number = |day: usize| format!("{}", day as f64 * 0.5 - 7.0);
     let shown: [&dyn Fn(usize) -> String; 3] = [&date, &spoken, &number];
     for shown in shown {
-        let (text, days) = in_time(300, |day| shown(day));
+        let (text, days) = in_time(300, shown);
         // Months of 28 days begin again each year in the first of these.
         let order: Vec<usize> = if shown(0) == date(0) {
             days.iter().map(|day| day / 60 * 400 + day / 28 % 12 * 31 + day % 28).collect()

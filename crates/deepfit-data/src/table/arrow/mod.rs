@@ -24,11 +24,18 @@ const BEGIN: usize = 8;
 const ROWS: usize = 8192;
 
 /// What a message holds.
-enum Message {
+enum Holds {
     Schema,
     Dictionary,
     Batch,
     Other,
+}
+
+/// A message: its head, which says what the body is, and the body.
+struct Message {
+    holds: Holds,
+    head: Vec<u8>,
+    body: Vec<u8>,
 }
 
 /// A file or stream being read.
@@ -79,7 +86,7 @@ impl<'a> ArrowFile<'a> {
             first: None,
         };
         match file.next_message()? {
-            Some((Message::Schema, head, _)) => file.read_schema(&head)?,
+            Some(Message { holds: Holds::Schema, head, .. }) => file.read_schema(&head)?,
             Some(_) => return Err(file.refuse("is damaged: it does not begin with its schema")),
             None => return Err(file.cut()),
         }
@@ -106,8 +113,8 @@ impl<'a> ArrowFile<'a> {
         Ok(bytes)
     }
 
-    /// The next message: what it is, its head and its body. `None` after the last.
-    fn next_message(&mut self) -> Result<Option<(Message, Vec<u8>, Vec<u8>)>> {
+    /// The next message, or `None` after the last.
+    fn next_message(&mut self) -> Result<Option<Message>> {
         let mark = self.bytes(8)?;
         let length = match mark[..] {
             [0xFF, 0xFF, 0xFF, 0xFF, a, b, c, d] => u32::from_le_bytes([a, b, c, d]),
@@ -129,18 +136,18 @@ impl<'a> ArrowFile<'a> {
         }
         let damaged = || self.refuse("is damaged: a message cannot be read; write it again");
         let message = Table::root(&head).ok_or_else(damaged)?;
-        let kind = match message.byte(1) {
-            Some(1) => Message::Schema,
-            Some(2) => Message::Dictionary,
-            Some(3) => Message::Batch,
-            _ => Message::Other,
+        let holds = match message.byte(1) {
+            Some(1) => Holds::Schema,
+            Some(2) => Holds::Dictionary,
+            Some(3) => Holds::Batch,
+            _ => Holds::Other,
         };
         let length = u64::try_from(message.long(3).unwrap_or(0)).map_err(|_| damaged())?;
         let body = self.bytes(length)?;
         if (body.len() as u64) < length {
             return Err(self.cut());
         }
-        Ok(Some((kind, head, body)))
+        Ok(Some(Message { holds, head, body }))
     }
 
     fn read_schema(&mut self, head: &[u8]) -> Result<()> {
@@ -201,12 +208,12 @@ impl<'a> ArrowFile<'a> {
             if self.ended {
                 return Ok(None);
             }
-            let Some((kind, head, body)) = self.next_message()? else { return Ok(None) };
-            match kind {
-                Message::Dictionary => {
+            let Some(Message { holds, head, body }) = self.next_message()? else { return Ok(None) };
+            match holds {
+                Holds::Dictionary => {
                     self.read_dictionary(&head, &body).map_err(|problem| self.refuse(&problem))?;
                 }
-                Message::Batch => {
+                Holds::Batch => {
                     let kinds: Vec<Kind> = self.fields.iter().map(|field| field.kind).collect();
                     let message = Table::root(&head).and_then(|message| message.table(2));
                     let batch = message.ok_or_else(|| "a batch of rows is damaged".to_string());
@@ -214,8 +221,8 @@ impl<'a> ArrowFile<'a> {
                     self.batch = Some(batch.map_err(|problem| self.refuse(&format!("cannot be read: {problem}")))?);
                     self.given = 0;
                 }
-                Message::Schema => return Err(self.refuse("is damaged: it has two schemas")),
-                Message::Other => {}
+                Holds::Schema => return Err(self.refuse("is damaged: it has two schemas")),
+                Holds::Other => {}
             }
         }
     }
