@@ -50,7 +50,7 @@ pub use source::{Cell, Pass, Source};
 pub use split::{Part, RowId, SavedSplit, Split, SplitOptions};
 pub use table::{
     AmountForm, ColumnKind, ColumnSpec, DateForm, Encoding, Facet, MISSING_INDEX, Scale, Scaling, TablePreprocessor,
-    TargetScale, UNKNOWN_INDEX, nearest,
+    TargetScale, UNKNOWN_INDEX, edits, nearest,
 };
 pub use text::{
     ColumnTerms, Encoded, Passage, Terms, TextColumns, TextForm, TextPreprocessor, TextRow, TextSurvey, Texts,

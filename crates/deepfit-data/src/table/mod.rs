@@ -36,7 +36,7 @@ pub(crate) use foreign::foreign;
 pub(crate) use format::{Format, called, known};
 pub use infer::ColumnKind;
 pub(crate) use infer::boolean;
-pub use nearest::nearest;
+pub use nearest::{edits, nearest};
 pub(crate) use open::{TARGET_NAMES, TableSet, find_target, left_out, named_column, open};
 pub use preprocessor::{ColumnSpec, Encoding, Facet, MISSING_INDEX, TablePreprocessor, UNKNOWN_INDEX};
 pub(crate) use read::{Targets, in_class_order, is_target_missing, label};

@@ -1,6 +1,6 @@
 //! What a setting may be meant by a name that there is not.
 
-use deepfit_data::nearest;
+use deepfit_data::{edits, nearest};
 
 use super::Settings;
 
@@ -110,7 +110,9 @@ fn is_near(name: &str, other: &str) -> bool {
         let mut left: Vec<char> = to.chars().collect();
         from.chars().filter(|c| left.iter().position(|l| l == c).map(|at| left.swap_remove(at)).is_none()).count()
     };
-    missing(name, other).max(missing(other, name)) <= name.chars().count().div_ceil(4)
+    let letters = name.chars().count();
+    // The same letters in quite another order are another word.
+    missing(name, other).max(missing(other, name)) <= letters.div_ceil(4) && edits(name, other) <= letters / 2
 }
 
 #[cfg(test)]
