@@ -57,7 +57,7 @@ pub(crate) fn open_language(
     summary: &mut Summary,
 ) -> Result<LanguageSet> {
     let text = read(path)?;
-    adapt(&TextSurvey { texts: 1, classes: 0, letters: text.len(), pairs: false }, options);
+    adapt(&TextSurvey { texts: 1, classes: 0, letters: text.len(), pairs: false, partners: false }, options);
     let window = options.max_tokens.unwrap_or(WINDOW);
     let shares = SplitOptions::default();
     let share = |given: bool, share: f64| if given { 0.0 } else { share };

@@ -86,7 +86,7 @@ impl Transfer {
         if lora.is_some() {
             let is_kept = |d: &&Declaration| values.contains_key(&d.name);
             training.frozen.extend(declarations.iter().filter(is_kept).map(|d| d.name.clone()));
-        } else if let Some(plan) = plan {
+        } else if let Some(plan) = plan.filter(|plan| !plan.embeds) {
             for (below, names) in network.trained_blocks()?.into_iter().enumerate() {
                 training.groups.extend(names.iter().map(|name| Group::new(name, plan.block_rate(below))));
             }

@@ -17,6 +17,7 @@ mod preprocessing;
 mod report;
 mod resnet;
 mod roberta;
+mod static_embedding;
 mod sentence;
 mod tensors;
 mod text;
