@@ -331,7 +331,8 @@ pub fn open_adapted(
         return open_partners(path, table, options, adapt, summary);
     }
     if options.task == Some(TaskKind::Similarity) {
-        let problem = "similarity is learned from a table with two columns of texts, and the data is images".to_string();
+        let problem =
+            "similarity is learned from a table with two columns of texts, and the data is images".to_string();
         return Err(Error::Setting { setting: "task", problem });
     }
     if !images && let Some(table) = text::recognise(path, &options)? {

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use crate::dataset::{Dataset, Task};
-use crate::text::PairLabel;
 use crate::split::Part;
 use crate::table::ColumnKind;
+use crate::text::PairLabel;
 
 /// Items named before "and so on".
 const NAMED: usize = 6;
@@ -78,7 +78,11 @@ impl Dataset {
         if let Some((longest, vocabulary)) = self.text_sizes() {
             let what = if let Task::Similarity { .. } = self.task() {
                 "pairs of texts"
-            } else if self.summary().pairs { "pairs of texts, compared," } else { "texts" };
+            } else if self.summary().pairs {
+                "pairs of texts, compared,"
+            } else {
+                "texts"
+            };
             let columns: Vec<String> = self.summary().columns.iter().map(|(name, _)| format!("'{name}'")).collect();
             let beside = match columns.is_empty() {
                 true => String::new(),
@@ -114,7 +118,9 @@ impl Dataset {
             Task::Regression => format!("regression{target}{other}"),
             Task::NextToken => "the next token of a text is learned".to_string(),
             Task::Similarity { label } => match label {
-                PairLabel::Partners => "similarity: the texts of a pair belong together, those of others do not".to_string(),
+                PairLabel::Partners => {
+                    "similarity: the texts of a pair belong together, those of others do not".to_string()
+                }
                 PairLabel::Score => format!("similarity: the order of the scores{target}"),
                 PairLabel::Related => format!("similarity: 1{target} tells texts that are related, 0 others"),
             },

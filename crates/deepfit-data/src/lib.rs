@@ -52,6 +52,6 @@ pub use table::{
     TargetScale, UNKNOWN_INDEX, nearest,
 };
 pub use text::{
-    ColumnTerms, Encoded, PairLabel, Passage, Terms, TextColumns, TextForm, TextPreprocessor, TextRow, TextSurvey, Texts,
-    Tokenizer,
+    ColumnTerms, Encoded, PairLabel, Passage, Terms, TextColumns, TextForm, TextPreprocessor, TextRow, TextSurvey,
+    Texts, Tokenizer,
 };

@@ -14,8 +14,8 @@ use crate::metrics::Scores;
 use crate::model_folder;
 use crate::process;
 use crate::recipe::Recipe;
-use crate::sentence_model;
 use crate::report::{Report, ReportMetrics};
+use crate::sentence_model;
 use crate::stage::{Purpose, selecting};
 use crate::tensors::Owned;
 

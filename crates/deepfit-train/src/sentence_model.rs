@@ -38,9 +38,7 @@ pub(crate) fn save(folder: &Path, backbone: &Backbone, weights: &BTreeMap<String
         return Err(TrainError::run(folder, "is to hold a network that embeds texts, and this is none"));
     };
     write_text(&folder.join("tokenizer.json"), &form.tokenizer.to_json())?;
-    let module = |number: usize, path: &str, kind: &str| {
-        json!({"idx": number, "name": number.to_string(), "path": path, "type": format!("sentence_transformers.models.{kind}")})
-    };
+    let module = |number: usize, path: &str, kind: &str| json!({"idx": number, "name": number.to_string(), "path": path, "type": format!("sentence_transformers.models.{kind}")});
     let pretty = |value: &Value| format!("{value:#}\n");
     if let ModelConfig::StaticEmbedding(table) = &**network {
         let config = json!({
@@ -49,7 +47,10 @@ pub(crate) fn save(folder: &Path, backbone: &Backbone, weights: &BTreeMap<String
         let modules = json!([module(0, "", "StaticEmbedding"), module(1, FOLDER_OF_LENGTH, "Normalize")]);
         write_text(&folder.join("modules.json"), &pretty(&modules))?;
         make(&folder.join(FOLDER_OF_LENGTH))?;
-        write_weights(folder, weights.iter().map(|(name, tensor)| (name.replace("embeddings.", "embedding."), tensor)))?;
+        write_weights(
+            folder,
+            weights.iter().map(|(name, tensor)| (name.replace("embeddings.", "embedding."), tensor)),
+        )?;
         return write_text(&folder.join("config.json"), &pretty(&config));
     }
     let read = |name: &str| -> Result<Option<String>> {

@@ -37,8 +37,8 @@ pub use resnet::{Block, ResnetConfig};
 pub use tapped::{Tapped, TappedConfig};
 pub use text::{
     BertConfig, CacheSizes, Context, DistilbertConfig, Gpt2Config, LENGTHS, LlamaConfig, ModernbertConfig, NEXT,
-    NextTokenConfig, PooledTextConfig, Pooling, RecurrentCell, RecurrentTextConfig, RobertaConfig, SentencePairsConfig, RotaryScaling,
-    SECOND, StaticEmbeddingConfig, TERMS, TOKENS, TextHead, TextNetwork, TextSizes, pooled,
+    NextTokenConfig, PooledTextConfig, Pooling, RecurrentCell, RecurrentTextConfig, RobertaConfig, RotaryScaling,
+    SECOND, SentencePairsConfig, StaticEmbeddingConfig, TERMS, TOKENS, TextHead, TextNetwork, TextSizes, pooled,
 };
 pub use vit::{Distillation, VitConfig};
 pub use weights::{Array, ElementType, Weights};

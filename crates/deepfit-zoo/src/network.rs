@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 use crate::error::Result;
 use crate::{
     BertConfig, CnnConfig, ConvnextConfig, DistilbertConfig, EfficientnetConfig, Gpt2Config, ImageConfig, LlamaConfig,
-    MlpConfig, MobilenetV2Config, MobilenetV3Config, ModernbertConfig, NextTokenConfig, PooledTextConfig, SentencePairsConfig,
-    RecurrentTextConfig, ResnetConfig, RobertaConfig, StaticEmbeddingConfig, TappedConfig, TextHead, TextNetwork,
-    VitConfig,
+    MlpConfig, MobilenetV2Config, MobilenetV3Config, ModernbertConfig, NextTokenConfig, PooledTextConfig,
+    RecurrentTextConfig, ResnetConfig, RobertaConfig, SentencePairsConfig, StaticEmbeddingConfig, TappedConfig,
+    TextHead, TextNetwork, VitConfig,
 };
 
 /// Settings of a network: all that is needed to make it again, but its weights.

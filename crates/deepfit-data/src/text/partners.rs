@@ -47,7 +47,8 @@ pub(crate) struct PairTable {
 /// If that is asked for, and there are not two columns of texts.
 pub(crate) fn recognise(path: &Path, options: &OpenOptions) -> Result<Option<PairTable>> {
     let asked = options.task == Some(TaskKind::Similarity);
-    if !asked && (options.task.is_some() || options.target.is_some() || options.text.is_some() || options.pairs.is_some())
+    if !asked
+        && (options.task.is_some() || options.target.is_some() || options.text.is_some() || options.pairs.is_some())
     {
         return Ok(None);
     }
@@ -142,7 +143,11 @@ pub(crate) fn open(
     summary: &mut Summary,
 ) -> Result<PairSet> {
     let mut rows = Vec::new();
-    let files = [(Some(path), None), (options.validation.as_deref(), Some(Part::Validation)), (options.test.as_deref(), Some(Part::Test))];
+    let files = [
+        (Some(path), None),
+        (options.validation.as_deref(), Some(Part::Validation)),
+        (options.test.as_deref(), Some(Part::Test)),
+    ];
     let mut empty = 0;
     for (file, part) in files {
         if let Some(file) = file {
@@ -156,11 +161,15 @@ pub(crate) fn open(
         summary.notes.push(format!("{pairs} left out: one of the texts is empty"));
     }
     if rows.is_empty() {
-        return Err(wrong(format!("has no pair of texts: '{}' or '{}' is empty in each row", table.texts[0], table.texts[1])));
+        return Err(wrong(format!(
+            "has no pair of texts: '{}' or '{}' is empty in each row",
+            table.texts[0], table.texts[1]
+        )));
     }
     for (side, column) in table.texts.iter().enumerate() {
         if rows.len() > 1 && rows.iter().all(|row| row.texts[side] == rows[0].texts[side]) {
-            let problem = format!("has the same text in the column '{column}' of all rows; there is nothing to tell apart");
+            let problem =
+                format!("has the same text in the column '{column}' of all rows; there is nothing to tell apart");
             return Err(wrong(problem));
         }
     }
@@ -174,12 +183,17 @@ pub(crate) fn open(
                 );
                 return Err(wrong(problem));
             }
-            if rows.iter().all(|row| row.score == 0.0 || row.score == 1.0) { PairLabel::Related } else { PairLabel::Score }
+            if rows.iter().all(|row| row.score == 0.0 || row.score == 1.0) {
+                PairLabel::Related
+            } else {
+                PairLabel::Score
+            }
         }
     };
     summary.target = table.score.clone();
     let letters: usize = rows.iter().flat_map(|row| &row.texts).map(String::len).sum();
-    let survey = TextSurvey { texts: rows.len(), classes: 0, letters: letters / rows.len(), pairs: false, partners: true };
+    let survey =
+        TextSurvey { texts: rows.len(), classes: 0, letters: letters / rows.len(), pairs: false, partners: true };
     adapt(&survey, options);
     let Some(form) = options.text_form.clone() else {
         let problem = "similarity is learned by a published network for texts; give one by from=MODEL".to_string();
@@ -390,9 +404,9 @@ impl Source for PairSource {
 
     fn targets(&self, rows: &[u32], out: &mut Array) {
         *out = match self.label {
-            PairLabel::Partners => {
-                Array::I32(rows.iter().flat_map(|&row| self.texts.pairs[row as usize]).map(|text| text as i32).collect())
-            }
+            PairLabel::Partners => Array::I32(
+                rows.iter().flat_map(|&row| self.texts.pairs[row as usize]).map(|text| text as i32).collect(),
+            ),
             _ => Array::F32(rows.iter().map(|&row| self.texts.scores[row as usize]).collect()),
         };
     }

@@ -169,7 +169,8 @@ pub(super) fn open(settings: &mut Settings) -> Result<Opened> {
             }
         }
         if matches!(survey, Survey::Texts(survey) if survey.partners) {
-            match backbone.as_ref().filter(|backbone| backbone.takes_texts()).map(|backbone| backbone.for_similarity()) {
+            match backbone.as_ref().filter(|backbone| backbone.takes_texts()).map(|backbone| backbone.for_similarity())
+            {
                 Some(Ok(pairs)) => backbone = Some(Arc::new(pairs)),
                 Some(Err(error)) => failure = Some(error),
                 None => {}

@@ -29,8 +29,8 @@ pub use multi_label::{LABEL_THRESHOLD, LabelScores, MultiLabelMetrics};
 pub use regression::RegressionMetrics;
 pub use residuals::ResidualSummary;
 pub use scores::{Intervals, Scores};
-pub use similarity::{SCALE, SimilarityMetrics};
 pub(crate) use similarity::dot;
+pub use similarity::{SCALE, SimilarityMetrics};
 
 /// Names of the further metrics of two classes.
 pub const TWO_CLASS_METRICS: &[&str] = &["sensitivity", "specificity"];
@@ -57,7 +57,7 @@ pub const SIMILARITY_METRICS: &[&str] =
 /// False for the errors `log_loss`, `rank_loss`, `ece`, `mae` and `rmse` and for any name that is not one of these lists, since what else
 /// is watched is a loss.
 pub fn higher_is_better(name: &str) -> bool {
-    let known = 
+    let known =
         [CLASSIFICATION_METRICS, TWO_CLASS_METRICS, MULTI_LABEL_METRICS, REGRESSION_METRICS, SIMILARITY_METRICS];
     known.concat().contains(&name) && !matches!(name, "log_loss" | "rank_loss" | "ece" | "mae" | "rmse")
 }

@@ -83,7 +83,8 @@ impl SimilarityMetrics {
             let block = begin..(begin + BLOCK).min(pairs);
             let row = |texts: &[f32], pair: usize| texts[pair * width..][..width].to_vec();
             let queries: Vec<Vec<f32>> = block.clone().map(|pair| row(&self.first, pair)).collect();
-            let own: Vec<f32> = block.clone().map(|pair| dot(&queries[pair - begin], &self.second[pair * width..][..width])).collect();
+            let own: Vec<f32> =
+                block.clone().map(|pair| dot(&queries[pair - begin], &self.second[pair * width..][..width])).collect();
             let (mut above, mut sums) = (vec![0usize; own.len()], vec![1.0f64; own.len()]);
             for (other, candidate) in self.second.chunks_exact(width.max(1)).enumerate() {
                 for pair in block.clone() {
@@ -107,7 +108,9 @@ impl SimilarityMetrics {
             }
         }
         let (mut scores, mut intervals) = (Scores::default(), Intervals::default());
-        for (name, moments) in [("mrr", &ranks), ("recall_at_1", &first), ("recall_at_10", &tenth), ("log_loss", &losses)] {
+        for (name, moments) in
+            [("mrr", &ranks), ("recall_at_1", &first), ("recall_at_10", &tenth), ("log_loss", &losses)]
+        {
             let Some(mean) = moments.mean() else { continue };
             scores.insert(name, mean);
             if let Some(error) = moments.standard_error() {

@@ -7,7 +7,9 @@ mod similarity;
 mod text;
 mod transfer;
 
-use deepfit_data::{Array, Augment, Batch, Dataset, PairLabel, Pass, Prepared, Preprocessor, Slot, Source, Split, Task};
+use deepfit_data::{
+    Array, Augment, Batch, Dataset, PairLabel, Pass, Prepared, Preprocessor, Slot, Source, Split, Task,
+};
 use deepfit_nn::optim::{RmsProp, Sgd};
 use deepfit_nn::step::Training;
 use deepfit_nn::{Clip, MovingAverage, Optimizer, Schedule};

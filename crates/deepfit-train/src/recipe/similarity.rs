@@ -27,7 +27,8 @@ const PATIENCE: u32 = 2;
 pub(super) fn resolve(settings: &mut Settings, backbone: &Backbone) -> Result<()> {
     if settings.folds.is_some_and(|folds| folds > 1) || settings.refit == Some(true) {
         let key = if settings.refit == Some(true) { "refit" } else { "folds" };
-        let problem = "is not for similarity: its weights are those of the best epoch on validation, or the published ones";
+        let problem =
+            "is not for similarity: its weights are those of the best epoch on validation, or the published ones";
         return Err(TrainError::setting(key, problem));
     }
     if settings.loss.as_deref().is_some_and(|loss| !["squared", "ranking"].contains(&loss)) {

@@ -179,7 +179,8 @@ impl Backbone {
         let ModelConfig::PooledText(PooledTextConfig { backbone: network, pooling, .. }) = &self.config else {
             return Err(TrainError::setting("from", format!("names '{}', which takes no texts", self.name)));
         };
-        backbone.config = ModelConfig::SentencePairs(SentencePairsConfig { backbone: network.clone(), pooling: *pooling });
+        backbone.config =
+            ModelConfig::SentencePairs(SentencePairsConfig { backbone: network.clone(), pooling: *pooling });
         backbone.notes.iter_mut().for_each(|note| *note = note.replace("; its last layer is replaced", ""));
         backbone.last_layer.clear();
         Ok(backbone)

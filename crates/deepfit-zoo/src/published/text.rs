@@ -8,7 +8,9 @@ use deepfit_nn::{Declaration, Scope};
 
 use super::folder::{Folder, read_settings, weights_of};
 use super::tensors::Shapes;
-use super::{Hints, LoadReport, Recognised, bert, distilbert, gpt2, imagenet, llama, modernbert, roberta, static_embedding};
+use super::{
+    Hints, LoadReport, Recognised, bert, distilbert, gpt2, imagenet, llama, modernbert, roberta, static_embedding,
+};
 use super::{SentencePooling, compare, read_values, sentence};
 use crate::error::{Result, ZooError};
 use crate::network::{ModelConfig, build};

@@ -34,7 +34,8 @@ pub fn write(
             for neighbours in all {
                 for (i, other) in neighbours.nearest.iter().enumerate() {
                     // The name once, above those that are like it.
-                    let name = if i == 0 { shown(&neighbours.input, neighbours.text.as_deref()) } else { String::new() };
+                    let name =
+                        if i == 0 { shown(&neighbours.input, neighbours.text.as_deref()) } else { String::new() };
                     let nearest = shown(&other.input, other.text.as_deref());
                     table.row(vec![name, format!("{:.4}", other.similarity), nearest]);
                 }

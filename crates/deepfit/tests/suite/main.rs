@@ -22,6 +22,7 @@ mod real_input;
 mod resuming;
 mod series;
 mod settings;
+mod similarity;
 mod texts;
 mod threads;
 mod training;
