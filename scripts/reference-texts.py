@@ -18,7 +18,8 @@ TEXTS is the folder that make-synopses.py wrote, MODEL that of sentence-transfor
 
 --without leaves rows out; rows that need MODEL are left out without --minilm. --draws takes fewer draws than all 5.
 
-Also told is how many texts a second transformers turns into embeddings, sorted by length. Memory is the most that was resident;
+Also told is how many texts a second transformers turns into embeddings, as they come and sorted by length, without loading
+anything and as a process, and beside that, in turns, `deepfit embed` with all that a process does. Memory is the most that was resident;
 that of fine-tuning is measured in a process of its own. Seconds of the rows of scikit-learn are without embedding; those of
 deepfit are whole runs with an empty cache, reading and the test included; those of fine-tuning are training alone. All rows
 see the same texts in training and test.
@@ -85,8 +86,8 @@ class MiniLM:
         return (self.network(**batch).last_hidden_state * mask).sum(1) / mask.sum(1)
 
     @torch.inference_mode()
-    def embed(self, texts: list[str], size: int) -> np.ndarray:
-        order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
+    def embed(self, texts: list[str], size: int, by_length: bool = True) -> np.ndarray:
+        order = sorted(range(len(texts)), key=lambda i: len(texts[i]) if by_length else 0)
         rows = np.zeros((len(texts), self.network.config.hidden_size), np.float32)
         for start in range(0, len(order), size):
             chosen = order[start : start + size]
@@ -201,6 +202,40 @@ def tell(title: str, method: str, row: dict) -> None:
     print(f"  {title:12} {method:14} {shown}", flush=True)
 
 
+def embedding_speeds(arguments: argparse.Namespace, texts: list[str]) -> tuple[dict[str, float], np.ndarray]:
+    """Texts a second to embeddings, the fastest of three turns of each way; and the embeddings."""
+    model, seconds = MiniLM(arguments.minilm), {}
+    with tempfile.TemporaryDirectory() as folder:
+        lines = Path(folder) / "lines.txt"
+        lines.write_text("".join(text.replace("\n", " ") + "\n" for text in texts), encoding="utf-8")
+        command = [arguments.deepfit, "embed", arguments.minilm, lines, "--json", "--threads", str(arguments.threads)]
+
+        same = [sys.executable, __file__, arguments.texts, "--minilm", arguments.minilm, "--only-embed"]
+        same += ["--threads", str(arguments.threads), "--batch", str(arguments.batch)]
+
+        def run(command: list) -> None:
+            with (Path(folder) / "out.json").open("wb") as out:
+                subprocess.run([str(part) for part in command], check=True, stdout=out, stderr=subprocess.DEVNULL)
+
+        ways = {
+            "transformers, texts as they come": lambda: model.embed(texts, arguments.batch, by_length=False),
+            "transformers, sorted by length": lambda: model.embed(texts, arguments.batch),
+            "transformers, sorted by length, the whole process": lambda: run(same),
+        }
+        if arguments.deepfit:
+            ways["deepfit embed, the whole process"] = lambda: run(command)
+        made = {}
+        for _ in range(3):
+            for way, call in ways.items():
+                start = time.perf_counter()
+                made[way] = call()
+                seconds[way] = min(time.perf_counter() - start, seconds.get(way, np.inf))
+    speeds = {way: len(texts) / took for way, took in seconds.items()}
+    for way, speed in speeds.items():
+        print(f"{way}: {speed:.0f} texts/s to embeddings, {arguments.batch} at once", flush=True)
+    return speeds, made["transformers, sorted by length"]
+
+
 def learners(arguments: argparse.Namespace, wanted: Callable[[str], bool], found: dict) -> dict[str, Learner]:
     """Rows of scikit-learn's. Embeds all texts once, and notes how fast."""
     texts, _ = read(arguments.texts / "synopses.csv")
@@ -208,10 +243,7 @@ def learners(arguments: argparse.Namespace, wanted: Callable[[str], bool], found
     print(f"{len(texts):,} texts", flush=True)
     rows: dict[str, Learner] = {}
     if wanted("sentences"):
-        model, start = MiniLM(arguments.minilm), time.perf_counter()
-        embedded = model.embed(texts, arguments.batch)
-        found["texts_per_second"] = len(texts) / (time.perf_counter() - start)
-        print(f"transformers: {found['texts_per_second']:.0f} texts/s to embeddings, {arguments.batch} at once", flush=True)
+        found["texts_per_second"], embedded = embedding_speeds(arguments, texts)
         rows["sentences"] = on_rows(texts, embedded)
     if wanted("words"):
         rows["words"] = by_words
@@ -255,6 +287,7 @@ def main() -> None:
     parser.add_argument("--without", nargs="+", default=[], choices=ROWS, metavar="ROW", help="rows to leave out")
     parser.add_argument("--full", action="store_true", help="fine-tuning by PyTorch as well")
     parser.add_argument("--deepfit", type=Path, metavar="FILE", help="the program, to train on the same draws")
+    parser.add_argument("--only-embed", action="store_true", help="embed all texts by transformers, write nothing")
     parser.add_argument("--batch", type=int, default=64, help="texts that transformers embeds at once")
     counts = range(1, DRAWS + 1)
     parser.add_argument("--draws", type=int, default=DRAWS, choices=counts, metavar="N", help="the first N draws alone")
@@ -266,6 +299,9 @@ def main() -> None:
     if arguments.full and arguments.minilm is None:
         sys.exit("reference-texts: --full fine-tunes all-MiniLM-L6-v2; name its folder with --minilm")
     torch.set_num_threads(arguments.threads)
+    if arguments.only_embed:
+        MiniLM(arguments.minilm).embed(read(arguments.texts / "synopses.csv")[0], arguments.batch)
+        return
     found = measure(arguments)
     if arguments.json:
         arguments.json.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")

@@ -1,18 +1,18 @@
 //! A data set as the rest of the program sees it: opened, described, split, prepared.
 
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::division::{self, Division};
 use crate::error::{Error, Result};
 use crate::image::{self, Augment, ImageSet, ImageSurvey};
 use crate::preprocessor::Preprocessor;
 use crate::source::Source;
 use crate::split::{self, Part, RowId, SavedSplit, Split, SplitOptions};
 use crate::table::{self, ColumnKind, Scaling, TableSet};
-use crate::text::{self, LanguageSet, PairLabel, PairSet, TextForm, TextSet, TextSurvey};
+use crate::text::{self, LanguageSet, PairLabel, PairSet, TextForm, TextSet, TextSurvey, Tokens};
 
 /// Rows or images that are needed to train, validate and test.
 pub const MIN_ROWS: usize = 10;
@@ -125,10 +125,14 @@ pub struct OpenOptions {
     pub pairs: Option<bool>,
     /// How texts are cut; without, by a tokenizer that is learned from them.
     pub text_form: Option<TextForm>,
+    /// What that one cuts them into.
+    pub tokens: Tokens,
     /// Most tokens of that one's vocabulary.
     pub vocabulary: usize,
     /// Most tokens of a text that it cuts; [`TextForm::MOST_TOKENS`] without.
     pub max_tokens: Option<usize>,
+    /// Of a text whose continuation is learned, the shares of its last parts that are for validation and test.
+    pub last_shares: (f64, f64),
     /// Threads that look through the files.
     pub threads: usize,
     /// Table that names images of the folder and what is on them.
@@ -137,6 +141,12 @@ pub struct OpenOptions {
     pub validation: Option<PathBuf>,
     /// Test data of its own.
     pub test: Option<PathBuf>,
+    /// Column of a table whose equal values say that rows belong together: they stay on one side of every split.
+    pub group: Option<String>,
+    /// Column of times of a table: the earlier rows are learned from, the later measured.
+    pub time_split: Option<String>,
+    /// Column of a table that says of each row whether it is for training, validation or test.
+    pub split: Option<String>,
 }
 
 impl Default for OpenOptions {
@@ -152,12 +162,17 @@ impl Default for OpenOptions {
             text: None,
             pairs: None,
             text_form: None,
+            tokens: Tokens::default(),
             vocabulary: VOCABULARY,
             max_tokens: None,
+            last_shares: (0.1, 0.1),
             threads: 2,
             labels: None,
             validation: None,
             test: None,
+            group: None,
+            time_split: None,
+            split: None,
         }
     }
 }
@@ -211,6 +226,8 @@ pub struct Dataset {
     parts: Vec<Option<Part>>,
     /// Class or quantile bin of each row.
     strata: Vec<u32>,
+    /// What columns say of how rows are divided.
+    division: Division,
 }
 
 /// Data ready for batches, with the statistics it was prepared by.
@@ -260,7 +277,7 @@ impl Opened {
     }
 }
 
-/// Opens a folder of images, a zip archive of one, or a table, told apart by content.
+/// Opens a folder of images, a zip archive of one, or a table (CSV, TSV, JSON Lines, Parquet, Arrow), told apart by content.
 ///
 /// # Errors
 /// See [`Error`]: every message names the file, row or setting and says what to do. Nothing is written.
@@ -278,6 +295,8 @@ pub fn open_adapted(
     adapt: &mut dyn FnMut(&Survey, &mut OpenOptions),
 ) -> Result<Dataset> {
     let mut options = options.clone();
+    let is_table = !path.is_dir() && !text::is_text_file(path) && !holds_images(path)?;
+    division::check(options.labels.as_deref().or(is_table.then_some(path)), &options)?;
     if path.is_dir() && options.labels.is_none() && text::holds_texts(path) {
         if options.target.is_some() || options.text.is_some() {
             let setting = if options.target.is_some() { "target" } else { "text" };
@@ -294,7 +313,7 @@ pub fn open_adapted(
         let problem = if !images {
             Some(format!("is for a folder of images, or a .zip of one, and '{}' is a table", path.display()))
         } else if holds_images(labels)? {
-            Some(format!("'{}' is no CSV or TSV table", labels.display()))
+            Some(format!("'{}' is a folder or an archive, and no table", labels.display()))
         } else {
             None
         };
@@ -365,7 +384,7 @@ pub fn open_adapted(
         strata = set.strata();
         kind = Kind::Table(set);
     }
-    complete(Dataset { path: path.to_path_buf(), kind, task, summary, options, parts, strata })
+    complete(Dataset::new(path, kind, task, summary, options, parts, strata))
 }
 
 /// Opens texts, of a table or of folders of classes.
@@ -379,7 +398,7 @@ fn open_texts(
     let adapt = &mut |survey: &TextSurvey, options: &mut OpenOptions| adapt(&Survey::Texts(survey.clone()), options);
     let mut set = text::open(path, table, &mut options, adapt, &mut summary)?;
     let (task, strata, parts) = (set.task.clone(), set.strata(), std::mem::take(&mut set.parts));
-    complete(Dataset { path: path.to_path_buf(), kind: Kind::Texts(set), task, summary, options, parts, strata })
+    complete(Dataset::new(path, Kind::Texts(set), task, summary, options, parts, strata))
 }
 
 /// Opens pairs of texts that belong together.
@@ -393,7 +412,7 @@ fn open_partners(
     let adapt = &mut |survey: &TextSurvey, options: &mut OpenOptions| adapt(&Survey::Texts(survey.clone()), options);
     let mut set = text::open_partners(path, table, &mut options, adapt, &mut summary)?;
     let (task, strata, parts) = (Task::Similarity { label: set.label }, set.strata(), std::mem::take(&mut set.parts));
-    complete(Dataset { path: path.to_path_buf(), kind: Kind::Pairs(set), task, summary, options, parts, strata })
+    complete(Dataset::new(path, Kind::Pairs(set), task, summary, options, parts, strata))
 }
 
 /// Opens a text whose continuation is learned.
@@ -419,8 +438,7 @@ fn open_language(
     let adapt = &mut |survey: &TextSurvey, options: &mut OpenOptions| adapt(&Survey::Texts(survey.clone()), options);
     let mut set = text::open_language(path, &mut options, adapt, &mut summary)?;
     let (strata, parts) = (vec![0; set.len()], std::mem::take(&mut set.parts));
-    let (task, kind) = (Task::NextToken, Kind::Language(set));
-    complete(Dataset { path: path.to_path_buf(), kind, task, summary, options, parts, strata })
+    complete(Dataset::new(path, Kind::Language(set), Task::NextToken, summary, options, parts, strata))
 }
 
 /// Counts inputs that occur more than once, and refuses data of too few rows.
@@ -428,6 +446,7 @@ fn complete(mut dataset: Dataset) -> Result<Dataset> {
     let distinct = dataset.groups().iter().max().map_or(0, |most| *most as usize + 1);
     dataset.summary.duplicates =
         if let Kind::Pairs(set) = &dataset.kind { set.repeated } else { dataset.len() - distinct };
+    dataset.divide()?;
     let has = |part| dataset.parts.contains(&Some(part));
     let least = if has(Part::Validation) && has(Part::Test) { 2 } else { MIN_ROWS };
     let own =
@@ -446,15 +465,13 @@ fn complete(mut dataset: Dataset) -> Result<Dataset> {
     Ok(dataset)
 }
 
-/// Whether the path is a folder or zip archive, rather than a text file.
+/// Whether the path is a folder or zip archive, rather than a table.
 fn holds_images(path: &Path) -> Result<bool> {
     let metadata = std::fs::metadata(path).map_err(|source| Error::io(path, source))?;
     if metadata.is_dir() {
         return Ok(true);
     }
-    let mut head = Vec::new();
-    let file = std::fs::File::open(path).map_err(|source| Error::io(path, source))?;
-    file.take(1024).read_to_end(&mut head).map_err(|source| Error::io(path, source))?;
+    let (head, _) = table::begin(path)?;
     let extension = path.extension().map(|e| e.to_string_lossy().to_ascii_lowercase()).unwrap_or_default();
     if head.is_empty() {
         return Err(Error::EmptyFile { path: path.to_path_buf() });
@@ -462,13 +479,70 @@ fn holds_images(path: &Path) -> Result<bool> {
     if image::looks_like_zip(&head) || extension == "zip" {
         return Ok(true);
     }
-    if let Some(what) = table::foreign(&head) {
+    if table::known(&head).is_none()
+        && let Some(what) = table::foreign(&head)
+    {
         return Err(Error::UnknownFormat { path: path.to_path_buf(), problem: format!("it is {what}") });
     }
     Ok(false)
 }
 
 impl Dataset {
+    fn new(
+        path: &Path,
+        kind: Kind,
+        task: Task,
+        summary: Summary,
+        options: OpenOptions,
+        parts: Vec<Option<Part>>,
+        strata: Vec<u32>,
+    ) -> Dataset {
+        let division = Division::default();
+        Dataset { path: path.to_path_buf(), kind, task, summary, options, parts, strata, division }
+    }
+
+    /// Reads the columns that say how rows are divided, if any do.
+    fn divide(&mut self) -> Result<()> {
+        let options = &self.options;
+        if options.group.is_none() && options.time_split.is_none() && options.split.is_none() {
+            return Ok(());
+        }
+        let in_file = |part: &Part| match part {
+            Part::Train => false,
+            Part::Validation => options.validation.is_some(),
+            Part::Test => options.test.is_some(),
+        };
+        let origin = |row: u32| match self.row_id(row) {
+            RowId::Row(number) => (self.parts.get(row as usize).copied().flatten().filter(in_file), number as usize),
+            RowId::Path(_) => (None, 0),
+        };
+        let origins: Vec<division::Origin> = (0..self.len() as u32).map(origin).collect();
+        let table = options.labels.clone().unwrap_or_else(|| self.path.clone());
+        let mut division = division::read(&table, options, &origins)?;
+        if let Some(column) = &options.group {
+            let groups = division.groups.iter().max().map_or(0, |most| *most as usize + 1);
+            let apart = split::spread_over(self.groups(), &division.groups);
+            self.summary.notes.push(format!("{groups} groups of '{column}' stay whole in every split"));
+            if apart > 0 {
+                self.summary.notes.push(format!(
+                    "{apart} rows have the inputs of a row of another group, and may be on another side: groups alone \
+                     decide"
+                ));
+            }
+        }
+        if let Some(column) = &options.time_split {
+            self.summary.notes.push(format!(
+                "rows are divided by '{column}': the earlier are learned from, the later measured, and rows of one time stay \
+                 together"
+            ));
+        }
+        if options.split.is_some() {
+            self.parts = std::mem::take(&mut division.parts);
+        }
+        self.division = division;
+        Ok(())
+    }
+
     /// What was opened.
     pub fn path(&self) -> &Path {
         &self.path
@@ -583,11 +657,24 @@ impl Dataset {
     }
 
     fn rows(&self) -> split::Rows<'_> {
-        split::Rows { strata: &self.strata, groups: self.groups(), parts: &self.parts }
+        let Division { groups, times, .. } = &self.division;
+        let by = match (&groups[..], &times[..]) {
+            ([], []) => split::By::Inputs,
+            (_, []) => split::By::Groups,
+            _ => split::By::Time(times),
+        };
+        let groups = if groups.is_empty() { self.groups() } else { groups };
+        split::Rows { strata: &self.strata, groups, parts: &self.parts, by }
+    }
+
+    /// Most folds that `rows` can be divided into.
+    pub fn most_folds(&self, rows: &[u32]) -> usize {
+        split::most_folds(&self.rows(), rows)
     }
 
     /// Divides the rows: stratified by class (or by quantiles of a regression target), a function of the
-    /// seed, identical inputs never on two sides. Parts that the data gives stay as they are; training
+    /// seed, identical inputs never on two sides. With a column of groups, these are what stays whole, and classes have no
+    /// say; with a column of times, the later rows are for the test, those before them for validation. Parts that the data gives stay as they are; training
     /// rows whose inputs occur in them are left out, which the split's notes say.
     ///
     /// # Errors
@@ -600,7 +687,8 @@ impl Dataset {
     /// identical inputs in one fold.
     ///
     /// # Errors
-    /// If `k` is below 2 or there are fewer different inputs than folds.
+    /// If `k` is below 2 or there are fewer different inputs than folds, or groups if a column names them, or times if they
+    /// divide the rows: a fold is then what came next after the others.
     pub fn folds(&self, rows: &[u32], k: usize, seed: u64) -> Result<Vec<(Vec<u32>, Vec<u32>)>> {
         split::folds(&self.rows(), rows, k, seed)
     }

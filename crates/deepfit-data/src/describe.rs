@@ -31,6 +31,14 @@ impl Dataset {
                 summary.dropped_columns.iter().map(|(name, reason)| format!("'{name}' ({reason})")).collect();
             lines.push(format!("not used: {}", list(&dropped)));
         }
+        let is_date = |(_, kind): &&(String, ColumnKind)| matches!(kind, ColumnKind::Date(_));
+        let dates: Vec<String> = summary.columns.iter().filter(is_date).map(|(name, _)| format!("'{name}'")).collect();
+        if !dates.is_empty() {
+            lines.push(format!(
+                "dates become days passed, and year, month, weekday and hour where they vary: {}",
+                list(&dates)
+            ));
+        }
         if !summary.missing.is_empty() {
             let missing: Vec<String> =
                 summary.missing.iter().map(|(name, count)| format!("'{name}' ({count})")).collect();

@@ -25,7 +25,7 @@ pub use declaration::{Declaration, MOST_BYTES, Parameter, Role};
 pub use error::{NnError, Result};
 pub use init::{Fan, Init, Nonlinearity};
 pub use layers::Activation;
-pub use low_rank::{LowRank, adapted};
+pub use low_rank::{Adapter, LowRank, adapted};
 pub use max_norm::MaxNorm;
 pub use module::{Module, Sequential};
 pub use optim::{Clip, MovingAverage, Optimizer};

@@ -24,7 +24,7 @@ const FACTORS: [&str; 2] = ["lora_a", "lora_b"];
 /// The change beside a weight `[out, in]`: `alpha / rank * B A` with `A` `[rank, in]` and `B` `[out, rank]`, which begins
 /// at zero.
 #[derive(Debug, Clone)]
-pub(crate) struct Adapter {
+pub struct Adapter {
     a: Parameter,
     b: Parameter,
     scale: f32,
@@ -32,7 +32,7 @@ pub(crate) struct Adapter {
 
 impl Adapter {
     /// Declares the factors beside the weight of a layer, if the scope adapts it.
-    pub(crate) fn new(scope: &Scope, weight: &str, outputs: usize, inputs: usize) -> Option<Adapter> {
+    pub fn new(scope: &Scope, weight: &str, outputs: usize, inputs: usize) -> Option<Adapter> {
         let low_rank = scope.low_rank()?;
         let rank = low_rank.rank;
         let before = weight.strip_suffix("weight")?;
@@ -49,6 +49,17 @@ impl Adapter {
         let tracer = x.tracer();
         let narrow = x.matmul_with(&self.a.on(tracer)?, false, true)?;
         Ok(narrow.matmul_with(&self.b.on(tracer)?, false, true)?.mul_scalar(self.scale)?)
+    }
+
+    /// What the change adds to `x` times a weight that is not transposed, `[in, out]`: of such a one the change has `A`
+    /// `[rank, out]` and `B` `[in, rank]`.
+    ///
+    /// # Errors
+    /// If the shapes do not fit.
+    pub fn on_transposed(&self, x: &Tensor) -> Result<Tensor> {
+        let tracer = x.tracer();
+        let narrow = x.matmul(&self.b.on(tracer)?)?;
+        Ok(narrow.matmul(&self.a.on(tracer)?)?.mul_scalar(self.scale)?)
     }
 
     /// The change itself, `[out, in]`.

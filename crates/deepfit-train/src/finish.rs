@@ -126,6 +126,7 @@ pub(crate) fn model_name(recipe: &Recipe, model: &ModelConfig) -> String {
         (Some(_), ModelConfig::Tapped(tapped)) => tapped.backbone.model_type().to_string(),
         (Some(_), ModelConfig::PooledText(pooled)) => pooled.backbone.model_type().to_string(),
         (Some(_), ModelConfig::SentencePairs(pairs)) => pairs.backbone.model_type().to_string(),
+        (Some(_), ModelConfig::NextToken(next)) => next.network.model_type().to_string(),
         (Some(_), other) => other.model_type().to_string(),
     }
 }

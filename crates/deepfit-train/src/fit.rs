@@ -70,6 +70,17 @@ impl Fit<'_> {
     /// Trains to the end of the stage.
     pub fn run(&mut self, progress: &mut Progress, observer: &mut dyn Observer) -> Result<End> {
         let steps = self.loader.steps_per_epoch();
+        let continues = self.recipe.transfer.as_ref().is_some_and(|plan| plan.continues_texts);
+        if continues && progress.total_steps == 0 && !self.stage.validation.is_empty() {
+            // What it knows already is what training has to better.
+            let scores = self.validate(progress)?;
+            let score = |name| scores.get(name).unwrap_or(f64::NAN);
+            observer.event(&Event::Note(&format!(
+                "as published: perplexity {:.3}, {:.4} bits per byte on validation",
+                score("perplexity"),
+                score("bits_per_byte")
+            )));
+        }
         let started = (Instant::now(), progress.seconds, progress.epoch as f64 + progress.step as f64 / steps as f64);
         let mut last_checkpoint = Instant::now();
         let mut rows_done = 0;

@@ -40,6 +40,7 @@ mod stepper;
 mod tensors;
 pub mod text;
 mod text_model;
+mod training_rows;
 mod transfer;
 mod weights;
 
@@ -50,9 +51,10 @@ pub use event::{Event, Flow, Observer, Silent};
 pub use forecast::Description;
 pub use inspect::{InspectOptions, Inspection, LayerRow, PassRow, inspect};
 pub use job::{Job, Outcome, prepare, resume, resume_with};
+pub use model_folder::{Model, ModelDescription, open_any as open_model};
 pub use nearest::{Gallery, Neighbour, Neighbours, Search};
 pub use predictor::{Evaluation, Prediction, PredictionValue, Predictor};
-pub use process::{cpu_seconds, peak_bytes, process_seconds, resident_bytes};
+pub use process::{available_bytes, cpu_seconds, peak_bytes, process_seconds, resident_bytes};
 pub use published::{published_model, published_text};
 pub use report::{Report, ReportMetrics};
 pub use run_folder::FORMAT_VERSION;
@@ -60,4 +62,5 @@ pub use session::{Epoch, Examples, Fit, Outputs, Session, SessionOptions, Values
 pub use settings::{Settings, Unfreeze, parse_duration};
 pub use tensors::Owned;
 pub use text_model::{Finish, Generated, Generator, Sampling, TextEmbedder, TextPredictor, is_text_model};
+pub use training_rows::training_rows;
 pub use weights::{Misfit, read as read_weights};

@@ -81,6 +81,13 @@ impl Gallery {
         )
     }
 
+    /// The `count` inputs most like another, which is none of them.
+    pub fn nearest(&self, query: &Embedding, count: usize) -> Neighbours {
+        let own: Vec<f32> = direction(values(query)).collect();
+        let nearest = self.find(&own, count, |name| name == query.input);
+        Neighbours { input: query.input.clone(), text: query.text.clone(), nearest }
+    }
+
     fn find(&self, query: &[f32], count: usize, is_same: impl Fn(&str) -> bool) -> Vec<Neighbour> {
         let candidates = self.names.iter().zip(self.directions.chunks_exact(query.len().max(1)));
         let mut found: Vec<(f32, usize)> = candidates

@@ -292,6 +292,11 @@ pub trait Network: Send + Sync {
         Err(undivided())
     }
 
+    /// Whether its outputs are what the last layer makes of the [features](Network::features).
+    fn is_divided(&self) -> bool {
+        true
+    }
+
     /// What the last layer wants of each example beside what the blocks make of the other inputs; these come last among
     /// [`Network::inputs`].
     fn beside(&self) -> Vec<InputSlot> {

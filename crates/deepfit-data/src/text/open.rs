@@ -14,6 +14,7 @@ use super::reader::text_of;
 use super::samples::{Samples, TextForm, TextSource, class_counts};
 use super::terms::Terms;
 use crate::dataset::{MIN_ROWS, OpenOptions, Summary, Task, TaskKind};
+use crate::division::role;
 use crate::error::{Error, Result};
 use crate::image;
 use crate::source::Source;
@@ -183,8 +184,8 @@ pub(crate) fn holds_texts(folder: &Path) -> bool {
     texts
 }
 
-/// Whether a file is a text by its ending.
-pub(crate) fn is_text_file(path: &Path) -> bool {
+/// Whether a file is by its ending a text, whose continuation is learned.
+pub fn is_text_file(path: &Path) -> bool {
     path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("txt"))
 }
 
@@ -203,7 +204,7 @@ pub(crate) struct TextTable {
 pub(crate) fn recognise(path: &Path, options: &OpenOptions) -> Result<Option<TextTable>> {
     let name = path.to_string_lossy();
     let seen = table::preview(path, None, LOOKED_AT)?;
-    let target = find_target(&seen.columns, options.target.as_deref(), &name)?;
+    let target = find_target(&seen.columns, options, &name)?;
     let values = |column: usize| seen.rows.iter().filter_map(move |row| row.get(column)).map(String::as_str);
     let mut text: Vec<usize> = Vec::new();
     if options.text.as_deref() == Some(NO_TEXT) && !seen.columns.iter().any(|column| column == NO_TEXT) {
@@ -223,7 +224,8 @@ pub(crate) fn recognise(path: &Path, options: &OpenOptions) -> Result<Option<Tex
             text.push(at);
         }
     } else {
-        let others = (0..seen.columns.len()).filter(|&column| column != target);
+        let free = |&column: &usize| column != target && role(options, &seen.columns[column]).is_none();
+        let others = (0..seen.columns.len()).filter(free);
         text = others.filter(|&column| is_free_text(values(column))).collect();
         if text.is_empty() {
             return Ok(None);
@@ -240,7 +242,8 @@ pub(crate) fn recognise(path: &Path, options: &OpenOptions) -> Result<Option<Tex
     }
     let target = if text.contains(&target) {
         // The last column is a text: another must be the target.
-        let found = (0..seen.columns.len()).rfind(|column| !text.contains(column));
+        let found = (0..seen.columns.len())
+            .rfind(|column| !text.contains(column) && role(options, &seen.columns[*column]).is_none());
         found.ok_or_else(|| {
             let problem = "has nothing but texts; a column beside them must say what is learned".to_string();
             Error::Table { name: name.to_string(), problem }
@@ -316,7 +319,7 @@ pub(crate) fn open(
             let own = found.rows.iter().filter(|row| matches!(row.part, None | Some(Part::Train)));
             let most = options.max_tokens.unwrap_or(TextForm::MOST_TOKENS);
             let texts = own.flat_map(|row| row.passage.texts());
-            TextForm::trained(texts, options.vocabulary, most, pairs)?
+            TextForm::trained(options.tokens, texts, options.vocabulary, most, pairs)?
         }
     };
     let empty = found.rows.iter().filter(|row| row.passage.is_blank()).count();

@@ -8,6 +8,7 @@ use super::columns::Columns;
 use super::passage::Passage;
 use super::terms::{Terms, Words};
 use super::tokenizer::Tokenizer;
+use super::trained::Tokens;
 use crate::batch::{Array, Batch, DType, Slot};
 use crate::error::Result;
 use crate::source::{Pass, Source};
@@ -81,15 +82,18 @@ pub struct TextForm {
 impl TextForm {
     /// Most tokens of a text, where nothing else says so.
     pub const MOST_TOKENS: usize = 256;
+    /// Tokens of a window of a text whose continuation is learned, where nothing else says so.
+    pub const WINDOW: usize = 128;
 
     /// With a tokenizer that is learned from texts.
     pub(crate) fn trained<'a>(
+        tokens: Tokens,
         texts: impl Iterator<Item = &'a str> + Send,
         vocabulary: usize,
         most_tokens: usize,
         pairs: bool,
     ) -> Result<TextForm> {
-        let tokenizer = Arc::new(Tokenizer::train(texts, vocabulary)?);
+        let tokenizer = Arc::new(Tokenizer::train(tokens, texts, vocabulary)?);
         Ok(TextForm { tokenizer, most_tokens, terms: false, pairs })
     }
 }

@@ -1,6 +1,6 @@
 //! Settings that change nothing in a run, which are said instead of refused.
 
-use deepfit_data::{Augment, Dataset, PairLabel, Task};
+use deepfit_data::{Augment, Dataset, PairLabel, Part, Task};
 
 use crate::settings::{Settings, TEST_SHARE, VALIDATION_SHARE};
 
@@ -41,6 +41,9 @@ pub(super) fn without_effect(settings: &mut Settings, data: &Dataset, transfers:
     }
     let known = "a published network has a vocabulary of its own".to_string();
     let why = if texts { known } else { of_texts("it is") };
+    if drop("tokens", settings.tokens.is_some() && (!texts || transfers), why.clone()) {
+        settings.tokens = None;
+    }
     if drop("vocabulary", settings.vocabulary.is_some() && (!texts || transfers), why) {
         settings.vocabulary = None;
     }
@@ -99,12 +102,15 @@ pub(super) fn without_effect(settings: &mut Settings, data: &Dataset, transfers:
     if drop("nesterov", still, "sgd looks ahead along its momentum, which is 0".to_string()) {
         settings.nesterov = false;
     }
-    let own = settings.validation.is_some() && settings.validation_share != VALIDATION_SHARE;
-    if drop("validation_share", own, "the validation data is given by `validation`".to_string()) {
+    let named = |part| settings.split.is_some() && data.has_part(part);
+    let (says_validation, says_test) = (named(Part::Validation), named(Part::Test));
+    let by = |column: bool, setting: &str| format!("given by `{}`", if column { "split" } else { setting });
+    let own = (settings.validation.is_some() || says_validation) && settings.validation_share != VALIDATION_SHARE;
+    if drop("validation_share", own, format!("the validation data is {}", by(says_validation, "validation"))) {
         settings.validation_share = VALIDATION_SHARE;
     }
-    let own = settings.test.is_some() && settings.test_share != TEST_SHARE;
-    if drop("test_share", own, "the test data is given by `test`".to_string()) {
+    let own = (settings.test.is_some() || says_test) && settings.test_share != TEST_SHARE;
+    if drop("test_share", own, format!("the test data is {}", by(says_test, "test"))) {
         settings.test_share = TEST_SHARE;
     }
     notes

@@ -8,7 +8,7 @@ mod text;
 mod transfer;
 
 use deepfit_data::{
-    Array, Augment, Batch, Dataset, PairLabel, Pass, Prepared, Preprocessor, Slot, Source, Split, Task,
+    Array, Augment, Batch, Dataset, PairLabel, Part, Pass, Prepared, Preprocessor, Slot, Source, Split, Task,
 };
 use deepfit_nn::optim::{RmsProp, Sgd};
 use deepfit_nn::step::Training;
@@ -90,10 +90,17 @@ impl Recipe {
         let longest = data.text_sizes().map_or(1, |(longest, _)| longest);
         let sizes = DataSizes { rows, samples: data.len(), tokens: rows * longest };
         let transfer = backbone.map(|backbone| TransferPlan::new(&settings, backbone, sizes)).transpose()?;
-        let small = if table { rows <= SMALL_TABLE } else { transfers && rows < transfer::FEW };
+        let language = *data.task() == Task::NextToken;
+        let small = if table { rows <= SMALL_TABLE } else { transfers && !language && rows < transfer::FEW };
         // A part that the user gave for validation is not trained on.
-        let own_validation = settings.validation.is_some();
-        let folds = settings.folds.unwrap_or(if small && !own_validation { (rows / 2).clamp(1, 5) } else { 1 });
+        let own_validation =
+            settings.validation.is_some() || (settings.split.is_some() && data.has_part(Part::Validation));
+        let by_default = || {
+            let divided: Vec<u32> = split.train.iter().chain(&split.validation).copied().collect();
+            // Groups and times may be few.
+            (rows / 2).min(data.most_folds(&divided)).clamp(1, 5)
+        };
+        let folds = settings.folds.unwrap_or_else(|| if small && !own_validation { by_default() } else { 1 });
         if folds > 1 && own_validation {
             return Err(TrainError::setting("folds", "validation data of its own leaves nothing to fold; use folds=1"));
         }
@@ -104,7 +111,6 @@ impl Recipe {
             ));
         }
         settings.folds = Some(folds);
-        let language = *data.task() == Task::NextToken;
         let refit = settings.refit.unwrap_or(folds > 1 || (rows <= SMALL_DATA && !own_validation && !language));
         if folds > 1 && !refit {
             return Err(TrainError::setting(
@@ -119,10 +125,10 @@ impl Recipe {
                 "`batch` is {batch}, but there are {train} training rows: each epoch is one batch of all"
             ));
         }
-        let batch = settings.batch.unwrap_or(match transfers {
-            true => transfer::BATCH,
-            false if texts => sixteenth.clamp(16, 32),
-            false => sixteenth.clamp(16, if images { 64 } else { 256 }),
+        let batch = settings.batch.unwrap_or(match backbone {
+            Some(backbone) => transfer::batch(backbone, longest),
+            None if texts => sixteenth.clamp(16, 32),
+            None => sixteenth.clamp(16, if images { 64 } else { 256 }),
         });
         let batch = batch.min(train);
         settings.batch = Some(batch);
@@ -134,6 +140,7 @@ impl Recipe {
         // With few images an epoch has few updates, too few for the statistics of batch normalisation to settle.
         let enough = |epochs: usize| (FEWEST_UPDATES / (train / batch).max(1)).clamp(epochs, MOST_EPOCHS) as u32;
         settings.epochs = Some(settings.epochs.unwrap_or(match rows {
+            _ if transfers && language => transfer::UNFROZEN_EPOCHS,
             _ if transfers => transfer::EPOCHS,
             _ if language => LANGUAGE_EPOCHS,
             _ if texts => enough(TEXT_EPOCHS),
@@ -179,7 +186,7 @@ impl Recipe {
             0.15
         } else if settings.model == "cnn" {
             0.25
-        } else if language {
+        } else if language && !transfers {
             LANGUAGE_DROPOUT
         } else if texts && !transfers {
             TEXT_DROPOUT

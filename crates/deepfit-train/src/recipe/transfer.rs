@@ -6,7 +6,7 @@ use deepfit_zoo::ModelConfig;
 use crate::error::{Result, TrainError};
 use crate::settings::{Settings, Unfreeze};
 use crate::stage::Trial;
-use crate::transfer::{Backbone, Cut};
+use crate::transfer::{Backbone, Cut, Takes};
 
 /// With fewer examples than this, ways and epochs are chosen by cross-validation.
 pub const FEW: usize = 1_000;
@@ -18,10 +18,10 @@ const MOST_BYTES: u64 = 256 << 20;
 /// times the tokens of an epoch are no more than this.
 const MOST_WORK: u64 = 1_500_000_000_000;
 /// Rows in a batch.
-pub const BATCH: usize = 32;
+const BATCH: usize = 32;
 /// Most epochs of the last layer, and of the last blocks.
 pub const EPOCHS: u32 = 40;
-const UNFROZEN_EPOCHS: u32 = 6;
+pub const UNFROZEN_EPOCHS: u32 = 6;
 /// Learning rate of the last layer, whose inputs are standardised: rows are of length 1 on average.
 pub const RATE: f64 = 0.03;
 /// The penalty of squared weights of the last layer among which validation chooses; the last is the most common choice.
@@ -41,6 +41,23 @@ const NEXT_BLOCK: f64 = 0.8;
 /// Weight decay of blocks, which stay near to what they know by small steps.
 const DECAY: f64 = 0.01;
 
+/// Of texts whose continuation is learned: logits of all tokens of a batch are no more than so many numbers, and a batch is
+/// no larger than so many windows.
+const MOST_LOGITS: usize = 64 << 20;
+const WINDOWS: usize = 16;
+
+/// Rows in a batch of a published network, whose texts have at most so many tokens.
+pub(super) fn batch(backbone: &Backbone, longest: usize) -> usize {
+    match &backbone.takes {
+        Takes::Texts(form) if backbone.continues_texts() => {
+            let logits = (form.tokenizer.vocabulary() * longest).max(1);
+            let windows = (MOST_LOGITS / logits).clamp(1, WINDOWS);
+            1 << windows.ilog2()
+        }
+        _ => BATCH,
+    }
+}
+
 /// What of a published network is trained.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TransferPlan {
@@ -54,6 +71,8 @@ pub struct TransferPlan {
     pub lora: Option<usize>,
     /// The penalty of squared weights of the last layer, where validation does not choose it.
     pub penalty: Option<f64>,
+    /// Whether it learns to continue texts, and has no last layer of its own to begin with.
+    pub continues_texts: bool,
     /// Whether these stages see images, changed by augmentation, or texts, and not features that were computed once.
     pub sees_samples: bool,
     /// Whether the network itself is what is wanted, and has no last layer.
@@ -83,6 +102,11 @@ impl TransferPlan {
         let unfrozen = match (settings.unfreeze, settings.lora) {
             (Some(Unfreeze::All), _) | (None, Some(_)) => vec![blocks],
             (None, None) if embeds => vec![blocks],
+            (None, None) if backbone.continues_texts() => vec![blocks],
+            (Some(Unfreeze::Blocks(0)), None) if backbone.continues_texts() => {
+                let problem = "leaves nothing that learns to continue texts; use unfreeze=1 or more, or lora";
+                return Err(TrainError::setting("unfreeze", problem));
+            }
             // Few examples teach blocks nothing but themselves.
             (None, None) if backbone.takes_texts() => {
                 // All layers but the table of words, if that takes no more than some minutes.
@@ -127,8 +151,10 @@ impl TransferPlan {
             || (!unfrozen.is_empty() && settings.augment.is_some());
         let of_texts = || (TEXT_PENALTY / rows.max(1) as f64).clamp(PENALTIES[1], PENALTIES[0]);
         let penalty = settings.weight_decay.or_else(|| backbone.takes_texts().then(of_texts));
-        let only_if_better = settings.unfreeze.is_none() && settings.lora.is_none() && !embeds;
-        Ok(TransferPlan { blocks, unfrozen, only_if_better, lora: settings.lora, penalty, sees_samples, embeds })
+        let continues_texts = backbone.continues_texts();
+        let only_if_better = settings.unfreeze.is_none() && settings.lora.is_none() && !continues_texts && !embeds;
+        let lora = settings.lora;
+        Ok(TransferPlan { blocks, unfrozen, only_if_better, lora, penalty, continues_texts, sees_samples, embeds })
     }
 
     /// The ways among which validation chooses.
@@ -139,6 +165,7 @@ impl TransferPlan {
         }
         let head = |weight_decay| Trial { weight_decay, ..Trial::default() };
         let mut trials: Vec<Trial> = match self.penalty {
+            _ if self.continues_texts => Vec::new(),
             Some(penalty) => vec![head(penalty)],
             None => PENALTIES.map(head).to_vec(),
         };
@@ -164,10 +191,9 @@ impl TransferPlan {
 
     /// Most epochs of the last blocks.
     pub fn unfrozen_epochs(&self, settings: &Settings) -> u32 {
-        if self.embeds {
-            return settings.epochs.unwrap_or(UNFROZEN_EPOCHS);
-        }
-        settings.epochs.map_or(UNFROZEN_EPOCHS, |epochs| epochs.min(UNFROZEN_EPOCHS))
+        settings.epochs.map_or(UNFROZEN_EPOCHS, |epochs| {
+            if self.continues_texts || self.embeds { epochs } else { epochs.min(UNFROZEN_EPOCHS) }
+        })
     }
 
     /// The rate of the block so many below the topmost, beside that of the last layer.

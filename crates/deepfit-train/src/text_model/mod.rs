@@ -30,7 +30,7 @@ pub use generator::{Finish, Generated, Generator, Sampling};
 pub use predictor::TextPredictor;
 
 /// Computed positions of longer texts are not kept ready: most networks allow so many only in name.
-const MOST_POSITIONS: usize = 32_768;
+pub(crate) const MOST_POSITIONS: usize = 32_768;
 
 /// Whether a folder, or a file in one, is a published model for texts.
 pub fn is_text_model(path: &Path) -> bool {

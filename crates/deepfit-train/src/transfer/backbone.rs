@@ -7,8 +7,8 @@ use std::sync::Arc;
 use deepfit_data::TextForm;
 use deepfit_nn::{Declaration, LowRank, Scope, adapted};
 use deepfit_zoo::{
-    ImageConfig, ImagePreprocessing, ModelConfig, Network, PooledTextConfig, Published, PublishedText, Resize,
-    SentencePairsConfig, TappedConfig, TextHead,
+    ImageConfig, ImagePreprocessing, ModelConfig, Network, NextTokenConfig, PooledTextConfig, Published, PublishedText,
+    Resize, SentencePairsConfig, TappedConfig, TextHead,
 };
 use xxhash_rust::xxh3::Xxh3;
 
@@ -56,13 +56,14 @@ pub struct Backbone {
 }
 
 impl Backbone {
-    /// Reads a published model, or the one that is part of the program, by its name.
+    /// Reads a published model, or the one that is part of the program, by its name; to continue texts, if it is `to_continue`
+    /// any.
     ///
     /// # Errors
-    /// As [`Published::load`], or if its architecture cannot be cut in two.
-    pub fn load(from: &str) -> Result<Backbone> {
+    /// As [`Published::load`], or if its architecture cannot be cut in two, or continues no texts.
+    pub fn load(from: &str, to_continue: bool) -> Result<Backbone> {
         if published::is_text(Path::new(from)) {
-            return Backbone::load_text(from);
+            return Backbone::load_text(from, to_continue);
         }
         let Published { config, preprocessing, weights, report, .. } = published::published_model(Path::new(from))?;
         let notes = vec![format!("{from}: {report}; its last layer is replaced")];
@@ -79,7 +80,7 @@ impl Backbone {
     }
 
     /// Reads a published model for texts.
-    fn load_text(from: &str) -> Result<Backbone> {
+    fn load_text(from: &str, to_continue: bool) -> Result<Backbone> {
         let (published, tokenizer) = published::published_text(Path::new(from))?;
         let PublishedText { config, sentence, weights, report, folder, .. } = published;
         let sizes = deepfit_zoo::build(&config, &Scope::root())?.text().map(|text| text.sizes());
@@ -91,8 +92,32 @@ impl Backbone {
             );
             return Err(TrainError::run(tokenizer.path(), problem));
         }
-        let mut notes = vec![format!("{from}: {report}; its last layer is replaced")];
+        let replaced = if to_continue { "" } else { "; its last layer is replaced" };
+        let mut notes = vec![format!("{from}: {report}{replaced}")];
         notes.extend(report.notes.iter().chain(tokenizer.notes()).cloned());
+        if to_continue {
+            if sizes.cache.is_none() {
+                let problem = format!(
+                    "'{from}' is a {}, which tells no next token; to continue a text, begin with a model like GPT-2 or LLaMA",
+                    config.model_type()
+                );
+                return Err(TrainError::setting("from", problem));
+            }
+            let most_tokens = sizes.positions.min(TextForm::WINDOW);
+            let form = TextForm { tokenizer: Arc::new(tokenizer), most_tokens, terms: false, pairs: false };
+            let network = Box::new(config.with_text_head(TextHead::Vocabulary));
+            let config = ModelConfig::NextToken(NextTokenConfig { network });
+            let backbone = Backbone::new(from, config, Takes::Texts(form), weights, notes).completed()?;
+            let missing = backbone.network()?.1.into_iter().find(|d| !backbone.weights.contains_key(&d.name));
+            return match missing {
+                Some(missing) => {
+                    let problem =
+                        format!("'{from}' has no layer that tells the next token: `{}` is missing", missing.name);
+                    Err(TrainError::setting("from", problem))
+                }
+                None => Ok(backbone),
+            };
+        }
         let sentence = sentence.unwrap_or_default();
         let most_tokens = sentence.max_tokens.unwrap_or(TextForm::MOST_TOKENS).min(sizes.positions);
         // A table of words knows no names and no slang: the texts' own words are seen beside it.
@@ -135,6 +160,11 @@ impl Backbone {
         self.weights.retain(|name, _| known.contains(name));
         self.last_layer = self.find_last_layer()?;
         Ok(self)
+    }
+
+    /// Whether it learns to continue texts.
+    pub fn continues_texts(&self) -> bool {
+        matches!(self.config, ModelConfig::NextToken(_))
     }
 
     /// Whether it is for texts.
@@ -278,7 +308,7 @@ impl Backbone {
     pub fn layer_parameters(&self) -> Result<u64> {
         let (network, declarations) = self.network()?;
         let tables: BTreeSet<String> =
-            deepfit_zoo::first_blocks(&*network, 0)?.parameter_names().map(str::to_string).collect();
+            deepfit_zoo::first_blocks(&*network, 1)?.parameter_names().map(str::to_string).collect();
         let counts = |d: &&Declaration| !tables.contains(&d.name) && !self.last_layer.contains(&d.name);
         Ok(declarations.iter().filter(counts).map(|d| d.elements() as u64).sum())
     }

@@ -87,7 +87,14 @@ impl Transfer {
             let is_kept = |d: &&Declaration| values.contains_key(&d.name);
             training.frozen.extend(declarations.iter().filter(is_kept).map(|d| d.name.clone()));
         } else if let Some(plan) = plan.filter(|plan| !plan.embeds) {
-            for (below, names) in network.trained_blocks()?.into_iter().enumerate() {
+            let blocks = network.trained_blocks()?;
+            if plan.continues_texts {
+                // Its last layer is no new one, and is trained like the block below it.
+                let is_last = |d: &&Declaration| !blocks.iter().any(|names| names.contains(&d.name));
+                let last = declarations.iter().filter(is_last);
+                training.groups.extend(last.map(|d| Group::new(&d.name, plan.block_rate(0))));
+            }
+            for (below, names) in blocks.into_iter().enumerate() {
                 training.groups.extend(names.iter().map(|name| Group::new(name, plan.block_rate(below))));
             }
         }

@@ -122,6 +122,15 @@ impl Network for Transferred {
     fn head(&self, features: &Tensor) -> deepfit_nn::Result<Tensor> {
         self.network.head(features)
     }
+
+    fn forward(&self, inputs: &[Tensor]) -> deepfit_nn::Result<Tensor> {
+        match inputs.first() {
+            Some(first) if !self.network.is_divided() => {
+                first.tracer().in_mode(Mode::Evaluate, || self.network.forward(inputs))
+            }
+            _ => self.head(&self.features(inputs)?),
+        }
+    }
 }
 
 /// Shape of what the first blocks, so many, make of one sample.

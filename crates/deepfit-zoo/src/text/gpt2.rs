@@ -2,7 +2,7 @@
 
 use deepfit_graph::Tensor;
 use deepfit_nn::layers::{Activation, Embedding, LayerNorm, Linear};
-use deepfit_nn::{Init, Module, Parameter, Role, Scope};
+use deepfit_nn::{Adapter, Init, Module, Parameter, Role, Scope};
 use serde::{Deserialize, Serialize};
 
 use super::bert::require_heads;
@@ -99,6 +99,7 @@ struct Conv1d {
     path: String,
     weight: Parameter,
     bias: Parameter,
+    adapter: Option<Adapter>,
 }
 
 impl Conv1d {
@@ -107,12 +108,19 @@ impl Conv1d {
             path: scope.path().to_string(),
             weight: scope.parameter("weight", &[inputs, outputs], NORMAL, Role::Weight),
             bias: scope.parameter("bias", &[outputs], Init::Zeros, Role::NoDecay),
+            adapter: Adapter::new(scope, "weight", inputs, outputs),
         }
     }
 
     fn forward(&self, x: &Tensor) -> deepfit_nn::Result<Tensor> {
         let tracer = x.tracer();
-        tracer.in_layer(&self.path, || Ok(x.matmul(&self.weight.on(tracer)?)?.add(&self.bias.on(tracer)?)?))
+        tracer.in_layer(&self.path, || {
+            let mut product = x.matmul(&self.weight.on(tracer)?)?;
+            if let Some(adapter) = &self.adapter {
+                product = product.add(&adapter.on_transposed(x)?)?;
+            }
+            Ok(product.add(&self.bias.on(tracer)?)?)
+        })
     }
 }
 

@@ -147,12 +147,21 @@ impl TextNetwork {
         self.body.layers()
     }
 
-    /// As [`TextNetwork::hidden`], after the first layers, so many; after none of them the embeddings.
+    /// Number of its blocks: the tables of words and positions, and each layer.
+    pub fn blocks(&self) -> usize {
+        self.layers() + 1
+    }
+
+    /// What the first blocks, so many, make of tokens: none the tokens themselves, the first their vectors, all of them the
+    /// [hidden states](TextNetwork::hidden).
     ///
     /// # Errors
     /// If the tokens do not fit the context.
-    pub fn hidden_after(&self, tokens: &Tensor, context: &Context, layers: usize) -> deepfit_nn::Result<Tensor> {
-        self.body.hidden(tokens, context, layers)
+    pub fn up_to(&self, tokens: &Tensor, context: &Context, blocks: usize) -> deepfit_nn::Result<Tensor> {
+        match blocks.min(self.blocks()).checked_sub(1) {
+            Some(layers) => self.body.hidden(tokens, context, layers),
+            None => Ok(tokens.clone()),
+        }
     }
 
     /// Adds logits of the vocabulary to vectors of [`TextNetwork::hidden`] f32 `[..., width]`: `[..., vocabulary]`.

@@ -64,6 +64,19 @@ impl Network for NextToken {
         self.network.positions()
     }
 
+    fn is_divided(&self) -> bool {
+        false
+    }
+
+    fn blocks(&self) -> usize {
+        self.network.text().map_or(0, TextNetwork::blocks)
+    }
+
+    fn up_to(&self, inputs: &[Tensor], blocks: usize) -> deepfit_nn::Result<Tensor> {
+        let [tokens, lengths, _] = take(self, inputs)?;
+        self.body()?.up_to(&tokens, &Context::whole(&tokens, &lengths)?, blocks)
+    }
+
     fn features(&self, inputs: &[Tensor]) -> deepfit_nn::Result<Tensor> {
         let [tokens, lengths, _] = take(self, inputs)?;
         self.network.features(&[tokens, lengths])

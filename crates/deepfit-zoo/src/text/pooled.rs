@@ -120,9 +120,9 @@ impl Network for PooledText {
         self.config.outputs
     }
 
-    /// Its layers, and one for the pooling.
+    /// The tables of words and positions, and each layer; what they make is pooled after the last.
     fn blocks(&self) -> usize {
-        self.backbone.text().map_or(0, TextNetwork::layers) + 1
+        self.backbone.text().map_or(0, TextNetwork::blocks)
     }
 
     fn up_to(&self, inputs: &[Tensor], blocks: usize) -> deepfit_nn::Result<Tensor> {
@@ -133,7 +133,7 @@ impl Network for PooledText {
         if let Some(second) = second {
             context = context.in_pairs(second);
         }
-        let hidden = body.hidden_after(tokens, &context, blocks.min(body.layers()))?;
+        let hidden = body.up_to(tokens, &context, blocks)?;
         if blocks < self.blocks() {
             return Ok(hidden);
         }

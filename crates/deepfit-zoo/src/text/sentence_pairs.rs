@@ -70,9 +70,9 @@ impl Network for SentencePairs {
         self.backbone.positions()
     }
 
-    /// Its layers, and one for the pooling.
+    /// The tables of words and positions, and each layer; what they make is pooled after the last.
     fn blocks(&self) -> usize {
-        self.backbone.text().map_or(0, TextNetwork::layers) + 1
+        self.backbone.text().map_or(0, TextNetwork::blocks)
     }
 
     fn up_to(&self, inputs: &[Tensor], blocks: usize) -> deepfit_nn::Result<Tensor> {
@@ -84,7 +84,7 @@ impl Network for SentencePairs {
         let texts = batch * Dim::fixed(2);
         let tokens = tokens.reshape(vec![texts, sequence])?;
         let lengths = lengths.reshape(vec![texts])?;
-        let hidden = body.hidden_after(&tokens, &Context::whole(&tokens, &lengths)?, blocks.min(body.layers()))?;
+        let hidden = body.up_to(&tokens, &Context::whole(&tokens, &lengths)?, blocks)?;
         if blocks < self.blocks() {
             return Ok(hidden);
         }

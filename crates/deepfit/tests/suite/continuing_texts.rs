@@ -1,0 +1,177 @@
+//! Published networks that continue texts, and learn to continue another one.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use crate::drawn;
+use crate::program::{Place, signal, wait_for_epoch};
+
+/// A text of sentences of a small language, in which one word often tells the next.
+fn book(sentences: usize) -> String {
+    const PEOPLE: [&str; 4] = ["the baker", "a sailor", "the old queen", "my neighbour"];
+    const DEEDS: [&str; 4] = ["sold", "painted", "lost", "admired"];
+    const THINGS: [&str; 4] = ["a loaf of bread", "the blue boat", "seven keys", "an unusual clock"];
+    let random = |i: usize, n: usize| ((i * 31 + n) as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15) as usize % 7919 % 4;
+    let sentence =
+        |i: usize| format!("Today {} {} {}.\n", PEOPLE[random(i, 1)], DEEDS[random(i, 2)], THINGS[random(i, 3)]);
+    (0..sentences).map(sentence).collect()
+}
+
+/// A small network with drawn weights and words for tokens, as transformers publishes it.
+fn publish(place: &Place, golden: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deepfit-zoo/tests/goldens/texts");
+    let golden_file = fs::read_to_string(path.join(format!("{golden}.json"))).unwrap();
+    let content: Value = serde_json::from_str(&golden_file).unwrap();
+    let text = book(200);
+    let words: BTreeSet<&str> = text.split_inclusive([' ', '\n']).collect();
+    let known = std::iter::once("unknown").chain(words).zip(0_u32..);
+    let vocabulary: serde_json::Map<String, Value> = known.map(|(word, i)| (word.to_string(), i.into())).collect();
+    let tokenizer = json!({
+        "version": "1.0", "added_tokens": [], "normalizer": null, "post_processor": null,
+        "pre_tokenizer": {"type": "Split", "pattern": {"Regex": "[^ \n]*[ \n]"}, "behavior": "Isolated", "invert": false},
+        "decoder": {"type": "Fuse"},
+        "model": {"type": "WordLevel", "vocab": vocabulary, "unk_token": "unknown"},
+    });
+    place.write(&format!("{golden}/config.json"), content["config"].to_string());
+    place.write(&format!("{golden}/tokenizer.json"), tokenizer.to_string());
+    let tensors = serde_json::from_value(content["tensors"].clone()).unwrap();
+    drawn::write(&place.path(&format!("{golden}/model.safetensors")), &tensors);
+}
+
+fn tensors(path: &Path) -> BTreeMap<String, Vec<f32>> {
+    let weights = deepfit::train::read_weights(path).unwrap().0;
+    weights.into_iter().map(|(name, tensor)| (name, tensor.values)).collect()
+}
+
+#[test]
+fn networks_that_continue_texts_learn_from_another_text() {
+    let place = Place::new();
+    place.write("book.txt", book(900));
+    place.write("other.txt", book(1000).lines().rev().take(60).map(|line| format!("{line}\n")).collect::<String>());
+    for golden in ["gpt2", "llama"] {
+        publish(&place, golden);
+        let run = ["train", "book.txt", "--from", golden, "--out", "run", "lr=1", "--epochs", "4", "--json"];
+        let run = place.run(&run).succeeded();
+        let told = run.json()["notes"].to_string();
+        let before = told.split("as published: perplexity ").nth(1).and_then(|rest| rest.split(',').next());
+        let before: f64 = before.unwrap_or_else(|| panic!("{told}")).parse().unwrap();
+        let metric = |name: &str| run.json()["metrics"]["validation"][name].as_f64().unwrap();
+        assert!(metric("perplexity") < 0.7 * before, "{golden}: {before} {}", run.out);
+        let evaluated = place.run(&["evaluate", "run", "other.txt", "--json"]).succeeded().json();
+        assert!(evaluated["metrics"]["perplexity"].as_f64().unwrap() < 0.8 * before, "{golden}: {evaluated}");
+        let continued = place.run(&["generate", "run", "Today the baker ", "--max-tokens", "5"]).succeeded();
+        assert!(continued.out.split_whitespace().count() >= 5, "{golden}: {}", continued.out);
+        assert!(place.run(&["inspect", "run"]).succeeded().out.contains(golden));
+        fs::remove_dir_all(place.path("run")).unwrap();
+    }
+}
+
+#[test]
+fn blocks_are_left_alone_or_changed_a_little() {
+    let place = Place::new();
+    place.write("book.txt", book(400));
+    publish(&place, "gpt2");
+    let published = tensors(&place.path("gpt2/model.safetensors"));
+    let train = |more: &[&str], out: &str| {
+        let run = ["train", "book.txt", "--from", "gpt2", "--epochs", "1", "--out", out];
+        place.run(&[&run[..], more].concat()).succeeded();
+        let after = tensors(&place.path(&format!("{out}/model/model.safetensors")));
+        let changed = published.iter().filter(|(name, values)| {
+            let name = after.keys().find(|key| key.ends_with(&name[..])).unwrap_or_else(|| panic!("{name} {after:?}"));
+            after[name] != **values
+        });
+        (changed.map(|(name, _)| name.clone()).collect::<BTreeSet<String>>(), after.len())
+    };
+    let (last, count) = train(&["--unfreeze", "1"], "last");
+    assert!(
+        last.contains("transformer.h.1.attn.c_attn.weight") && !last.contains("transformer.wte.weight"),
+        "{last:?}"
+    );
+    assert!(!last.iter().any(|name| name.contains("h.0.")), "{last:?}");
+    let (all, _) = train(&["--unfreeze", "all"], "all");
+    assert_eq!(all.len(), published.len());
+    // Low-rank changes are merged: no tensor more, and tables and normalisations as they were.
+    let (adapted, merged) = train(&["--lora", "2"], "lora");
+    assert_eq!(merged, count);
+    assert!(adapted.contains("transformer.h.0.attn.c_attn.weight") && !adapted.contains("transformer.wte.weight"));
+    assert!(!adapted.iter().any(|name| name.contains("ln_")), "{adapted:?}");
+}
+
+#[test]
+fn what_cannot_continue_a_text_is_refused() {
+    let place = Place::new();
+    place.write("book.txt", book(300));
+    ["bert", "gpt2"].iter().for_each(|name| publish(&place, name));
+    place.refuses(&["book.txt", "--from", "bert"], &["from", "tells no next token", "GPT-2"]);
+    place.refuses(&["book.txt", "--from", "minilm-static"], &["from", "tells no next token"]);
+    place.refuses(&["book.txt", "--from", "gpt2", "--freeze"], &["unfreeze", "learns to continue"]);
+    place.refuses(&["book.txt", "--from", "gpt2", "max_tokens=100"], &["max_tokens", "15 positions"]);
+    place.refuses(&["book.txt", "--from", "gpt2", "--unfreeze", "9"], &["unfreeze", "3 blocks"]);
+}
+
+#[test]
+fn a_run_that_is_stopped_goes_on_to_the_same_weights() {
+    let place = Place::new();
+    place.write("book.txt", book(900));
+    publish(&place, "gpt2");
+    let run = ["train", "book.txt", "--from", "gpt2", "--epochs", "20", "patience=0", "--out"];
+    place.run(&[&run[..], &["whole"]].concat()).succeeded();
+    let mut child = place.start(&[&run[..], &["stopped"]].concat());
+    let rest = wait_for_epoch(&mut child);
+    signal(&child, "INT");
+    let told = rest();
+    assert_eq!(child.wait().unwrap().code(), Some(130), "{told}");
+    place.run(&["train", "--resume", "stopped"]).succeeded();
+    let of = |run: &str| tensors(&place.path(&format!("{run}/model/model.safetensors")));
+    assert!(of("whole") == of("stopped"));
+}
+
+#[test]
+fn texts_are_cut_into_bytes_characters_pairs_or_parts_of_words() {
+    let place = Place::new();
+    let text = book(700).replace("bread", "Käse");
+    place.write("book.txt", &text);
+    // Nobody can have learned what these characters are.
+    let strange: String = text.chars().take(8_000).map(|c| if c == 'a' { '漢' } else { c }).collect();
+    place.write("strange.txt", strange);
+    for tokens in ["bytes", "characters", "wordpiece", "bpe"] {
+        let kind = format!("tokens={tokens}");
+        let run =
+            ["train", "book.txt", "--model", "gru", &kind, "--epochs", "3", "max_tokens=32", "--out", tokens, "--json"];
+        let run = place.run(&run).succeeded();
+        let bits = |of: &Value| of["bits_per_byte"].as_f64().unwrap();
+        let known = bits(&run.json()["metrics"]["test"]);
+        assert!((0.05..4.0).contains(&known), "{tokens}: {}", run.out);
+        let continued = place.run(&["generate", tokens, "Today the baker", "--max-tokens", "30"]).succeeded().out;
+        assert!(
+            !continued.contains("##") && !continued.contains("[UNK]") && continued.len() > 15,
+            "{tokens}: {continued}"
+        );
+        let strange = place.run(&["evaluate", tokens, "strange.txt", "--json"]).succeeded().json();
+        assert!(bits(&strange["metrics"]) > known, "{tokens}: {known} {strange}");
+    }
+    let letters = fs::read_to_string(place.path("characters/model/tokenizer.json")).unwrap();
+    assert!(letters.contains("\"ä\"") && !letters.contains("\"aK\""), "{letters}");
+    place.refuses(&["book.txt", "tokens=words"], &["tokens", "wordpiece"]);
+    place.refuses(&["book.txt", "tokens=bpe", "vocabulary=200"], &["vocabulary", "256"]);
+}
+
+#[test]
+fn the_last_parts_of_a_text_are_as_long_as_was_asked_for() {
+    let place = Place::new();
+    place.write("book.txt", book(900));
+    let rows = |more: &[&str], out: &str| -> Vec<f64> {
+        let run = ["train", "book.txt", "--model", "gru", "--epochs", "1", "max_tokens=16", "--out", out];
+        let told = place.run(&[&run[..], more].concat()).succeeded().err;
+        let rows = told.split("rows: ").nth(1).unwrap_or_else(|| panic!("{told}")).lines().next().unwrap();
+        rows.split(' ').filter_map(|word| word.replace(',', "").parse().ok()).collect()
+    };
+    let share = |rows: &[f64], part: usize| rows[part] / rows.iter().sum::<f64>();
+    let plain = rows(&[], "plain");
+    assert!((share(&plain, 1) - 0.1).abs() < 0.02 && (share(&plain, 2) - 0.1).abs() < 0.02, "{plain:?}");
+    let asked = rows(&["validation_share=0.3", "test_share=0.15"], "asked");
+    assert!((share(&asked, 1) - 0.3).abs() < 0.02 && (share(&asked, 2) - 0.15).abs() < 0.02, "{asked:?}");
+}
