@@ -12,7 +12,7 @@ use crate::preprocessor::Preprocessor;
 use crate::source::Source;
 use crate::split::{self, Part, RowId, SavedSplit, Split, SplitOptions};
 use crate::table::{self, ColumnKind, Scaling, TableSet};
-use crate::text::{self, LanguageSet, TextForm, TextSet, TextSurvey, Tokens};
+use crate::text::{self, LanguageSet, PairLabel, PairSet, TextForm, TextSet, TextSurvey, Tokens};
 
 /// Rows or images that are needed to train, validate and test.
 pub const MIN_ROWS: usize = 10;
@@ -47,6 +47,11 @@ pub enum Task {
     Regression,
     /// The token that comes next in a text.
     NextToken,
+    /// Embeddings of texts that are near to each other where the texts belong together.
+    Similarity {
+        /// What is known of the pairs.
+        label: PairLabel,
+    },
 }
 
 impl Task {
@@ -54,7 +59,7 @@ impl Task {
     pub fn classes(&self) -> &[String] {
         match self {
             Task::Classification { classes } | Task::MultiLabel { classes } => classes,
-            Task::Regression | Task::NextToken => &[],
+            Task::Regression | Task::NextToken | Task::Similarity { .. } => &[],
         }
     }
 
@@ -67,17 +72,18 @@ impl Task {
     pub fn outputs(&self) -> usize {
         match self {
             Task::Classification { classes } | Task::MultiLabel { classes } => classes.len(),
-            Task::Regression | Task::NextToken => 1,
+            Task::Regression | Task::NextToken | Task::Similarity { .. } => 1,
         }
     }
 
-    /// `classification`, `multi_label` or `regression`.
+    /// `classification`, `multi_label`, `regression`, `next_token` or `similarity`.
     pub fn name(&self) -> &'static str {
         match self {
             Task::Classification { .. } => "classification",
             Task::MultiLabel { .. } => "multi_label",
             Task::Regression => "regression",
             Task::NextToken => "next_token",
+            Task::Similarity { .. } => "similarity",
         }
     }
 }
@@ -92,6 +98,8 @@ pub enum TaskKind {
     MultiLabel,
     /// A number.
     Regression,
+    /// Embeddings of two columns of texts that are near to each other where these belong together.
+    Similarity,
 }
 
 /// How data is opened; `None` means that it is inferred.
@@ -204,6 +212,7 @@ enum Kind {
     Images(ImageSet),
     Texts(TextSet),
     Language(LanguageSet),
+    Pairs(PairSet),
     Table(TableSet),
 }
 
@@ -337,6 +346,14 @@ pub fn open_adapted(
         }
     }
     images |= table.is_some();
+    if !images && let Some(table) = text::recognise_partners(path, &options)? {
+        return open_partners(path, table, options, adapt, summary);
+    }
+    if options.task == Some(TaskKind::Similarity) {
+        let problem =
+            "similarity is learned from a table with two columns of texts, and the data is images".to_string();
+        return Err(Error::Setting { setting: "task", problem });
+    }
     if !images && let Some(table) = text::recognise(path, &options)? {
         return open_texts(path, Some(table), options, adapt, summary);
     }
@@ -384,6 +401,20 @@ fn open_texts(
     complete(Dataset::new(path, Kind::Texts(set), task, summary, options, parts, strata))
 }
 
+/// Opens pairs of texts that belong together.
+fn open_partners(
+    path: &Path,
+    table: text::PairTable,
+    mut options: OpenOptions,
+    adapt: &mut dyn FnMut(&Survey, &mut OpenOptions),
+    mut summary: Summary,
+) -> Result<Dataset> {
+    let adapt = &mut |survey: &TextSurvey, options: &mut OpenOptions| adapt(&Survey::Texts(survey.clone()), options);
+    let mut set = text::open_partners(path, table, &mut options, adapt, &mut summary)?;
+    let (task, strata, parts) = (Task::Similarity { label: set.label }, set.strata(), std::mem::take(&mut set.parts));
+    complete(Dataset::new(path, Kind::Pairs(set), task, summary, options, parts, strata))
+}
+
 /// Opens a text whose continuation is learned.
 fn open_language(
     path: &Path,
@@ -413,7 +444,8 @@ fn open_language(
 /// Counts inputs that occur more than once, and refuses data of too few rows.
 fn complete(mut dataset: Dataset) -> Result<Dataset> {
     let distinct = dataset.groups().iter().max().map_or(0, |most| *most as usize + 1);
-    dataset.summary.duplicates = dataset.len() - distinct;
+    dataset.summary.duplicates =
+        if let Kind::Pairs(set) = &dataset.kind { set.repeated } else { dataset.len() - distinct };
     dataset.divide()?;
     let has = |part| dataset.parts.contains(&Some(part));
     let least = if has(Part::Validation) && has(Part::Test) { 2 } else { MIN_ROWS };
@@ -423,6 +455,7 @@ fn complete(mut dataset: Dataset) -> Result<Dataset> {
         let unit = match dataset.kind {
             Kind::Images(_) => "image(s)",
             Kind::Texts(_) => "text(s)",
+            Kind::Pairs(_) => "pair(s)",
             Kind::Language(_) => "window(s)",
             Kind::Table(_) => "row(s)",
         };
@@ -537,7 +570,7 @@ impl Dataset {
 
     /// Whether the data is texts.
     pub fn is_texts(&self) -> bool {
-        matches!(self.kind, Kind::Texts(_) | Kind::Language(_))
+        matches!(self.kind, Kind::Texts(_) | Kind::Language(_) | Kind::Pairs(_))
     }
 
     /// Whether the data is rows of numbers and categories.
@@ -550,6 +583,7 @@ impl Dataset {
         match &self.kind {
             Kind::Texts(set) => Some((set.longest(), set.form.tokenizer.vocabulary())),
             Kind::Language(set) => Some((set.form.most_tokens, set.form.tokenizer.vocabulary())),
+            Kind::Pairs(set) => Some((set.longest(), set.form.tokenizer.vocabulary())),
             Kind::Images(_) | Kind::Table(_) => None,
         }
     }
@@ -572,7 +606,7 @@ impl Dataset {
     pub fn image_shape(&self) -> Option<[usize; 3]> {
         match &self.kind {
             Kind::Images(set) => Some([set.shape.height, set.shape.width, set.shape.channels]),
-            Kind::Texts(_) | Kind::Language(_) | Kind::Table(_) => None,
+            Kind::Texts(_) | Kind::Language(_) | Kind::Pairs(_) | Kind::Table(_) => None,
         }
     }
 
@@ -593,7 +627,7 @@ impl Dataset {
     pub fn labels_of(&self, row: u32) -> &[u32] {
         match &self.kind {
             Kind::Images(set) => set.labels_of(row),
-            Kind::Texts(_) | Kind::Language(_) | Kind::Table(_) => &[],
+            Kind::Texts(_) | Kind::Language(_) | Kind::Pairs(_) | Kind::Table(_) => &[],
         }
     }
 
@@ -607,6 +641,7 @@ impl Dataset {
             Kind::Images(set) => &set.groups,
             Kind::Texts(set) => &set.groups,
             Kind::Language(set) => &set.groups,
+            Kind::Pairs(set) => &set.groups,
             Kind::Table(set) => &set.groups,
         }
     }
@@ -686,6 +721,10 @@ impl Dataset {
                 let (source, preprocessor) = set.prepare();
                 Prepared { source: Arc::new(source), preprocessor: Preprocessor::Text(Box::new(preprocessor)) }
             }
+            Kind::Pairs(set) => {
+                let (source, preprocessor) = set.prepare();
+                Prepared { source: Arc::new(source), preprocessor: Preprocessor::Text(Box::new(preprocessor)) }
+            }
             Kind::Texts(set) => {
                 let (source, preprocessor) = set.prepare(train, self.options())?;
                 Prepared { source: Arc::new(source), preprocessor: Preprocessor::Text(Box::new(preprocessor)) }
@@ -707,6 +746,7 @@ impl Dataset {
             }
             Kind::Texts(set) => set.ids[row as usize].clone(),
             Kind::Language(_) => RowId::Row(u64::from(row)),
+            Kind::Pairs(set) => RowId::Row(u64::from(set.file_rows[row as usize])),
             Kind::Table(set) => RowId::Row(u64::from(set.table.file_rows[row as usize])),
         }
     }
@@ -772,6 +812,7 @@ impl Dataset {
             Kind::Images(set) => set.opening_bytes(),
             Kind::Texts(set) => 64 * set.ids.len(),
             Kind::Language(set) => 8 * set.len(),
+            Kind::Pairs(set) => 64 * set.file_rows.len(),
             // The pairs of hash and row that found identical inputs.
             Kind::Table(set) => 16 * set.table.len(),
         };

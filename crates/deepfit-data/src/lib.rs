@@ -53,6 +53,6 @@ pub use table::{
     TargetScale, UNKNOWN_INDEX, edits, nearest,
 };
 pub use text::{
-    ColumnTerms, Encoded, Passage, Terms, TextColumns, TextForm, TextPreprocessor, TextRow, TextSurvey, Texts,
-    Tokenizer, Tokens, is_text_file,
+    ColumnTerms, Encoded, PairLabel, Passage, Terms, TextColumns, TextForm, TextPreprocessor, TextRow, TextSurvey,
+    Texts, Tokenizer, Tokens, is_text_file,
 };

@@ -50,7 +50,7 @@ fn features(subject: &mut Subject, rows: &Rows) -> Result<Vec<Vec<f32>>> {
 }
 
 fn embedding(input: String, values: Vec<f32>) -> Embedding {
-    Embedding { input, embedding: Some(values), logits: None, hidden: None }
+    Embedding { input, text: None, embedding: Some(values), logits: None, hidden: None }
 }
 
 impl Known {

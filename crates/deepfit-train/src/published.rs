@@ -1,6 +1,6 @@
 //! Published models, those that are part of the program among them, as models that can be used.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use deepfit_data::{Filter, ImagePreprocessor, Preprocessor, ResizeTo, Task, TextPreprocessor, Tokenizer};
@@ -82,6 +82,18 @@ pub fn is_bundled_text(path: &Path) -> bool {
     path.as_os_str() == BUNDLED_TEXT && HAS_BUNDLED && !path.exists()
 }
 
+/// The folder of a published model for texts: of a run that has trained one, that in it.
+pub fn text_folder(path: &Path) -> PathBuf {
+    let within = path.join("model");
+    if !PublishedText::is_in(path) && PublishedText::is_in(&within) { within } else { path.to_path_buf() }
+}
+
+/// Whether a path is that of a published model for texts, or of a run that has trained one, or the name of the one that is
+/// part of the program.
+pub fn is_text(path: &Path) -> bool {
+    PublishedText::is_in(&text_folder(path)) || is_bundled_text(path)
+}
+
 /// A published model for texts with its tokenizer: in a folder, or the one that is part of the program, by its name.
 ///
 /// # Errors
@@ -90,7 +102,7 @@ pub fn published_text(path: &Path) -> Result<(PublishedText, Tokenizer)> {
     if is_bundled_text(path) {
         return bundled_text();
     }
-    let published = PublishedText::load(path)?;
+    let published = PublishedText::load(&text_folder(path))?;
     let tokenizer = Tokenizer::open(&published.folder)?;
     Ok((published, tokenizer))
 }

@@ -52,8 +52,9 @@ settings! {
         "Column to predict (default: one named target, label, class or y, else the last); of images also several of 0 and 1, \
          as a,b,c.",
         "the name of a column in quotes, such as \"price\"";
-    task: Option<TaskKind> = None, "classification, regression or, for images, multi_label (default: inferred from the target).",
-        "classification, regression or multi_label";
+    task: Option<TaskKind> = None, "classification, regression, for images multi_label, or, for two columns of texts, similarity (default: inferred from the \
+         target).",
+        "classification, regression, multi_label or similarity";
     text: Option<String> = None,
         "Column of a table that holds texts to learn from, or several as a,b (default: those that hold free texts).",
         "the name of a column in quotes, such as \"review\"";
@@ -154,8 +155,8 @@ settings! {
         "a number from 0 to below 1, such as 0.1";
     class_weights: bool = false, "Whether rare classes count more, in inverse proportion to their number.",
         "true or false";
-    loss: Option<String> = None, "Of a regression: squared, absolute or huber.",
-        "squared, absolute or huber";
+    loss: Option<String> = None, "Of a regression: squared, absolute or huber; of pairs with scores: ranking or squared.",
+        "squared, absolute, huber or ranking";
     patience: Option<u32> = None, "Epochs without improvement on validation before training stops; 0 for never.",
         "a whole number from 0 (never) to 1000000, such as 10";
     folds: Option<usize> = None, "Folds of the cross-validated choice of epochs; 1 for a single validation part.",
@@ -267,7 +268,7 @@ impl Settings {
         one_of("optimizer", &self.optimizer, &Optimizer::NAMES)?;
         self.schedule.iter().try_for_each(|schedule| Rates::parse(schedule).map(|_| ()))?;
         if let Some(loss) = &self.loss {
-            one_of("loss", loss, &["squared", "absolute", "huber"])?;
+            one_of("loss", loss, &["squared", "absolute", "huber", "ranking"])?;
         }
         self.augment_over(&Augment::none()).map(|_| ())
     }

@@ -107,7 +107,7 @@ pub(crate) fn open(path: &Path, options: &OpenOptions, texts: &[String], summary
     features.extend(counting.iter().map(|column| (column.clone(), ColumnKind::Number)));
 
     let reading = match task_kind {
-        TaskKind::Classification | TaskKind::MultiLabel => TargetReading::NewClasses,
+        TaskKind::Classification | TaskKind::MultiLabel | TaskKind::Similarity => TargetReading::NewClasses,
         TaskKind::Regression => {
             TargetReading::Numbers(profiles[target].quantity(profiles[target].count).unwrap_or(ColumnKind::Number))
         }
@@ -154,7 +154,7 @@ pub(crate) fn open(path: &Path, options: &OpenOptions, texts: &[String], summary
     summary.delimiter = is_delimited.then(|| char::from(delimiter));
     summary.target = Some(columns[target].clone());
     let task = match task_kind {
-        TaskKind::Classification | TaskKind::MultiLabel => Task::Classification { classes },
+        TaskKind::Classification | TaskKind::MultiLabel | TaskKind::Similarity => Task::Classification { classes },
         TaskKind::Regression => Task::Regression,
     };
     summary.other_task = other_task(&profiles[target], task_kind, options.task);

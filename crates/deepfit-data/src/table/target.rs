@@ -50,7 +50,7 @@ pub(crate) fn learn(
     let written = seen.quantity(seen.count).unwrap_or(ColumnKind::Number);
     let reading = match kind {
         TaskKind::Regression => TargetReading::Numbers(written),
-        TaskKind::Classification | TaskKind::MultiLabel => TargetReading::NewClasses,
+        TaskKind::Classification | TaskKind::MultiLabel | TaskKind::Similarity => TargetReading::NewClasses,
     };
     let mut column = read(tables, header, target, reading, threads)?;
     let own = column.rows.iter().filter(|(table, _)| *table == 0).count();
@@ -76,7 +76,7 @@ pub(crate) fn known(
     threads: usize,
 ) -> Result<TargetColumn> {
     let reading = match task {
-        Task::Regression | Task::NextToken => {
+        Task::Regression | Task::NextToken | Task::Similarity { .. } => {
             TargetReading::Numbers(amount.map_or(ColumnKind::Number, ColumnKind::Amount))
         }
         Task::Classification { classes } | Task::MultiLabel { classes } => TargetReading::KnownClasses(classes.clone()),

@@ -54,7 +54,7 @@ pub(crate) fn open_language(
     summary: &mut Summary,
 ) -> Result<LanguageSet> {
     let text = read(path)?;
-    adapt(&TextSurvey { texts: 1, classes: 0, letters: text.len(), pairs: false }, options);
+    adapt(&TextSurvey { texts: 1, classes: 0, letters: text.len(), pairs: false, partners: false }, options);
     let of_form = options.text_form.as_ref().map(|form| form.most_tokens);
     let window = options.max_tokens.or(of_form).unwrap_or(TextForm::WINDOW);
     let share = |given: bool, share: f64| if given { 0.0 } else { share };

@@ -111,6 +111,8 @@ pub struct TextSurvey {
     pub letters: usize,
     /// Whether each is two texts that are compared.
     pub pairs: bool,
+    /// Whether each is two texts whose embeddings shall be near to each other.
+    pub partners: bool,
 }
 
 impl TextSet {
@@ -258,7 +260,7 @@ pub(crate) fn recognise(path: &Path, options: &OpenOptions) -> Result<Option<Tex
 }
 
 /// Whether values are texts rather than the words of categories.
-fn is_free_text<'a>(values: impl Iterator<Item = &'a str>) -> bool {
+pub(super) fn is_free_text<'a>(values: impl Iterator<Item = &'a str>) -> bool {
     let mut different = std::collections::HashSet::new();
     let (mut count, mut words, mut letters) = (0_usize, 0_usize, 0_usize);
     for value in values.filter(|value| !value.is_empty()) {
@@ -304,6 +306,7 @@ pub(crate) fn open(
         classes: found.task.classes().len(),
         letters: letters / found.rows.len().max(1),
         pairs,
+        partners: false,
     };
     if found.rows.is_empty() {
         let name = path.to_string_lossy().into_owned();

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::columns::{ColumnTerms, Columns};
 use super::language;
 use super::open::{TextColumns, read_folder, read_known};
+use super::partners;
 use super::passage::Passage;
 use super::reader::{TextRow, Texts};
 use super::samples::{self, Samples, TextForm, TextSource};
@@ -92,6 +93,9 @@ impl TextPreprocessor {
     pub fn slots(&self) -> Vec<Slot> {
         if self.task == Task::NextToken {
             return windows::slots();
+        }
+        if let Task::Similarity { .. } = self.task {
+            return partners::slots();
         }
         samples::slots(self.takes_pairs(), self.terms_and_columns())
     }

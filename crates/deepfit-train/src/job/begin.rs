@@ -142,7 +142,10 @@ pub(super) fn open(settings: &mut Settings) -> Result<Opened> {
         if let (true, Survey::Texts(survey)) =
             (is_open && settings.vocabulary.is_none() && settings.tokens.is_none(), survey)
         {
-            let (transfers, why) = transfer::decide_for_texts(survey);
+            let (transfers, why) = match survey.partners {
+                true => (true, "pairs of texts teach what a network knows of words".to_string()),
+                false => transfer::decide_for_texts(survey),
+            };
             let word = if transfers { BUNDLED_TEXT } else { SCRATCH };
             if survey.texts > 1 {
                 reason = Some(match transfers {
@@ -171,6 +174,14 @@ pub(super) fn open(settings: &mut Settings) -> Result<Opened> {
                     Ok(loaded) => backbone = Some(loaded),
                     Err(error) => failure = Some(error),
                 }
+            }
+        }
+        if matches!(survey, Survey::Texts(survey) if survey.partners) {
+            match backbone.as_ref().filter(|backbone| backbone.takes_texts()).map(|backbone| backbone.for_similarity())
+            {
+                Some(Ok(pairs)) => backbone = Some(Arc::new(pairs)),
+                Some(Err(error)) => failure = Some(error),
+                None => {}
             }
         }
         if matches!(survey, Survey::Texts(survey) if survey.pairs) {

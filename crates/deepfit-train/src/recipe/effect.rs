@@ -1,6 +1,6 @@
 //! Settings that change nothing in a run, which are said instead of refused.
 
-use deepfit_data::{Augment, Dataset, Part, Task};
+use deepfit_data::{Augment, Dataset, PairLabel, Part, Task};
 
 use crate::settings::{Settings, TEST_SHARE, VALIDATION_SHARE};
 
@@ -8,7 +8,7 @@ use crate::settings::{Settings, TEST_SHARE, VALIDATION_SHARE};
 /// settings is used for more than one run.
 pub(super) fn without_effect(settings: &mut Settings, data: &Dataset, transfers: bool) -> Vec<String> {
     let (images, texts) = (data.is_images(), data.is_texts());
-    let classification = !matches!(data.task(), Task::Regression | Task::NextToken);
+    let classification = !matches!(data.task(), Task::Regression | Task::NextToken | Task::Similarity { .. });
     let mut notes = Vec::new();
     let mut drop = |key: &str, given: bool, why: String| {
         if given {
@@ -71,6 +71,16 @@ pub(super) fn without_effect(settings: &mut Settings, data: &Dataset, transfers:
     let entropy = "it is for regression; a classification is trained by cross-entropy".to_string();
     if drop("loss", settings.loss.is_some() && classification, entropy) {
         settings.loss = None;
+    }
+    let partners = *data.task() == Task::Similarity { label: PairLabel::Partners };
+    let negatives = "pairs without scores are trained by in-batch negatives".to_string();
+    if drop("loss", settings.loss.is_some() && partners, negatives) {
+        settings.loss = None;
+    }
+    let is_similarity = matches!(data.task(), Task::Similarity { .. });
+    let before = "the published weights are the result where training does not help, and have no average".to_string();
+    if drop("average", settings.average.is_some_and(|decay| decay > 0.0) && is_similarity, before) {
+        settings.average = None;
     }
     let optimizer = settings.optimizer.clone();
     let of = |which: &str| format!("it is for {which}, and the optimizer is {optimizer}");

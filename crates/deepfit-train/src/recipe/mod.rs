@@ -3,10 +3,13 @@
 mod balance;
 mod effect;
 mod rates;
+mod similarity;
 mod text;
 mod transfer;
 
-use deepfit_data::{Array, Augment, Batch, Dataset, Part, Pass, Prepared, Preprocessor, Slot, Source, Split, Task};
+use deepfit_data::{
+    Array, Augment, Batch, Dataset, PairLabel, Part, Pass, Prepared, Preprocessor, Slot, Source, Split, Task,
+};
 use deepfit_nn::optim::{RmsProp, Sgd};
 use deepfit_nn::step::Training;
 use deepfit_nn::{Clip, MovingAverage, Optimizer, Schedule};
@@ -80,6 +83,10 @@ impl Recipe {
         }
         let transfers = backbone.is_some();
         let mut notes = without_effect(&mut settings, data, transfers);
+        let similarity = matches!(data.task(), Task::Similarity { .. });
+        if let (true, Some(backbone)) = (similarity, backbone) {
+            similarity::resolve(&mut settings, backbone)?;
+        }
         let longest = data.text_sizes().map_or(1, |(longest, _)| longest);
         let sizes = DataSizes { rows, samples: data.len(), tokens: rows * longest };
         let transfer = backbone.map(|backbone| TransferPlan::new(&settings, backbone, sizes)).transpose()?;
@@ -198,6 +205,11 @@ impl Recipe {
             }));
         } else if let Task::Regression = data.task() {
             settings.loss = Some(settings.loss.unwrap_or_else(|| "squared".to_string()));
+            if settings.loss.as_deref() == Some("ranking") {
+                return Err(TrainError::setting("loss", "ranking is for scores of pairs of texts, by task=similarity"));
+            }
+        } else if let Task::Similarity { label: PairLabel::Score | PairLabel::Related } = data.task() {
+            settings.loss = Some(settings.loss.unwrap_or_else(|| "ranking".to_string()));
         }
         let sees_images = transfer.as_ref().is_none_or(|plan| plan.sees_samples);
         if images && !sees_images && settings.augment.take().is_some() {

@@ -24,6 +24,7 @@ mod real_input;
 mod resuming;
 mod series;
 mod settings;
+mod similarity;
 mod splits_by_columns;
 mod table_formats;
 mod texts;
