@@ -234,7 +234,7 @@ mod tests {
         let slow: Vec<f64> = (0..4)
             .flat_map(|i| (0..4).map(move |j| (i, j)))
             .filter(|&(i, j)| scores[i] > scores[j])
-            .map(|(i, j)| (20.0 * (cosines[j] - cosines[i]) as f64).exp())
+            .map(|(i, j)| (20.0 * (cosines[j] - cosines[i])).exp())
             .collect();
         let mean = slow.iter().sum::<f64>() / slow.len() as f64;
         assert!((rank_loss(&cosines, &scores).unwrap() - (1.0 + mean).ln()).abs() < 1e-12);

@@ -88,13 +88,13 @@ fn scores_and_relations_are_learned_in_order() {
     let (place, rows) = (Place::new(), planted(300));
     let scored = |score: &dyn Fn(usize) -> String| {
         let row = |i: usize| {
-            let other = if i % 3 == 0 { i } else { (i + 7 * (i % 3)) % 300 };
+            let other = if i.is_multiple_of(3) { i } else { (i + 7 * (i % 3)) % 300 };
             format!("{},{},{}\n", rows[i][0], rows[other][1], score(i))
         };
         "question,answer,score\n".to_string() + &(0..300).map(row).collect::<String>()
     };
     place.write("scores.csv", scored(&|i| ["5", "0.5", "1.5"][i % 3].to_string()));
-    place.write("related.csv", scored(&|i| u8::from(i % 3 == 0).to_string()));
+    place.write("related.csv", scored(&|i| u8::from(i.is_multiple_of(3)).to_string()));
     for loss in ["ranking", "squared"] {
         let loss_is = format!("loss={loss}");
         let arguments =
