@@ -18,6 +18,7 @@ import torch
 from goldens import (
     attention,
     criteria,
+    explanations,
     indexing,
     initialisation,
     layers,
@@ -53,6 +54,7 @@ PARTS = (
     indexing,
     regions,
     attention,
+    explanations,
 )
 
 

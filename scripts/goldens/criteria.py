@@ -353,6 +353,32 @@ def ctc() -> Iterator[Case]:
         )
 
 
+def similarity() -> Iterator[Case]:
+    """Losses of embeddings of pairs; texts 2 and 5 occur twice, and are then no negatives."""
+    texts = torch.tensor([[0, 1], [2, 3], [4, 5], [2, 6], [7, 5], [8, 9]])
+    scale = 20.0
+
+    def in_batch(i: Tensors, f: Tensors, r: str) -> torch.Tensor:
+        numbers = f["texts"]
+        shared = (numbers[:, None] == numbers[None]).any(-1) & ~torch.eye(len(numbers), dtype=torch.bool)
+        logits = (scale * i["a"] @ i["b"].T).masked_fill(shared, -torch.inf)
+        own = torch.arange(len(numbers))
+        return (F.cross_entropy(logits, own) + F.cross_entropy(logits.T, own)) / 2
+
+    case = start("in-batch-negatives", "in_batch_negatives", scale=scale)
+    rows = {"a": F.normalize(case.normal(6, 4)), "b": F.normalize(case.normal(6, 4))}
+    yield criterion(in_batch, rows, {"texts": texts.double()}, case, ("mean",))
+
+    def ranking(i: Tensors, f: Tensors, r: str) -> torch.Tensor:
+        differences = scale * (i["x"][None] - i["x"][:, None])
+        wrong = differences[f["scores"][:, None] > f["scores"][None]]
+        return torch.cat([torch.zeros(1, dtype=wrong.dtype), wrong]).logsumexp(0)
+
+    case = start("similarity-ranking", "similarity_ranking", scale=scale)
+    scores = torch.tensor([0.0, 0.5, 0.5, 1.0, 0.25, 0.0, 1.0], dtype=torch.float64)
+    yield criterion(ranking, {"x": case.uniform(7, low=-0.5, high=1.0)}, {"scores": scores}, case, ("mean",))
+
+
 def cases() -> Iterator[Case]:
     yield from classes()
     yield from labels()
@@ -360,3 +386,4 @@ def cases() -> Iterator[Case]:
     yield from pairs()
     yield from limits()
     yield from ctc()
+    yield from similarity()

@@ -1,18 +1,18 @@
 //! A data set as the rest of the program sees it: opened, described, split, prepared.
 
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::division::{self, Division};
 use crate::error::{Error, Result};
 use crate::image::{self, Augment, ImageSet, ImageSurvey};
 use crate::preprocessor::Preprocessor;
 use crate::source::Source;
 use crate::split::{self, Part, RowId, SavedSplit, Split, SplitOptions};
 use crate::table::{self, ColumnKind, Scaling, TableSet};
-use crate::text::{self, LanguageSet, TextForm, TextSet, TextSurvey};
+use crate::text::{self, LanguageSet, PairLabel, PairSet, TextForm, TextSet, TextSurvey, Tokens};
 
 /// Rows or images that are needed to train, validate and test.
 pub const MIN_ROWS: usize = 10;
@@ -47,6 +47,11 @@ pub enum Task {
     Regression,
     /// The token that comes next in a text.
     NextToken,
+    /// Embeddings of texts that are near to each other where the texts belong together.
+    Similarity {
+        /// What is known of the pairs.
+        label: PairLabel,
+    },
 }
 
 impl Task {
@@ -54,7 +59,7 @@ impl Task {
     pub fn classes(&self) -> &[String] {
         match self {
             Task::Classification { classes } | Task::MultiLabel { classes } => classes,
-            Task::Regression | Task::NextToken => &[],
+            Task::Regression | Task::NextToken | Task::Similarity { .. } => &[],
         }
     }
 
@@ -67,17 +72,18 @@ impl Task {
     pub fn outputs(&self) -> usize {
         match self {
             Task::Classification { classes } | Task::MultiLabel { classes } => classes.len(),
-            Task::Regression | Task::NextToken => 1,
+            Task::Regression | Task::NextToken | Task::Similarity { .. } => 1,
         }
     }
 
-    /// `classification`, `multi_label` or `regression`.
+    /// `classification`, `multi_label`, `regression`, `next_token` or `similarity`.
     pub fn name(&self) -> &'static str {
         match self {
             Task::Classification { .. } => "classification",
             Task::MultiLabel { .. } => "multi_label",
             Task::Regression => "regression",
             Task::NextToken => "next_token",
+            Task::Similarity { .. } => "similarity",
         }
     }
 }
@@ -92,6 +98,8 @@ pub enum TaskKind {
     MultiLabel,
     /// A number.
     Regression,
+    /// Embeddings of two columns of texts that are near to each other where these belong together.
+    Similarity,
 }
 
 /// How data is opened; `None` means that it is inferred.
@@ -117,10 +125,14 @@ pub struct OpenOptions {
     pub pairs: Option<bool>,
     /// How texts are cut; without, by a tokenizer that is learned from them.
     pub text_form: Option<TextForm>,
+    /// What that one cuts them into.
+    pub tokens: Tokens,
     /// Most tokens of that one's vocabulary.
     pub vocabulary: usize,
     /// Most tokens of a text that it cuts; [`TextForm::MOST_TOKENS`] without.
     pub max_tokens: Option<usize>,
+    /// Of a text whose continuation is learned, the shares of its last parts that are for validation and test.
+    pub last_shares: (f64, f64),
     /// Threads that look through the files.
     pub threads: usize,
     /// Table that names images of the folder and what is on them.
@@ -129,6 +141,12 @@ pub struct OpenOptions {
     pub validation: Option<PathBuf>,
     /// Test data of its own.
     pub test: Option<PathBuf>,
+    /// Column of a table whose equal values say that rows belong together: they stay on one side of every split.
+    pub group: Option<String>,
+    /// Column of times of a table: the earlier rows are learned from, the later measured.
+    pub time_split: Option<String>,
+    /// Column of a table that says of each row whether it is for training, validation or test.
+    pub split: Option<String>,
 }
 
 impl Default for OpenOptions {
@@ -144,12 +162,17 @@ impl Default for OpenOptions {
             text: None,
             pairs: None,
             text_form: None,
+            tokens: Tokens::default(),
             vocabulary: VOCABULARY,
             max_tokens: None,
+            last_shares: (0.1, 0.1),
             threads: 2,
             labels: None,
             validation: None,
             test: None,
+            group: None,
+            time_split: None,
+            split: None,
         }
     }
 }
@@ -189,6 +212,7 @@ enum Kind {
     Images(ImageSet),
     Texts(TextSet),
     Language(LanguageSet),
+    Pairs(PairSet),
     Table(TableSet),
 }
 
@@ -202,6 +226,8 @@ pub struct Dataset {
     parts: Vec<Option<Part>>,
     /// Class or quantile bin of each row.
     strata: Vec<u32>,
+    /// What columns say of how rows are divided.
+    division: Division,
 }
 
 /// Data ready for batches, with the statistics it was prepared by.
@@ -251,7 +277,7 @@ impl Opened {
     }
 }
 
-/// Opens a folder of images, a zip archive of one, or a table, told apart by content.
+/// Opens a folder of images, a zip archive of one, or a table (CSV, TSV, JSON Lines, Parquet, Arrow), told apart by content.
 ///
 /// # Errors
 /// See [`Error`]: every message names the file, row or setting and says what to do. Nothing is written.
@@ -269,6 +295,8 @@ pub fn open_adapted(
     adapt: &mut dyn FnMut(&Survey, &mut OpenOptions),
 ) -> Result<Dataset> {
     let mut options = options.clone();
+    let is_table = !path.is_dir() && !text::is_text_file(path) && !holds_images(path)?;
+    division::check(options.labels.as_deref().or(is_table.then_some(path)), &options)?;
     if path.is_dir() && options.labels.is_none() && text::holds_texts(path) {
         if options.target.is_some() || options.text.is_some() {
             let setting = if options.target.is_some() { "target" } else { "text" };
@@ -285,7 +313,7 @@ pub fn open_adapted(
         let problem = if !images {
             Some(format!("is for a folder of images, or a .zip of one, and '{}' is a table", path.display()))
         } else if holds_images(labels)? {
-            Some(format!("'{}' is no CSV or TSV table", labels.display()))
+            Some(format!("'{}' is a folder or an archive, and no table", labels.display()))
         } else {
             None
         };
@@ -318,6 +346,14 @@ pub fn open_adapted(
         }
     }
     images |= table.is_some();
+    if !images && let Some(table) = text::recognise_partners(path, &options)? {
+        return open_partners(path, table, options, adapt, summary);
+    }
+    if options.task == Some(TaskKind::Similarity) {
+        let problem =
+            "similarity is learned from a table with two columns of texts, and the data is images".to_string();
+        return Err(Error::Setting { setting: "task", problem });
+    }
     if !images && let Some(table) = text::recognise(path, &options)? {
         return open_texts(path, Some(table), options, adapt, summary);
     }
@@ -348,7 +384,7 @@ pub fn open_adapted(
         strata = set.strata();
         kind = Kind::Table(set);
     }
-    complete(Dataset { path: path.to_path_buf(), kind, task, summary, options, parts, strata })
+    complete(Dataset::new(path, kind, task, summary, options, parts, strata))
 }
 
 /// Opens texts, of a table or of folders of classes.
@@ -362,7 +398,21 @@ fn open_texts(
     let adapt = &mut |survey: &TextSurvey, options: &mut OpenOptions| adapt(&Survey::Texts(survey.clone()), options);
     let mut set = text::open(path, table, &mut options, adapt, &mut summary)?;
     let (task, strata, parts) = (set.task.clone(), set.strata(), std::mem::take(&mut set.parts));
-    complete(Dataset { path: path.to_path_buf(), kind: Kind::Texts(set), task, summary, options, parts, strata })
+    complete(Dataset::new(path, Kind::Texts(set), task, summary, options, parts, strata))
+}
+
+/// Opens pairs of texts that belong together.
+fn open_partners(
+    path: &Path,
+    table: text::PairTable,
+    mut options: OpenOptions,
+    adapt: &mut dyn FnMut(&Survey, &mut OpenOptions),
+    mut summary: Summary,
+) -> Result<Dataset> {
+    let adapt = &mut |survey: &TextSurvey, options: &mut OpenOptions| adapt(&Survey::Texts(survey.clone()), options);
+    let mut set = text::open_partners(path, table, &mut options, adapt, &mut summary)?;
+    let (task, strata, parts) = (Task::Similarity { label: set.label }, set.strata(), std::mem::take(&mut set.parts));
+    complete(Dataset::new(path, Kind::Pairs(set), task, summary, options, parts, strata))
 }
 
 /// Opens a text whose continuation is learned.
@@ -388,14 +438,15 @@ fn open_language(
     let adapt = &mut |survey: &TextSurvey, options: &mut OpenOptions| adapt(&Survey::Texts(survey.clone()), options);
     let mut set = text::open_language(path, &mut options, adapt, &mut summary)?;
     let (strata, parts) = (vec![0; set.len()], std::mem::take(&mut set.parts));
-    let (task, kind) = (Task::NextToken, Kind::Language(set));
-    complete(Dataset { path: path.to_path_buf(), kind, task, summary, options, parts, strata })
+    complete(Dataset::new(path, Kind::Language(set), Task::NextToken, summary, options, parts, strata))
 }
 
 /// Counts inputs that occur more than once, and refuses data of too few rows.
 fn complete(mut dataset: Dataset) -> Result<Dataset> {
     let distinct = dataset.groups().iter().max().map_or(0, |most| *most as usize + 1);
-    dataset.summary.duplicates = dataset.len() - distinct;
+    dataset.summary.duplicates =
+        if let Kind::Pairs(set) = &dataset.kind { set.repeated } else { dataset.len() - distinct };
+    dataset.divide()?;
     let has = |part| dataset.parts.contains(&Some(part));
     let least = if has(Part::Validation) && has(Part::Test) { 2 } else { MIN_ROWS };
     let own =
@@ -404,6 +455,7 @@ fn complete(mut dataset: Dataset) -> Result<Dataset> {
         let unit = match dataset.kind {
             Kind::Images(_) => "image(s)",
             Kind::Texts(_) => "text(s)",
+            Kind::Pairs(_) => "pair(s)",
             Kind::Language(_) => "window(s)",
             Kind::Table(_) => "row(s)",
         };
@@ -413,15 +465,13 @@ fn complete(mut dataset: Dataset) -> Result<Dataset> {
     Ok(dataset)
 }
 
-/// Whether the path is a folder or zip archive, rather than a text file.
+/// Whether the path is a folder or zip archive, rather than a table.
 fn holds_images(path: &Path) -> Result<bool> {
     let metadata = std::fs::metadata(path).map_err(|source| Error::io(path, source))?;
     if metadata.is_dir() {
         return Ok(true);
     }
-    let mut head = Vec::new();
-    let file = std::fs::File::open(path).map_err(|source| Error::io(path, source))?;
-    file.take(1024).read_to_end(&mut head).map_err(|source| Error::io(path, source))?;
+    let (head, _) = table::begin(path)?;
     let extension = path.extension().map(|e| e.to_string_lossy().to_ascii_lowercase()).unwrap_or_default();
     if head.is_empty() {
         return Err(Error::EmptyFile { path: path.to_path_buf() });
@@ -429,13 +479,70 @@ fn holds_images(path: &Path) -> Result<bool> {
     if image::looks_like_zip(&head) || extension == "zip" {
         return Ok(true);
     }
-    if let Some(what) = table::foreign(&head) {
+    if table::known(&head).is_none()
+        && let Some(what) = table::foreign(&head)
+    {
         return Err(Error::UnknownFormat { path: path.to_path_buf(), problem: format!("it is {what}") });
     }
     Ok(false)
 }
 
 impl Dataset {
+    fn new(
+        path: &Path,
+        kind: Kind,
+        task: Task,
+        summary: Summary,
+        options: OpenOptions,
+        parts: Vec<Option<Part>>,
+        strata: Vec<u32>,
+    ) -> Dataset {
+        let division = Division::default();
+        Dataset { path: path.to_path_buf(), kind, task, summary, options, parts, strata, division }
+    }
+
+    /// Reads the columns that say how rows are divided, if any do.
+    fn divide(&mut self) -> Result<()> {
+        let options = &self.options;
+        if options.group.is_none() && options.time_split.is_none() && options.split.is_none() {
+            return Ok(());
+        }
+        let in_file = |part: &Part| match part {
+            Part::Train => false,
+            Part::Validation => options.validation.is_some(),
+            Part::Test => options.test.is_some(),
+        };
+        let origin = |row: u32| match self.row_id(row) {
+            RowId::Row(number) => (self.parts.get(row as usize).copied().flatten().filter(in_file), number as usize),
+            RowId::Path(_) => (None, 0),
+        };
+        let origins: Vec<division::Origin> = (0..self.len() as u32).map(origin).collect();
+        let table = options.labels.clone().unwrap_or_else(|| self.path.clone());
+        let mut division = division::read(&table, options, &origins)?;
+        if let Some(column) = &options.group {
+            let groups = division.groups.iter().max().map_or(0, |most| *most as usize + 1);
+            let apart = split::spread_over(self.groups(), &division.groups);
+            self.summary.notes.push(format!("{groups} groups of '{column}' stay whole in every split"));
+            if apart > 0 {
+                self.summary.notes.push(format!(
+                    "{apart} rows have the inputs of a row of another group, and may be on another side: groups alone \
+                     decide"
+                ));
+            }
+        }
+        if let Some(column) = &options.time_split {
+            self.summary.notes.push(format!(
+                "rows are divided by '{column}': the earlier are learned from, the later measured, and rows of one time stay \
+                 together"
+            ));
+        }
+        if options.split.is_some() {
+            self.parts = std::mem::take(&mut division.parts);
+        }
+        self.division = division;
+        Ok(())
+    }
+
     /// What was opened.
     pub fn path(&self) -> &Path {
         &self.path
@@ -463,7 +570,7 @@ impl Dataset {
 
     /// Whether the data is texts.
     pub fn is_texts(&self) -> bool {
-        matches!(self.kind, Kind::Texts(_) | Kind::Language(_))
+        matches!(self.kind, Kind::Texts(_) | Kind::Language(_) | Kind::Pairs(_))
     }
 
     /// Whether the data is rows of numbers and categories.
@@ -476,6 +583,7 @@ impl Dataset {
         match &self.kind {
             Kind::Texts(set) => Some((set.longest(), set.form.tokenizer.vocabulary())),
             Kind::Language(set) => Some((set.form.most_tokens, set.form.tokenizer.vocabulary())),
+            Kind::Pairs(set) => Some((set.longest(), set.form.tokenizer.vocabulary())),
             Kind::Images(_) | Kind::Table(_) => None,
         }
     }
@@ -498,7 +606,7 @@ impl Dataset {
     pub fn image_shape(&self) -> Option<[usize; 3]> {
         match &self.kind {
             Kind::Images(set) => Some([set.shape.height, set.shape.width, set.shape.channels]),
-            Kind::Texts(_) | Kind::Language(_) | Kind::Table(_) => None,
+            Kind::Texts(_) | Kind::Language(_) | Kind::Pairs(_) | Kind::Table(_) => None,
         }
     }
 
@@ -519,7 +627,7 @@ impl Dataset {
     pub fn labels_of(&self, row: u32) -> &[u32] {
         match &self.kind {
             Kind::Images(set) => set.labels_of(row),
-            Kind::Texts(_) | Kind::Language(_) | Kind::Table(_) => &[],
+            Kind::Texts(_) | Kind::Language(_) | Kind::Pairs(_) | Kind::Table(_) => &[],
         }
     }
 
@@ -533,6 +641,7 @@ impl Dataset {
             Kind::Images(set) => &set.groups,
             Kind::Texts(set) => &set.groups,
             Kind::Language(set) => &set.groups,
+            Kind::Pairs(set) => &set.groups,
             Kind::Table(set) => &set.groups,
         }
     }
@@ -548,11 +657,24 @@ impl Dataset {
     }
 
     fn rows(&self) -> split::Rows<'_> {
-        split::Rows { strata: &self.strata, groups: self.groups(), parts: &self.parts }
+        let Division { groups, times, .. } = &self.division;
+        let by = match (&groups[..], &times[..]) {
+            ([], []) => split::By::Inputs,
+            (_, []) => split::By::Groups,
+            _ => split::By::Time(times),
+        };
+        let groups = if groups.is_empty() { self.groups() } else { groups };
+        split::Rows { strata: &self.strata, groups, parts: &self.parts, by }
+    }
+
+    /// Most folds that `rows` can be divided into.
+    pub fn most_folds(&self, rows: &[u32]) -> usize {
+        split::most_folds(&self.rows(), rows)
     }
 
     /// Divides the rows: stratified by class (or by quantiles of a regression target), a function of the
-    /// seed, identical inputs never on two sides. Parts that the data gives stay as they are; training
+    /// seed, identical inputs never on two sides. With a column of groups, these are what stays whole, and classes have no
+    /// say; with a column of times, the later rows are for the test, those before them for validation. Parts that the data gives stay as they are; training
     /// rows whose inputs occur in them are left out, which the split's notes say.
     ///
     /// # Errors
@@ -565,7 +687,8 @@ impl Dataset {
     /// identical inputs in one fold.
     ///
     /// # Errors
-    /// If `k` is below 2 or there are fewer different inputs than folds.
+    /// If `k` is below 2 or there are fewer different inputs than folds, or groups if a column names them, or times if they
+    /// divide the rows: a fold is then what came next after the others.
     pub fn folds(&self, rows: &[u32], k: usize, seed: u64) -> Result<Vec<(Vec<u32>, Vec<u32>)>> {
         split::folds(&self.rows(), rows, k, seed)
     }
@@ -598,6 +721,10 @@ impl Dataset {
                 let (source, preprocessor) = set.prepare();
                 Prepared { source: Arc::new(source), preprocessor: Preprocessor::Text(Box::new(preprocessor)) }
             }
+            Kind::Pairs(set) => {
+                let (source, preprocessor) = set.prepare();
+                Prepared { source: Arc::new(source), preprocessor: Preprocessor::Text(Box::new(preprocessor)) }
+            }
             Kind::Texts(set) => {
                 let (source, preprocessor) = set.prepare(train, self.options())?;
                 Prepared { source: Arc::new(source), preprocessor: Preprocessor::Text(Box::new(preprocessor)) }
@@ -619,6 +746,7 @@ impl Dataset {
             }
             Kind::Texts(set) => set.ids[row as usize].clone(),
             Kind::Language(_) => RowId::Row(u64::from(row)),
+            Kind::Pairs(set) => RowId::Row(u64::from(set.file_rows[row as usize])),
             Kind::Table(set) => RowId::Row(u64::from(set.table.file_rows[row as usize])),
         }
     }
@@ -684,6 +812,7 @@ impl Dataset {
             Kind::Images(set) => set.opening_bytes(),
             Kind::Texts(set) => 64 * set.ids.len(),
             Kind::Language(set) => 8 * set.len(),
+            Kind::Pairs(set) => 64 * set.file_rows.len(),
             // The pairs of hash and row that found identical inputs.
             Kind::Table(set) => 16 * set.table.len(),
         };

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use crate::dataset::{Dataset, Task};
 use crate::split::Part;
 use crate::table::ColumnKind;
+use crate::text::PairLabel;
 
 /// Items named before "and so on".
 const NAMED: usize = 6;
@@ -29,6 +30,14 @@ impl Dataset {
             let dropped: Vec<String> =
                 summary.dropped_columns.iter().map(|(name, reason)| format!("'{name}' ({reason})")).collect();
             lines.push(format!("not used: {}", list(&dropped)));
+        }
+        let is_date = |(_, kind): &&(String, ColumnKind)| matches!(kind, ColumnKind::Date(_));
+        let dates: Vec<String> = summary.columns.iter().filter(is_date).map(|(name, _)| format!("'{name}'")).collect();
+        if !dates.is_empty() {
+            lines.push(format!(
+                "dates become days passed, and year, month, weekday and hour where they vary: {}",
+                list(&dates)
+            ));
         }
         if !summary.missing.is_empty() {
             let missing: Vec<String> =
@@ -75,7 +84,13 @@ impl Dataset {
             return format!("a text of {bytes} bytes, {tokens} tokens from a vocabulary of {vocabulary}");
         }
         if let Some((longest, vocabulary)) = self.text_sizes() {
-            let what = if self.summary().pairs { "pairs of texts, compared," } else { "texts" };
+            let what = if let Task::Similarity { .. } = self.task() {
+                "pairs of texts"
+            } else if self.summary().pairs {
+                "pairs of texts, compared,"
+            } else {
+                "texts"
+            };
             let columns: Vec<String> = self.summary().columns.iter().map(|(name, _)| format!("'{name}'")).collect();
             let beside = match columns.is_empty() {
                 true => String::new(),
@@ -110,6 +125,13 @@ impl Dataset {
         match self.task() {
             Task::Regression => format!("regression{target}{other}"),
             Task::NextToken => "the next token of a text is learned".to_string(),
+            Task::Similarity { label } => match label {
+                PairLabel::Partners => {
+                    "similarity: the texts of a pair belong together, those of others do not".to_string()
+                }
+                PairLabel::Score => format!("similarity: the order of the scores{target}"),
+                PairLabel::Related => format!("similarity: 1{target} tells texts that are related, 0 others"),
+            },
             task => {
                 let classes = task.classes();
                 let counts: Vec<String> = classes

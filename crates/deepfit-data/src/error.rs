@@ -29,7 +29,7 @@ pub enum Error {
         path: PathBuf,
     },
     /// The kind of data cannot be told.
-    #[error("'{}' is not data that can be read here: {problem}; give a folder of images, a .zip of one, or a .csv or .tsv table", path.display())]
+    #[error("'{}' is not data that can be read here: {problem}; give a folder of images, a .zip of one, or a table (CSV, TSV, JSON Lines, Parquet or Arrow)", path.display())]
     UnknownFormat {
         /// The file.
         path: PathBuf,
@@ -76,7 +76,7 @@ pub enum Error {
     },
     /// Nothing in a column is of the kind that the model was trained with.
     #[error(
-        "'{name}', column '{column}': none of its {count} values is {kind}, as in training; the first is '{value}' (line {line}). Repair the column, or leave unknown values empty"
+        "'{name}', column '{column}': none of its {count} values is {kind}, as in training; the first is '{value}' ({place}). Repair the column, or leave unknown values empty"
     )]
     UnreadableColumn {
         /// The table.
@@ -89,8 +89,8 @@ pub enum Error {
         kind: &'static str,
         /// The first value.
         value: String,
-        /// Line of the first value in the file, counted from 1.
-        line: u64,
+        /// Where the first value is: a line, or a row of a file that is no text, counted from 1.
+        place: String,
     },
     /// A file without content.
     #[error("'{}' is empty; give a file with data", path.display())]
@@ -184,6 +184,18 @@ pub enum Error {
         /// The delimiter in use.
         delimiter: char,
     },
+    /// A line that holds no object of JSON.
+    #[error(
+        "'{name}' is not JSON Lines: line {line} is no JSON object: {problem}; repair it, or give the file the ending of what it is"
+    )]
+    NotJson {
+        /// The file.
+        name: String,
+        /// Line of the file, counted from 1.
+        line: u64,
+        /// What is wrong with it, and where in the line.
+        problem: String,
+    },
     /// Text that is not UTF-8.
     #[error("'{name}', {}, byte {byte} of the file: not UTF-8 text; save the table as UTF-8", row_name(*row))]
     NotUtf8 {
@@ -249,13 +261,13 @@ pub enum Error {
         value: String,
     },
     /// One value cannot be used.
-    #[error("'{name}', row {row} (line {line}), column '{column}': '{value}' {problem}")]
+    #[error("'{name}', row {row}{}, column '{column}': '{value}' {problem}", line_name(*line))]
     Value {
         /// The table.
         name: String,
         /// Data row, counted from 1.
         row: u64,
-        /// Line of the file, counted from 1.
+        /// Line of the file, counted from 1; 0 if it is no text.
         line: u64,
         /// The column.
         column: String,
@@ -328,6 +340,11 @@ pub enum Error {
 /// A row in a message, where 0 is the header.
 fn row_name(row: u64) -> String {
     if row == 0 { "header".to_string() } else { format!("row {row}") }
+}
+
+/// A line in a message, where there are lines.
+fn line_name(line: u64) -> String {
+    if line == 0 { String::new() } else { format!(" (line {line})") }
 }
 
 impl Error {

@@ -22,6 +22,7 @@ mod batch;
 mod clock;
 mod dataset;
 mod describe;
+mod division;
 mod error;
 mod features;
 mod image;
@@ -45,13 +46,13 @@ pub use features::{FeatureSource, Features};
 pub use image::{Augment, Border, Filter, ImageColumns, ImagePreprocessor, ImageSurvey, Resize, ResizeTo};
 pub use loader::{LoadedBatch, Loader, LoaderOptions, LoaderTimes};
 pub use preprocessor::Preprocessor;
-pub use source::{Pass, Source};
+pub use source::{Cell, Pass, Source};
 pub use split::{Part, RowId, SavedSplit, Split, SplitOptions};
 pub use table::{
     AmountForm, ColumnKind, ColumnSpec, DateForm, Encoding, Facet, MISSING_INDEX, Scale, Scaling, TablePreprocessor,
-    TargetScale, UNKNOWN_INDEX, nearest,
+    TargetScale, UNKNOWN_INDEX, edits, nearest,
 };
 pub use text::{
-    ColumnTerms, Encoded, Passage, Terms, TextColumns, TextForm, TextPreprocessor, TextRow, TextSurvey, Texts,
-    Tokenizer, is_text_file,
+    ColumnTerms, Encoded, PairLabel, Passage, Terms, TextColumns, TextForm, TextPreprocessor, TextRow, TextSurvey,
+    Texts, Tokenizer, Tokens, is_text_file,
 };

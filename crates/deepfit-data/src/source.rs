@@ -20,6 +20,17 @@ pub enum Pass<'a> {
     },
 }
 
+/// A value of a table as it stands there.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Cell {
+    /// Nothing.
+    Missing,
+    /// A number, a truth value as 1 or 0, or days since 1970-01-01.
+    Number(f64),
+    /// A word of a category.
+    Word(String),
+}
+
 /// Rows that can be turned into batches, from many threads at once.
 pub trait Source: Send + Sync {
     /// Number of rows; rows are numbered from 0.
@@ -83,6 +94,12 @@ pub trait Source: Send + Sync {
     /// none, or it cannot be read.
     fn content_of(&self, row: u32) -> Option<u128> {
         let _ = row;
+        None
+    }
+
+    /// Of a table what stands in a row, in the column of that place among those that the model uses.
+    fn cell(&self, row: u32, column: usize) -> Option<Cell> {
+        let _ = (row, column);
         None
     }
 

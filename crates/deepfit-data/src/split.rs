@@ -1,4 +1,5 @@
-//! Training, validation and test rows: stratified, seeded, and never with identical inputs on two sides.
+//! Training, validation and test rows: stratified, seeded, and never with identical inputs on two sides; or in whole groups,
+//! or the later after the earlier.
 
 use serde::{Deserialize, Serialize};
 
@@ -86,10 +87,32 @@ impl SavedSplit {
 pub(crate) struct Rows<'a> {
     /// Stratum of each row: its class, or the quantile bin of its value.
     pub(crate) strata: &'a [u32],
-    /// Rows with identical inputs share a group.
+    /// Rows that stay together share a group: those with identical inputs, or what a column says.
     pub(crate) groups: &'a [u32],
     /// Parts the data itself gives; empty if none.
     pub(crate) parts: &'a [Option<Part>],
+    pub(crate) by: By<'a>,
+}
+
+/// What rows are divided by.
+#[derive(Clone, Copy)]
+pub(crate) enum By<'a> {
+    /// Chance, with identical inputs together, and classes alike on all sides.
+    Inputs,
+    /// Chance, with what a column calls a group together.
+    Groups,
+    /// When they were.
+    Time(&'a [f64]),
+}
+
+impl By<'_> {
+    /// What is the same of rows that stay together.
+    fn unit(self) -> &'static str {
+        match self {
+            By::Inputs | By::Time(_) => "inputs",
+            By::Groups => "groups",
+        }
+    }
 }
 
 /// Rows with the same inputs, which stay together: a range of [`Groups::rows`].
@@ -187,7 +210,7 @@ pub(crate) fn split(data: &Rows<'_>, options: &SplitOptions) -> Result<Split> {
         (0..data.parts.len() as u32).filter(|&row| data.parts[row as usize] == Some(part)).collect()
     };
     let (given_validation, given_test) = (given(Part::Validation), given(Part::Test));
-    let mut notes = Vec::new();
+    let (mut notes, unit) = (Vec::new(), data.by.unit());
     let elsewhere: std::collections::HashSet<u32> =
         given_validation.iter().chain(&given_test).map(|&row| data.groups[row as usize]).collect();
     let held = |row: u32| matches!(data.parts.get(row as usize), Some(Some(Part::Validation | Part::Test)));
@@ -196,7 +219,7 @@ pub(crate) fn split(data: &Rows<'_>, options: &SplitOptions) -> Result<Split> {
     let free: Vec<u32> = free.into_iter().filter(|&row| !elsewhere.contains(&data.groups[row as usize])).collect();
     let repeated = before - free.len();
     if repeated > 0 {
-        notes.push(format!("{repeated} training rows left out: their inputs are also in the validation or test data"));
+        notes.push(format!("{repeated} training rows left out: their {unit} are also in the validation or test data"));
     }
     // The two held-out parts must not share inputs either; the test keeps them.
     let in_test: std::collections::HashSet<u32> = given_test.iter().map(|&row| data.groups[row as usize]).collect();
@@ -205,7 +228,7 @@ pub(crate) fn split(data: &Rows<'_>, options: &SplitOptions) -> Result<Split> {
     validation.retain(|&row| !in_test.contains(&data.groups[row as usize]));
     if validation.len() < before {
         let count = before - validation.len();
-        notes.push(format!("{count} validation rows left out: their inputs are also in the test data"));
+        notes.push(format!("{count} validation rows left out: their {unit} are also in the test data"));
     }
 
     let mut test = given_test;
@@ -216,13 +239,18 @@ pub(crate) fn split(data: &Rows<'_>, options: &SplitOptions) -> Result<Split> {
     let mut counts = vec![0u32; strata];
     pool.rows.iter().for_each(|&row| counts[data.strata[row as usize] as usize] += 1);
     let alone = counts.iter().filter(|&&count| count == 1).count();
-    if alone > 0 {
+    if alone > 0 && matches!(data.by, By::Inputs) {
         let classes = if alone == 1 { "1 class has".to_string() } else { format!("{alone} classes have") };
         notes.push(format!("{classes} a single example, which is trained on and not measured"));
     }
     let fractions = [if has_test { 0.0 } else { options.test }, if has_validation { 0.0 } else { options.validation }];
     let mut rng = Rng::new(options.seed, Purpose::Split, 0, 0);
-    let ([more_test, more_validation], train) = take(&mut pool, fractions, &mut rng);
+    let ([more_test, more_validation], train) = match data.by {
+        By::Inputs => take(&mut pool, fractions, &mut rng),
+        By::Groups => take_groups(&mut pool, fractions, &mut rng)?,
+        By::Time(times) => take_latest(&pool.rows, times, fractions)?,
+    };
+    notes.extend(untrained(data, &train));
     test.extend(more_test);
     validation.extend(more_validation);
     for (name, part, wanted) in [
@@ -232,15 +260,15 @@ pub(crate) fn split(data: &Rows<'_>, options: &SplitOptions) -> Result<Split> {
     ] {
         if wanted && part.is_empty() && pool.rows.is_empty() && repeated > 0 {
             let problem = format!(
-                "no rows are left for the training part: the inputs of all {repeated} also occur in the validation or \
-                 test data, and identical inputs are kept there only; give validation and test data of other rows"
+                "no rows are left for the training part: the {unit} of all {repeated} also occur in the validation or \
+                 test data, and identical {unit} are kept there only; give validation and test data of other rows"
             );
             return Err(Error::Split { problem });
         }
         if wanted && part.is_empty() {
             let problem = format!(
-                "no rows are left for the {name} part; there are {} rows with {} different inputs, and identical \
-                 inputs stay on one side; add data, or give separate validation and test data",
+                "no rows are left for the {name} part; there are {} rows with {} different {unit}, and identical \
+                 {unit} stay on one side; add data, or give separate validation and test data",
                 pool.rows.len(),
                 pool.groups.len()
             );
@@ -250,18 +278,186 @@ pub(crate) fn split(data: &Rows<'_>, options: &SplitOptions) -> Result<Split> {
     Ok(Split { train, validation, test, notes })
 }
 
-/// Divides `rows` into `k` stratified folds and returns, for each, the other rows and its own.
-pub(crate) fn folds(data: &Rows<'_>, rows: &[u32], k: usize, seed: u64) -> Result<Vec<(Vec<u32>, Vec<u32>)>> {
-    let mut pool = Groups::new(rows.to_vec(), data);
-    if k < 2 || k > pool.groups.len() {
-        let problem = format!("{k} folds of {} different inputs; 2 to that many are possible", pool.groups.len());
+/// Takes about `fractions` of the rows in whole groups, at least one for each part that is wanted, and leaves one at least.
+fn take_groups(pool: &mut Groups, fractions: [f64; 2], rng: &mut Rng) -> Result<([Vec<u32>; 2], Vec<u32>)> {
+    let wanted = fractions.iter().filter(|&&fraction| fraction > 0.0).count();
+    if pool.groups.len() <= wanted {
+        let (groups, least) = (pool.groups.len(), wanted + 1);
+        let problem = format!(
+            "{groups} group(s) are too few for {least} parts, since each stays whole; name a column of more groups, or give \
+             validation and test data of their own"
+        );
         return Err(Error::Split { problem });
     }
-    pool.shuffle_by_stratum(&mut Rng::new(seed, Purpose::Folds, 0, 0));
-    // Dealing the strata out one after the other spreads each of them evenly.
+    rng.shuffle(&mut pool.groups);
+    let rows = f64::from(pool.groups.iter().map(|group| group.len).sum::<u32>());
+    let (mut left, mut taken) = (std::mem::take(&mut pool.groups), [Vec::new(), Vec::new()]);
+    let mut spare = left.len() - 1 - wanted;
+    for (taken, fraction) in taken.iter_mut().zip(fractions) {
+        if fraction == 0.0 {
+            continue;
+        }
+        let mut missing = fraction * rows;
+        // The part has one anyway.
+        spare += 1;
+        left.retain(|&group| {
+            let size = f64::from(group.len);
+            let takes = spare > 0 && missing >= 0.5 && size <= 2.0 * missing;
+            if takes {
+                (missing, spare) = (missing - size, spare - 1);
+                taken.push(group);
+            }
+            !takes
+        });
+        if taken.is_empty() {
+            // All are larger than what is wanted: the smallest is nearest.
+            let smallest = (0..left.len()).min_by_key(|&i| left[i].len).unwrap_or(0);
+            taken.push(left.remove(smallest));
+            spare -= 1;
+        }
+    }
+    let parts = taken.map(|groups| pool.rows_of(&groups));
+    let rest = pool.rows_of(&left);
+    pool.groups = left;
+    Ok((parts, rest))
+}
+
+/// Rows in the order of their times, and where another time begins.
+fn in_time(rows: &[u32], times: &[f64]) -> (Vec<u32>, Vec<usize>) {
+    let time = |row: &u32| times[*row as usize];
+    let mut rows = rows.to_vec();
+    rows.sort_by(|a, b| time(a).total_cmp(&time(b)).then(a.cmp(b)));
+    let borders = (1..rows.len()).filter(|&i| time(&rows[i - 1]) < time(&rows[i])).collect();
+    (rows, borders)
+}
+
+/// The place nearest to a wanted one; of two, the later.
+fn nearest(places: &[usize], wanted: f64) -> usize {
+    let apart = |place: usize| (place as f64 - wanted).abs();
+    places.iter().copied().rev().min_by(|&a, &b| apart(a).total_cmp(&apart(b))).unwrap_or(0)
+}
+
+/// Takes about `fractions` of the rows, the latest for the test and those before them for validation.
+fn take_latest(rows: &[u32], times: &[f64], fractions: [f64; 2]) -> Result<([Vec<u32>; 2], Vec<u32>)> {
+    let [test, validation] = fractions;
+    let (mut order, borders) = in_time(rows, times);
+    let wanted = fractions.iter().filter(|&&fraction| fraction > 0.0).count();
+    if borders.len() < wanted {
+        let (count, least) = (borders.len() + 1, wanted + 1);
+        let problem = format!(
+            "{} rows have {count} different time(s), and {least} are needed, since rows of one time stay together; name \
+             another column by `time_split`, or leave it away",
+            order.len()
+        );
+        return Err(Error::Split { problem });
+    }
+    let all = order.len() as f64;
+    let mut parts = [Vec::new(), Vec::new()];
+    let mut before = &borders[..];
+    if test > 0.0 {
+        // A border is left for validation.
+        let usable = &borders[usize::from(validation > 0.0)..];
+        let border = nearest(usable, all * (1.0 - test));
+        parts[0] = order.split_off(border);
+        before = &borders[..borders.partition_point(|&other| other < border)];
+    }
+    if validation > 0.0 {
+        parts[1] = order.split_off(nearest(before, all * (1.0 - test - validation)));
+    }
+    parts.iter_mut().for_each(|part| part.sort_unstable());
+    order.sort_unstable();
+    Ok((parts, order))
+}
+
+/// What to tell of classes that no training row has, as groups and times may have it.
+fn untrained(data: &Rows<'_>, train: &[u32]) -> Option<String> {
+    let mut trained = vec![false; data.strata.iter().max().map_or(0, |most| *most as usize + 1)];
+    train.iter().for_each(|&row| trained[data.strata[row as usize] as usize] = true);
+    let without = trained.iter().filter(|&&trained| !trained).count();
+    let classes = if without == 1 {
+        "1 class or range of the target is"
+    } else {
+        &format!("{without} classes or ranges of the target are")
+    };
+    (without > 0 && !train.is_empty() && !matches!(data.by, By::Inputs))
+        .then(|| format!("{classes} in no training row, and cannot be learned"))
+}
+
+/// Rows whose group is in several of others, where both are numbers of each row.
+pub(crate) fn spread_over(groups: &[u32], others: &[u32]) -> usize {
+    let count = groups.iter().max().map_or(0, |most| *most as usize + 1);
+    let (mut first, mut several) = (vec![None; count], vec![false; count]);
+    for (&group, &other) in groups.iter().zip(others) {
+        let first = first[group as usize].get_or_insert(other);
+        several[group as usize] |= *first != other;
+    }
+    groups.iter().filter(|&&group| several[group as usize]).count()
+}
+
+/// Most folds that rows can be divided into.
+pub(crate) fn most_folds(data: &Rows<'_>, rows: &[u32]) -> usize {
+    match data.by {
+        By::Inputs | By::Groups => Groups::new(rows.to_vec(), data).groups.len(),
+        By::Time(times) => in_time(rows, times).1.len(),
+    }
+}
+
+/// Folds in time: each is what came after all that it is the measure of (forward chaining).
+fn folds_in_time(rows: &[u32], times: &[f64], k: usize) -> Result<Vec<(Vec<u32>, Vec<u32>)>> {
+    let (order, borders) = in_time(rows, times);
+    if k < 2 || k > borders.len() {
+        let problem = format!(
+            "{k} folds of {} different times; 2 to {} are possible, since each is what came after the others",
+            borders.len() + 1,
+            borders.len()
+        );
+        return Err(Error::Split { problem });
+    }
+    // Borders of k + 1 pieces of about equal lengths; one is left for each that follows.
+    let (mut cuts, mut from) = (Vec::new(), 0);
+    for piece in 1..=k {
+        let usable = &borders[from..borders.len() - (k - piece)];
+        let cut = nearest(usable, (order.len() * piece) as f64 / (k + 1) as f64);
+        from = borders.partition_point(|&border| border <= cut);
+        cuts.push(cut);
+    }
+    cuts.push(order.len());
+    let sorted = |rows: &[u32]| {
+        let mut rows = rows.to_vec();
+        rows.sort_unstable();
+        rows
+    };
+    Ok(cuts.windows(2).map(|cut| (sorted(&order[..cut[0]]), sorted(&order[cut[0]..cut[1]]))).collect())
+}
+
+/// Divides `rows` into `k` folds and returns, for each, the rows that are trained on and its own. By inputs they are
+/// stratified, by groups of about equal lengths; in time, what is trained on came before.
+pub(crate) fn folds(data: &Rows<'_>, rows: &[u32], k: usize, seed: u64) -> Result<Vec<(Vec<u32>, Vec<u32>)>> {
+    if let By::Time(times) = data.by {
+        return folds_in_time(rows, times, k);
+    }
+    let mut pool = Groups::new(rows.to_vec(), data);
+    if k < 2 || k > pool.groups.len() {
+        let (unit, count) = (data.by.unit(), pool.groups.len());
+        let problem = format!("{k} folds of {count} different {unit}; 2 to that many are possible");
+        return Err(Error::Split { problem });
+    }
+    let mut rng = Rng::new(seed, Purpose::Folds, 0, 0);
     let mut held: Vec<Vec<u32>> = vec![Vec::new(); k];
-    for (i, &group) in pool.groups.iter().enumerate() {
-        held[i % k].extend(pool.of(group));
+    if let By::Groups = data.by {
+        rng.shuffle(&mut pool.groups);
+        // The largest first, each to the fold that has the fewest rows.
+        pool.groups.sort_by_key(|group| std::cmp::Reverse(group.len));
+        for &group in &pool.groups {
+            let fold = (0..k).min_by_key(|&fold| held[fold].len()).unwrap_or(0);
+            held[fold].extend(pool.of(group));
+        }
+    } else {
+        pool.shuffle_by_stratum(&mut rng);
+        // Dealing the strata out one after the other spreads each of them evenly.
+        for (i, &group) in pool.groups.iter().enumerate() {
+            held[i % k].extend(pool.of(group));
+        }
     }
     let result = (0..k).map(|fold| {
         let mut own = held[fold].clone();

@@ -48,7 +48,7 @@ impl TargetForm {
         match task {
             Task::Classification { .. } => TargetForm::Classes,
             Task::MultiLabel { classes } => TargetForm::Labels(classes.len()),
-            Task::Regression | Task::NextToken => {
+            Task::Regression | Task::NextToken | Task::Similarity { .. } => {
                 TargetForm::Values(scale.unwrap_or(TargetScale { mean: 0.0, deviation: 1.0 }))
             }
         }

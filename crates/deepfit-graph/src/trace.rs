@@ -220,7 +220,7 @@ impl Tracer {
         self.with_graph(|graph| graph.problem().cloned().map_or(Ok(()), Err))
     }
 
-    fn remember(&self, problem: GraphError) {
+    pub(crate) fn remember(&self, problem: GraphError) {
         self.0.borrow_mut().graph.set_problem(problem);
     }
 
@@ -241,7 +241,7 @@ impl Tracer {
     /// output, can be [watched](Tracer::watch).
     pub fn in_layer<T: LayerResult>(&self, layer: &str, body: impl FnOnce() -> T) -> T {
         let outer = self.enter(layer);
-        let result = body();
+        let result = self.replaced(layer, body());
         self.enter(&outer);
         if let Some(output) = result.output()
             && self.note(layer, OUTPUT)

@@ -15,6 +15,12 @@
 //!
 //! [`Tracer::check_watches`], which those who make graphs call at the end, refuses what no layer offered and says what
 //! there is.
+//!
+//! A layer's output can also be **replaced** by something that is computed from it, [`Tracer::replace`]: a point on the way
+//! from nothing to a token's embedding, an activation that is switched off.
+
+use std::fmt;
+use std::rc::Rc;
 
 use crate::error::{GraphError, Result};
 use crate::graph::Value;
@@ -31,6 +37,22 @@ pub(crate) struct Watches {
     offered: Vec<(String, String)>,
     /// Not 0 while nodes are added that belong to no layer's forward: derivatives, and intermediates themselves.
     paused: usize,
+    replaced: Vec<Replacement>,
+}
+
+/// What makes of a layer's output what stands in its place.
+type Replace = Rc<dyn Fn(&Tensor) -> Result<Tensor>>;
+
+struct Replacement {
+    layer: String,
+    replace: Replace,
+    used: bool,
+}
+
+impl fmt::Debug for Replacement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "replacement of {}", self.layer)
+    }
 }
 
 #[derive(Debug)]
@@ -47,11 +69,24 @@ pub trait LayerResult {
     fn output(&self) -> Option<&Tensor> {
         None
     }
+
+    /// The same with another output, made of its own, if it has one.
+    #[must_use]
+    fn map_output(self, replace: &mut dyn FnMut(Tensor) -> Tensor) -> Self
+    where
+        Self: Sized,
+    {
+        let _ = replace;
+        self
+    }
 }
 
 impl LayerResult for Tensor {
     fn output(&self) -> Option<&Tensor> {
         Some(self)
+    }
+    fn map_output(self, replace: &mut dyn FnMut(Tensor) -> Tensor) -> Self {
+        replace(self)
     }
 }
 
@@ -62,11 +97,17 @@ impl<T: LayerResult, E> LayerResult for Result<T, E> {
     fn output(&self) -> Option<&Tensor> {
         self.as_ref().ok().and_then(T::output)
     }
+    fn map_output(self, replace: &mut dyn FnMut(Tensor) -> Tensor) -> Self {
+        self.map(|result| result.map_output(replace))
+    }
 }
 
 impl<T: LayerResult> LayerResult for Option<T> {
     fn output(&self) -> Option<&Tensor> {
         self.as_ref().and_then(T::output)
+    }
+    fn map_output(self, replace: &mut dyn FnMut(Tensor) -> Tensor) -> Self {
+        self.map(|result| result.map_output(replace))
     }
 }
 
@@ -75,12 +116,18 @@ impl<A: LayerResult, B> LayerResult for (A, B) {
     fn output(&self) -> Option<&Tensor> {
         self.0.output()
     }
+    fn map_output(self, replace: &mut dyn FnMut(Tensor) -> Tensor) -> Self {
+        (self.0.map_output(replace), self.1)
+    }
 }
 
 /// The first of several results is the output.
 impl<A: LayerResult, B, C> LayerResult for (A, B, C) {
     fn output(&self) -> Option<&Tensor> {
         self.0.output()
+    }
+    fn map_output(self, replace: &mut dyn FnMut(Tensor) -> Tensor) -> Self {
+        (self.0.map_output(replace), self.1, self.2)
     }
 }
 
@@ -93,6 +140,30 @@ impl Tracer {
                 watches.wanted.push(Watch { layer: layer.to_string(), name: name.to_string(), found: Vec::new() });
             }
         });
+    }
+
+    /// Replaces the output of the layer with this path by what `replace` makes of it, before it is traced: all that comes
+    /// after the layer sees the replacement, and [`Tracer::watch`] gives it. An error of `replace` is a mistake that
+    /// [`Tracer::check`] tells; that there is no such layer, [`Tracer::check_watches`].
+    pub fn replace(&self, layer: &str, replace: impl Fn(&Tensor) -> Result<Tensor> + 'static) {
+        let replacement = Replacement { layer: layer.to_string(), replace: Rc::new(replace), used: false };
+        self.with_watches(|watches| watches.replaced.push(replacement));
+    }
+
+    /// What a layer has returned, with its output replaced if it should be.
+    pub(crate) fn replaced<T: LayerResult>(&self, layer: &str, result: T) -> T {
+        let find = |watches: &mut Watches| {
+            let found = watches.replaced.iter_mut().find(|replacement| replacement.layer == layer)?;
+            found.used = true;
+            Some(found.replace.clone())
+        };
+        let Some(replace) = self.with_watches(find) else { return result };
+        result.map_output(&mut |output| {
+            replace(&output).unwrap_or_else(|error| {
+                self.remember(error);
+                output
+            })
+        })
     }
 
     /// Offers an intermediate of the current layer; `value` runs only if it is asked for.
@@ -136,8 +207,10 @@ impl Tracer {
     pub fn check_watches(&self) -> Result<()> {
         self.check()?;
         self.with_watches(|watches| {
-            let Some(lost) = watches.wanted.iter().find(|w| w.found.is_empty()) else { return Ok(()) };
-            let of_layer = watches.offered.iter().filter(|(layer, _)| *layer == lost.layer);
+            let unfound = watches.wanted.iter().find(|w| w.found.is_empty()).map(|w| (&w.layer, &w.name[..]));
+            let unused = watches.replaced.iter().find(|r| !r.used).map(|r| (&r.layer, OUTPUT));
+            let Some((lost, name)) = unfound.or(unused) else { return Ok(()) };
+            let of_layer = watches.offered.iter().filter(|(layer, _)| layer == lost);
             let names: Vec<&str> = of_layer.map(|(_, name)| &name[..]).collect();
             let problem = if names.is_empty() {
                 let mut layers: Vec<&str> = watches.offered.iter().map(|(layer, _)| &layer[..]).collect();
@@ -146,7 +219,7 @@ impl Tracer {
             } else {
                 format!("the layer offers {}", names.join(", "))
             };
-            Err(GraphError::Watch { layer: lost.layer.clone(), name: lost.name.clone(), problem })
+            Err(GraphError::Watch { layer: lost.clone(), name: name.to_string(), problem })
         })
     }
 

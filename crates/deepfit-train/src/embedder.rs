@@ -47,6 +47,9 @@ pub struct Embedder {
 pub struct Embedding {
     /// The input: its path, or the number of its row from 0.
     pub input: String,
+    /// What it is, if it is a text.
+    #[serde(skip)]
+    pub text: Option<String>,
     /// The result of the layer before the last.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub embedding: Option<Vec<f32>>,
@@ -61,7 +64,7 @@ pub struct Embedding {
 impl Embedding {
     /// One of nothing so far.
     pub(crate) fn of(input: String) -> Embedding {
-        Embedding { input, embedding: None, logits: None, hidden: None }
+        Embedding { input, text: None, embedding: None, logits: None, hidden: None }
     }
 }
 

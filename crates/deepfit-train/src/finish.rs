@@ -15,8 +15,12 @@ use crate::model_folder;
 use crate::process;
 use crate::recipe::Recipe;
 use crate::report::{Report, ReportMetrics};
+use crate::sentence_model;
 use crate::stage::{Purpose, selecting};
 use crate::tensors::Owned;
+
+/// Pairs of texts of the training rows that are measured.
+const MOST_COMPARED: usize = 2_000;
 
 /// Seconds that this process needed.
 pub(crate) struct Times {
@@ -40,17 +44,30 @@ pub(crate) fn finish(
     let weights = if refit || best_weights.is_empty() { workshop.learner.weights()? } else { best_weights };
     let parameters = workshop.learner.parameters();
     let name = model_name(&job.recipe, &workshop.model);
-    model_folder::save(
-        &job.folder.model(),
-        &name,
-        &workshop.model,
-        &workshop.preprocessor,
-        &workshop.completed(weights.clone()),
-        &job.recipe.settings,
-    )?;
+    let completed = workshop.completed(weights.clone());
+    let task = &job.recipe.task;
+    let embeds = matches!(task, Task::Similarity { .. });
+    match workshop.completion.as_ref().filter(|_| embeds) {
+        Some(completion) => sentence_model::save(&job.folder.model(), completion.backbone(), &completed)?,
+        None => model_folder::save(
+            &job.folder.model(),
+            &name,
+            &workshop.model,
+            &workshop.preprocessor,
+            &completed,
+            &job.recipe.settings,
+        )?,
+    }
+    drop(completed);
+    let published = if embeds {
+        workshop.learner.reset()?;
+        let (goal, source) = (Goal::of(&job.recipe, None), workshop.source.clone());
+        Some(measure(workshop.learner.using(), source, job.split.test.clone(), &goal, false)?.metrics.scores())
+    } else {
+        None
+    };
     let mut using = workshop.learner.into_predicting(&weights)?;
     drop(weights);
-    let task = &job.recipe.task;
     let mut on = |rows: &[u32], intervals: bool| -> Result<Option<Measured>> {
         if rows.is_empty() {
             return Ok(None);
@@ -63,7 +80,10 @@ pub(crate) fn finish(
         }
         Ok(Some(measured.metrics))
     };
-    let train = on(&stage.train, false)?;
+    // Each text is compared with all others of the part, so that many would take long.
+    let step = if embeds { stage.train.len().div_ceil(MOST_COMPARED) } else { 1 };
+    let trained: Vec<u32> = stage.train.iter().copied().step_by(step.max(1)).collect();
+    let train = on(&trained, false)?;
     let test = on(&job.split.test, true)?;
     let epochs = if refit { stage.epochs } else { job.progress.best.map_or(job.progress.epoch, |(epoch, _)| epoch) };
     let run = job.folder.root().to_path_buf();
@@ -75,6 +95,7 @@ pub(crate) fn finish(
             train: train.as_ref().map(Measured::scores).unwrap_or_default(),
             validation: validation_scores(job, epochs),
             test: test.as_ref().map(Measured::scores).unwrap_or_default(),
+            published: published.unwrap_or_default(),
             test_intervals: test.as_ref().map(Measured::intervals).unwrap_or_default(),
         },
         classes: task.classes().to_vec(),
@@ -104,6 +125,7 @@ pub(crate) fn model_name(recipe: &Recipe, model: &ModelConfig) -> String {
         (None, _) => recipe.settings.model.clone(),
         (Some(_), ModelConfig::Tapped(tapped)) => tapped.backbone.model_type().to_string(),
         (Some(_), ModelConfig::PooledText(pooled)) => pooled.backbone.model_type().to_string(),
+        (Some(_), ModelConfig::SentencePairs(pairs)) => pairs.backbone.model_type().to_string(),
         (Some(_), ModelConfig::NextToken(next)) => next.network.model_type().to_string(),
         (Some(_), other) => other.model_type().to_string(),
     }
@@ -121,6 +143,13 @@ pub(crate) fn next_commands(run: &Path, data: &Dataset) -> Vec<String> {
         return vec![
             format!("deepfit generate {shown} \"The \" --temperature 0.8"),
             format!("deepfit evaluate {shown} TEXT.txt"),
+            format!("deepfit inspect {shown}"),
+        ];
+    }
+    if let Task::Similarity { .. } = data.task() {
+        return vec![
+            format!("deepfit embed {shown} TEXTS.txt --json"),
+            format!("deepfit embed {shown} TEXTS.txt --nearest 5 --of QUERIES.txt"),
             format!("deepfit inspect {shown}"),
         ];
     }

@@ -6,7 +6,7 @@ use std::io::Write;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use deepfit_data::{Loader, Source, Task};
+use deepfit_data::{Loader, PairLabel, Source, Task};
 use deepfit_nn::Schedule;
 
 use crate::data_times::DataTimes;
@@ -84,6 +84,10 @@ impl Fit<'_> {
         let started = (Instant::now(), progress.seconds, progress.epoch as f64 + progress.step as f64 / steps as f64);
         let mut last_checkpoint = Instant::now();
         let mut rows_done = 0;
+        let is_new = progress.epoch == 0 && progress.step == 0 && progress.best.is_none();
+        if is_new && matches!(self.recipe.task, Task::Similarity { .. }) {
+            self.measure_untrained(progress, observer)?;
+        }
         // An epoch that was cut short by the deadline still ends like any other.
         while progress.loss_rows > 0 || (progress.epoch < self.stage.epochs && !progress.stage_ended) {
             let (epoch_started, before) = (Instant::now(), self.loader.times());
@@ -205,6 +209,31 @@ impl Fit<'_> {
         }
     }
 
+    /// What the published weights reach: they are the result unless training makes them better.
+    fn measure_untrained(&mut self, progress: &mut Progress, observer: &mut dyn Observer) -> Result<()> {
+        let validation = self.validate(progress)?;
+        progress.best = validation.get(monitored(&self.recipe.task)).map(|value| (0, value));
+        if self.stage.keep_best {
+            *self.best_weights = self.learner.weights()?;
+        }
+        let told: Vec<String> = validation.iter().map(|(name, value)| format!("{name} {value:.4}")).collect();
+        observer.event(&Event::Note(&format!("before training, on validation: {}", told.join(", "))));
+        let (stage, learning_rate, train_loss) = (progress.stage + 1, 0.0, 0.0);
+        self.record(progress, EpochRecord { stage, epoch: 0, learning_rate, train_loss, validation })
+    }
+
+    /// Notes an epoch in the journal.
+    fn record(&mut self, progress: &mut Progress, record: EpochRecord) -> Result<()> {
+        writeln!(self.journal, "{}", record.to_json()).map_err(|source| TrainError::Io {
+            action: "write",
+            path: self.journal_path.to_path_buf(),
+            source,
+        })?;
+        progress.epochs.push(record);
+        progress.recorded = progress.epochs.len();
+        Ok(())
+    }
+
     /// Validates, keeps the best weights, and decides whether to go on.
     fn end_epoch(
         &mut self,
@@ -241,14 +270,7 @@ impl Fit<'_> {
             data,
         });
         let (stage, epoch) = (progress.stage + 1, progress.epoch);
-        let record = EpochRecord { stage, epoch, learning_rate, train_loss, validation };
-        writeln!(self.journal, "{}", record.to_json()).map_err(|source| TrainError::Io {
-            action: "write",
-            path: self.journal_path.to_path_buf(),
-            source,
-        })?;
-        progress.epochs.push(record);
-        progress.recorded = progress.epochs.len();
+        self.record(progress, EpochRecord { stage, epoch, learning_rate, train_loss, validation })?;
         (progress.step, progress.loss_sum, progress.loss_rows) = (0, 0.0, 0);
         let patience = self.recipe.patience(&self.stage.trial);
         let waited = progress.epoch - progress.best.map_or(progress.epoch, |(epoch, _)| epoch);
@@ -321,5 +343,7 @@ pub fn monitored(task: &Task) -> &'static str {
     match task {
         Task::Classification { .. } | Task::MultiLabel { .. } | Task::NextToken => "log_loss",
         Task::Regression => "rmse",
+        Task::Similarity { label: PairLabel::Partners } => "log_loss",
+        Task::Similarity { .. } => "rank_loss",
     }
 }

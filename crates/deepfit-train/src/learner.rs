@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use deepfit_cpu::{Engine, Profile, ProgramId, View};
-use deepfit_data::{Array, Batch, Task};
+use deepfit_data::{Array, Batch, PairLabel, Task};
+use deepfit_graph::ops::ReduceKind;
 use deepfit_graph::{DType, Dim, Extents, Graph, HostTensor, Mode, Shape, Symbol, Tensor, Tracer};
 use deepfit_nn::losses::{self, BceWithLogits, CrossEntropy, Reduction};
 use deepfit_nn::step::{self, StepKind, Traced, Training};
@@ -12,6 +13,7 @@ use deepfit_nn::{Declaration, Scope};
 use deepfit_zoo::{ModelConfig, NEXT, Network};
 
 use crate::error::{Result, TrainError};
+use crate::metrics::SCALE;
 use crate::process::available_bytes;
 use crate::recipe::Recipe;
 pub use crate::stepper::Place;
@@ -87,7 +89,7 @@ fn evaluation_with(network: &dyn Network, task: &Task, logits_too: bool) -> Resu
         let prediction = match task {
             Task::Classification { .. } => logits.softmax()?,
             Task::MultiLabel { .. } => logits.sigmoid()?,
-            Task::Regression | Task::NextToken => logits.clone(),
+            Task::Regression | Task::NextToken | Task::Similarity { .. } => logits.clone(),
         };
         let mut outputs = vec![(PREDICTION.to_string(), prediction)];
         if logits_too {
@@ -349,6 +351,20 @@ fn loss(recipe: &Recipe, tracer: &Tracer, output: &Tensor) -> deepfit_nn::Result
             Some("absolute") => losses::l1(&value, &target, Reduction::Mean),
             Some("huber") => losses::huber(&value, &target, 1.0, Reduction::Mean),
             _ => losses::mse(&value, &target, Reduction::Mean),
+        };
+    }
+    if let Task::Similarity { label } = recipe.task {
+        let width = output.shape().fixed(1).unwrap_or(0) / 2;
+        let (first, second) = (output.slice(1, 0, width)?, output.slice(1, width, width)?);
+        if label == PairLabel::Partners {
+            let texts = tracer.batch(TARGET, &[2], DType::I32).to_f32()?;
+            return losses::in_batch_negatives(&first, &second, &texts, SCALE);
+        }
+        let scores = tracer.input(TARGET, rows(), DType::F32);
+        let cosines = first.mul(&second)?.reduce(ReduceKind::Sum, &[1], false)?;
+        return match recipe.settings.loss.as_deref() {
+            Some("squared") => losses::mse(&cosines, &scores, Reduction::Mean),
+            _ => losses::similarity_ranking(&cosines, &scores, SCALE),
         };
     }
     if let Task::NextToken = recipe.task {

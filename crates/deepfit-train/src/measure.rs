@@ -8,7 +8,7 @@ use crate::error::{Result, TrainError};
 use crate::learner::Predicting;
 use crate::metrics::{
     ClassificationMetrics, Intervals, LabelScores, LanguageMetrics, MultiLabelMetrics, RegressionMetrics,
-    ResidualSummary, Scores,
+    ResidualSummary, Scores, SimilarityMetrics,
 };
 use crate::recipe::Recipe;
 
@@ -57,6 +57,8 @@ pub enum Measured {
     Values(RegressionMetrics),
     /// Of what comes next in a text.
     Tokens(LanguageMetrics),
+    /// Of embeddings of pairs.
+    Pairs(SimilarityMetrics),
 }
 
 impl Measured {
@@ -67,6 +69,7 @@ impl Measured {
             Measured::Labels(m) => m.scores(),
             Measured::Values(m) => m.scores(),
             Measured::Tokens(m) => m.scores(),
+            Measured::Pairs(m) => m.scores(),
         }
     }
 
@@ -77,6 +80,7 @@ impl Measured {
             Measured::Labels(m) => m.intervals(),
             Measured::Values(m) => m.intervals(),
             Measured::Tokens(m) => m.intervals(),
+            Measured::Pairs(m) => m.intervals(),
         }
     }
 
@@ -88,14 +92,14 @@ impl Measured {
                 let classes = counts.len().isqrt();
                 Some(counts.chunks(classes.max(1)).map(<[u64]>::to_vec).collect())
             }
-            Measured::Labels(_) | Measured::Values(_) | Measured::Tokens(_) => None,
+            Measured::Labels(_) | Measured::Values(_) | Measured::Tokens(_) | Measured::Pairs(_) => None,
         }
     }
 
     /// How far the predictions are off.
     pub fn residuals(&self) -> Option<ResidualSummary> {
         match self {
-            Measured::Classes(_) | Measured::Labels(_) | Measured::Tokens(_) => None,
+            Measured::Classes(_) | Measured::Labels(_) | Measured::Tokens(_) | Measured::Pairs(_) => None,
             Measured::Values(m) => m.residuals(),
         }
     }
@@ -104,7 +108,7 @@ impl Measured {
     pub fn labels(&self, names: &[String]) -> Option<Vec<LabelScores>> {
         match self {
             Measured::Labels(m) => Some(m.label_scores(names)),
-            Measured::Classes(_) | Measured::Values(_) | Measured::Tokens(_) => None,
+            Measured::Classes(_) | Measured::Values(_) | Measured::Tokens(_) | Measured::Pairs(_) => None,
         }
     }
 }
@@ -132,6 +136,7 @@ pub fn measure(
         (Task::Regression, true) => Measured::Values(RegressionMetrics::with_intervals()),
         (Task::Regression, false) => Measured::Values(RegressionMetrics::new()),
         (Task::NextToken, _) => Measured::Tokens(LanguageMetrics::default()),
+        (Task::Similarity { label }, _) => Measured::Pairs(SimilarityMetrics::new(*label)),
     };
     // Data held in memory as numbers is prepared faster than a thread is started.
     let workers = usize::from(source.scratch_bytes() > 0);
@@ -145,6 +150,8 @@ pub fn measure(
         match (&mut metrics, &batch.targets) {
             (Measured::Classes(classes), Array::I32(targets)) => classes.add(predictions, targets)?,
             (Measured::Tokens(tokens), Array::F32(bytes)) => tokens.add(predictions, bytes, batch.sequence),
+            (Measured::Pairs(pairs), Array::I32(texts)) => pairs.add_partners(predictions, texts),
+            (Measured::Pairs(pairs), Array::F32(scores)) => pairs.add_scored(predictions, scores),
             (Measured::Labels(labels), Array::F32(targets)) => labels.add(predictions, targets)?,
             (Measured::Values(regression), Array::F32(targets)) => {
                 let original = |x: f32| scale.map_or(x, |s| s.inverse(f64::from(x)) as f32);

@@ -91,6 +91,14 @@ pub fn open(path: &Path) -> Result<Model> {
     }
 }
 
+/// Reads any model that decides something, as [`open`] does, or a published one for texts.
+///
+/// # Errors
+/// As [`open`]; of a published model for texts, if it has no classes.
+pub fn open_any(path: &Path) -> Result<Model> {
+    if crate::text_model::is_text_model(path) { published::open_text(path) } else { open(path) }
+}
+
 /// Writes weights and description.
 pub fn save(
     folder: &Path,
@@ -230,7 +238,7 @@ impl Model {
     }
 
     /// Compiles the model for use.
-    pub fn into_predicting(self, threads: usize, batch: usize) -> Result<(Predicting, Preprocessor)> {
+    pub(crate) fn into_predicting(self, threads: usize, batch: usize) -> Result<(Predicting, Preprocessor)> {
         if !self.has_head {
             let problem = "has no last layer: it gives features, by `deepfit embed`, but knows no classes".to_string();
             return Err(TrainError::run(&self.description.name, problem));

@@ -1,17 +1,19 @@
 //! Published models, those that are part of the program among them, as models that can be used.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use deepfit_data::{Filter, ImagePreprocessor, Preprocessor, ResizeTo, Task, Tokenizer};
+use deepfit_data::{Filter, ImagePreprocessor, Preprocessor, ResizeTo, Task, TextPreprocessor, Tokenizer};
 use deepfit_nn::Scope;
+use deepfit_zoo::{Array, ImagePreprocessing, Interpolation, Published, PublishedText, Resize, TextHead};
 #[cfg(feature = "bundled-backbones")]
-use deepfit_zoo::{Array, LoadReport, ModelConfig, Pooling, SentencePooling, StaticEmbeddingConfig, TextHead};
-use deepfit_zoo::{ImagePreprocessing, Interpolation, Published, PublishedText, Resize};
+use deepfit_zoo::{LoadReport, ModelConfig, Pooling, SentencePooling, StaticEmbeddingConfig};
 
 use crate::error::{Result, TrainError};
 use crate::model_folder::{Model, ModelDescription};
 use crate::run_folder::{FORMAT_VERSION, read_text};
 use crate::tensors::Owned;
+use crate::text_model::MOST_POSITIONS;
 
 /// Name of the model for images that is part of the program.
 pub const BUNDLED: &str = "efficientnet-lite0";
@@ -80,6 +82,18 @@ pub fn is_bundled_text(path: &Path) -> bool {
     path.as_os_str() == BUNDLED_TEXT && HAS_BUNDLED && !path.exists()
 }
 
+/// The folder of a published model for texts: of a run that has trained one, that in it.
+pub fn text_folder(path: &Path) -> PathBuf {
+    let within = path.join("model");
+    if !PublishedText::is_in(path) && PublishedText::is_in(&within) { within } else { path.to_path_buf() }
+}
+
+/// Whether a path is that of a published model for texts, or of a run that has trained one, or the name of the one that is
+/// part of the program.
+pub fn is_text(path: &Path) -> bool {
+    PublishedText::is_in(&text_folder(path)) || is_bundled_text(path)
+}
+
 /// A published model for texts with its tokenizer: in a folder, or the one that is part of the program, by its name.
 ///
 /// # Errors
@@ -88,7 +102,7 @@ pub fn published_text(path: &Path) -> Result<(PublishedText, Tokenizer)> {
     if is_bundled_text(path) {
         return bundled_text();
     }
-    let published = PublishedText::load(path)?;
+    let published = PublishedText::load(&text_folder(path))?;
     let tokenizer = Tokenizer::open(&published.folder)?;
     Ok((published, tokenizer))
 }
@@ -167,6 +181,48 @@ fn model(published: Published, name: &str) -> Result<Model> {
         declarations: scope.declarations(),
         notes,
         has_head,
+    })
+}
+
+/// Opens a published model for texts that has classes.
+///
+/// # Errors
+/// As [`published_text`]; if it has no classes.
+pub fn open_text(path: &Path) -> Result<Model> {
+    let (published, tokenizer) = published_text(path)?;
+    let outputs = match published.head {
+        TextHead::Classes(classes) => classes,
+        TextHead::Vocabulary => {
+            return Err(TrainError::run(path, "has no classes: it continues texts, by `deepfit generate`"));
+        }
+        TextHead::None => return Err(TrainError::run(path, "has no classes: it gives embeddings, by `deepfit embed`")),
+    };
+    let task = match (published.multi_label, outputs) {
+        (true, _) => Task::MultiLabel { classes: published.classes.clone() },
+        (false, 1) => Task::Regression,
+        (false, _) => Task::Classification { classes: published.classes.clone() },
+    };
+    let config = published.config.with_positions(MOST_POSITIONS);
+    let scope = Scope::root();
+    let network = deepfit_zoo::build(&config, &scope)?;
+    let most = network.positions().unwrap_or(1);
+    let preprocessor = Preprocessor::Text(Box::new(TextPreprocessor::published(Arc::new(tokenizer), task, most)));
+    let array = |(name, array): (String, Array)| (name, Owned { shape: array.shape, values: array.values });
+    Ok(Model {
+        description: ModelDescription {
+            version: FORMAT_VERSION,
+            model: config,
+            name: path.display().to_string(),
+            preprocessor: serde_json::Value::Null,
+            exact: false,
+            positive: None,
+        },
+        preprocessor,
+        weights: published.weights.into_iter().map(array).collect(),
+        network,
+        declarations: scope.declarations(),
+        notes: vec![format!("{}: {}", path.display(), published.report)],
+        has_head: true,
     })
 }
 

@@ -16,6 +16,9 @@ pub struct ReportMetrics {
     pub validation: Scores,
     /// On the test rows, which nothing was chosen by.
     pub test: Scores,
+    /// On the test rows before training, of a published network that has the same use already.
+    #[serde(default, skip_serializing_if = "Scores::is_empty")]
+    pub published: Scores,
     /// 95 % intervals of the test's metrics.
     pub test_intervals: Intervals,
 }
@@ -25,7 +28,7 @@ pub struct ReportMetrics {
 pub struct Report {
     /// The run folder.
     pub run: PathBuf,
-    /// `classification`, `multi_label` or `regression`.
+    /// `classification`, `multi_label`, `regression`, `next_token` or `similarity`.
     pub task: String,
     /// Name of the model.
     pub model: String,

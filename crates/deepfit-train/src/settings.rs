@@ -7,7 +7,7 @@ mod unfreeze;
 
 use std::path::PathBuf;
 
-use deepfit_data::{Augment, Scaling, TaskKind, nearest};
+use deepfit_data::{Augment, Scaling, TaskKind, Tokens, nearest};
 use deepfit_nn::Optimizer;
 use serde::{Deserialize, Serialize};
 
@@ -46,14 +46,15 @@ macro_rules! settings {
 }
 
 settings! {
-    data: PathBuf = PathBuf::new(), "Folder of images or texts, .zip of images, or CSV/TSV table.",
+    data: PathBuf = PathBuf::new(), "Folder of images or texts, .zip of images, table, or .txt file whose continuation is learned.",
         "a path in quotes, such as \"photos/\"";
     target: Option<String> = None,
         "Column to predict (default: one named target, label, class or y, else the last); of images also several of 0 and 1, \
          as a,b,c.",
         "the name of a column in quotes, such as \"price\"";
-    task: Option<TaskKind> = None, "classification, regression or, for images, multi_label (default: inferred from the target).",
-        "classification, regression or multi_label";
+    task: Option<TaskKind> = None, "classification, regression, for images multi_label, or, for two columns of texts, similarity (default: inferred from the \
+         target).",
+        "classification, regression, multi_label or similarity";
     text: Option<String> = None,
         "Column of a table that holds texts to learn from, or several as a,b (default: those that hold free texts).",
         "the name of a column in quotes, such as \"review\"";
@@ -63,8 +64,11 @@ settings! {
         "true or false";
     max_tokens: Option<usize> = None, "Most tokens of a text; what stands behind is left out (default: as the model has it, or 256).",
         "a whole number from 1 to 1000000, such as 512";
+    tokens: Option<Tokens> = None,
+        "What a tokenizer that is learned from the texts cuts them into: bpe, bytes, characters or wordpiece (default: bpe).",
+        "bpe, bytes, characters or wordpiece";
     vocabulary: Option<usize> = None, "Most tokens of a tokenizer that is learned from the texts (default: 8000).",
-        "a whole number from 257 to 1000000, such as 4000";
+        "a whole number from 2 to 1000000, with bytes among the tokens from 257, such as 4000";
     labels: Option<PathBuf> = None, "Table that names images of the folder, and says what is on them.",
         "a path in quotes, such as \"labels.csv\"";
     positive: Option<String> = None,
@@ -74,6 +78,17 @@ settings! {
         "a path in quotes, such as \"validation.csv\"";
     test: Option<PathBuf> = None, "Test data of its own instead of a split.",
         "a path in quotes, such as \"test.csv\"";
+    group: Option<String> = None,
+        "Column of a table whose equal values belong together, such as a patient's: they stay on one side of every split and \
+         fold, and are no feature.",
+        "the name of a column in quotes, such as \"patient\"";
+    time_split: Option<String> = None,
+        "Column of times of a table: the earlier rows are trained on, the later are for validation and the test; it is no \
+         feature.",
+        "the name of a column in quotes, such as \"date\"";
+    split: Option<String> = None,
+        "Column of a table that says train, validation or test of each row; it is no feature.",
+        "the name of a column in quotes, such as \"split\"";
     validation_share: f64 = VALIDATION_SHARE, "Share of the rows for validation, above 0 and at most 0.5.",
         "a number above 0 and at most 0.5, such as 0.1";
     test_share: f64 = TEST_SHARE, "Share of the rows for the test, above 0 and at most 0.5.",
@@ -142,8 +157,8 @@ settings! {
         "a number from 0 to below 1, such as 0.1";
     class_weights: bool = false, "Whether rare classes count more, in inverse proportion to their number.",
         "true or false";
-    loss: Option<String> = None, "Of a regression: squared, absolute or huber.",
-        "squared, absolute or huber";
+    loss: Option<String> = None, "Of a regression: squared, absolute or huber; of pairs with scores: ranking or squared.",
+        "squared, absolute, huber or ranking";
     patience: Option<u32> = None, "Epochs without improvement on validation before training stops; 0 for never.",
         "a whole number from 0 (never) to 1000000, such as 10";
     folds: Option<usize> = None, "Folds of the cross-validated choice of epochs; 1 for a single validation part.",
@@ -223,9 +238,12 @@ impl Settings {
         let positive = |x: f64| x > 0.0 && x <= MOST;
         check("image_size", self.image_size.is_none_or(|n| (4..=1024).contains(&n)))?;
         check("channels", self.channels.is_none_or(|n| n == 1 || n == 3))?;
+        check("group", self.group.as_ref().is_none_or(|name| !name.is_empty()))?;
+        check("time_split", self.time_split.as_ref().is_none_or(|name| !name.is_empty()))?;
+        check("split", self.split.as_ref().is_none_or(|name| !name.is_empty()))?;
         check("text", self.text.as_ref().is_none_or(|name| !name.is_empty()))?;
         check("max_tokens", self.max_tokens.is_none_or(|n| (1..=1_000_000).contains(&n)))?;
-        check("vocabulary", self.vocabulary.is_none_or(|n| (257..=1_000_000).contains(&n)))?;
+        check("vocabulary", self.vocabulary.is_none_or(|n| (2..=1_000_000).contains(&n)))?;
         check("lora", self.lora.is_none_or(|rank| (1..=256).contains(&rank)))?;
         check("from", self.from.as_ref().is_none_or(|from| !from.is_empty()))?;
         if let (Some(from), true) = (self.from.as_ref().filter(|from| *from != SCRATCH), self.model != "auto") {
@@ -265,7 +283,7 @@ impl Settings {
         one_of("optimizer", &self.optimizer, &Optimizer::NAMES)?;
         self.schedule.iter().try_for_each(|schedule| Rates::parse(schedule).map(|_| ()))?;
         if let Some(loss) = &self.loss {
-            one_of("loss", loss, &["squared", "absolute", "huber"])?;
+            one_of("loss", loss, &["squared", "absolute", "huber", "ranking"])?;
         }
         self.augment_over(&Augment::none()).map(|_| ())
     }

@@ -8,8 +8,8 @@ use crate::error::Result;
 use crate::{
     BertConfig, CnnConfig, ConvnextConfig, DistilbertConfig, EfficientnetConfig, Gpt2Config, ImageConfig, LlamaConfig,
     MlpConfig, MobilenetV2Config, MobilenetV3Config, ModernbertConfig, NextTokenConfig, PooledTextConfig,
-    RecurrentTextConfig, ResnetConfig, RobertaConfig, StaticEmbeddingConfig, TabmConfig, TappedConfig, TextHead,
-    TextNetwork, VitConfig,
+    RecurrentTextConfig, ResnetConfig, RobertaConfig, SentencePairsConfig, StaticEmbeddingConfig, TabmConfig, TappedConfig,
+    TextHead, TextNetwork, VitConfig,
 };
 
 /// Settings of a network: all that is needed to make it again, but its weights.
@@ -56,6 +56,8 @@ pub enum ModelConfig {
     PooledText(PooledTextConfig),
     /// A network that continues texts, as it is trained.
     NextToken(NextTokenConfig),
+    /// One that embeds texts, as it is trained on pairs of them.
+    SentencePairs(SentencePairsConfig),
 }
 
 impl ModelConfig {
@@ -82,6 +84,7 @@ impl ModelConfig {
             ModelConfig::StaticEmbedding(_) => "static_embedding",
             ModelConfig::PooledText(_) => "pooled_text",
             ModelConfig::NextToken(_) => "next_token",
+            ModelConfig::SentencePairs(_) => "sentence_pairs",
         }
     }
 
@@ -108,6 +111,7 @@ impl ModelConfig {
             ModelConfig::StaticEmbedding(_) => 0,
             ModelConfig::PooledText(config) => config.outputs,
             ModelConfig::NextToken(_) => 1,
+            ModelConfig::SentencePairs(_) => 0,
         }
     }
 
@@ -126,7 +130,8 @@ impl ModelConfig {
             | ModelConfig::RecurrentText(_)
             | ModelConfig::StaticEmbedding(_)
             | ModelConfig::PooledText(_)
-            | ModelConfig::NextToken(_) => {}
+            | ModelConfig::NextToken(_)
+            | ModelConfig::SentencePairs(_) => {}
             ModelConfig::Cnn(config) => config.image = image,
             ModelConfig::Resnet(config) => config.image = image,
             ModelConfig::MobilenetV2(config) => config.image = image,
@@ -154,7 +159,7 @@ impl ModelConfig {
             ModelConfig::Vit(config) => config.outputs = outputs,
             ModelConfig::Tapped(config) => config.outputs = outputs,
             ModelConfig::PooledText(config) => config.outputs = outputs,
-            ModelConfig::NextToken(_) => {}
+            ModelConfig::NextToken(_) | ModelConfig::SentencePairs(_) => {}
             ModelConfig::Bert(_)
             | ModelConfig::Distilbert(_)
             | ModelConfig::Roberta(_)
@@ -214,7 +219,8 @@ impl ModelConfig {
             | ModelConfig::RecurrentText(_)
             | ModelConfig::StaticEmbedding(_)
             | ModelConfig::PooledText(_)
-            | ModelConfig::NextToken(_) => None,
+            | ModelConfig::NextToken(_)
+            | ModelConfig::SentencePairs(_) => None,
             ModelConfig::Cnn(config) => Some(&config.image),
             ModelConfig::Resnet(config) => Some(&config.image),
             ModelConfig::MobilenetV2(config) => Some(&config.image),
@@ -401,6 +407,7 @@ pub fn build(config: &ModelConfig, scope: &Scope) -> Result<Box<dyn Network>> {
         ModelConfig::StaticEmbedding(config) => Box::new(config.build(scope)?),
         ModelConfig::PooledText(config) => Box::new(config.build(scope)?),
         ModelConfig::NextToken(config) => Box::new(config.build(scope)?),
+        ModelConfig::SentencePairs(config) => Box::new(config.build(scope)?),
     })
 }
 

@@ -27,8 +27,7 @@ Nothing is sent or fetched over the network, but by `deepfit models pull`.
 `deepfit COMMAND --help` tells more about a command.",
     max_term_width = 110,
     subcommand_required = true,
-    arg_required_else_help = true,
-    disable_help_subcommand = true
+    arg_required_else_help = true
 )]
 pub struct Arguments {
     #[command(subcommand)]
@@ -69,8 +68,15 @@ fn hint(error: &mut clap::Error) {
         ErrorKind::UnknownArgument if error.get(ContextKind::SuggestedArg).is_none() => {
             text(ContextKind::InvalidArg).and_then(|option| hint_for_option(&option))
         }
-        ErrorKind::InvalidSubcommand if error.get(ContextKind::SuggestedSubcommand).is_none() => {
-            text(ContextKind::InvalidSubcommand).map(|name| hint_for_command(&name))
+        ErrorKind::InvalidSubcommand => {
+            let name = text(ContextKind::InvalidSubcommand);
+            // A path may be like the name of a command, and is none.
+            let is_path = name.as_ref().is_some_and(|name| std::path::Path::new(name).exists());
+            if is_path {
+                error.remove(ContextKind::SuggestedSubcommand);
+            }
+            let open = error.get(ContextKind::SuggestedSubcommand).is_none();
+            name.filter(|_| open).map(|name| hint_for_command(&name))
         }
         ErrorKind::ArgumentConflict if text(ContextKind::InvalidArg).is_some_and(|arg| arg.starts_with("--resume")) => {
             let told = "a run goes on with the data and settings that it began with, except --threads; to change them, \

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use deepfit_explain::ExplainError;
 use deepfit_train::{ErrorKind, TrainError};
 
 use crate::output::{self, Closed};
@@ -55,6 +56,7 @@ fn code(error: &anyhow::Error) -> u8 {
         cause.is::<Usage>()
             || cause.is::<deepfit_data::Error>()
             || cause.downcast_ref::<TrainError>().is_some_and(|e| e.kind() == ErrorKind::Input)
+            || cause.downcast_ref::<ExplainError>().is_some_and(|e| e.kind() == ErrorKind::Input)
     });
     #[cfg(feature = "hub")]
     let bad_input = bad_input

@@ -22,6 +22,7 @@
 
 pub use deepfit_cpu as cpu;
 pub use deepfit_data as data;
+pub use deepfit_explain as explain;
 pub use deepfit_graph as graph;
 pub use deepfit_nn as nn;
 pub use deepfit_train as train;

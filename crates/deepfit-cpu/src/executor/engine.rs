@@ -300,6 +300,17 @@ impl Engine {
         Err(Error::MemoryLimit { needed, smallest, limit, batch: maximum.batch })
     }
 
+    /// Bytes of arena that a graph needs at most, without taking them: whoever can choose the size of a batch asks first.
+    ///
+    /// # Errors
+    /// If a mistake was made when the graph was traced, or it is larger than any memory.
+    pub fn planned_bytes(&self, graph: &Graph, maximum: Extents) -> Result<usize, Error> {
+        graph.check(&maximum)?;
+        let graph = passes::optimise(graph);
+        let cx = self.compute(self.algorithms(&graph));
+        Ok(Program::new(graph, maximum, &cx, false).plan.arena_bytes)
+    }
+
     /// Plans a graph without optimising it.
     ///
     /// # Errors

@@ -7,6 +7,7 @@ use super::container::Entry;
 use super::decode::Header;
 use crate::error::{Error, Result};
 use crate::split::Part;
+use crate::table;
 use crate::target::Target;
 
 /// One image file that was found.
@@ -44,10 +45,7 @@ pub(crate) fn part_of(name: &str) -> Option<Part> {
 
 /// What to do about images side by side, if a table lies among them.
 fn table_in(folder: &Path) -> String {
-    let is_table = |path: &Path| {
-        let extension = path.extension().map(|extension| extension.to_ascii_lowercase());
-        extension.is_some_and(|extension| extension == "csv" || extension == "tsv")
-    };
+    let is_table = |path: &Path| table::called(path).is_some();
     let files = std::fs::read_dir(folder).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path()));
     // The first by name, in whatever order the system lists them.
     let table = files.filter(|path| is_table(path)).min();

@@ -16,7 +16,7 @@ use crate::batch::Slot;
 use crate::dataset::{Opened, Summary, Task};
 use crate::error::{Error, Result};
 use crate::split::Part;
-use crate::table::{TargetScale, foreign};
+use crate::table::{self, TargetScale, foreign};
 use crate::target::{Target, TargetForm};
 
 /// How images become the network's input: decoded upright with alpha on white, resized with a cubic
@@ -82,7 +82,7 @@ impl ImagePreprocessor {
             (Task::Classification { .. }, _) => format!("images of the classes {classes}"),
             (Task::MultiLabel { .. }, _) => format!("images with the labels {classes}"),
             (Task::Regression, Some(columns)) => format!("images with the numbers of '{}'", columns.target.join(", ")),
-            (Task::Regression | Task::NextToken, _) => "images with numbers".to_string(),
+            (Task::Regression | Task::NextToken | Task::Similarity { .. }, _) => "images with numbers".to_string(),
         };
         Error::NotImages { path: path.to_path_buf(), problem: problem.to_string(), trained, what }
     }
@@ -137,11 +137,9 @@ impl ImagePreprocessor {
 
     /// The table of images that a file may be.
     fn find_table(&self, path: &Path) -> Result<Option<ImageTable>> {
-        use std::io::Read;
-        let mut head = Vec::new();
-        let file = std::fs::File::open(path).map_err(|source| Error::io(path, source))?;
-        file.take(1024).read_to_end(&mut head).map_err(|source| Error::io(path, source))?;
-        if head.is_empty() || foreign(&head).is_some() { Ok(None) } else { recognise(path, &mut Summary::default()) }
+        let (head, _) = table::begin(path)?;
+        let is_table = table::known(&head).is_some() || (!head.is_empty() && foreign(&head).is_none());
+        if is_table { recognise(path, &mut Summary::default()) } else { Ok(None) }
     }
 
     fn open_table(&self, table: ImageTable, threads: usize) -> Result<Opened> {

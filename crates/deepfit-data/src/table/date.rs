@@ -124,19 +124,35 @@ fn day(year: i64, month: i64, day: i64) -> Option<i64> {
     Some(era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468)
 }
 
-/// Year, month (1 to 12) and weekday (0 is Monday) of a day since 1970-01-01.
-pub(crate) fn calendar(days: f64) -> (f64, f64, f64) {
-    let z = days.floor() as i64 + 719_468;
+/// Year, month and day of the month of a day since 1970-01-01.
+fn civil(days: i64) -> (i64, i64, i64) {
+    let z = days + 719_468;
     let era = z.div_euclid(146_097);
     let doe = z.rem_euclid(146_097);
     let of_era = (doe - doe / 1460 + doe / 36_524 - doe / 146_096) / 365;
     let of_year = doe - (365 * of_era + of_era / 4 - of_era / 100);
     let month = (5 * of_year + 2) / 153;
+    let day = of_year - (153 * month + 2) / 5 + 1;
     let month = if month < 10 { month + 3 } else { month - 9 };
-    let year = of_era + era * 400 + i64::from(month <= 2);
+    (of_era + era * 400 + i64::from(month <= 2), month, day)
+}
+
+/// Year, month (1 to 12) and weekday (0 is Monday) of a day since 1970-01-01.
+pub(crate) fn calendar(days: f64) -> (f64, f64, f64) {
+    let day = days.floor() as i64;
+    let (year, month, _) = civil(day);
     // 1970-01-01 was a Thursday.
-    let weekday = (days.floor() as i64 + 3).rem_euclid(7);
-    (year as f64, month as f64, weekday as f64)
+    (year as f64, month as f64, (day + 3).rem_euclid(7) as f64)
+}
+
+/// A day since 1970-01-01 as `2024-03-31`; far from our time, as the number that it is.
+pub(super) fn written(days: i128) -> String {
+    const MOST: i128 = 100_000_000;
+    if !(-MOST..=MOST).contains(&days) {
+        return days.to_string();
+    }
+    let (year, month, day) = civil(days as i64);
+    format!("{year:04}-{month:02}-{day:02}")
 }
 
 #[cfg(test)]
@@ -179,6 +195,8 @@ mod tests {
             let (year, month, _) = calendar((first + offset) as f64);
             let start = day(year as i64, month as i64, 1).unwrap();
             assert!((0..31).contains(&(first + offset - start)));
+            let text = written(i128::from(first + offset));
+            assert_eq!(DateForm::YearFirst.parse(&text), Some((first + offset) as f64), "{text}");
         }
     }
 }

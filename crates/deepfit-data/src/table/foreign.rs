@@ -2,7 +2,7 @@
 
 /// What a file is that cannot be read as a table of text, with what to do about it.
 pub(crate) fn foreign(head: &[u8]) -> Option<&'static str> {
-    const KINDS: [(&[u8], &str); 14] = [
+    const KINDS: [(&[u8], &str); 12] = [
         (b"\x89PNG", "a PNG image, not a table"),
         (b"\xFF\xD8\xFF", "a JPEG image, not a table"),
         (b"GIF8", "a GIF image, not a table"),
@@ -10,9 +10,7 @@ pub(crate) fn foreign(head: &[u8]) -> Option<&'static str> {
         (b"MM\0*", "a TIFF image, not a table"),
         (b"\xD0\xCF\x11\xE0", "an Excel workbook; save its sheet as CSV"),
         (b"PK\x03\x04", "a zip archive or an Excel workbook; unpack the archive, or save the sheet as CSV"),
-        (b"\x1F\x8B", "compressed with gzip; uncompress it"),
         (b"%PDF", "a PDF document, not a table"),
-        (b"PAR1", "a Parquet file; write it as CSV"),
         (b"\x89HDF", "an HDF5 file; write it as CSV"),
         (b"SQLite format 3", "an SQLite database; export the table as CSV"),
         (b"\xFF\xFE", "UTF-16 text; save it as UTF-8 (in Excel: 'CSV UTF-8')"),
@@ -25,5 +23,5 @@ pub(crate) fn foreign(head: &[u8]) -> Option<&'static str> {
         .or(bitmap.then_some("a BMP image, not a table"))
         .or(web.then_some("a WebP image, not a table"))
         // Half of UTF-16's bytes are zero where the text is English.
-        .or(head.contains(&0).then_some("binary, not text; a table is a text file such as .csv"))
+        .or(head.contains(&0).then_some("binary, not text; a table is CSV, JSON Lines, Parquet or Arrow"))
 }

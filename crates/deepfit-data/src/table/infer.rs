@@ -1,7 +1,6 @@
 //! What each column holds, told from its values.
 
 use std::collections::HashSet;
-use std::io::Read;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use foldhash::fast::RandomState;
@@ -9,10 +8,10 @@ use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::amount::AmountForm;
-use super::csv::{Base, Place, Rows, is_missing, number};
 use super::date::DateForm;
 use super::kept::{Kept, MOST_WORDS};
 use super::plain::Plain;
+use super::rows::{Base, Place, Rows, is_missing, number};
 use crate::error::Result;
 
 /// Different values of a column that are told apart; beyond, there are "many".
@@ -444,7 +443,7 @@ impl Seen {
 
 /// Reads all rows once and tells what each column holds, and its values where they could be kept. Also returns the number of
 /// rows.
-pub(crate) fn profile<R: Read>(rows: &mut Rows<R>, threads: usize) -> Result<(Vec<Profile>, Vec<Kept>, u64)> {
+pub(crate) fn profile(rows: &mut Rows<'_>, threads: usize) -> Result<(Vec<Profile>, Vec<Kept>, u64)> {
     let columns = rows.columns.len();
     let dated: Vec<bool> = rows.columns.iter().map(|name| name.to_ascii_lowercase().contains("date")).collect();
     let delimiter = rows.delimiter;

@@ -142,9 +142,9 @@ impl Kept {
 
 #[cfg(test)]
 mod tests {
-    use super::super::csv::Rows;
     use super::super::infer::profile;
     use super::super::read::{Builder, Table, TargetReading};
+    use super::super::rows::Rows;
     use super::*;
 
     /// The values of all columns and of the target, in words.
@@ -171,7 +171,7 @@ mod tests {
             let (day, truth) = (1 + i % 28, ["yes", "no"][i % 2]);
             text += &format!("{number},{word},2024-02-{day:02},{truth},{}.0,c{},{i}.5\n", i % 4, i % 2);
         }
-        let open = || Rows::open(text.as_bytes(), "text", Some(true)).unwrap();
+        let open = || Rows::read(text.as_bytes(), "text", Some(true)).unwrap();
         for block in [60, 1 << 20] {
             for (target, reading, without) in [
                 ("class", TargetReading::NewClasses, "value"),
@@ -179,7 +179,7 @@ mod tests {
                 ("value", TargetReading::Numbers(ColumnKind::Number), "class"),
             ] {
                 let mut rows = open();
-                rows.block = block;
+                rows.set_block(block);
                 let (profiles, kept, count) = profile(&mut rows, 2).unwrap();
                 let columns = rows.columns.clone();
                 let features: Vec<(String, ColumnKind)> = columns
@@ -206,7 +206,7 @@ mod tests {
             ("$5,x,$7,$8", ColumnKind::Amount(super::super::AmountForm::DecimalPoint)),
         ] {
             let text = format!("a;b\n{}", values.split(',').map(|v| format!("{v};1\n")).collect::<String>());
-            let mut rows = Rows::open(text.as_bytes(), "text", Some(true)).unwrap();
+            let mut rows = Rows::read(text.as_bytes(), "text", Some(true)).unwrap();
             let (_, kept, _) = profile(&mut rows, 1).unwrap();
             let first = kept.into_iter().next().unwrap();
             assert!(first.feature(kind, b';').is_none(), "{values}");

@@ -1,9 +1,15 @@
-//! Tables of delimited text: reading, what their columns hold, encoding.
+//! Tables: their files, what their columns hold, encoding.
 
 mod amount;
-mod csv;
+mod arrow;
+mod chunks;
+mod codec;
+mod columns;
+mod compressed;
 mod date;
+mod delimited;
 mod foreign;
+mod format;
 mod infer;
 mod json_lines;
 mod kept;
@@ -11,27 +17,30 @@ mod nearest;
 mod odd;
 mod open;
 mod order;
+mod parquet;
 mod plain;
 mod preprocessor;
 mod read;
 mod records;
+mod rows;
 mod scale;
 mod source;
 mod target;
 mod texts;
 
 pub use amount::AmountForm;
-pub(crate) use csv::sniff;
-pub(crate) use csv::value_error;
+pub(crate) use compressed::BoxRead;
 pub use date::DateForm;
+pub(crate) use delimited::sniff;
 pub(crate) use foreign::foreign;
+pub(crate) use format::{Format, called, known};
 pub use infer::ColumnKind;
 pub(crate) use infer::boolean;
-pub(crate) use json_lines::{as_csv, is_json_lines};
-pub use nearest::nearest;
+pub use nearest::{edits, nearest};
 pub(crate) use open::{TARGET_NAMES, TableSet, find_target, left_out, named_column, open};
 pub use preprocessor::{ColumnSpec, Encoding, Facet, MISSING_INDEX, TablePreprocessor, UNKNOWN_INDEX};
 pub(crate) use read::{Targets, in_class_order, is_target_missing, label};
+pub(crate) use rows::{Rows, begin, uncompressed, value_error};
 pub use scale::{Scale, Scaling, TargetScale};
 pub(crate) use scale::{moments, quantile};
 pub(crate) use target::{TargetColumn, known as known_targets, learn as learn_targets};

@@ -2,10 +2,13 @@
 
 /// The candidate with the smallest edit distance to `name`, ignoring case; the first of equals.
 pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let name: Vec<char> = name.to_lowercase().chars().collect();
-    candidates
-        .into_iter()
-        .min_by_key(|candidate| distance(&name, &candidate.to_lowercase().chars().collect::<Vec<_>>()))
+    candidates.into_iter().min_by_key(|candidate| edits(name, candidate))
+}
+
+/// How many letters must be put in, left out or changed to make one name of another, ignoring case.
+pub fn edits(name: &str, other: &str) -> usize {
+    let letters = |name: &str| name.to_lowercase().chars().collect::<Vec<char>>();
+    distance(&letters(name), &letters(other))
 }
 
 /// Levenshtein's distance, one row of the table at a time.

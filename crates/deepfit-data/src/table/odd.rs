@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use super::infer::ColumnKind;
 use super::read::MISSING;
+use super::rows::{Base, Place};
 use crate::error::{Error, Result};
 
 /// What was odd in one column of one file.
@@ -11,27 +12,27 @@ use crate::error::{Error, Result};
 pub(crate) struct Tally {
     /// Values that are not missing.
     pub(crate) present: u64,
-    /// Line of the first value of each word that was new.
-    pub(crate) lines: Vec<u64>,
+    /// Where the first value of each word that was new lies.
+    pub(crate) places: Vec<Place>,
     count: u64,
-    /// First odd value and its line.
-    first: Option<(String, u64)>,
+    /// First odd value and its place.
+    first: Option<(String, Place)>,
 }
 
 impl Tally {
     /// A value that is not of the column's kind.
-    pub(crate) fn add(&mut self, text: &str, line: impl FnOnce() -> u64) {
+    pub(crate) fn add(&mut self, text: &str, place: impl FnOnce() -> Place) {
         self.count += 1;
         if self.first.is_none() {
-            self.first = Some((text.to_string(), line()));
+            self.first = Some((text.to_string(), place()));
         }
     }
 
-    /// Adds what was odd in a later part of the file, behind so many lines. (Which words are new is told elsewhere.)
-    pub(crate) fn append(&mut self, later: Tally, lines: u64) {
+    /// Adds what was odd in a later part of the file. (Which words are new is told elsewhere.)
+    pub(crate) fn append(&mut self, later: Tally, base: Base) {
         self.present += later.present;
         self.count += later.count;
-        self.first = self.first.take().or(later.first.map(|(text, line)| (text, line + lines)));
+        self.first = self.first.take().or(later.first.map(|(text, place)| (text, place.behind(base))));
     }
 
     /// Counts the values whose word a model does not know.
@@ -41,7 +42,7 @@ impl Tally {
         self.count = codes.iter().filter(|&&code| code != MISSING && unknown[code as usize]).count() as u64;
         // Words are in order of appearance.
         let first = unknown.iter().position(|&unknown| unknown);
-        self.first = first.map(|word| (words[word].clone(), self.lines.get(word).copied().unwrap_or(0)));
+        self.first = first.and_then(|word| Some((words[word].clone(), *self.places.get(word)?)));
     }
 
     /// What to tell about it.
@@ -50,23 +51,23 @@ impl Tally {
     /// If no value of the column is readable: that is another column than the one trained with, or another way to
     /// write it, and predictions from it would mean nothing. Unknown words are no error.
     pub(crate) fn finish(&self, name: &str, column: &str, kind: ColumnKind) -> Result<Option<String>> {
-        let Some((value, line)) = &self.first else { return Ok(None) };
+        let Some((value, place)) = &self.first else { return Ok(None) };
         let (count, present) = (self.count, self.present);
         if kind == ColumnKind::Category {
             let what = if count == 1 { "value was" } else { "values were" };
             return Ok(Some(format!(
                 "'{name}', column '{column}': {count} {what} not among the words known from training and taken as \
-                 unknown, first '{value}' (line {line})"
+                 unknown, first '{value}' ({place})"
             )));
         }
         let kind = kind.singular();
         if count == present {
             let (name, column, value) = (name.to_string(), column.to_string(), value.clone());
-            return Err(Error::UnreadableColumn { name, column, count, kind, value, line: *line });
+            return Err(Error::UnreadableColumn { name, column, count, kind, value, place: place.to_string() });
         }
         Ok(Some(format!(
             "'{name}', column '{column}': {count} of {present} values {} not {kind} and counted as missing, first \
-             '{value}' (line {line})",
+             '{value}' ({place})",
             if count == 1 { "is" } else { "are" }
         )))
     }

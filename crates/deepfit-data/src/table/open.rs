@@ -1,22 +1,20 @@
 //! Opening a table: one pass over the file to see what the columns hold, and a second where values need a closer look.
 
-use std::fs::File;
-use std::io::{Cursor, Read};
 use std::path::Path;
 use std::sync::Arc;
 
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::amount::AmountForm;
-use super::csv::{Rows, value_error};
 use super::infer::{ColumnKind, Profile, profile};
-use super::json_lines::{as_csv, is_json_lines};
 use super::nearest::nearest;
 use super::order;
 use super::preprocessor::TablePreprocessor;
 use super::read::{Builder, Table, TargetReading, Targets, Values};
+use super::rows::{Rows, value_error};
 use super::source::TableSource;
 use crate::dataset::{MIN_ROWS, OpenOptions, Summary, Task, TaskKind};
+use crate::division::role;
 use crate::error::{Error, Result};
 use crate::parallel;
 use crate::split::{Part, number_groups, quantile_bins};
@@ -65,21 +63,6 @@ impl TableSet {
     }
 }
 
-/// Opens a file that must be a table.
-pub(crate) fn reader(path: &Path, header: Option<bool>) -> Result<Rows<Box<dyn Read>>> {
-    let metadata = std::fs::metadata(path).map_err(|source| Error::io(path, source))?;
-    if metadata.is_dir() {
-        let problem = "is a folder, not a table".to_string();
-        return Err(Error::NotATable { path: path.to_path_buf(), problem, needed: String::new() });
-    }
-    let file = File::open(path).map_err(|source| Error::io(path, source))?;
-    let content: Box<dyn Read> = match is_json_lines(path) {
-        true => Box::new(Cursor::new(as_csv(file, path)?)),
-        false => Box::new(file),
-    };
-    Rows::open(content, &path.to_string_lossy(), header)
-}
-
 /// Opens a table, with validation and test tables of their own if given. Columns of `texts` are no features; beside them,
 /// there may be none.
 pub(crate) fn open(path: &Path, options: &OpenOptions, texts: &[String], summary: &mut Summary) -> Result<TableSet> {
@@ -90,8 +73,8 @@ pub(crate) fn open(path: &Path, options: &OpenOptions, texts: &[String], summary
         );
         return Err(Error::Setting { setting: "task", problem });
     }
-    let mut rows = reader(path, None)?;
-    let target = find_target(&rows.columns, options.target.as_deref(), &name)?;
+    let mut rows = Rows::open(path, None)?;
+    let target = find_target(&rows.columns, options, &name)?;
     if rows.columns.len() < 2 {
         let problem = format!(
             "only one column, '{}', was found; a table needs features beside the target, divided by a comma, tab, \
@@ -101,6 +84,7 @@ pub(crate) fn open(path: &Path, options: &OpenOptions, texts: &[String], summary
         return Err(Error::Table { name, problem });
     }
     let (columns, header, delimiter) = (rows.columns.clone(), rows.header, rows.delimiter);
+    let is_delimited = rows.is_delimited();
     let (profiles, kept, count) = profile(&mut rows, options.threads)?;
     if count == 0 {
         return Err(Error::NoRows { name, columns: columns.join(", ") });
@@ -115,14 +99,15 @@ pub(crate) fn open(path: &Path, options: &OpenOptions, texts: &[String], summary
         return Err(Error::TooFewRows { name, rows: usable, unit: "row(s)", least });
     }
     let task_kind = task_kind(&profiles[target], &columns[target], options.task, &name)?;
-    let mut features = choose_features(&columns, &profiles, target, texts, &name, summary)?;
+    let mut features = choose_features(&columns, &profiles, target, texts, &name, options, summary)?;
     let certain = features.len();
     // Whether a column that counts the rows is of use, the targets tell.
-    let counting = order::counting(&columns, &profiles, target, &features);
+    let mut counting = order::counting(&columns, &profiles, target, &features);
+    counting.retain(|column| role(options, column).is_none());
     features.extend(counting.iter().map(|column| (column.clone(), ColumnKind::Number)));
 
     let reading = match task_kind {
-        TaskKind::Classification | TaskKind::MultiLabel => TargetReading::NewClasses,
+        TaskKind::Classification | TaskKind::MultiLabel | TaskKind::Similarity => TargetReading::NewClasses,
         TaskKind::Regression => {
             TargetReading::Numbers(profiles[target].quantity(profiles[target].count).unwrap_or(ColumnKind::Number))
         }
@@ -132,7 +117,7 @@ pub(crate) fn open(path: &Path, options: &OpenOptions, texts: &[String], summary
         Some(builder) => builder,
         None => {
             let mut builder = Builder::new(&features, &columns[target], reading, count as usize);
-            builder.read(&mut reader(path, Some(header))?, None, options.threads)?;
+            builder.read(&mut Rows::open(path, Some(header))?, None, options.threads)?;
             builder
         }
     };
@@ -142,7 +127,7 @@ pub(crate) fn open(path: &Path, options: &OpenOptions, texts: &[String], summary
     for (path, part) in [(&options.validation, Part::Validation), (&options.test, Part::Test)] {
         let Some(path) = path else { continue };
         parts.resize(builder.len(), None);
-        builder.read(&mut reader(path, Some(header))?, None, options.threads)?;
+        builder.read(&mut Rows::open(path, Some(header))?, None, options.threads)?;
         if builder.len() == parts.len() {
             return Err(Error::TooFewRows {
                 name: path.to_string_lossy().into_owned(),
@@ -166,10 +151,10 @@ pub(crate) fn open(path: &Path, options: &OpenOptions, texts: &[String], summary
         summary.class_counts = vec![0; classes.len()];
         of[..own].iter().for_each(|&class| summary.class_counts[class as usize] += 1);
     }
-    summary.delimiter = Some(char::from(delimiter));
+    summary.delimiter = is_delimited.then(|| char::from(delimiter));
     summary.target = Some(columns[target].clone());
     let task = match task_kind {
-        TaskKind::Classification | TaskKind::MultiLabel => Task::Classification { classes },
+        TaskKind::Classification | TaskKind::MultiLabel | TaskKind::Similarity => Task::Classification { classes },
         TaskKind::Regression => Task::Regression,
     };
     summary.other_task = other_task(&profiles[target], task_kind, options.task);
@@ -203,13 +188,16 @@ pub(super) fn other_task(target: &Profile, inferred: TaskKind, wanted: Option<Ta
 }
 
 /// The column asked for, or one called target, label, class or y, or the last.
-pub(crate) fn find_target(columns: &[String], wanted: Option<&str>, name: &str) -> Result<usize> {
-    if let Some(wanted) = wanted {
+pub(crate) fn find_target(columns: &[String], options: &OpenOptions, name: &str) -> Result<usize> {
+    if let Some(wanted) = &options.target {
         return named_column(columns, wanted, name);
     }
-    let found =
-        TARGET_NAMES.iter().find_map(|name| columns.iter().position(|column| column.eq_ignore_ascii_case(name)));
-    Ok(found.unwrap_or(columns.len() - 1))
+    let free: Vec<usize> = (0..columns.len()).filter(|&i| role(options, &columns[i]).is_none()).collect();
+    let called = |name: &&str| free.iter().copied().find(|&column| columns[column].eq_ignore_ascii_case(name));
+    TARGET_NAMES.iter().find_map(called).or(free.last().copied()).ok_or_else(|| {
+        let problem = "no column is left to be the target; add one that says what is learned".to_string();
+        Error::Table { name: name.to_string(), problem }
+    })
 }
 
 /// Names of columns that are taken for the target without being asked.
@@ -256,11 +244,16 @@ fn choose_features(
     target: usize,
     texts: &[String],
     name: &str,
+    options: &OpenOptions,
     summary: &mut Summary,
 ) -> Result<Vec<(String, ColumnKind)>> {
     let mut features = Vec::new();
     for (i, (column, profile)) in columns.iter().zip(profiles).enumerate() {
         if i == target || texts.contains(column) {
+            continue;
+        }
+        if let Some(why) = role(options, column) {
+            summary.dropped_columns.push((column.clone(), why.to_string()));
             continue;
         }
         match profile.feature(column) {
@@ -279,7 +272,9 @@ fn choose_features(
             }
         }
     }
-    let counts = |(i, (column, profile)): (usize, (&String, &Profile))| i != target && profile.is_mere_sequence(column);
+    let counts = |(i, (column, profile)): (usize, (&String, &Profile))| {
+        i != target && role(options, column).is_none() && profile.is_mere_sequence(column)
+    };
     if features.is_empty() && texts.is_empty() && !columns.iter().zip(profiles).enumerate().any(counts) {
         let reasons: Vec<String> =
             summary.dropped_columns.iter().map(|(name, why)| format!("'{name}' {why}")).collect();

@@ -1,6 +1,7 @@
 //! From the columns of a table to the network's inputs, with statistics of the training rows alone.
 
 use std::collections::HashMap;
+use std::f64::consts::TAU;
 use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
@@ -8,16 +9,17 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::amount::AmountForm;
-use super::csv::Rows;
 use super::date::calendar;
 use super::infer::ColumnKind;
-use super::open::{left_out, reader};
+use super::open::left_out;
 use super::read::{Builder, MISSING, Table, TargetReading, Targets, Values};
+use super::rows::Rows;
 use super::scale::{Scale, Scaling, TargetScale, moments, quantile};
 use super::source::TableSource;
 use crate::batch::{DType, Slot};
 use crate::dataset::{Opened, Task};
 use crate::error::{Error, Result};
+use crate::source::Cell;
 
 /// Index of a missing category.
 pub const MISSING_INDEX: i32 = 0;
@@ -32,12 +34,24 @@ pub enum Facet {
     Value,
     /// Year of a date.
     Year,
-    /// Month of a date, 1 to 12.
+    /// Month of a date, 1 to 12; of models that were trained before months were angles, as the next two.
     Month,
     /// Weekday of a date, 0 (Monday) to 6.
     Weekday,
     /// Hour of a time, 0 to 24 with fractions.
     Hour,
+    /// Sine of the month's angle, so that December lies beside January.
+    MonthSine,
+    /// Its cosine.
+    MonthCosine,
+    /// Sine of the weekday's angle.
+    WeekdaySine,
+    /// Its cosine.
+    WeekdayCosine,
+    /// Sine of the hour's angle.
+    HourSine,
+    /// Its cosine.
+    HourCosine,
 }
 
 impl Facet {
@@ -48,7 +62,48 @@ impl Facet {
             Facet::Month => calendar(value).1,
             Facet::Weekday => calendar(value).2,
             Facet::Hour => value.rem_euclid(1.0) * 24.0,
+            Facet::MonthSine => (Facet::Month.of(value) / 12.0 * TAU).sin(),
+            Facet::MonthCosine => (Facet::Month.of(value) / 12.0 * TAU).cos(),
+            Facet::WeekdaySine => (Facet::Weekday.of(value) / 7.0 * TAU).sin(),
+            Facet::WeekdayCosine => (Facet::Weekday.of(value) / 7.0 * TAU).cos(),
+            Facet::HourSine => (value.rem_euclid(1.0) * TAU).sin(),
+            Facet::HourCosine => (value.rem_euclid(1.0) * TAU).cos(),
         }
+    }
+
+    /// What is added to the name of the column; nothing for the value itself.
+    fn name(self) -> Option<&'static str> {
+        Some(match self {
+            Facet::Value => return None,
+            Facet::Year => "year",
+            Facet::Month => "month",
+            Facet::Weekday => "weekday",
+            Facet::Hour => "hour",
+            Facet::MonthSine => "month sine",
+            Facet::MonthCosine => "month cosine",
+            Facet::WeekdaySine => "weekday sine",
+            Facet::WeekdayCosine => "weekday cosine",
+            Facet::HourSine => "hour sine",
+            Facet::HourCosine => "hour cosine",
+        })
+    }
+
+    /// The numbers made of dates: the days that have passed, and of year, month, weekday and hour those that vary. What comes
+    /// round again is an angle, by its sine and cosine.
+    fn of_dates(days: &[f64]) -> Vec<Facet> {
+        let mut facets = vec![Facet::Value];
+        for (varies, made) in [
+            (Facet::Year, &[Facet::Year][..]),
+            (Facet::Month, &[Facet::MonthSine, Facet::MonthCosine]),
+            (Facet::Weekday, &[Facet::WeekdaySine, Facet::WeekdayCosine]),
+            (Facet::Hour, &[Facet::HourSine, Facet::HourCosine]),
+        ] {
+            let first = varies.of(days[0]);
+            if days.iter().any(|&day| varies.of(day) != first) {
+                facets.extend(made);
+            }
+        }
+        facets
     }
 }
 
@@ -106,7 +161,7 @@ pub struct TablePreprocessor {
 
 impl TablePreprocessor {
     /// The newest version of the format.
-    pub const VERSION: u32 = 1;
+    pub const VERSION: u32 = 2;
 
     /// Fits to some rows of a table.
     pub(crate) fn fit(table: &Table, rows: &[u32], header: bool, target: &str, task: &Task, scaling: Scaling) -> Self {
@@ -180,14 +235,14 @@ impl TablePreprocessor {
         slots
     }
 
-    /// What each value of the slot `numeric` is, such as `age`, `age missing`, `date month`.
+    /// What each value of the slot `numeric` is, such as `age`, `age missing`, `date month sine`.
     pub fn numeric_names(&self) -> Vec<String> {
         let mut names = Vec::new();
         for column in &self.columns {
             if let Encoding::Numeric { indicator, facets, .. } = &column.encoding {
-                names.extend(facets.iter().map(|(facet, _)| match facet {
-                    Facet::Value => column.name.clone(),
-                    other => format!("{} {}", column.name, format!("{other:?}").to_lowercase()),
+                names.extend(facets.iter().map(|(facet, _)| match facet.name() {
+                    None => column.name.clone(),
+                    Some(name) => format!("{} {name}", column.name),
                 }));
                 if *indicator {
                     names.push(format!("{} missing", column.name));
@@ -234,11 +289,11 @@ impl TablePreprocessor {
         }
         let names = names.join(", ");
         let needed =
-            format!("; the model was trained on a table with the columns {names}: give it a CSV with those columns");
+            format!("; the model was trained on a table with the columns {names}: give it a table with those columns");
         Error::NotATable { path, problem, needed }
     }
 
-    fn read<R: Read>(self: &Arc<Self>, rows: &mut Rows<R>, reading: TargetReading, threads: usize) -> Result<Opened> {
+    fn read(self: &Arc<Self>, rows: &mut Rows<'_>, reading: TargetReading, threads: usize) -> Result<Opened> {
         let labelled = !matches!(reading, TargetReading::Skip);
         let mut builder = Builder::new(&self.features(), &self.target, reading, 0);
         builder.read(rows, Some(&self.known_words()), threads)?;
@@ -262,13 +317,15 @@ impl TablePreprocessor {
     /// # Errors
     /// As for [`open`](crate::open), for a missing column, and for a class the model does not know.
     pub fn open_labelled(self: &Arc<Self>, path: &Path, threads: usize) -> Result<Opened> {
-        let mut rows = reader(path, Some(self.header)).map_err(|error| self.explain(error))?;
+        let mut rows = Rows::open(path, Some(self.header)).map_err(|error| self.explain(error))?;
         let reading = match (&self.task, self.target_amount) {
             (Task::Classification { classes } | Task::MultiLabel { classes }, _) => {
                 TargetReading::KnownClasses(classes.clone())
             }
             (Task::Regression, Some(form)) => TargetReading::Numbers(ColumnKind::Amount(form)),
-            (Task::Regression | Task::NextToken, None | Some(_)) => TargetReading::Numbers(ColumnKind::Number),
+            (Task::Regression | Task::NextToken | Task::Similarity { .. }, None | Some(_)) => {
+                TargetReading::Numbers(ColumnKind::Number)
+            }
         };
         self.read(&mut rows, reading, threads)
     }
@@ -278,7 +335,7 @@ impl TablePreprocessor {
     /// # Errors
     /// If the file is not a table, a column the model uses is missing, or no value of one can be read.
     pub fn open_inputs(self: &Arc<Self>, path: &Path, threads: usize) -> Result<Opened> {
-        let mut rows = reader(path, Some(self.header)).map_err(|error| self.explain(error))?;
+        let mut rows = Rows::open(path, Some(self.header)).map_err(|error| self.explain(error))?;
         self.read(&mut rows, TargetReading::Skip, threads)
     }
 
@@ -287,7 +344,7 @@ impl TablePreprocessor {
     /// # Errors
     /// If the text is not a table, a column the model uses is missing, or no value of one can be read.
     pub fn read_inputs(self: &Arc<Self>, reader: impl Read, name: &str) -> Result<Opened> {
-        let mut rows = Rows::open(reader, name, Some(self.header)).map_err(|error| self.explain(error))?;
+        let mut rows = Rows::read(reader, name, Some(self.header)).map_err(|error| self.explain(error))?;
         self.read(&mut rows, TargetReading::Skip, 1)
     }
 }
@@ -301,10 +358,7 @@ fn fit_numeric(values: &[f64], rows: &[u32], kind: ColumnKind, scaling: Scaling)
     }
     let fill = quantile(&present, 0.5);
     let facets = match kind {
-        ColumnKind::Date(_) if present.iter().any(|value| value.fract() != 0.0) => {
-            vec![Facet::Value, Facet::Year, Facet::Month, Facet::Weekday, Facet::Hour]
-        }
-        ColumnKind::Date(_) => vec![Facet::Value, Facet::Year, Facet::Month, Facet::Weekday],
+        ColumnKind::Date(_) => Facet::of_dates(&present),
         _ => vec![Facet::Value],
     };
     let fitted = facets.into_iter().map(|facet| {
@@ -315,6 +369,28 @@ fn fit_numeric(values: &[f64], rows: &[u32], kind: ColumnKind, scaling: Scaling)
         (facet, Scale::fit(scaling, &made))
     });
     Encoding::Numeric { fill, indicator, facets: fitted.collect() }
+}
+
+impl ColumnSpec {
+    /// Appends to the inputs `numeric` and `categories` of a row what this column makes of a value.
+    pub fn push(&self, cell: &Cell, numeric: &mut Vec<f32>, categories: &mut Vec<i32>) {
+        match (&self.encoding, cell) {
+            (Encoding::Numeric { .. }, Cell::Number(value)) => self.encoding.push_number(*value, numeric),
+            (Encoding::Numeric { .. }, _) => self.encoding.push_number(f64::NAN, numeric),
+            (Encoding::Category { .. }, Cell::Word(word)) => {
+                categories.extend(self.encoding.indices(std::slice::from_ref(word)));
+            }
+            (Encoding::Category { .. }, _) => categories.push(MISSING_INDEX),
+        }
+    }
+
+    /// How many values of the slot `numeric` are this column's; a category has one of the slot `categories` instead.
+    pub fn numbers(&self) -> usize {
+        match &self.encoding {
+            Encoding::Numeric { indicator, facets, .. } => facets.len() + usize::from(*indicator),
+            Encoding::Category { .. } => 0,
+        }
+    }
 }
 
 impl Encoding {

@@ -1,12 +1,10 @@
 //! Rows of text into typed columns.
 
-use std::io::Read;
-
-use super::csv::{Base, Rows, is_missing, number, value_error};
 use super::infer::{ColumnKind, boolean};
 use super::kept::{Index, Kept};
 use super::odd::Tally;
 use super::records::{Fields, Records};
+use super::rows::{Base, Rows, is_missing, number, value_error};
 use crate::error::{Error, Result};
 use crate::memory::heap_bytes;
 
@@ -273,7 +271,7 @@ impl Manner<'_> {
                         let code = words.len() as u32;
                         words.push(text.to_string());
                         index.insert(text.to_string(), code);
-                        tally.lines.push(fields.place().line);
+                        tally.places.push(fields.place());
                         code
                     };
                     codes.push(code);
@@ -285,7 +283,7 @@ impl Manner<'_> {
                         return Err(value_error(self.name, fields.place(), column, text, problem));
                     }
                     if value.is_none() && !missing {
-                        tally.add(text, || fields.place().line);
+                        tally.add(text, || fields.place());
                     }
                     values.push(value.unwrap_or(f64::NAN));
                 }
@@ -381,12 +379,7 @@ impl Builder {
     /// # Errors
     /// For a value that cannot be used, and for a column without a single readable value. Other unreadable values are
     /// missing, which the notes say.
-    pub(crate) fn read<R: Read>(
-        &mut self,
-        rows: &mut Rows<R>,
-        known: Option<&[&[String]]>,
-        threads: usize,
-    ) -> Result<()> {
+    pub(crate) fn read(&mut self, rows: &mut Rows<'_>, known: Option<&[&[String]]>, threads: usize) -> Result<()> {
         if !rows.header && matches!(self.reading, TargetReading::Skip) {
             self.name_without_target(rows);
         }
@@ -455,12 +448,12 @@ impl Builder {
                 (Values::Numbers(all), Values::Numbers(more)) => all.extend_from_slice(&more),
                 (Values::Codes { codes: all, words }, Values::Codes { codes: more, words: new }) => {
                     let mut code_of = Vec::with_capacity(new.len());
-                    for (word, line) in new.into_iter().zip(&found.lines) {
+                    for (word, place) in new.into_iter().zip(&found.places) {
                         code_of.push(index.get(&word).copied().unwrap_or_else(|| {
                             let code = words.len() as u32;
                             words.push(word.clone());
                             index.insert(word, code);
-                            tally.lines.push(line + base.lines);
+                            tally.places.push(place.behind(base));
                             code
                         }));
                     }
@@ -469,12 +462,12 @@ impl Builder {
                 }
                 _ => unreachable!("a part has the columns of its table"),
             }
-            tally.append(found, base.lines);
+            tally.append(found, base);
         }
     }
 
     /// Rows without header that lack exactly the target: gives the columns the names they had.
-    fn name_without_target<R: Read>(&self, rows: &mut Rows<R>) {
+    fn name_without_target(&self, rows: &mut Rows<'_>) {
         let Some(target) = self.target.strip_prefix("column_").and_then(|n| n.parse::<usize>().ok()) else { return };
         let has = |i: usize| self.table.columns.iter().any(|column| column.name == format!("column_{i}"));
         let count = rows.columns.len();

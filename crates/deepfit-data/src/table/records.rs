@@ -1,4 +1,4 @@
-//! The rows of a block of text, one after the other.
+//! The rows of a block, one after the other.
 
 use std::cell::Cell;
 use std::ops::Range;
@@ -6,13 +6,16 @@ use std::ops::Range;
 use csv::{ByteRecord, ReaderBuilder};
 use memchr::{memchr, memchr_iter, memchr3_iter};
 
-use super::csv::Place;
+use super::columns::{Columns, Shown};
+use super::json_lines::{Cells, Names};
+use super::rows::{Base, Place};
 use crate::error::{Error, Result};
 
-/// Reads the rows of a block: whole rows, in the places that they have in the block.
+/// Reads the rows of a block: whole rows, in the places that they have in the block. Whatever the block is, a field is text.
 pub(crate) struct Records<'a> {
+    /// Nothing where values are in columns.
     text: &'a [u8],
-    /// The text, if all of it is UTF-8.
+    /// Delimited text, if all of it is UTF-8.
     valid: Option<&'a str>,
     reading: Reading<'a>,
     delimiter: u8,
@@ -37,6 +40,17 @@ enum Reading<'a> {
         reader: csv::Reader<&'a [u8]>,
         record: ByteRecord,
     },
+    /// An object in JSON in each line.
+    JsonLines {
+        names: &'a Names,
+        at: usize,
+        cells: Cells,
+    },
+    /// Values in columns.
+    Columns {
+        columns: &'a Columns,
+        row: Shown,
+    },
 }
 
 /// Fields of one row, without space around them.
@@ -50,6 +64,8 @@ impl Fields<'_> {
         match &self.records.reading {
             Reading::Plain { fields, .. } => fields.len(),
             Reading::Quoted { record, .. } => record.len(),
+            Reading::JsonLines { cells, .. } => cells.len(),
+            Reading::Columns { row, .. } => row.len(),
         }
     }
 
@@ -62,6 +78,8 @@ impl Fields<'_> {
                 None => std::str::from_utf8(&text[fields[column].clone()]).unwrap_or_default(),
             },
             Reading::Quoted { record, .. } => std::str::from_utf8(&record[column]).unwrap_or_default(),
+            Reading::JsonLines { cells, .. } => cells.get(column),
+            Reading::Columns { columns, row } => row.get(columns, column),
         };
         match field.as_bytes() {
             // Most fields have nothing to cut off.
@@ -72,7 +90,10 @@ impl Fields<'_> {
 
     /// Where the row lies in its block.
     pub(crate) fn place(&self) -> Place {
-        let Records { text, start, rows, counted, .. } = self.records;
+        let Records { text, start, rows, counted, reading, .. } = self.records;
+        if let Reading::Columns { .. } = reading {
+            return Place { row: rows - 1, line: 0 };
+        }
         let (from, line) = counted.get();
         let line = line + line_ends(&text[from..*start]);
         counted.set((*start, line));
@@ -81,7 +102,8 @@ impl Fields<'_> {
 }
 
 impl<'a> Records<'a> {
-    pub(crate) fn new(text: &'a [u8], delimiter: u8, name: &'a str, columns: Option<usize>) -> Records<'a> {
+    /// The rows of text whose fields a character divides.
+    pub(super) fn delimited(text: &'a [u8], delimiter: u8, name: &'a str, columns: Option<usize>) -> Records<'a> {
         let reading = if memchr(b'"', text).is_none() {
             Reading::Plain { found: memchr3_iter(delimiter, b'\n', b'\r', text), at: 0, fields: Vec::new() }
         } else {
@@ -89,13 +111,36 @@ impl<'a> Records<'a> {
             options.delimiter(delimiter).has_headers(false).flexible(true);
             Reading::Quoted { reader: options.from_reader(text), record: ByteRecord::new() }
         };
-        let valid = std::str::from_utf8(text).ok();
-        Records { text, valid, reading, delimiter, name, columns, start: 0, rows: 0, counted: Cell::new((0, 1)) }
+        Records { valid: std::str::from_utf8(text).ok(), delimiter, columns, ..Records::of(text, name, reading) }
+    }
+
+    /// The rows of text that has an object in each line.
+    pub(super) fn json_lines(text: &'a [u8], names: &'a Names, name: &'a str) -> Records<'a> {
+        Records::of(text, name, Reading::JsonLines { names, at: 0, cells: Cells::default() })
+    }
+
+    /// The rows of a block of columns.
+    pub(super) fn columns(columns: &'a Columns, name: &'a str) -> Records<'a> {
+        Records::of(&[], name, Reading::Columns { columns, row: Shown::new(columns) })
+    }
+
+    fn of(text: &'a [u8], name: &'a str, reading: Reading<'a>) -> Records<'a> {
+        let (valid, columns, counted) = (None, None, Cell::new((0, 1)));
+        Records { text, valid, reading, delimiter: b',', name, columns, start: 0, rows: 0, counted }
     }
 
     /// The rows are no more than this.
     pub(crate) fn most_rows(&self) -> usize {
-        line_ends(self.text) as usize + 1
+        match &self.reading {
+            Reading::Columns { columns, .. } => columns.rows(),
+            _ => line_ends(self.text) as usize + 1,
+        }
+    }
+
+    /// What lies before the next block, counted from this one, once all of its rows were read.
+    pub(super) fn extent(&self) -> Base {
+        let lines = if let Reading::Columns { .. } = self.reading { 0 } else { line_ends(self.text) };
+        Base { rows: self.rows, lines, bytes: self.text.len() as u64 }
     }
 
     /// Rows read so far.
@@ -144,6 +189,20 @@ impl<'a> Records<'a> {
                 self.start = start + blank.count();
                 Ok(found)
             }
+            Reading::JsonLines { names, at, cells } => {
+                while *at < text.len() {
+                    let end = memchr(b'\n', &text[*at..]).map_or(text.len(), |end| *at + end + 1);
+                    let line = &text[*at..end];
+                    self.start = *at;
+                    *at = end;
+                    if !line.trim_ascii().is_empty() {
+                        cells.read(line, names, self.name, || line_ends(&text[..self.start]) + 1)?;
+                        return Ok(true);
+                    }
+                }
+                Ok(false)
+            }
+            Reading::Columns { columns, row } => Ok(row.advance(columns)),
         }
     }
 
@@ -155,7 +214,7 @@ impl<'a> Records<'a> {
                 _ => return false,
             },
             Reading::Quoted { record, .. } if record.len() == 1 => &record[0],
-            Reading::Quoted { .. } => return false,
+            Reading::Quoted { .. } | Reading::JsonLines { .. } | Reading::Columns { .. } => return false,
         };
         only.iter().all(u8::is_ascii_whitespace) && self.columns != Some(1)
     }
@@ -179,6 +238,8 @@ impl<'a> Records<'a> {
             Reading::Quoted { record, .. } => record.iter().enumerate().try_for_each(|(i, field)| {
                 check(field, self.start + record.range(i).map_or(0, |range| range.start) + i)
             }),
+            // Whoever took their text apart has looked at it.
+            Reading::JsonLines { .. } | Reading::Columns { .. } => Ok(()),
         }
     }
 
@@ -236,7 +297,7 @@ mod tests {
     fn text_without_quotes_is_divided_as_by_the_reader_of_quoted_text() {
         for text in ["a,b\nc,d", "a,\n,b\n,\n", ",", "a,b,", "\n\na\r\rb\r\n\r\nc", " \n ,\n", "x\n,"] {
             let all = |quoted: bool| {
-                let mut records = Records::new(text.as_bytes(), b',', "text", None);
+                let mut records = Records::delimited(text.as_bytes(), b',', "text", None);
                 if quoted {
                     let mut options = ReaderBuilder::new();
                     options.has_headers(false).flexible(true);

@@ -6,7 +6,7 @@ use super::preprocessor::{Encoding, MISSING_INDEX, TablePreprocessor};
 use super::read::{MISSING, Table, Targets, Values};
 use crate::batch::{Array, Batch, DType, Slot};
 use crate::error::Result;
-use crate::source::{Pass, Source};
+use crate::source::{Cell, Pass, Source};
 
 /// A table seen through a fitted preprocessor.
 pub(crate) struct TableSource {
@@ -98,6 +98,19 @@ impl Source for TableSource {
             (_, None) => out.replace_i32(rows.iter().map(|_| 0)),
             (_, Some(_)) => out.replace_f32(rows.iter().map(|_| 0.0)),
         }
+    }
+
+    fn cell(&self, row: u32, column: usize) -> Option<Cell> {
+        Some(match &self.table.columns.get(column)?.values {
+            Values::Numbers(values) => match *values.get(row as usize)? {
+                missing if missing.is_nan() => Cell::Missing,
+                value => Cell::Number(value),
+            },
+            Values::Codes { codes, words } => match *codes.get(row as usize)? {
+                MISSING => Cell::Missing,
+                code => Cell::Word(words.get(code as usize)?.clone()),
+            },
+        })
     }
 
     fn resident_bytes(&self) -> usize {

@@ -4,8 +4,9 @@ use std::path::Path;
 
 use super::amount::AmountForm;
 use super::infer::{ColumnKind, profile};
-use super::open::{check_target, other_task, reader, task_kind};
+use super::open::{check_target, other_task, task_kind};
 use super::read::{Builder, TargetReading, Targets};
+use super::rows::Rows;
 use crate::dataset::{Task, TaskKind};
 use crate::error::{Error, Result};
 
@@ -34,7 +35,7 @@ pub(crate) fn learn(
     wanted: Option<TaskKind>,
     threads: usize,
 ) -> Result<TargetColumn> {
-    let mut rows = reader(tables[0], Some(header))?;
+    let mut rows = Rows::open(tables[0], Some(header))?;
     let name = rows.name.clone();
     let at = rows.columns.iter().position(|column| column == target).unwrap_or(rows.columns.len() - 1);
     let (mut profiles, _, count) = profile(&mut rows, threads)?;
@@ -49,7 +50,7 @@ pub(crate) fn learn(
     let written = seen.quantity(seen.count).unwrap_or(ColumnKind::Number);
     let reading = match kind {
         TaskKind::Regression => TargetReading::Numbers(written),
-        TaskKind::Classification | TaskKind::MultiLabel => TargetReading::NewClasses,
+        TaskKind::Classification | TaskKind::MultiLabel | TaskKind::Similarity => TargetReading::NewClasses,
     };
     let mut column = read(tables, header, target, reading, threads)?;
     let own = column.rows.iter().filter(|(table, _)| *table == 0).count();
@@ -75,7 +76,7 @@ pub(crate) fn known(
     threads: usize,
 ) -> Result<TargetColumn> {
     let reading = match task {
-        Task::Regression | Task::NextToken => {
+        Task::Regression | Task::NextToken | Task::Similarity { .. } => {
             TargetReading::Numbers(amount.map_or(ColumnKind::Number, ColumnKind::Amount))
         }
         Task::Classification { classes } | Task::MultiLabel { classes } => TargetReading::KnownClasses(classes.clone()),
@@ -88,7 +89,7 @@ fn read(tables: &[&Path], header: bool, target: &str, reading: TargetReading, th
     let mut builder = Builder::new(&[], target, reading, 0);
     let mut table_of = Vec::new();
     for (number, table) in tables.iter().enumerate() {
-        builder.read(&mut reader(table, Some(header))?, None, threads)?;
+        builder.read(&mut Rows::open(table, Some(header))?, None, threads)?;
         table_of.resize(builder.len(), number);
         if number == 0 {
             builder.close_classes();

@@ -3,8 +3,7 @@
 use std::io::Read;
 use std::path::Path;
 
-use super::csv::{Place, Rows};
-use super::open::reader;
+use super::rows::{Place, Rows};
 use crate::error::{Error, Result};
 
 /// What the first rows of a table hold.
@@ -19,7 +18,7 @@ pub(crate) struct Preview {
 /// # Errors
 /// If the file is no table.
 pub(crate) fn preview(path: &Path, header: Option<bool>, most: usize) -> Result<Preview> {
-    let rows = reader(path, header)?;
+    let mut rows = Rows::open(path, header)?;
     let first = rows.first_rows(most);
     Ok(Preview { columns: rows.columns, header: rows.header, rows: first })
 }
@@ -28,6 +27,7 @@ pub(crate) fn preview(path: &Path, header: Option<bool>, most: usize) -> Result<
 pub(crate) struct Texts {
     columns: usize,
     fields: Vec<String>,
+    /// Line of each row, 0 where there are none.
     lines: Vec<u64>,
 }
 
@@ -58,7 +58,7 @@ impl Texts {
 /// # Errors
 /// If a column is missing or a row cannot be read.
 pub(crate) fn texts(path: &Path, header: bool, columns: &[&str], threads: usize) -> Result<Texts> {
-    texts_of(&mut reader(path, Some(header))?, columns, threads)
+    texts_of(&mut Rows::open(path, Some(header))?, columns, threads)
 }
 
 /// As [`texts`], of a table that is read from anywhere.
@@ -66,10 +66,10 @@ pub(crate) fn texts(path: &Path, header: bool, columns: &[&str], threads: usize)
 /// # Errors
 /// As [`texts`].
 pub(crate) fn read_texts(reader: impl Read, name: &str, header: bool, columns: &[&str]) -> Result<Texts> {
-    texts_of(&mut Rows::open(reader, name, Some(header))?, columns, 1)
+    texts_of(&mut Rows::read(reader, name, Some(header))?, columns, 1)
 }
 
-fn texts_of<R: Read>(rows: &mut Rows<R>, columns: &[&str], threads: usize) -> Result<Texts> {
+fn texts_of(rows: &mut Rows<'_>, columns: &[&str], threads: usize) -> Result<Texts> {
     let locate = |name: &&str| {
         rows.columns.iter().position(|column| column == name).ok_or_else(|| Error::NoColumn {
             name: rows.name.clone(),

@@ -101,6 +101,12 @@ impl ColumnTerms {
         self.borders.iter().map(|borders| borders.len() - 1).chain(categories.copied()).collect()
     }
 
+    /// The columns, or what is made of them, such as a date's month, with the number of inputs of each, in their order.
+    pub fn parts(&self) -> Vec<(String, usize)> {
+        let categories = self.table.category_names().into_iter().map(str::to_string);
+        self.table.numeric_names().into_iter().chain(categories).zip(self.widths()).collect()
+    }
+
     /// Number of inputs.
     pub fn len(&self) -> usize {
         self.mean.len()

@@ -9,7 +9,7 @@ use super::samples::TextForm;
 use super::windows::{WindowSource, Windows, read};
 use crate::dataset::{OpenOptions, Summary, Task};
 use crate::error::{Error, Result};
-use crate::split::{Part, SplitOptions};
+use crate::split::Part;
 
 /// Texts that are cut into windows, each of which belongs to a part.
 pub(crate) struct LanguageSet {
@@ -54,18 +54,17 @@ pub(crate) fn open_language(
     summary: &mut Summary,
 ) -> Result<LanguageSet> {
     let text = read(path)?;
-    adapt(&TextSurvey { texts: 1, classes: 0, letters: text.len(), pairs: false }, options);
+    adapt(&TextSurvey { texts: 1, classes: 0, letters: text.len(), pairs: false, partners: false }, options);
     let of_form = options.text_form.as_ref().map(|form| form.most_tokens);
     let window = options.max_tokens.or(of_form).unwrap_or(TextForm::WINDOW);
-    let shares = SplitOptions::default();
     let share = |given: bool, share: f64| if given { 0.0 } else { share };
-    let validation = share(options.validation.is_some(), shares.validation);
-    let test = share(options.test.is_some(), shares.test.min(shares.validation));
+    let validation = share(options.validation.is_some(), options.last_shares.0);
+    let test = share(options.test.is_some(), options.last_shares.1);
     let (learned, after) = cut(&text, 1.0 - validation - test);
     let (between, last) = cut(after, validation / (validation + test).max(f64::MIN_POSITIVE));
     let form = match &options.text_form {
         Some(form) => form.clone(),
-        None => TextForm::trained(lines(learned), options.vocabulary, window, false)?,
+        None => TextForm::trained(options.tokens, lines(learned), options.vocabulary, window, false)?,
     };
     let form = TextForm { most_tokens: window, ..form };
     let own = |path: &Option<std::path::PathBuf>| path.as_ref().map(|path| read(path)).transpose();

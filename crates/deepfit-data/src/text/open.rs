@@ -14,6 +14,7 @@ use super::reader::text_of;
 use super::samples::{Samples, TextForm, TextSource, class_counts};
 use super::terms::Terms;
 use crate::dataset::{MIN_ROWS, OpenOptions, Summary, Task, TaskKind};
+use crate::division::role;
 use crate::error::{Error, Result};
 use crate::image;
 use crate::source::Source;
@@ -110,6 +111,8 @@ pub struct TextSurvey {
     pub letters: usize,
     /// Whether each is two texts that are compared.
     pub pairs: bool,
+    /// Whether each is two texts whose embeddings shall be near to each other.
+    pub partners: bool,
 }
 
 impl TextSet {
@@ -201,7 +204,7 @@ pub(crate) struct TextTable {
 pub(crate) fn recognise(path: &Path, options: &OpenOptions) -> Result<Option<TextTable>> {
     let name = path.to_string_lossy();
     let seen = table::preview(path, None, LOOKED_AT)?;
-    let target = find_target(&seen.columns, options.target.as_deref(), &name)?;
+    let target = find_target(&seen.columns, options, &name)?;
     let values = |column: usize| seen.rows.iter().filter_map(move |row| row.get(column)).map(String::as_str);
     let mut text: Vec<usize> = Vec::new();
     if options.text.as_deref() == Some(NO_TEXT) && !seen.columns.iter().any(|column| column == NO_TEXT) {
@@ -221,7 +224,8 @@ pub(crate) fn recognise(path: &Path, options: &OpenOptions) -> Result<Option<Tex
             text.push(at);
         }
     } else {
-        let others = (0..seen.columns.len()).filter(|&column| column != target);
+        let free = |&column: &usize| column != target && role(options, &seen.columns[column]).is_none();
+        let others = (0..seen.columns.len()).filter(free);
         text = others.filter(|&column| is_free_text(values(column))).collect();
         if text.is_empty() {
             return Ok(None);
@@ -238,7 +242,8 @@ pub(crate) fn recognise(path: &Path, options: &OpenOptions) -> Result<Option<Tex
     }
     let target = if text.contains(&target) {
         // The last column is a text: another must be the target.
-        let found = (0..seen.columns.len()).rfind(|column| !text.contains(column));
+        let found = (0..seen.columns.len())
+            .rfind(|column| !text.contains(column) && role(options, &seen.columns[*column]).is_none());
         found.ok_or_else(|| {
             let problem = "has nothing but texts; a column beside them must say what is learned".to_string();
             Error::Table { name: name.to_string(), problem }
@@ -255,7 +260,7 @@ pub(crate) fn recognise(path: &Path, options: &OpenOptions) -> Result<Option<Tex
 }
 
 /// Whether values are texts rather than the words of categories.
-fn is_free_text<'a>(values: impl Iterator<Item = &'a str>) -> bool {
+pub(super) fn is_free_text<'a>(values: impl Iterator<Item = &'a str>) -> bool {
     let mut different = std::collections::HashSet::new();
     let (mut count, mut words, mut letters) = (0_usize, 0_usize, 0_usize);
     for value in values.filter(|value| !value.is_empty()) {
@@ -301,6 +306,7 @@ pub(crate) fn open(
         classes: found.task.classes().len(),
         letters: letters / found.rows.len().max(1),
         pairs,
+        partners: false,
     };
     if found.rows.is_empty() {
         let name = path.to_string_lossy().into_owned();
@@ -313,7 +319,7 @@ pub(crate) fn open(
             let own = found.rows.iter().filter(|row| matches!(row.part, None | Some(Part::Train)));
             let most = options.max_tokens.unwrap_or(TextForm::MOST_TOKENS);
             let texts = own.flat_map(|row| row.passage.texts());
-            TextForm::trained(texts, options.vocabulary, most, pairs)?
+            TextForm::trained(options.tokens, texts, options.vocabulary, most, pairs)?
         }
     };
     let empty = found.rows.iter().filter(|row| row.passage.is_blank()).count();

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::columns::{ColumnTerms, Columns};
 use super::language;
 use super::open::{TextColumns, read_folder, read_known};
+use super::partners;
 use super::passage::Passage;
 use super::reader::{TextRow, Texts};
 use super::samples::{self, Samples, TextForm, TextSource};
@@ -93,6 +94,9 @@ impl TextPreprocessor {
         if self.task == Task::NextToken {
             return windows::slots();
         }
+        if let Task::Similarity { .. } = self.task {
+            return partners::slots();
+        }
         samples::slots(self.takes_pairs(), self.terms_and_columns())
     }
 
@@ -154,12 +158,45 @@ impl TextPreprocessor {
         Ok(opened)
     }
 
+    /// Of a published model, which knows no columns: a tokenizer, and what is told of a text.
+    pub fn published(tokenizer: Arc<Tokenizer>, task: Task, most_tokens: usize) -> TextPreprocessor {
+        let values = TargetScale { mean: 0.0, deviation: 1.0 };
+        let target_scale = (task == Task::Regression).then_some(values);
+        let tokenizer = Some(tokenizer);
+        let (columns, terms, beside) = (None, None, None);
+        TextPreprocessor { version: Self::VERSION, task, target_scale, columns, most_tokens, terms, beside, tokenizer }
+    }
+
     /// Opens texts without labels: lines of files, columns of tables, folders of `.txt` files; tables alone where two texts
     /// are compared or other columns count, too.
     ///
     /// # Errors
     /// If a path cannot be read or is no text, or a table has no column of texts.
     pub fn open_inputs(&self, inputs: &[PathBuf], threads: usize) -> Result<Opened> {
+        self.unlabelled(self.rows(inputs, threads)?, threads)
+    }
+
+    /// As [`TextPreprocessor::open_inputs`], with the text of each row.
+    ///
+    /// # Errors
+    /// As [`TextPreprocessor::open_inputs`].
+    pub fn open_texts(&self, inputs: &[PathBuf], threads: usize) -> Result<(Opened, Vec<Passage>)> {
+        let rows = self.rows(inputs, threads)?;
+        let passages = rows.passages.clone();
+        Ok((self.unlabelled(rows, threads)?, passages))
+    }
+
+    /// Texts that are there already, such as others of which something was left out. Numbers and categories beside them are
+    /// those of no row: zeros.
+    ///
+    /// # Errors
+    /// If the model continues texts, or compares two and a second is missing.
+    pub fn open_passages(&self, passages: Vec<Passage>, threads: usize) -> Result<Opened> {
+        let names = (0..passages.len()).map(|row| row.to_string()).collect();
+        self.unlabelled(Rows { names, passages, ..Rows::default() }, threads)
+    }
+
+    fn rows(&self, inputs: &[PathBuf], threads: usize) -> Result<Rows> {
         let mut rows = Rows::default();
         if let (Some(beside), Some(columns)) = (&self.beside, &self.columns) {
             for path in inputs {
@@ -168,10 +205,10 @@ impl TextPreprocessor {
                 let prefix = if inputs.len() > 1 { format!("{}:", path.display()) } else { String::new() };
                 rows.of_table(&prefix, &texts, columns.pairs, opened.source);
             }
-            return self.unlabelled(rows, threads);
+            return Ok(rows);
         }
         self.reader().read(inputs, &mut |row| rows.push(row))?;
-        self.unlabelled(rows, threads)
+        Ok(rows)
     }
 
     /// Reads texts from somewhere: lines, or the rows of a table if the model was trained on one and a header is there.

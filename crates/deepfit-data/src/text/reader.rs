@@ -9,7 +9,7 @@ use walkdir::WalkDir;
 
 use super::passage::Passage;
 use crate::error::{Error, Result};
-use crate::table::{as_csv, foreign, is_json_lines, nearest, sniff};
+use crate::table::{self, BoxRead, Format, Rows, foreign, nearest, sniff};
 
 /// A text, or why it cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,8 +42,8 @@ const HEAD: usize = 64 << 10;
 const LONGEST: u64 = 64 << 20;
 
 impl Texts {
-    /// Gives the texts of files and folders to `each`, in order: of a `.csv`, `.tsv` or `.jsonl` table those of a column, of a
-    /// folder its `.txt` files, each as a whole, of any other file its lines.
+    /// Gives the texts of files and folders to `each`, in order: of a table (`.csv`, `.tsv`, `.jsonl`, Parquet, Arrow) those
+    /// of a column, of a folder its `.txt` files, each as a whole, of any other file its lines.
     ///
     /// # Errors
     /// If a file cannot be read or is no text, a table has no column that could be meant, or `each` fails.
@@ -61,16 +61,12 @@ impl Texts {
                 read_folder(path, each)?;
                 continue;
             }
-            let file = File::open(path).map_err(|source| Error::io(path, source))?;
             let prefix = if inputs.len() > 1 { format!("{}:", path.display()) } else { String::new() };
-            let ending = path.extension().map(|ending| ending.to_string_lossy().to_lowercase());
-            let is_table = matches!(ending.as_deref(), Some("csv" | "tsv"));
-            if is_json_lines(path) {
-                self.read_table(Cursor::new(as_csv(file, path)?), path, &prefix, each)?;
-            } else if is_table {
-                self.read_table(file, path, &prefix, each)?;
-            } else {
-                read_lines(file, path, &prefix, each)?;
+            let (head, content) = table::begin(path)?;
+            match table::known(&head).or_else(|| table::called(path)) {
+                Some(Format::Delimited) => self.read_table(content, path, &prefix, each)?,
+                Some(_) => self.read_rows(Rows::open(path, None)?, &prefix, each)?,
+                None => read_lines(content, path, &prefix, each)?,
             }
         }
         Ok(())
@@ -86,13 +82,18 @@ impl Texts {
         name: &str,
         each: &mut dyn FnMut(TextRow) -> Result<(), E>,
     ) -> Result<(), E> {
-        let (head, complete, rest) = begin(reader, Path::new(name))?;
+        let (head, content) = table::uncompressed(Box::new(reader), Path::new(name))?;
+        let in_columns = self.column.is_some() || !self.known.is_empty();
+        if table::known(&head).is_some() || (in_columns && head.trim_ascii_start().starts_with(b"{")) {
+            return self.read_rows(Rows::read(content, name, None)?, "", each);
+        }
+        let (head, complete, rest) = begin(content, Path::new(name))?;
         let first = head.split(|&byte| byte == b'\n').next().unwrap_or_default();
         let delimiter = sniff(&head, complete);
         let header: Vec<&[u8]> = first.trim_ascii().split(|&byte| byte == delimiter).collect();
         let is_known = |column: &String| header.contains(&column.as_bytes());
         let is_table = self.column.is_some() || (!self.known.is_empty() && self.known.iter().all(is_known));
-        let all = Cursor::new(head).chain(rest);
+        let all: BoxRead<'_> = Box::new(Cursor::new(head).chain(rest));
         if is_table {
             return self.read_table(all, Path::new(name), "", each);
         }
@@ -138,6 +139,33 @@ impl Texts {
             number += 1;
         }
         Ok(())
+    }
+
+    /// The texts of a table that is no delimited text.
+    fn read_rows<E: From<Error>>(
+        &self,
+        mut rows: Rows<'_>,
+        prefix: &str,
+        each: &mut dyn FnMut(TextRow) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let columns = self.choose(&rows.columns, Path::new(&rows.name))?;
+        rows.try_for_each_block(
+            1,
+            |records| {
+                let mut texts = Vec::new();
+                while let Some(fields) = records.next()? {
+                    let fields: Vec<String> = columns.iter().map(|&column| fields.get(column).to_string()).collect();
+                    texts.push(Passage::of_columns(&fields, self.pairs));
+                }
+                Ok(texts)
+            },
+            |texts, base| {
+                for (number, Passage { text, second }) in (base.rows..).zip(texts) {
+                    each(TextRow { name: format!("{prefix}{number}"), text: Ok(text), second })?;
+                }
+                Ok(())
+            },
+        )
     }
 
     /// The columns that are meant.

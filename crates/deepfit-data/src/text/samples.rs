@@ -8,6 +8,7 @@ use super::columns::Columns;
 use super::passage::Passage;
 use super::terms::{Terms, Words};
 use super::tokenizer::Tokenizer;
+use super::trained::Tokens;
 use crate::batch::{Array, Batch, DType, Slot};
 use crate::error::Result;
 use crate::source::{Pass, Source};
@@ -86,12 +87,13 @@ impl TextForm {
 
     /// With a tokenizer that is learned from texts.
     pub(crate) fn trained<'a>(
+        tokens: Tokens,
         texts: impl Iterator<Item = &'a str> + Send,
         vocabulary: usize,
         most_tokens: usize,
         pairs: bool,
     ) -> Result<TextForm> {
-        let tokenizer = Arc::new(Tokenizer::train(texts, vocabulary)?);
+        let tokenizer = Arc::new(Tokenizer::train(tokens, texts, vocabulary)?);
         Ok(TextForm { tokenizer, most_tokens, terms: false, pairs })
     }
 }

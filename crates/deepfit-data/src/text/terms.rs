@@ -133,6 +133,11 @@ impl Terms {
         terms
     }
 
+    /// The words of a text that may be terms: of two letters or digits and more, in lower case.
+    pub fn words_of(text: &str) -> impl Iterator<Item = String> + '_ {
+        words(text)
+    }
+
     /// Number of inputs: a weight for each word, and what two texts have in common.
     pub fn len(&self) -> usize {
         if self.hidden { self.in_common.len() } else { self.words.len() + self.in_common.len() }

@@ -1,12 +1,10 @@
 //! Tokens of texts, as a published model's own tokenizer makes them.
 
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
-use tokenizers::decoders::byte_level::ByteLevel;
-use tokenizers::models::TrainerWrapper;
-use tokenizers::models::bpe::{BPE, BpeTrainer};
-use tokenizers::{AddedToken, DecoderWrapper, PostProcessor, PreTokenizerWrapper, TruncationDirection};
+use tokenizers::{Encoding, ModelWrapper, PostProcessor, TruncationDirection};
 
 use super::files;
 use super::passage::Passage;
@@ -30,6 +28,10 @@ pub struct Encoded {
     /// Of two texts that are compared, the place of the first token of the second: all before it belong to the first.
     pub second: Option<usize>,
 }
+
+/// Of a token the text that it is of, 0 or 1, and the bytes there that it stands for; nothing for those that stand at every
+/// text's beginning and end.
+pub type Place = Option<(usize, Range<usize>)>;
 
 impl Tokenizer {
     /// Reads the tokenizer in a model's folder: `tokenizer.json`, or what older models have in its place, `vocab.txt`
@@ -57,32 +59,9 @@ impl Tokenizer {
         Ok(Tokenizer { inner, path, notes: Vec::new() })
     }
 
-    /// Learns pairs of letters that stand together often, again and again, until there are so many tokens: byte pair
-    /// encoding (Sennrich et al., 2016) on bytes, so that every text has tokens. The first token, 0, stands for nothing.
-    ///
-    /// # Errors
-    /// If the vocabulary is too small for all bytes.
-    pub fn train<'a>(texts: impl Iterator<Item = &'a str> + Send, vocabulary: usize) -> Result<Tokenizer> {
-        const BYTES: usize = 256;
-        if vocabulary <= BYTES {
-            let problem = format!("is {vocabulary}; it must be more than {BYTES}, the number of bytes and one");
-            return Err(Error::Setting { setting: "vocabulary", problem });
-        }
-        let path = PathBuf::from("the trained tokenizer");
-        let wrong = |error: tokenizers::Error| Error::Tokenizer { path: path.clone(), problem: error.to_string() };
-        let bytes = ByteLevel::new(false, true, true);
-        let mut inner = tokenizers::Tokenizer::new(BPE::default());
-        inner.with_pre_tokenizer(Some(PreTokenizerWrapper::ByteLevel(bytes)));
-        inner.with_decoder(Some(DecoderWrapper::ByteLevel(bytes)));
-        let trainer = BpeTrainer::builder()
-            .vocab_size(vocabulary)
-            .show_progress(false)
-            .min_frequency(2)
-            .special_tokens(vec![AddedToken::from("<|endoftext|>".to_string(), true)])
-            .initial_alphabet(ByteLevel::alphabet().into_iter().collect())
-            .build();
-        inner.train(&mut TrainerWrapper::BpeTrainer(trainer), texts).map_err(wrong)?;
-        Ok(Tokenizer { inner, path, notes: Vec::new() })
+    /// One that was made here; `path` stands for it in messages.
+    pub(super) fn of(inner: tokenizers::Tokenizer, path: PathBuf) -> Tokenizer {
+        Tokenizer { inner, path, notes: Vec::new() }
     }
 
     /// As the content of a `tokenizer.json`.
@@ -104,6 +83,17 @@ impl Tokenizer {
     /// One more than the largest number of a token of the vocabulary itself, to which a model may have added others.
     pub fn vocabulary(&self) -> usize {
         self.inner.get_vocab(false).into_values().max().map_or(0, |largest| largest as usize + 1)
+    }
+
+    /// The number of the token that stands for what is unknown.
+    fn unknown(&self) -> Option<u32> {
+        let token = match self.inner.get_model() {
+            ModelWrapper::WordLevel(model) => &model.unk_token,
+            ModelWrapper::WordPiece(model) => &model.unk_token,
+            ModelWrapper::BPE(model) => model.unk_token.as_ref()?,
+            ModelWrapper::Unigram(_) => return None,
+        };
+        self.inner.token_to_id(token)
     }
 
     /// The token of a number.
@@ -137,7 +127,15 @@ impl Tokenizer {
     pub fn encode_passage(&self, passage: &Passage, most: usize) -> Result<Encoded, String> {
         let Some(second) = &passage.second else { return self.encode(&passage.text, most) };
         let bare = |text: &str| self.inner.encode_fast(text, false).map_err(|error| format!("has no tokens: {error}"));
-        let (mut first, mut second) = (bare(&passage.text)?, bare(second)?);
+        let (both, whole) = self.pair(bare(&passage.text)?, bare(second)?, most)?;
+        let ids = both.get_ids().to_vec();
+        let marked = both.get_type_ids().iter().position(|&kind| kind == 1);
+        let place = marked.or_else(|| both.get_sequence_ids().iter().position(|&text| text == Some(1)));
+        Ok(Encoded { second: Some(place.unwrap_or(ids.len())), ids, whole })
+    }
+
+    /// Two texts put together, cut to at most so many tokens; and how many there were.
+    fn pair(&self, mut first: Encoding, mut second: Encoding, most: usize) -> Result<(Encoding, usize), String> {
         let added = self.inner.get_post_processor().map_or(0, |processor| processor.added_tokens(true));
         let whole = first.len() + second.len() + added;
         let room = most.saturating_sub(added);
@@ -148,26 +146,55 @@ impl Tokenizer {
         shorter.truncate(of_shorter, 0, TruncationDirection::Right);
         longer.truncate(room - of_shorter, 0, TruncationDirection::Right);
         // What was cut off is kept beside the rest, and would be paired with all that was cut off the other.
-        (first.take_overflowing(), second.take_overflowing());
+        first.take_overflowing();
+        second.take_overflowing();
         let both = self.inner.post_process(first, Some(second), true).map_err(|error| error.to_string())?;
-        let ids = both.get_ids().to_vec();
-        let marked = both.get_type_ids().iter().position(|&kind| kind == 1);
-        let place = marked.or_else(|| both.get_sequence_ids().iter().position(|&text| text == Some(1)));
-        Ok(Encoded { second: Some(place.unwrap_or(ids.len())), ids, whole })
+        Ok((both, whole))
     }
 
-    /// The tokens of a text without what is put around each, with the bytes of the text that each stands for.
+    /// For each token of [`Tokenizer::encode_passage`] what it stands for.
+    ///
+    /// # Errors
+    /// The tokenizer's reason, if it refuses.
+    pub fn places(&self, passage: &Passage, most: usize) -> Result<Vec<Place>, String> {
+        let of = |text: &str, added| self.inner.encode(text, added).map_err(|error| format!("has no tokens: {error}"));
+        let place = |encoding: &Encoding, text: usize, token: usize| {
+            let (begin, end) = encoding.get_offsets()[token];
+            (encoding.get_special_tokens_mask()[token] == 0 && end > begin).then_some((text, begin..end))
+        };
+        let Some(second) = &passage.second else {
+            let encoding = of(&passage.text, true)?;
+            let whole = encoding.len();
+            let added = encoding.get_special_tokens_mask().iter().rev().take_while(|&&added| added == 1).count();
+            // Cut as `encode` cuts.
+            let end = if whole > most { added.min(most) } else { 0 };
+            let kept = (0..whole.min(most) - end).chain(whole - end..whole);
+            return Ok(kept.map(|token| place(&encoding, 0, token)).collect());
+        };
+        let both = self.pair(of(&passage.text, false)?, of(second, false)?, most)?.0;
+        let texts = both.get_sequence_ids();
+        Ok((0..both.len()).map(|token| place(&both, texts[token].unwrap_or(0), token)).collect())
+    }
+
+    /// The tokens of a text without what is put around each, with the bytes of the text that each stands for. One that is
+    /// unknown stands for none: that it comes says nothing of what it is. Where white space is left out of tokens, one byte of
+    /// it between two words counts, as it is put there again.
     ///
     /// # Errors
     /// The tokenizer's reason, if it refuses.
     pub fn encode_with_bytes(&self, text: &str) -> Result<Vec<(u32, usize)>, String> {
         let encoding = self.inner.encode(text, false).map_err(|error| format!("has no tokens: {error}"))?;
+        let unknown = self.unknown();
+        let is_spaced = matches!(self.inner.get_model(), ModelWrapper::WordPiece(_));
         let mut told = 0;
-        let of = |(&id, &(_, end)): (&u32, &(usize, usize))| {
+        let of = |(&id, &(begin, end)): (&u32, &(usize, usize))| {
             // Several tokens may share a letter, and what stands between tokens counts for the one after it.
-            let bytes = end.saturating_sub(told);
+            let bytes = match is_spaced {
+                true => (end - begin.max(told).min(end)) + usize::from(told > 0 && begin > told),
+                false => end.saturating_sub(told),
+            };
             told = told.max(end);
-            (id, bytes)
+            (id, if Some(id) == unknown { 0 } else { bytes })
         };
         Ok(encoding.get_ids().iter().zip(encoding.get_offsets()).map(of).collect())
     }

@@ -171,12 +171,13 @@ impl Source for WindowSource {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::text::Tokens;
 
     #[test]
     fn windows_follow_each_other_and_know_their_bytes() {
         let text = "Ein Käse und noch ein Käse.\n".repeat(5000);
         assert!(text.len() > 1 << 16 && parts(&text).collect::<String>() == text);
-        let form = TextForm::trained(std::iter::once(&text[..]), 300, 7, false).unwrap();
+        let form = TextForm::trained(Tokens::Bpe, std::iter::once(&text[..]), 300, 7, false).unwrap();
         let mut windows = Windows::new(7);
         let count = windows.add(&text, &form).unwrap();
         let (tokens, bytes) = windows.sizes();

@@ -149,6 +149,6 @@ fn damaged_and_newer_preprocessors_are_told_apart() {
     let images = Folder::with_classes(&["a", "b"], 6).open().unwrap().prepare(&[0]).unwrap().preprocessor.to_json();
     let flat = images.replace("\"height\": 8", "\"height\": 0");
     assert!(matches!(deepfit_data::Preprocessor::from_json(&flat), Err(Error::Damaged { .. })));
-    let newer = text.replace("\"version\": 1", "\"version\": 9");
+    let newer = text.replace("\"version\": 2", "\"version\": 9");
     assert!(matches!(deepfit_data::Preprocessor::from_json(&newer), Err(Error::NewerVersion { found: 9, .. })));
 }

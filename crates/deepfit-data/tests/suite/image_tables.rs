@@ -366,7 +366,7 @@ fn what_is_for_tables_or_for_folders_is_told_apart() {
     assert!(told.contains("'labels'") && told.contains("is a table"), "{told}");
     let archive = Some(folder.path().join("cat"));
     let told = message(open(folder.path(), &OpenOptions { labels: archive, ..OpenOptions::default() }));
-    assert!(told.contains("is no CSV or TSV table"), "{told}");
+    assert!(told.contains("is a folder or an archive, and no table"), "{told}");
     let task = Some(TaskKind::MultiLabel);
     let told = message(open(&folder.path().join("cat"), &OpenOptions { task, ..OpenOptions::default() }));
     assert!(told.contains("see --labels"), "{told}");

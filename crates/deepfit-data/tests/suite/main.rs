@@ -3,6 +3,7 @@
 mod archives;
 mod bad_images;
 mod bad_tables;
+mod divided;
 mod image_tables;
 mod images;
 mod loading;

@@ -4,7 +4,7 @@ use deepfit_data::{
     ColumnKind, DateForm, Encoding, OpenOptions, Preprocessor, Scale, Scaling, TablePreprocessor, Task, TaskKind,
 };
 
-use crate::made::{everything, flowers, table, table_with};
+use crate::made::{all, everything, flowers, table, table_with};
 
 fn fitted(data: &deepfit_data::Dataset, rows: &[u32]) -> TablePreprocessor {
     match data.prepare(rows).unwrap().preprocessor {
@@ -32,7 +32,8 @@ fn columns_are_inferred_by_their_values() {
             i as f64 * 1.5
         );
     }
-    let data = table(text).unwrap();
+    // Left alone, texts are a column that is not used.
+    let data = table_with(text, &OpenOptions { text: Some("none".to_string()), ..OpenOptions::default() }).unwrap();
     let columns = &data.summary().columns;
     let expected = [
         ("day", ColumnKind::Date(DateForm::YearFirst)),
@@ -47,9 +48,34 @@ fn columns_are_inferred_by_their_values() {
     assert_eq!(dropped, ["id", "remark", "always", "nothing"]);
     assert_eq!(data.task(), &Task::Regression);
     let names = fitted(&data, &all_rows(&data)).numeric_names();
-    assert_eq!(names[..4], ["day", "day year", "day month", "day weekday"]);
+    assert_eq!(names[..4], ["day", "day weekday sine", "day weekday cosine", "when"]);
     let lines = data.describe();
     assert!(lines[0].contains("40 rows, 6 features") && lines[1].contains("regression of 'target'"), "{lines:?}");
+}
+
+#[test]
+fn dates_become_days_and_angles_of_what_comes_round_where_it_varies() {
+    let mut text = String::from("at,y\n");
+    let stamp = |i: usize| format!("2024-{:02}-{:02} {:02}:30", 1 + i % 12, 1 + i % 28, i % 24);
+    (0..48).for_each(|i| text += &format!("{},{}\n", stamp(i), i % 2));
+    let data = table(&text).unwrap();
+    let names = fitted(&data, &all_rows(&data)).numeric_names();
+    let angles = ["month sine", "month cosine", "weekday sine", "weekday cosine", "hour sine", "hour cosine"];
+    let expected: Vec<String> =
+        std::iter::once("at".to_string()).chain(angles.map(|name| format!("at {name}"))).collect();
+    assert_eq!(names, expected, "all are of one year");
+    let told = data.describe().join("\n");
+    assert!(told.contains("dates become days passed") && told.contains("'at'"), "{told}");
+    // At prediction, too: a midnight hour lies between the last and the first hour, and a year later nothing but the days and
+    // the weekday differ.
+    let model = data.prepare(&all_rows(&data)).unwrap().preprocessor;
+    let rows = "at\n2024-03-05 23:00\n2024-03-05 00:00\n2024-03-05 01:00\n2025-03-05 01:00\n";
+    let batch = all(model.read_inputs(rows.as_bytes(), "-").unwrap().source.as_ref());
+    let rows: Vec<&[f32]> = batch.inputs[0].as_f32().unwrap().chunks(names.len()).collect();
+    let apart = |a: usize, b: usize| (5..7).map(|i| (rows[a][i] - rows[b][i]).powi(2)).sum::<f32>();
+    assert!((apart(0, 1) - apart(1, 2)).abs() < 1e-4 && apart(0, 1) < apart(0, 2), "{rows:?}");
+    assert_eq!(rows[2][1..3], rows[3][1..3]);
+    assert!(rows[2][0] < rows[3][0]);
 }
 
 #[test]

@@ -53,6 +53,31 @@ fn tokens_of_two_texts_are_those_of_transformers() {
 }
 
 #[test]
+fn each_token_tells_the_bytes_that_it_stands_for() {
+    for name in ["bert", "gpt2"] {
+        let tokenizer = Tokenizer::open(&folder(name)).unwrap();
+        let pair = Passage { text: "the sea".to_string(), second: Some("a café of light".to_string()) };
+        for passage in [Passage::from("the café by the sea, at 漢".to_string()), pair] {
+            for most in [4, 6, 8, usize::MAX] {
+                let places = tokenizer.places(&passage, most).unwrap();
+                assert_eq!(places.len(), tokenizer.encode_passage(&passage, most).unwrap().ids.len(), "{name} {most}");
+                // Within a text they go forward; all letters are some token's.
+                let mut covered = [0, 0];
+                for (text, bytes) in places.into_iter().flatten() {
+                    let whole = if text == 0 { &passage.text } else { passage.second.as_ref().unwrap() };
+                    let between = &whole[covered[text]..bytes.start.max(covered[text])];
+                    assert!(between.trim().is_empty() && bytes.end <= whole.len(), "{name}: {between}");
+                    covered[text] = covered[text].max(bytes.end);
+                }
+                if most == usize::MAX {
+                    assert_eq!(covered, [passage.text.len(), passage.second.as_ref().map_or(0, String::len)]);
+                }
+            }
+        }
+    }
+}
+
+#[test]
 fn a_text_is_cut_before_what_stands_at_every_end() {
     let tokenizer = Tokenizer::open(&folder("bert")).unwrap();
     let whole = tokenizer.encode("the sea of light, the sea", usize::MAX).unwrap();

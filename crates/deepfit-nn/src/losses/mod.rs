@@ -9,6 +9,7 @@ mod labels;
 mod margins;
 mod regression;
 mod sequences;
+mod similarity;
 
 use deepfit_graph::{DType, Dim, LayerResult, Result as GraphResult, Tensor};
 
@@ -27,6 +28,7 @@ pub use labels::{
 pub use margins::{MultiMargin, multi_margin};
 pub use regression::{GaussianNll, PoissonNll, gaussian_nll, huber, l1, mse, poisson_nll, smooth_l1};
 pub use sequences::{Ctc, ctc};
+pub use similarity::{in_batch_negatives, similarity_ranking};
 
 /// What costs and errors name as the layer of a loss.
 const LAYER: &str = "loss";

@@ -91,6 +91,8 @@ fn loss_of(golden: &Golden, tensors: &BTreeMap<String, Tensor>, reduction: Reduc
             };
             ctc(&get("x").log_softmax()?, targets, &losses::Ctc { blank, zero_infinity, reduction })
         }
+        "in_batch_negatives" => losses::in_batch_negatives(get("a"), get("b"), get("texts"), number("scale")),
+        "similarity_ranking" => losses::similarity_ranking(get("x"), get("scores"), number("scale")),
         other => panic!("no loss for {other}"),
     }
 }
@@ -182,6 +184,12 @@ fn contrastive_losses_equal_their_definition() {
     check_all("contrastive", 1);
     check_all("info-nce", 1);
     check_all("nt-xent", 1);
+}
+
+#[test]
+fn losses_of_pairs_of_embeddings_equal_their_definition() {
+    check_all("in-batch-negatives", 1);
+    check_all("similarity-ranking", 1);
 }
 
 #[test]

@@ -11,7 +11,7 @@ use crate::error::{Result, TrainError};
 use crate::published::{self, BUNDLED, BUNDLED_TEXT, HAS_BUNDLED};
 use crate::recipe::Recipe;
 use crate::run_folder::RunFolder;
-use crate::settings::Settings;
+use crate::settings::{Settings, TEST_SHARE};
 use crate::transfer::{self, Backbone, SCRATCH, Takes};
 
 /// Opens the data, splits it, chooses what the settings leave open, builds the network and plans its memory. Writes
@@ -103,6 +103,8 @@ pub(super) fn open(settings: &mut Settings) -> Result<Opened> {
         task: settings.task,
         text: settings.text.clone(),
         pairs: settings.pairs,
+        tokens: settings.tokens.unwrap_or_default(),
+        last_shares: last_shares(settings),
         vocabulary: settings.vocabulary.unwrap_or(deepfit_data::VOCABULARY),
         max_tokens: settings.max_tokens,
         image_size: settings.image_size,
@@ -112,6 +114,9 @@ pub(super) fn open(settings: &mut Settings) -> Result<Opened> {
         labels: settings.labels.clone(),
         validation: settings.validation.clone(),
         test: settings.test.clone(),
+        group: settings.group.clone(),
+        time_split: settings.time_split.clone(),
+        split: settings.split.clone(),
         ..OpenOptions::default()
     };
     let side = settings.image_size;
@@ -134,8 +139,13 @@ pub(super) fn open(settings: &mut Settings) -> Result<Opened> {
     // A network that was asked for by its name, or that learns grey images as they are, begins from scratch.
     let is_open = settings.from.is_none() && settings.model == "auto" && settings.channels.is_none() && HAS_BUNDLED;
     let data = deepfit_data::open_adapted(&settings.data, &options, &mut |survey, options| {
-        if let (true, Survey::Texts(survey)) = (is_open && settings.vocabulary.is_none(), survey) {
-            let (transfers, why) = transfer::decide_for_texts(survey);
+        if let (true, Survey::Texts(survey)) =
+            (is_open && settings.vocabulary.is_none() && settings.tokens.is_none(), survey)
+        {
+            let (transfers, why) = match survey.partners {
+                true => (true, "pairs of texts teach what a network knows of words".to_string()),
+                false => transfer::decide_for_texts(survey),
+            };
             let word = if transfers { BUNDLED_TEXT } else { SCRATCH };
             if survey.texts > 1 {
                 reason = Some(match transfers {
@@ -164,6 +174,14 @@ pub(super) fn open(settings: &mut Settings) -> Result<Opened> {
                     Ok(loaded) => backbone = Some(loaded),
                     Err(error) => failure = Some(error),
                 }
+            }
+        }
+        if matches!(survey, Survey::Texts(survey) if survey.partners) {
+            match backbone.as_ref().filter(|backbone| backbone.takes_texts()).map(|backbone| backbone.for_similarity())
+            {
+                Some(Ok(pairs)) => backbone = Some(Arc::new(pairs)),
+                Some(Err(error)) => failure = Some(error),
+                None => {}
             }
         }
         if matches!(survey, Survey::Texts(survey) if survey.pairs) {
@@ -201,6 +219,13 @@ pub(super) fn open(settings: &mut Settings) -> Result<Opened> {
         settings.from = asked.or_else(|| Some(from()));
     }
     Ok(Opened { data, backbone, reason })
+}
+
+/// Of a text whose continuation is learned, the shares that its last parts are for validation and test. A test is as large as
+/// the validation, where nothing else is asked for: what comes last is what is most recent, and is learned from rather.
+fn last_shares(settings: &Settings) -> (f64, f64) {
+    let validation = settings.validation_share;
+    (validation, if settings.test_share == TEST_SHARE { validation.min(TEST_SHARE) } else { settings.test_share })
 }
 
 /// What would be trained on data: its description, the recipe and the network.

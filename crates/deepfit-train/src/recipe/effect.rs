@@ -1,6 +1,6 @@
 //! Settings that change nothing in a run, which are said instead of refused.
 
-use deepfit_data::{Augment, Dataset, Task};
+use deepfit_data::{Augment, Dataset, PairLabel, Part, Task};
 
 use crate::settings::{Settings, TEST_SHARE, VALIDATION_SHARE};
 
@@ -8,7 +8,7 @@ use crate::settings::{Settings, TEST_SHARE, VALIDATION_SHARE};
 /// settings is used for more than one run.
 pub(super) fn without_effect(settings: &mut Settings, data: &Dataset, transfers: bool) -> Vec<String> {
     let (images, texts) = (data.is_images(), data.is_texts());
-    let classification = !matches!(data.task(), Task::Regression | Task::NextToken);
+    let classification = !matches!(data.task(), Task::Regression | Task::NextToken | Task::Similarity { .. });
     let mut notes = Vec::new();
     let mut drop = |key: &str, given: bool, why: String| {
         if given {
@@ -47,6 +47,9 @@ pub(super) fn without_effect(settings: &mut Settings, data: &Dataset, transfers:
     }
     let known = "a published network has a vocabulary of its own".to_string();
     let why = if texts { known } else { of_texts("it is") };
+    if drop("tokens", settings.tokens.is_some() && (!texts || transfers), why.clone()) {
+        settings.tokens = None;
+    }
     if drop("vocabulary", settings.vocabulary.is_some() && (!texts || transfers), why) {
         settings.vocabulary = None;
     }
@@ -75,6 +78,16 @@ pub(super) fn without_effect(settings: &mut Settings, data: &Dataset, transfers:
     if drop("loss", settings.loss.is_some() && classification, entropy) {
         settings.loss = None;
     }
+    let partners = *data.task() == Task::Similarity { label: PairLabel::Partners };
+    let negatives = "pairs without scores are trained by in-batch negatives".to_string();
+    if drop("loss", settings.loss.is_some() && partners, negatives) {
+        settings.loss = None;
+    }
+    let is_similarity = matches!(data.task(), Task::Similarity { .. });
+    let before = "the published weights are the result where training does not help, and have no average".to_string();
+    if drop("average", settings.average.is_some_and(|decay| decay > 0.0) && is_similarity, before) {
+        settings.average = None;
+    }
     let optimizer = settings.optimizer.clone();
     let of = |which: &str| format!("it is for {which}, and the optimizer is {optimizer}");
     let without = !["sgd", "rmsprop"].contains(&&optimizer[..]);
@@ -95,12 +108,15 @@ pub(super) fn without_effect(settings: &mut Settings, data: &Dataset, transfers:
     if drop("nesterov", still, "sgd looks ahead along its momentum, which is 0".to_string()) {
         settings.nesterov = false;
     }
-    let own = settings.validation.is_some() && settings.validation_share != VALIDATION_SHARE;
-    if drop("validation_share", own, "the validation data is given by `validation`".to_string()) {
+    let named = |part| settings.split.is_some() && data.has_part(part);
+    let (says_validation, says_test) = (named(Part::Validation), named(Part::Test));
+    let by = |column: bool, setting: &str| format!("given by `{}`", if column { "split" } else { setting });
+    let own = (settings.validation.is_some() || says_validation) && settings.validation_share != VALIDATION_SHARE;
+    if drop("validation_share", own, format!("the validation data is {}", by(says_validation, "validation"))) {
         settings.validation_share = VALIDATION_SHARE;
     }
-    let own = settings.test.is_some() && settings.test_share != TEST_SHARE;
-    if drop("test_share", own, "the test data is given by `test`".to_string()) {
+    let own = (settings.test.is_some() || says_test) && settings.test_share != TEST_SHARE;
+    if drop("test_share", own, format!("the test data is {}", by(says_test, "test"))) {
         settings.test_share = TEST_SHARE;
     }
     notes

@@ -3,10 +3,13 @@
 mod balance;
 mod effect;
 mod rates;
+mod similarity;
 mod text;
 mod transfer;
 
-use deepfit_data::{Array, Augment, Batch, Dataset, Pass, Prepared, Preprocessor, Slot, Source, Split, Task};
+use deepfit_data::{
+    Array, Augment, Batch, Dataset, PairLabel, Part, Pass, Prepared, Preprocessor, Slot, Source, Split, Task,
+};
 use deepfit_nn::optim::{RmsProp, Sgd};
 use deepfit_nn::step::Training;
 use deepfit_nn::{Clip, MovingAverage, Optimizer, Schedule};
@@ -82,6 +85,10 @@ impl Recipe {
         }
         let transfers = backbone.is_some();
         let mut notes = without_effect(&mut settings, data, transfers);
+        let similarity = matches!(data.task(), Task::Similarity { .. });
+        if let (true, Some(backbone)) = (similarity, backbone) {
+            similarity::resolve(&mut settings, backbone)?;
+        }
         let longest = data.text_sizes().map_or(1, |(longest, _)| longest);
         let sizes = DataSizes { rows, samples: data.len(), tokens: rows * longest };
         let transfer = backbone.map(|backbone| TransferPlan::new(&settings, backbone, sizes)).transpose()?;
@@ -91,9 +98,14 @@ impl Recipe {
         let ensemble = settings.model == "tabm" && !transfers;
         let most_folds = if ensemble { 3 } else { 5 };
         // A part that the user gave for validation is not trained on.
-        let own_validation = settings.validation.is_some();
-        let folds =
-            settings.folds.unwrap_or(if small && !own_validation { (rows / 2).clamp(1, most_folds) } else { 1 });
+        let own_validation =
+            settings.validation.is_some() || (settings.split.is_some() && data.has_part(Part::Validation));
+        let by_default = || {
+            let divided: Vec<u32> = split.train.iter().chain(&split.validation).copied().collect();
+            // Groups and times may be few.
+            (rows / 2).min(data.most_folds(&divided)).clamp(1, most_folds)
+        };
+        let folds = settings.folds.unwrap_or_else(|| if small && !own_validation { by_default() } else { 1 });
         if folds > 1 && own_validation {
             return Err(TrainError::setting("folds", "validation data of its own leaves nothing to fold; use folds=1"));
         }
@@ -209,6 +221,11 @@ impl Recipe {
             }));
         } else if let Task::Regression = data.task() {
             settings.loss = Some(settings.loss.unwrap_or_else(|| "squared".to_string()));
+            if settings.loss.as_deref() == Some("ranking") {
+                return Err(TrainError::setting("loss", "ranking is for scores of pairs of texts, by task=similarity"));
+            }
+        } else if let Task::Similarity { label: PairLabel::Score | PairLabel::Related } = data.task() {
+            settings.loss = Some(settings.loss.unwrap_or_else(|| "ranking".to_string()));
         }
         let sees_images = transfer.as_ref().is_none_or(|plan| plan.sees_samples);
         if images && !sees_images && settings.augment.take().is_some() {

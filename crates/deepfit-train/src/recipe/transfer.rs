@@ -1,6 +1,7 @@
 //! What of a published network is trained, and how, where the settings leave it open.
 
 use deepfit_nn::Optimizer;
+use deepfit_zoo::ModelConfig;
 
 use crate::error::{Result, TrainError};
 use crate::settings::{Settings, Unfreeze};
@@ -74,6 +75,8 @@ pub struct TransferPlan {
     pub continues_texts: bool,
     /// Whether these stages see images, changed by augmentation, or texts, and not features that were computed once.
     pub sees_samples: bool,
+    /// Whether the network itself is what is wanted, and has no last layer.
+    pub embeds: bool,
 }
 
 /// How much data there is.
@@ -94,9 +97,11 @@ impl TransferPlan {
     /// If more blocks are to be trained than there are, or there is nothing that can be adapted.
     pub(super) fn new(settings: &Settings, backbone: &Backbone, sizes: DataSizes) -> Result<TransferPlan> {
         let DataSizes { rows, samples, tokens } = sizes;
+        let embeds = matches!(backbone.config, ModelConfig::SentencePairs(_));
         let blocks = backbone.blocks()?;
         let unfrozen = match (settings.unfreeze, settings.lora) {
             (Some(Unfreeze::All), _) | (None, Some(_)) => vec![blocks],
+            (None, None) if embeds => vec![blocks],
             (None, None) if backbone.continues_texts() => vec![blocks],
             (Some(Unfreeze::Blocks(0)), None) if backbone.continues_texts() => {
                 let problem = "leaves nothing that learns to continue texts; use unfreeze=1 or more, or lora";
@@ -129,6 +134,11 @@ impl TransferPlan {
                 return Err(TrainError::setting("unfreeze", problem));
             }
         };
+        if embeds && unfrozen.is_empty() {
+            let problem = "is none, which leaves nothing to train: embeddings have no last layer; use all, a number of \
+                           blocks, or lora";
+            return Err(TrainError::setting("unfreeze", problem));
+        }
         if settings.lora.is_some() && unfrozen.is_empty() {
             return Err(TrainError::setting("lora", "adapts blocks, but unfreeze=none leaves them all as they are"));
         }
@@ -142,13 +152,17 @@ impl TransferPlan {
         let of_texts = || (TEXT_PENALTY / rows.max(1) as f64).clamp(PENALTIES[1], PENALTIES[0]);
         let penalty = settings.weight_decay.or_else(|| backbone.takes_texts().then(of_texts));
         let continues_texts = backbone.continues_texts();
-        let only_if_better = settings.unfreeze.is_none() && settings.lora.is_none() && !continues_texts;
+        let only_if_better = settings.unfreeze.is_none() && settings.lora.is_none() && !continues_texts && !embeds;
         let lora = settings.lora;
-        Ok(TransferPlan { blocks, unfrozen, only_if_better, lora, penalty, continues_texts, sees_samples })
+        Ok(TransferPlan { blocks, unfrozen, only_if_better, lora, penalty, continues_texts, sees_samples, embeds })
     }
 
     /// The ways among which validation chooses.
     pub(super) fn trials(&self, settings: &Settings) -> Vec<Trial> {
+        if self.embeds {
+            let weight_decay = settings.weight_decay.unwrap_or(DECAY);
+            return self.unfrozen.iter().map(|&unfrozen| Trial { weight_decay, rate: 1.0, unfrozen }).collect();
+        }
         let head = |weight_decay| Trial { weight_decay, ..Trial::default() };
         let mut trials: Vec<Trial> = match self.penalty {
             _ if self.continues_texts => Vec::new(),
@@ -177,12 +191,9 @@ impl TransferPlan {
 
     /// Most epochs of the last blocks.
     pub fn unfrozen_epochs(&self, settings: &Settings) -> u32 {
-        settings.epochs.map_or(
-            UNFROZEN_EPOCHS,
-            |epochs| {
-                if self.continues_texts { epochs } else { epochs.min(UNFROZEN_EPOCHS) }
-            },
-        )
+        settings.epochs.map_or(UNFROZEN_EPOCHS, |epochs| {
+            if self.continues_texts || self.embeds { epochs } else { epochs.min(UNFROZEN_EPOCHS) }
+        })
     }
 
     /// The rate of the block so many below the topmost, beside that of the last layer.

@@ -1,6 +1,6 @@
 //! What a setting may be meant by a name that there is not.
 
-use deepfit_data::nearest;
+use deepfit_data::{edits, nearest};
 
 use super::Settings;
 
@@ -10,6 +10,9 @@ const ELSEWHERE: &[(&str, &[&str])] = &[
     ("labels", &["annotations", "labels_csv", "metadata"]),
     ("positive", &["pos_label", "positive_class"]),
     ("validation", &["val", "valid", "val_data", "validation_data"]),
+    ("group", &["groups", "group_column", "group_by", "patient"]),
+    ("time_split", &["time_column", "date_column", "split_by_time", "temporal_split"]),
+    ("split", &["split_column", "part", "fold_column"]),
     ("validation_share", &["val_size", "val_split", "val_share", "validation_split", "validation_fraction"]),
     ("test_share", &["test_size", "test_split", "test_fraction"]),
     ("image_size", &["img_size", "imgsz", "input_size", "resolution", "size"]),
@@ -107,7 +110,9 @@ fn is_near(name: &str, other: &str) -> bool {
         let mut left: Vec<char> = to.chars().collect();
         from.chars().filter(|c| left.iter().position(|l| l == c).map(|at| left.swap_remove(at)).is_none()).count()
     };
-    missing(name, other).max(missing(other, name)) <= name.chars().count().div_ceil(4)
+    let letters = name.chars().count();
+    // The same letters in quite another order are another word.
+    missing(name, other).max(missing(other, name)) <= letters.div_ceil(4) && edits(name, other) <= letters / 2
 }
 
 #[cfg(test)]

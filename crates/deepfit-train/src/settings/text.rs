@@ -271,7 +271,7 @@ mod tests {
             ("hidden", "64", "such as [64, 64], not `64`"),
             ("nesterov", "yes", "true or false, not `yes`"),
             ("model", "5", "auto, mlp, cnn"),
-            ("task", "ranking", "classification, regression or multi_label"),
+            ("task", "ranking", "classification, regression, multi_label or similarity"),
             ("augment", "3", "augment.shift=0.1"),
             ("augment.shift", "much", "a number, such as 0.1, not"),
             ("augment.flip", "1", "true or false"),

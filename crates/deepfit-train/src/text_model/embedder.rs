@@ -6,7 +6,7 @@ use deepfit_zoo::{Pooling, TextHead};
 
 use super::TextModel;
 use super::running::Wanted;
-use super::stream::{Each, Stream};
+use super::stream::{Each, Input, Stream};
 use crate::embedder::{Embedding, Layer};
 use crate::error::{Result, TrainError};
 
@@ -113,8 +113,8 @@ impl TextEmbedder {
     ) -> Result<Vec<(String, String)>> {
         let (layer, normalise, stream) = (self.layer, self.normalise, &mut self.stream);
         let state = stream.model().sizes.width;
-        let mut give = |input: String, values: &[f32]| {
-            let one = Embedding::of(input);
+        let mut give = |input: Input, values: &[f32]| {
+            let one = Embedding { text: Some(input.text), ..Embedding::of(input.name) };
             each(match layer {
                 Layer::Embedding if normalise => Embedding { embedding: Some(of_length_1(values)), ..one },
                 Layer::Embedding => Embedding { embedding: Some(values.to_vec()), ..one },

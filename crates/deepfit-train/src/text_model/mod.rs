@@ -30,11 +30,11 @@ pub use generator::{Finish, Generated, Generator, Sampling};
 pub use predictor::TextPredictor;
 
 /// Computed positions of longer texts are not kept ready: most networks allow so many only in name.
-const MOST_POSITIONS: usize = 32_768;
+pub(crate) const MOST_POSITIONS: usize = 32_768;
 
 /// Whether a folder, or a file in one, is a published model for texts.
 pub fn is_text_model(path: &Path) -> bool {
-    PublishedText::is_in(path) || published::is_bundled_text(path)
+    published::is_text(path)
 }
 
 /// A model for texts with its tokenizer.
@@ -91,7 +91,7 @@ impl TextModel {
 
 /// A model that continues texts and was trained here: the folder of its run, or of the model alone.
 fn trained(path: &Path) -> Result<Option<TextModel>> {
-    if PublishedText::is_in(path) || !path.is_dir() {
+    if published::is_text(path) || !path.is_dir() {
         return Ok(None);
     }
     let Ok(folder) = model_folder::find(path) else { return Ok(None) };

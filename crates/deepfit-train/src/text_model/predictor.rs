@@ -6,7 +6,7 @@ use deepfit_zoo::TextHead;
 
 use super::TextModel;
 use super::running::Wanted;
-use super::stream::Stream;
+use super::stream::{Input, Stream};
 use crate::error::{Result, TrainError};
 use crate::metrics::LABEL_THRESHOLD;
 use crate::predictor::{Prediction, PredictionValue};
@@ -83,7 +83,7 @@ impl TextPredictor {
         let published = &self.stream.model().published;
         let (classes, several) = (published.classes.clone(), published.multi_label);
         let stream = &mut self.stream;
-        let mut give = |input: String, logits: &[f32]| each(prediction(input, logits, &classes, several));
+        let mut give = |input: Input, logits: &[f32]| each(prediction(input.name, logits, &classes, several));
         read(&mut |row| stream.push(row, &mut give))?;
         stream.finish(&mut give)
     }

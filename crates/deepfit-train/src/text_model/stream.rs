@@ -26,8 +26,14 @@ pub(super) struct Stream {
     cut: u64,
 }
 
-/// Takes the name of a text and the network's result.
-pub(super) type Each<'a> = &'a mut dyn FnMut(String, &[f32]) -> Result<()>;
+/// A text that was run.
+pub(super) struct Input {
+    pub(super) name: String,
+    pub(super) text: String,
+}
+
+/// Takes a text and the network's result.
+pub(super) type Each<'a> = &'a mut dyn FnMut(Input, &[f32]) -> Result<()>;
 
 impl Stream {
     /// A stream of texts of at most `most` tokens, and what the model takes at most.
@@ -55,9 +61,13 @@ impl Stream {
         self.bytes = 0;
         let good: Vec<&str> = rows.iter().filter_map(|row| row.text.as_deref().ok()).collect();
         let mut encoded = self.model.tokenizer.encode_all(&good, self.most, self.threads).into_iter();
-        let (mut names, mut tokens) = (Vec::new(), Vec::new());
+        let (mut inputs, mut tokens) = (Vec::new(), Vec::new());
         for row in rows {
-            let found = row.text.and_then(|_| encoded.next().unwrap_or_else(|| Err("has no tokens".to_string())));
+            let mut own = String::new();
+            let found = row.text.and_then(|text| {
+                own = text;
+                encoded.next().unwrap_or_else(|| Err("has no tokens".to_string()))
+            });
             let found = found.and_then(|encoded| match encoded.ids.is_empty() {
                 true => Err("is empty: it has no token that the network could see".to_string()),
                 false => check_tokens(&encoded.ids, &self.model.sizes).map(|()| encoded),
@@ -66,36 +76,36 @@ impl Stream {
                 Ok(encoded) => {
                     self.texts += 1;
                     self.cut += u64::from(encoded.whole > encoded.ids.len());
-                    names.push(row.name);
+                    inputs.push(Input { name: row.name, text: own });
                     tokens.push(encoded.ids);
                 }
                 Err(problem) => self.failed.push((row.name, problem)),
             }
         }
-        self.give(names, &tokens, each)
+        self.give(inputs, &tokens, each)
     }
 
     /// Gives the result of each token of the vocabulary as if it were a whole text.
     pub(super) fn vocabulary(&mut self, each: Each<'_>) -> Result<()> {
         for part in self.model.tokenizer.tokens().chunks(CHUNK) {
-            let (mut names, mut tokens) = (Vec::new(), Vec::new());
+            let (mut inputs, mut tokens) = (Vec::new(), Vec::new());
             for (id, token) in part {
                 let found = self.model.tokenizer.alone(*id, token);
                 match found.and_then(|ids| check_tokens(&ids, &self.model.sizes).map(|()| ids)) {
                     Ok(ids) => {
-                        names.push(token.clone());
+                        inputs.push(Input { name: token.clone(), text: token.clone() });
                         tokens.push(ids);
                     }
                     Err(problem) => self.failed.push((token.clone(), problem)),
                 }
             }
-            self.give(names, &tokens, each)?;
+            self.give(inputs, &tokens, each)?;
         }
         Ok(())
     }
 
     /// Runs the tokens of texts in batches of similar lengths and gives the results in the order of the texts.
-    fn give(&mut self, names: Vec<String>, tokens: &[Vec<u32>], each: Each<'_>) -> Result<()> {
+    fn give(&mut self, inputs: Vec<Input>, tokens: &[Vec<u32>], each: Each<'_>) -> Result<()> {
         let lengths: Vec<usize> = tokens.iter().map(Vec::len).collect();
         let mut results: Vec<Vec<f32>> = vec![Vec::new(); tokens.len()];
         let hidden = self.running.wanted() == Wanted::Hidden;
@@ -109,7 +119,7 @@ impl Stream {
                 results[text] = own.to_vec();
             }
         }
-        names.into_iter().zip(results).try_for_each(|(name, values)| each(name, &values))
+        inputs.into_iter().zip(results).try_for_each(|(input, values)| each(input, &values))
     }
 
     /// Gives the results of the last ones. Returns the texts that failed, with the reason.

@@ -1,14 +1,14 @@
 //! The network that a transfer begins with.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use deepfit_data::TextForm;
 use deepfit_nn::{Declaration, LowRank, Scope, adapted};
 use deepfit_zoo::{
     ImageConfig, ImagePreprocessing, ModelConfig, Network, NextTokenConfig, PooledTextConfig, Published, PublishedText,
-    Resize, TappedConfig, TextHead,
+    Resize, SentencePairsConfig, TappedConfig, TextHead,
 };
 use xxhash_rust::xxh3::Xxh3;
 
@@ -51,6 +51,8 @@ pub struct Backbone {
     pub notes: Vec<String>,
     /// Of all weights.
     pub digest: u128,
+    /// The folder of its files, where it is for texts.
+    pub folder: PathBuf,
 }
 
 impl Backbone {
@@ -60,7 +62,7 @@ impl Backbone {
     /// # Errors
     /// As [`Published::load`], or if its architecture cannot be cut in two, or continues no texts.
     pub fn load(from: &str, to_continue: bool) -> Result<Backbone> {
-        if PublishedText::is_in(Path::new(from)) || published::is_bundled_text(Path::new(from)) {
+        if published::is_text(Path::new(from)) {
             return Backbone::load_text(from, to_continue);
         }
         let Published { config, preprocessing, weights, report, .. } = published::published_model(Path::new(from))?;
@@ -80,7 +82,7 @@ impl Backbone {
     /// Reads a published model for texts.
     fn load_text(from: &str, to_continue: bool) -> Result<Backbone> {
         let (published, tokenizer) = published::published_text(Path::new(from))?;
-        let PublishedText { config, sentence, weights, report, .. } = published;
+        let PublishedText { config, sentence, weights, report, folder, .. } = published;
         let sizes = deepfit_zoo::build(&config, &Scope::root())?.text().map(|text| text.sizes());
         let Some(sizes) = sizes else { return Err(TrainError::setting("from", "names a network for something else")) };
         if tokenizer.vocabulary() > sizes.vocabulary {
@@ -130,7 +132,7 @@ impl Backbone {
             dropout: 0.0,
             outputs: 1,
         });
-        Backbone::new(from, config, Takes::Texts(form), weights, notes).completed()
+        Backbone { folder, ..Backbone::new(from, config, Takes::Texts(form), weights, notes) }.completed()
     }
 
     fn new(
@@ -148,7 +150,8 @@ impl Backbone {
             owned.insert(name, Arc::new(Owned { shape: array.shape, values: array.values }));
         }
         let (groups, last_layer, digest) = (Vec::new(), BTreeSet::new(), hasher.digest128());
-        Backbone { name: from.to_string(), config, groups, last_layer, takes, weights: owned, notes, digest }
+        let (name, folder) = (from.to_string(), PathBuf::new());
+        Backbone { name, config, groups, last_layer, takes, weights: owned, notes, digest, folder }
     }
 
     /// Without weights that it does not use, and knowing its last layer.
@@ -195,6 +198,22 @@ impl Backbone {
             backbone.groups = vec![width.unwrap_or_default(); groups];
         }
         backbone
+    }
+
+    /// The same network as it learns to embed texts, of which it takes two at a time: without a last layer.
+    ///
+    /// # Errors
+    /// If it takes no texts.
+    pub fn for_similarity(&self) -> Result<Backbone> {
+        let mut backbone = self.clone();
+        let ModelConfig::PooledText(PooledTextConfig { backbone: network, pooling, .. }) = &self.config else {
+            return Err(TrainError::setting("from", format!("names '{}', which takes no texts", self.name)));
+        };
+        backbone.config =
+            ModelConfig::SentencePairs(SentencePairsConfig { backbone: network.clone(), pooling: *pooling });
+        backbone.notes.iter_mut().for_each(|note| *note = note.replace("; its last layer is replaced", ""));
+        backbone.last_layer.clear();
+        Ok(backbone)
     }
 
     /// The same network on images of another size, where it takes images.

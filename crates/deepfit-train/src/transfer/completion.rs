@@ -26,6 +26,11 @@ pub(super) struct Standardised {
 }
 
 impl Completion {
+    /// The network that was begun with.
+    pub fn backbone(&self) -> &Backbone {
+        &self.backbone
+    }
+
     /// The place of the only linear layer, with a bias, that ends the network, if it ends with one.
     pub(super) fn linear(&self, declarations: &[Declaration]) -> Option<String> {
         let last = &self.backbone.last_layer;

@@ -86,7 +86,7 @@ impl Transfer {
         if lora.is_some() {
             let is_kept = |d: &&Declaration| values.contains_key(&d.name);
             training.frozen.extend(declarations.iter().filter(is_kept).map(|d| d.name.clone()));
-        } else if let Some(plan) = plan {
+        } else if let Some(plan) = plan.filter(|plan| !plan.embeds) {
             let blocks = network.trained_blocks()?;
             if plan.continues_texts {
                 // Its last layer is no new one, and is trained like the block below it.

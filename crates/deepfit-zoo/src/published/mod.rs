@@ -18,6 +18,7 @@ mod report;
 mod resnet;
 mod roberta;
 mod sentence;
+mod static_embedding;
 mod tensors;
 mod text;
 mod vit;

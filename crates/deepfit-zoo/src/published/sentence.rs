@@ -49,6 +49,7 @@ pub(super) fn read(folder: &Path) -> Result<Option<SentencePooling>> {
                 let file = path.join("config.json");
                 found.pooling = pooling(&read_settings(&file)?).map_err(|problem| ZooError::file(&file, problem))?;
             }
+            "StaticEmbedding" => found.pooling = Pooling::Mean,
             "Normalize" => found.normalise = true,
             _ => {
                 return Err(wrong(&format!(

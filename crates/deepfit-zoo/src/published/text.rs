@@ -8,7 +8,9 @@ use deepfit_nn::{Declaration, Scope};
 
 use super::folder::{Folder, read_settings, weights_of};
 use super::tensors::Shapes;
-use super::{Hints, LoadReport, Recognised, bert, distilbert, gpt2, imagenet, llama, modernbert, roberta};
+use super::{
+    Hints, LoadReport, Recognised, bert, distilbert, gpt2, imagenet, llama, modernbert, roberta, static_embedding,
+};
 use super::{SentencePooling, compare, read_values, sentence};
 use crate::error::{Result, ZooError};
 use crate::network::{ModelConfig, build};
@@ -33,8 +35,15 @@ pub(super) struct Family {
     pub(super) config: fn(&Shapes, &Hints) -> Result<ModelConfig, String>,
 }
 
-const FAMILIES: [&Family; 6] =
-    [&bert::FAMILY, &distilbert::FAMILY, &roberta::FAMILY, &modernbert::FAMILY, &gpt2::FAMILY, &llama::FAMILY];
+const FAMILIES: [&Family; 7] = [
+    &bert::FAMILY,
+    &distilbert::FAMILY,
+    &roberta::FAMILY,
+    &modernbert::FAMILY,
+    &gpt2::FAMILY,
+    &llama::FAMILY,
+    &static_embedding::FAMILY,
+];
 
 /// What is read, for messages.
 pub(super) const KNOWN: &str = "BERT, DistilBERT, RoBERTa, ModernBERT, GPT-2 and LLaMA, with the names of transformers";
@@ -58,8 +67,11 @@ impl Family {
     }
 }
 
-/// The name of a parameter of a normalisation that was converted from TensorFlow long ago.
+/// The name of a table of words by itself, or of a parameter of a normalisation that was converted from TensorFlow long ago.
 fn renewed(name: &str) -> String {
+    if name == static_embedding::TABLE {
+        return "embeddings.weight".to_string();
+    }
     match (name.strip_suffix("LayerNorm.gamma"), name.strip_suffix("LayerNorm.beta")) {
         (Some(start), _) => format!("{start}LayerNorm.weight"),
         (_, Some(start)) => format!("{start}LayerNorm.bias"),

@@ -13,6 +13,7 @@ mod pooling;
 mod post_norm;
 mod recurrent;
 mod roberta;
+mod sentence_pairs;
 mod static_embedding;
 
 use deepfit_graph::{DType, Tensor};
@@ -32,6 +33,7 @@ pub use pooled::{PooledTextConfig, SECOND, TERMS};
 pub use pooling::{Pooling, pooled};
 pub use recurrent::{RecurrentCell, RecurrentTextConfig};
 pub use roberta::RobertaConfig;
+pub use sentence_pairs::SentencePairsConfig;
 pub use static_embedding::StaticEmbeddingConfig;
 
 /// Name of the input of token numbers, i32 `[batch, sequence]`. What stands behind a text's end may be any token.

@@ -96,9 +96,14 @@ impl PooledText {
         if !self.config.normalise {
             return Ok(one);
         }
-        let squares = one.mul(&one)?.reduce(deepfit_graph::ops::ReduceKind::Sum, &[1], true)?;
-        Ok(one.div(&squares.add_scalar(1e-12)?.sqrt()?)?)
+        unit_length(&one)
     }
+}
+
+/// Vectors `[batch, width]`, each made 1 long.
+pub(super) fn unit_length(vectors: &Tensor) -> deepfit_nn::Result<Tensor> {
+    let squares = vectors.mul(vectors)?.reduce(deepfit_graph::ops::ReduceKind::Sum, &[1], true)?;
+    Ok(vectors.div(&squares.add_scalar(1e-12)?.sqrt()?)?)
 }
 
 impl Network for PooledText {

@@ -21,6 +21,7 @@ use crate::output::{self, predictions};
   deepfit embed models/all-MiniLM-L6-v2/ texts.txt --json      sentences, a line each
   deepfit embed efficientnet-lite0 photos/ --nearest 5         which pictures are most alike
   deepfit embed efficientnet-lite0 photos/ --nearest 5 --of query.jpg
+  deepfit embed minilm-static corpus.txt --nearest 5 --of questions.txt      texts that are like a question
   deepfit embed models/all-MiniLM-L6-v2/ --vocabulary --json   its tokens, each by itself
 
 An embedding is what the last layer of a network sees: similar inputs have similar ones. Inputs that cannot be read are
@@ -29,8 +30,9 @@ pub struct Arguments {
     /// Run folder, model folder, folder or file of a published model, or efficientnet-lite0
     #[arg(value_name = "MODEL|RUN", value_hint = ValueHint::AnyPath)]
     model: PathBuf,
-    /// Images, folders or .zip files of images, or a table; `-` reads a CSV table from standard input. For a model of
-    /// texts: files of lines, .csv or .tsv tables, folders of .txt files; `-` reads lines
+    /// Images, folders or .zip files of images, or a table (CSV, TSV, JSON Lines, Parquet, Arrow; text may be
+    /// compressed as .gz or .zst); `-` reads a table from standard input. For a model of texts: files of lines, tables,
+    /// folders of .txt files; `-` reads lines
     #[arg(value_name = "INPUT", required_unless_present = "vocabulary", value_hint = ValueHint::AnyPath)]
     inputs: Vec<PathBuf>,
     /// Of tables of texts: the column that holds them [default: the only one, or one with a usual name, such as text]
@@ -45,7 +47,8 @@ pub struct Arguments {
     /// The K other inputs that are most like each input, by the cosine of the angle between their embeddings
     #[arg(long, value_name = "K", allow_hyphen_values = true, value_parser = parse_count)]
     nearest: Option<usize>,
-    /// Only the nearest of this input, which need not be among the others; may be repeated
+    /// Only the nearest of this input, which need not be among the others; may be repeated. Of texts a file of questions, a
+    /// line each, or `-` for those of standard input
     #[arg(long, value_name = "INPUT", requires = "nearest", value_hint = ValueHint::AnyPath)]
     of: Vec<PathBuf>,
     /// The results of the last layer in place of what it sees
@@ -145,6 +148,11 @@ pub fn run(arguments: &Arguments) -> Result<Exit> {
     let from_stdin = arguments.inputs.iter().any(|path| path.as_os_str() == "-");
     if from_stdin && arguments.inputs.len() > 1 {
         let problem = "standard input, '-', is a table, which is read by itself; give '-' alone";
+        return Err(Usage(problem.to_string()).into());
+    }
+    let asks_stdin = arguments.of.iter().any(|path| path.as_os_str() == "-");
+    if asks_stdin && (from_stdin || arguments.of.len() > 1) {
+        let problem = "standard input, '-', can be read once, and by itself: give the inputs or --of as a file";
         return Err(Usage(problem.to_string()).into());
     }
     let layer = match (arguments.logits, arguments.hidden) {

@@ -15,14 +15,15 @@ use crate::output;
 /// Arguments of `deepfit generate`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
+  deepfit generate runs/book-1 \"The \" --temperature 0.8
   deepfit generate models/gpt2/ \"Once upon a time\"
   deepfit generate models/smollm/ \"The sea is\" --temperature 0.8 --top-p 0.9 --seed 7
   deepfit generate models/gpt2/ \"Once upon a time\" --max-tokens 20 --json
 
 Pieces are written as they are made. Without --temperature, --top-k or --top-p the likeliest token is taken each time.")]
 pub struct Arguments {
-    /// Folder of a published model that continues texts, such as GPT-2 or LLaMA
-    #[arg(value_name = "MODEL", value_hint = ValueHint::AnyPath)]
+    /// Run that learned to continue a text, or folder of a published model that does, such as GPT-2 or LLaMA
+    #[arg(value_name = "RUN|MODEL", value_hint = ValueHint::AnyPath)]
     model: PathBuf,
     /// The text to continue
     #[arg(value_name = "PROMPT")]

@@ -4,6 +4,7 @@ mod bench;
 mod completions;
 mod embed;
 mod evaluate;
+mod explain;
 mod generate;
 mod inspect;
 #[cfg(feature = "hub")]
@@ -21,15 +22,17 @@ use crate::interrupt::Interrupt;
 /// A sub-command with its arguments.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Train a network on a folder of pictures or a table
+    /// Train a network on a folder of pictures or texts, a table or a text
     Train(Box<train::Arguments>),
     /// Measure a trained network on other data
     Evaluate(evaluate::Arguments),
     /// Use a trained network on pictures, rows or texts
     Predict(predict::Arguments),
+    /// Tell why a network decides as it does: which pixels, columns or words it goes by
+    Explain(explain::Arguments),
     /// Write what a network makes of pictures, rows or texts before it decides
     Embed(embed::Arguments),
-    /// Continue a text by a published model such as GPT-2 or LLaMA
+    /// Continue a text by a run that learned to, or by a published model such as GPT-2
     Generate(generate::Arguments),
     /// Write the tokens that a published model makes of texts
     Tokenize(tokenize::Arguments),
@@ -54,6 +57,7 @@ pub fn run(command: Command) -> anyhow::Result<Exit> {
         Command::Train(arguments) => train::run(&arguments, &interrupt),
         Command::Evaluate(arguments) => evaluate::run(&arguments),
         Command::Predict(arguments) => predict::run(&arguments),
+        Command::Explain(arguments) => explain::run(&arguments),
         Command::Embed(arguments) => embed::run(&arguments),
         Command::Generate(arguments) => generate::run(&arguments),
         Command::Tokenize(arguments) => tokenize::run(&arguments),

@@ -27,8 +27,9 @@ pub struct Arguments {
     /// Run folder, model folder, folder or file of a published model, or efficientnet-lite0
     #[arg(value_name = "MODEL|RUN", value_hint = ValueHint::AnyPath)]
     run: PathBuf,
-    /// Images, folders or .zip files of images, or a table; `-` reads a CSV table from standard input. For a model of
-    /// texts: files of lines, .csv or .tsv tables, folders of .txt files; `-` reads lines
+    /// Images, folders or .zip files of images, or a table (CSV, TSV, JSON Lines, Parquet, Arrow; text may be
+    /// compressed as .gz or .zst); `-` reads a table from standard input. For a model of texts: files of lines, tables,
+    /// folders of .txt files; `-` reads lines, or a table whose header has the columns that the run was trained on
     #[arg(value_name = "INPUT", required = true, value_hint = ValueHint::AnyPath)]
     inputs: Vec<PathBuf>,
     /// Of tables of texts: the column that holds them [default: the only one, or one with a usual name, such as text]

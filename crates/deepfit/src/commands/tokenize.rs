@@ -23,7 +23,7 @@ pub struct Arguments {
     /// Folder with a model's tokenizer: tokenizer.json, or vocab.txt, or vocab.json and merges.txt
     #[arg(value_name = "MODEL", value_hint = ValueHint::AnyPath)]
     model: PathBuf,
-    /// Files of lines, .csv or .tsv tables, or folders of .txt files; `-` reads lines from standard input
+    /// Files of lines, .csv, .tsv or .jsonl tables, or folders of .txt files; `-` reads lines from standard input
     #[arg(value_name = "INPUT", required = true, value_hint = ValueHint::AnyPath)]
     inputs: Vec<PathBuf>,
     /// Of tables: the column that holds the texts [default: the only one, or one with a usual name, such as text]

@@ -26,7 +26,8 @@ use deepfit_train::text::Style;
 )]
 pub struct Arguments {
     /// Folder with a sub-folder of images, or of .txt files, for each class (optionally below train, val and test), a .zip of
-    /// images, or a CSV or TSV table, of features, texts or the paths of images
+    /// images, a table (CSV, TSV, JSON Lines, Parquet or Arrow; text may be compressed as .gz or .zst) of features, texts or
+    /// the paths of images, or a .txt file whose continuation is learned
     #[arg(value_name = "DATA", value_hint = ValueHint::AnyPath)]
     data: Option<OsString>,
     /// Any other setting; `deepfit train --help` lists them
@@ -50,11 +51,21 @@ pub struct Arguments {
     #[arg(long, value_name = "PATH", value_hint = ValueHint::AnyPath, help_heading = "Data")]
     test: Option<PathBuf>,
 
+    /// Column of a table whose equal values belong together, such as the rows of a patient: they stay on one side of every split
+    #[arg(long, value_name = "COLUMN", help_heading = "Data")]
+    group: Option<String>,
+    /// Column of times of a table: the earlier rows are trained on, the later are for validation and the test
+    #[arg(long, value_name = "COLUMN", help_heading = "Data")]
+    time_split: Option<String>,
+    /// Column of a table that says train, validation or test of each row
+    #[arg(long, value_name = "COLUMN", help_heading = "Data")]
+    split: Option<String>,
+
     /// Architecture: tabm or mlp for tables; cnn, resnet18, resnet34, resnet50 or mobilenet_v2 for images; lstm, gru, rnn or transformer for texts [default: auto, which goes by the data]
     #[arg(long, value_name = "NAME", help_heading = "Model and training")]
     model: Option<String>,
-    /// Published model to begin with: its name, folder or file, or scratch for none [default: of images the one that is part of
-    /// deepfit, where it helps]
+    /// Published model to begin with: its name, folder or file, or scratch for none [default: of images and
+    /// of texts the one that is part of deepfit, where it helps]
     #[arg(long, value_name = "MODEL", help_heading = "Model and training")]
     from: Option<PathBuf>,
     /// Train the last layer of the published model alone
@@ -103,7 +114,7 @@ pub struct Arguments {
     /// Go on with a run that was interrupted; it knows its data and settings, of which only --threads can change
     #[arg(
         long, value_name = "RUN", value_hint = ValueHint::DirPath, help_heading = "Run",
-        conflicts_with_all = ["target", "text", "labels", "validation", "test", "from", "freeze", "unfreeze", "lora", "model", "epochs", "time", "batch", "lr", "seed", "out",
+        conflicts_with_all = ["target", "text", "labels", "validation", "test", "group", "time_split", "split", "from", "freeze", "unfreeze", "lora", "model", "epochs", "time", "batch", "lr", "seed", "out",
                               "config"]
     )]
     resume: Option<PathBuf>,
@@ -278,7 +289,13 @@ impl Arguments {
                 field.clone_from(value);
             }
         }
-        for (value, field) in [(&self.target, &mut settings.target), (&self.text, &mut settings.text)] {
+        for (value, field) in [
+            (&self.target, &mut settings.target),
+            (&self.text, &mut settings.text),
+            (&self.group, &mut settings.group),
+            (&self.time_split, &mut settings.time_split),
+            (&self.split, &mut settings.split),
+        ] {
             if value.is_some() {
                 field.clone_from(value);
             }
@@ -313,8 +330,7 @@ impl Arguments {
         }
         if settings.data.as_os_str().is_empty() {
             return Err(Usage(
-                "no data is given; name a folder of images, a .zip of one, or a CSV or TSV table: deepfit train DATA"
-                    .to_string(),
+                "no data is given; name a folder of images, a .zip of one, or a table: deepfit train DATA".to_string(),
             )
             .into());
         }

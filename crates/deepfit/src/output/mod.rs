@@ -1,6 +1,7 @@
 //! What the command writes: results on standard output, everything else on standard error.
 
 pub mod embeddings;
+pub mod explanations;
 pub mod neighbours;
 pub mod plan;
 pub mod predictions;

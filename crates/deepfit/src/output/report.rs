@@ -22,11 +22,15 @@ pub fn training(report: &Report, style: Style) -> String {
     let mut text = String::new();
     let metrics = &report.metrics;
     text.push_str(&format!("{}\n", style.bold("Metrics")));
-    let mut table = Table::new(1, &["metric", "train", "validation", "test", "95 % interval of test"]);
+    let before = !metrics.published.is_empty();
+    let mut header = vec!["metric", "train", "validation", "test", "95 % interval of test"];
+    header.extend(before.then_some("test before"));
+    let mut table = Table::new(1, &header);
     for name in names(&[&metrics.train, &metrics.validation, &metrics.test]) {
         let mut row = vec![name.to_string()];
         row.extend([&metrics.train, &metrics.validation, &metrics.test].map(|s| value(s, name)));
         row.push(interval(&metrics.test_intervals, name));
+        row.extend(before.then(|| value(&metrics.published, name)));
         table.row(row);
     }
     text.push_str(&table.render(style));

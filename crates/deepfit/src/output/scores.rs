@@ -5,7 +5,12 @@ use deepfit_train::metrics::{Intervals, LabelScores, ResidualSummary, Scores};
 use deepfit_train::text::{Style, Table, words};
 
 /// Metrics as people look at them, best known first; others follow by name.
-const ORDER: [&str; 17] = [
+const ORDER: [&str; 23] = [
+    "mrr",
+    "recall_at_1",
+    "recall_at_10",
+    "spearman",
+    "pearson",
     "accuracy",
     "balanced_accuracy",
     "sensitivity",
@@ -17,6 +22,7 @@ const ORDER: [&str; 17] = [
     "subset_accuracy",
     "roc_auc",
     "log_loss",
+    "rank_loss",
     "perplexity",
     "bits_per_byte",
     "ece",

@@ -128,3 +128,50 @@ fn a_run_that_is_stopped_goes_on_to_the_same_weights() {
     let of = |run: &str| tensors(&place.path(&format!("{run}/model/model.safetensors")));
     assert!(of("whole") == of("stopped"));
 }
+
+#[test]
+fn texts_are_cut_into_bytes_characters_pairs_or_parts_of_words() {
+    let place = Place::new();
+    let text = book(700).replace("bread", "Käse");
+    place.write("book.txt", &text);
+    // Nobody can have learned what these characters are.
+    let strange: String = text.chars().take(8_000).map(|c| if c == 'a' { '漢' } else { c }).collect();
+    place.write("strange.txt", strange);
+    for tokens in ["bytes", "characters", "wordpiece", "bpe"] {
+        let kind = format!("tokens={tokens}");
+        let run =
+            ["train", "book.txt", "--model", "gru", &kind, "--epochs", "3", "max_tokens=32", "--out", tokens, "--json"];
+        let run = place.run(&run).succeeded();
+        let bits = |of: &Value| of["bits_per_byte"].as_f64().unwrap();
+        let known = bits(&run.json()["metrics"]["test"]);
+        assert!((0.05..4.0).contains(&known), "{tokens}: {}", run.out);
+        let continued = place.run(&["generate", tokens, "Today the baker", "--max-tokens", "30"]).succeeded().out;
+        assert!(
+            !continued.contains("##") && !continued.contains("[UNK]") && continued.len() > 15,
+            "{tokens}: {continued}"
+        );
+        let strange = place.run(&["evaluate", tokens, "strange.txt", "--json"]).succeeded().json();
+        assert!(bits(&strange["metrics"]) > known, "{tokens}: {known} {strange}");
+    }
+    let letters = fs::read_to_string(place.path("characters/model/tokenizer.json")).unwrap();
+    assert!(letters.contains("\"ä\"") && !letters.contains("\"aK\""), "{letters}");
+    place.refuses(&["book.txt", "tokens=words"], &["tokens", "wordpiece"]);
+    place.refuses(&["book.txt", "tokens=bpe", "vocabulary=200"], &["vocabulary", "256"]);
+}
+
+#[test]
+fn the_last_parts_of_a_text_are_as_long_as_was_asked_for() {
+    let place = Place::new();
+    place.write("book.txt", book(900));
+    let rows = |more: &[&str], out: &str| -> Vec<f64> {
+        let run = ["train", "book.txt", "--model", "gru", "--epochs", "1", "max_tokens=16", "--out", out];
+        let told = place.run(&[&run[..], more].concat()).succeeded().err;
+        let rows = told.split("rows: ").nth(1).unwrap_or_else(|| panic!("{told}")).lines().next().unwrap();
+        rows.split(' ').filter_map(|word| word.replace(',', "").parse().ok()).collect()
+    };
+    let share = |rows: &[f64], part: usize| rows[part] / rows.iter().sum::<f64>();
+    let plain = rows(&[], "plain");
+    assert!((share(&plain, 1) - 0.1).abs() < 0.02 && (share(&plain, 2) - 0.1).abs() < 0.02, "{plain:?}");
+    let asked = rows(&["validation_share=0.3", "test_share=0.15"], "asked");
+    assert!((share(&asked, 1) - 0.3).abs() < 0.02 && (share(&asked, 2) - 0.15).abs() < 0.02, "{asked:?}");
+}

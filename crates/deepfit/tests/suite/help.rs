@@ -37,7 +37,8 @@ fn help_shows_options_in_groups_examples_and_all_settings() {
         assert!(help.contains(&format!("--{option}")), "{option}");
     }
     let overview = place.run(&["--help"]).succeeded().out;
-    for command in ["train", "evaluate", "predict", "embed", "generate", "tokenize", "inspect", "bench", "completions"]
+    for command in
+        ["train", "evaluate", "predict", "explain", "embed", "generate", "tokenize", "inspect", "bench", "completions"]
     {
         assert!(overview.contains(&format!("\n  {command} ")), "{command}: {overview}");
         let help = place.run(&[command, "--help"]).succeeded().out;

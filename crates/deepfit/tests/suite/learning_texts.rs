@@ -226,7 +226,7 @@ fn what_is_wrong_with_texts_is_said() {
     place.refuses(&["reviews.csv", "--text", "review", "--target", "review"], &["text", "the target"]);
     place.refuses(&["reviews.csv", "--model", "cnn", "--from", "scratch"], &["model", "lstm"]);
     place.refuses(&["reviews.csv", "--from", "efficientnet-lite0"], &["from", "for images", "texts"]);
-    place.refuses(&["reviews.csv", "vocabulary=10"], &["vocabulary", "257"]);
+    place.refuses(&["reviews.csv", "vocabulary=10"], &["vocabulary", "256"]);
     place.refuses(&["reviews.csv", "--text", "review", "--target", "id", "task=classification"], &["id", "too many"]);
     place.write("table.csv", crate::program::table(40));
     place.refuses(&["table.csv", "--model", "lstm"], &["model", "for texts"]);

@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 use super::super::layout::part_of;
 use super::super::scan::looks_like_an_image;
 use super::find::Finder;
+use crate::dataset::OpenOptions;
+use crate::division::role;
 use crate::error::{Error, Result};
 use crate::table::{self, AmountForm, TARGET_NAMES, named_column};
 
@@ -127,8 +129,8 @@ impl Recognised {
     ///
     /// # Errors
     /// If a column asked for does not exist, or there is none left.
-    pub(crate) fn targets(&mut self, wanted: Option<&str>, name: &str) -> Result<Vec<usize>> {
-        if let Some(wanted) = wanted {
+    pub(crate) fn targets(&mut self, options: &OpenOptions, name: &str) -> Result<Vec<usize>> {
+        if let Some(wanted) = options.target.as_deref() {
             let whole = self.columns.iter().position(|column| column == wanted);
             let found: Vec<usize> = match whole {
                 Some(column) => vec![column],
@@ -154,6 +156,7 @@ impl Recognised {
         }
         let free: Vec<usize> = (0..self.columns.len())
             .filter(|column| *column != self.image && Some(*column) != self.part && !self.others.contains(column))
+            .filter(|column| role(options, &self.columns[*column]).is_none())
             .collect();
         let called = |name: &str| free.iter().copied().find(|&column| self.columns[column].eq_ignore_ascii_case(name));
         let found = TARGET_NAMES.iter().chain(&["labels"]).find_map(|name| called(name)).or(free.last().copied());

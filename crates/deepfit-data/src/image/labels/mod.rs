@@ -18,6 +18,7 @@ use super::layout::{ImageFile, part_of};
 use super::open::check_unreadable;
 use super::scan::scan;
 use crate::dataset::{OpenOptions, Summary, Task, TaskKind};
+use crate::division::role;
 use crate::error::{Error, Result};
 use crate::split::Part;
 use crate::table::{self, TargetColumn, Texts, value_error};
@@ -116,7 +117,7 @@ impl ImageTable {
     /// As for [`open`](crate::open).
     pub(crate) fn open(mut self, options: &OpenOptions, summary: &mut Summary) -> Result<Labelled> {
         let name = self.name();
-        let targets = self.seen.targets(options.target.as_deref(), &name)?;
+        let targets = self.seen.targets(options, &name)?;
         let named = |column: usize| self.seen.columns[column].clone();
         let mut columns = ImageColumns {
             header: self.seen.header,
@@ -129,6 +130,7 @@ impl ImageTable {
             if i != self.seen.image && !targets.contains(&i) && Some(i) != self.seen.part {
                 let also = self.seen.others.contains(&i);
                 let why = if also { "names images too; one is learned from" } else { "images alone are learned from" };
+                let why = role(options, column).unwrap_or(why);
                 summary.dropped_columns.push((column.clone(), why.to_string()));
             }
         }
@@ -159,7 +161,7 @@ impl ImageTable {
         let mut columns = match known {
             Some(known) => known.clone(),
             None => {
-                let targets = self.seen.targets(None, &name)?;
+                let targets = self.seen.targets(&OpenOptions::default(), &name)?;
                 let target = targets.iter().map(|&column| self.seen.columns[column].clone()).collect();
                 ImageColumns { header: true, image: String::new(), target, separator: None, amount: None }
             }

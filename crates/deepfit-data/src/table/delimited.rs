@@ -1,0 +1,249 @@
+//! Delimited text: delimiter and header found, then blocks of whole rows, which several threads read at once.
+
+use csv::{ByteRecord, ReaderBuilder};
+use memchr::{memchr, memchr2, memrchr2};
+
+use super::chunks::Chunks;
+use super::compressed::BoxRead;
+use super::records::{Records, line_ends};
+use super::rows::{Base, HEAD, behind, number};
+use crate::error::{Error, Result};
+
+const DELIMITERS: [u8; 4] = [b',', b'\t', b';', b'|'];
+
+/// Delimited text being read.
+pub(super) struct Delimited<'a> {
+    content: Chunks<'a>,
+    /// Where what follows lies.
+    base: Base,
+    pub(super) delimiter: u8,
+    name: String,
+}
+
+/// What the beginning of a text tells of its columns.
+pub(super) struct Found {
+    pub(super) columns: Vec<String>,
+    pub(super) header: bool,
+}
+
+impl<'a> Delimited<'a> {
+    /// Finds the delimiter and reads the header; `header` says whether there is one, if that is known. `refuse` looks at the
+    /// first bytes.
+    pub(super) fn open(
+        content: BoxRead<'a>,
+        name: &str,
+        header: Option<bool>,
+        refuse: impl Fn(&[u8]) -> Result<()>,
+    ) -> Result<(Delimited<'a>, Found)> {
+        let mut content = Chunks::open(content, name);
+        content.read_more(HEAD)?;
+        refuse(content.rest())?;
+        let skipped = content.skip_mark();
+        let (head, complete) = (content.rest(), content.has_ended());
+        if head.iter().all(u8::is_ascii_whitespace) && complete {
+            return Err(Error::EmptyFile { path: name.into() });
+        }
+        let delimiter = sniff(head, complete);
+        let base = Base { bytes: skipped as u64, ..Base::default() };
+        let mut text = Delimited { content, base, delimiter, name: name.to_string() };
+        let first = text.first_row()?;
+        let header = header.unwrap_or_else(|| !first.iter().all(|field| number(field, delimiter).is_some()));
+        let columns = if header {
+            let named = first.into_iter().enumerate();
+            named.map(|(i, name)| if name.is_empty() { format!("unnamed_{}", i + 1) } else { name }).collect()
+        } else {
+            (1..=first.len()).map(|i| format!("column_{i}")).collect()
+        };
+        if header {
+            let end = text.first_end()?;
+            text.pass(end);
+        }
+        Ok((text, Found { columns, header }))
+    }
+
+    /// Where the first row that was not given away lies.
+    pub(super) fn base(&self) -> Base {
+        self.base
+    }
+
+    #[cfg(test)]
+    pub(super) fn set_block(&mut self, bytes: usize) {
+        self.content.block = bytes;
+    }
+
+    /// The first rows, which are left where they are.
+    pub(super) fn first_block(&self) -> Vec<u8> {
+        let rest = self.content.rest();
+        let end = ends(rest, self.delimiter, self.content.has_ended()).1.unwrap_or(0);
+        rest[..if self.content.has_ended() { rest.len() } else { end }].to_vec()
+    }
+
+    /// The next whole rows, or `None` after the last.
+    pub(super) fn next_block(&mut self) -> Result<Option<Vec<u8>>> {
+        let delimiter = self.delimiter;
+        self.content.next_block(|text, whole| ends(text, delimiter, whole).1)
+    }
+
+    /// The fields of the first row that is not blank, which is left where it is.
+    fn first_row(&mut self) -> Result<Vec<String>> {
+        loop {
+            // Blank rows before it may have had ends of their own.
+            let end = self.first_end()?;
+            let rest = self.content.rest();
+            let mut records = Records::delimited(&rest[..end], self.delimiter, &self.name, None);
+            if let Some(fields) = records.next().map_err(|error| behind(error, self.base))? {
+                return Ok((0..fields.len()).map(|i| fields.get(i).to_string()).collect());
+            }
+            if end == rest.len() && self.content.has_ended() {
+                return Err(Error::EmptyFile { path: self.name.clone().into() });
+            }
+            self.pass(end);
+        }
+    }
+
+    fn pass(&mut self, end: usize) {
+        self.base.lines += line_ends(&self.content.rest()[..end]);
+        self.base.bytes += end as u64;
+        self.content.pass(end);
+    }
+
+    /// Where the first row ends.
+    fn first_end(&mut self) -> Result<usize> {
+        loop {
+            let (rest, ended) = (self.content.rest(), self.content.has_ended());
+            match ends(rest, self.delimiter, ended).0 {
+                Some(end) => return Ok(end),
+                None if ended => return Ok(rest.len()),
+                None => {
+                    let more = rest.len().max(HEAD);
+                    self.content.read_more(more)?;
+                }
+            }
+        }
+    }
+}
+
+/// Where the first and the last whole row of a text end. A CR LF is never divided; `whole` says that nothing follows.
+fn ends(text: &[u8], delimiter: u8, whole: bool) -> (Option<usize>, Option<usize>) {
+    // What may follow a CR at the end is not known.
+    let known = if !whole && text.last() == Some(&b'\r') { &text[..text.len() - 1] } else { text };
+    let behind = |at: usize| if known[at] == b'\r' && known.get(at + 1) == Some(&b'\n') { at + 2 } else { at + 1 };
+    let first = memchr2(b'\n', b'\r', known).map(behind);
+    let Some(first) = first else { return (None, None) };
+    let quote = memchr(b'"', known);
+    if quote.is_none() {
+        return (Some(first), memrchr2(b'\n', b'\r', known).map(behind));
+    }
+    // Line ends between quotes end no row; only a reader of the whole text can tell which are.
+    let mut reader = csv_core::ReaderBuilder::new().delimiter(delimiter).build();
+    let (mut fields, mut field_ends) = (vec![0; 16 << 10], vec![0; 1 << 10]);
+    let (mut at, mut first, mut last) = (0, None, None);
+    while at < known.len() {
+        let (result, read, _, _) = reader.read_record(&known[at..], &mut fields, &mut field_ends);
+        at += read;
+        match result {
+            csv_core::ReadRecordResult::Record => {
+                let end = behind(at - 1);
+                first = first.or(Some(end));
+                last = Some(end);
+            }
+            csv_core::ReadRecordResult::OutputFull | csv_core::ReadRecordResult::OutputEndsFull => {}
+            csv_core::ReadRecordResult::InputEmpty | csv_core::ReadRecordResult::End => break,
+        }
+    }
+    (first, last)
+}
+
+/// The delimiter that divides the first rows into equally many fields, and more than one.
+pub(crate) fn sniff(head: &[u8], complete: bool) -> u8 {
+    let score = |delimiter: u8| {
+        let mut reader = ReaderBuilder::new().delimiter(delimiter).has_headers(false).flexible(true).from_reader(head);
+        let mut counts: Vec<usize> = Vec::new();
+        let mut record = ByteRecord::new();
+        while counts.len() < 50 && reader.read_byte_record(&mut record).unwrap_or(false) {
+            counts.push(record.len());
+        }
+        if !complete && counts.len() > 1 && counts.len() < 50 {
+            // The last record was cut off.
+            counts.pop();
+        }
+        let fields = counts.first().copied().unwrap_or(0);
+        let equal = counts.iter().filter(|&&count| count == fields).count();
+        if fields < 2 { (0, 0) } else { (equal * 100 / counts.len(), fields) }
+    };
+    // The earlier delimiter wins a tie.
+    DELIMITERS.into_iter().rev().max_by_key(|&delimiter| score(delimiter)).unwrap_or(b',')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::rows::{Place, Rows, is_missing};
+    use super::*;
+
+    /// All fields with the places of their rows, in blocks of a few bytes.
+    fn read(text: &str, block: usize, threads: usize) -> Result<Vec<(Place, Vec<String>)>> {
+        let mut rows = Rows::read(text.as_bytes(), "text", Some(true))?;
+        rows.set_block(block);
+        let mut all = Vec::new();
+        rows.for_each_block(
+            threads,
+            |records| {
+                let mut found = Vec::new();
+                while let Some(fields) = records.next()? {
+                    found.push((fields.place(), (0..fields.len()).map(|i| fields.get(i).to_string()).collect()));
+                }
+                Ok(found)
+            },
+            |found: Vec<(Place, Vec<String>)>, base| {
+                all.extend(found.into_iter().map(|(place, fields)| (place.behind(base), fields)));
+                Ok(())
+            },
+        )?;
+        Ok(all)
+    }
+
+    #[test]
+    fn blocks_of_any_size_on_any_number_of_threads_hold_the_same_rows() {
+        for end in ["\n", "\r\n", "\r"] {
+            let lines = ["a,b", "", "1, x ", "  ", "\"2\n3\",\"y, \"\"z\"", "4,5\" wide", "é,", "", "6,7"];
+            for last in ["", end] {
+                let text = lines.join(end) + last;
+                let whole = read(&text, 1 << 20, 1).unwrap();
+                let fields: Vec<Vec<&str>> =
+                    whole.iter().map(|(_, f)| f.iter().map(String::as_str).collect()).collect();
+                let expected = [["1", "x"], ["2\n3", "y, \"z"], ["4", "5\" wide"], ["é", ""], ["6", "7"]];
+                assert_eq!(fields, expected, "{text:?}");
+                let places: Vec<(u64, u64)> = whole.iter().map(|(place, _)| (place.row, place.line)).collect();
+                assert_eq!(places, [(0, 3), (1, 5), (2, 7), (3, 8), (4, 10)], "{text:?}");
+                for block in 1..=text.len() {
+                    for threads in [1, 3] {
+                        assert_eq!(read(&text, block, threads).unwrap(), whole, "{text:?} in blocks of {block}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_first_error_of_the_file_is_told_with_its_place_in_the_file() {
+        let mut text = String::from("a,b\n");
+        (0..50).for_each(|i| text += &format!("{i},\"{i}\"\n"));
+        let text = text + "1,2,3\n4\n";
+        for block in [8, 64, 1 << 20] {
+            match read(&text, block, 2) {
+                Err(Error::Ragged { row: 51, line: 52, found: 3, expected: 2, .. }) => {}
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn missing_values_are_known_in_any_case() {
+        for text in ["", "na", "NA", "N/A", "nan", "NULL", "None", "#N/A", "<NA>", "?"] {
+            assert!(is_missing(text), "{text}");
+        }
+        for text in ["n", "no", "nope", "0", "-", "??", "nanny"] {
+            assert!(!is_missing(text), "{text}");
+        }
+    }
+}

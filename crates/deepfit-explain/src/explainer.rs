@@ -1,0 +1,512 @@
+//! From inputs to explanations: opens the model and the inputs, explains each, and tests what it found.
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use deepfit_data::{
+    Array, Batch, Cell, Loader, LoaderOptions, Opened, Pass, Passage, Preprocessor, Source, TablePreprocessor, Task,
+};
+use deepfit_train::{PredictionValue, training_rows};
+
+use crate::counterfactual::{Counterfactual, Search};
+use crate::error::{ExplainError, Result};
+use crate::explanation::{Attributions, Details, Explanation, Shown};
+use crate::faithfulness::{self, Faithfulness, random_orders};
+use crate::grad_cam::{self, grad_cam, last_convolution};
+use crate::gradients::{integrated, smooth};
+use crate::method::{Kind, Method};
+use crate::neighbours::Known;
+use crate::pictures::{Cells, Picture, is_picture};
+use crate::removal::{Removal, leave_one_out, ranked};
+use crate::rows::Rows;
+use crate::shapley::shapley;
+use crate::subject::{Subject, Unit};
+use crate::tables::{Columns, OfRow, OfTable};
+use crate::texts::{self, OfText, Reading};
+
+/// Rows of the training data that stand in for columns that are taken away.
+const BACKGROUND: usize = 100;
+/// How often each column is shuffled.
+const SHUFFLES: u64 = 5;
+
+/// What is asked for.
+#[derive(Debug, Clone, Default)]
+pub struct Request {
+    /// How to explain; without, by what suits the model.
+    pub method: Option<Method>,
+    /// The class to explain; without, the one that is predicted. Of a counterfactual the class to reach.
+    pub class: Option<String>,
+    /// The layer that Grad-CAM looks at; without, the last convolutional one.
+    pub layer: Option<String>,
+}
+
+/// Where inputs come from.
+pub enum Inputs<'a> {
+    /// Files and folders.
+    Paths(&'a [PathBuf]),
+    /// A table or lines of text that are read, and a name for them.
+    Reader(&'a mut dyn Read, &'a str),
+}
+
+/// Takes each explanation as it comes.
+pub type Each<'a> = &'a mut dyn FnMut(Explanation) -> Result<()>;
+
+/// A model whose predictions are explained.
+pub struct Explainer {
+    subject: Subject,
+    run: PathBuf,
+    threads: usize,
+    notes: Vec<String>,
+    background: Option<(Rows, String)>,
+    known: Option<Known>,
+}
+
+/// One input.
+struct Given<'a> {
+    name: String,
+    row: Rows,
+    /// Of a table, its cells.
+    source: &'a Arc<dyn Source>,
+    number: u32,
+    passage: Option<Passage>,
+}
+
+/// What was decided about one input before it is explained.
+struct Decided {
+    prediction: PredictionValue,
+    predicted: usize,
+    output: usize,
+    class: Option<(String, f64)>,
+}
+
+impl Explainer {
+    /// Opens a run folder, a model folder, or a published model.
+    ///
+    /// # Errors
+    /// If it holds no model, a damaged one, or one that decides nothing.
+    pub fn open(path: &Path, threads: usize) -> Result<Explainer> {
+        let (subject, notes) = Subject::open(path, threads)?;
+        Ok(Explainer { subject, run: path.to_path_buf(), threads, notes, background: None, known: None })
+    }
+
+    /// What is worth knowing so far, one sentence each. Each is given once.
+    pub fn take_notes(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.notes)
+    }
+
+    /// What the model takes.
+    pub fn kind(&self) -> Kind {
+        match self.subject.preprocessor() {
+            Preprocessor::Image(_) => Kind::Images,
+            Preprocessor::Table(_) => Kind::Tables,
+            Preprocessor::Text(_) => Kind::Texts,
+        }
+    }
+
+    /// The method that is used if none is asked for: for pictures Grad-CAM, which costs no more than a prediction, where the
+    /// network pools what its last convolution sees, else integrated gradients, which ask nothing of a network; for tables Shapley values, which leave nothing unexplained and share what
+    /// columns do together; for texts leaving out words, which needs no baseline: any text with a word less is a text.
+    pub fn default_method(&self) -> Method {
+        match self.kind() {
+            Kind::Images if grad_cam::require_fit(&self.subject).is_ok() => Method::GradCam,
+            Kind::Images => Method::IntegratedGradients,
+            Kind::Tables => Method::Shapley,
+            Kind::Texts => Method::Occlusion,
+        }
+    }
+
+    /// Explains inputs, in order, and gives each explanation to `each`. Returns the inputs that failed, by their names, with
+    /// the reason.
+    ///
+    /// # Errors
+    /// If what is asked for does not fit the model, the inputs cannot be opened or are of another kind, or `each` fails.
+    pub fn explain(&mut self, inputs: Inputs<'_>, request: &Request, each: Each<'_>) -> Result<Vec<(String, String)>> {
+        let kind = self.kind();
+        let method = request.method.unwrap_or_else(|| self.default_method());
+        method.require(kind)?;
+        self.require_fit(method, request)?;
+        if method == Method::Permutation {
+            let explanation = self.permutation(inputs)?;
+            each(explanation)?;
+            return Ok(Vec::new());
+        }
+        let preprocessor = self.subject.preprocessor().clone();
+        let (opened, passages) = match (&preprocessor, inputs) {
+            (Preprocessor::Text(text), Inputs::Paths(paths)) => {
+                let (opened, passages) = text.open_texts(paths, self.threads)?;
+                (opened, Some(passages))
+            }
+            (Preprocessor::Text(text), Inputs::Reader(reader, name)) => {
+                let mut all = String::new();
+                let unreadable = |e: std::io::Error| ExplainError::asked(format!("{name} cannot be read as text: {e}"));
+                reader.read_to_string(&mut all).map_err(unreadable)?;
+                let lines = all.lines().filter(|line| !line.trim().is_empty());
+                let passages: Vec<Passage> = lines.map(|line| Passage::from(line.to_string())).collect();
+                (text.open_passages(passages.clone(), self.threads)?, Some(passages))
+            }
+            (_, Inputs::Paths(paths)) => (preprocessor.open_inputs(paths, self.threads)?, None),
+            (_, Inputs::Reader(reader, name)) => (preprocessor.read_inputs(reader, name)?, None),
+        };
+        self.notes.extend(opened.notes);
+        let mut failed = opened.failed;
+        if opened.rows.is_empty() {
+            return Ok(failed);
+        }
+        for &number in &opened.rows {
+            let name = opened.names[number as usize].clone();
+            // One at a time, in the order of the inputs.
+            let mut loader = Loader::new(opened.source.clone(), vec![number], LoaderOptions::evaluate(1, 0))?;
+            let Some(batch) = loader.next()? else {
+                failed.extend(loader.failures().map(|failure| (failure.name.clone(), failure.reason.clone())));
+                continue;
+            };
+            let passage = passages.as_ref().and_then(|all| all.get(number as usize)).cloned();
+            let given = Given { name, row: Rows::of(&batch), source: &opened.source, number, passage };
+            drop(batch);
+            each(self.one(given, method, request)?)?;
+        }
+        Ok(failed)
+    }
+
+    /// What can be told to be wrong before an input is read.
+    fn require_fit(&mut self, method: Method, request: &Request) -> Result<()> {
+        if let Some(class) = &request.class {
+            self.subject.class(class)?;
+            if matches!(method, Method::Permutation | Method::Neighbours) {
+                return Err(ExplainError::asked(format!("--class has no meaning for {method}, which is of no class")));
+            }
+        }
+        if let (Some(layer), true) = (&request.layer, method != Method::GradCam) {
+            return Err(ExplainError::asked(format!("--layer '{layer}' is for grad-cam, and not for {method}")));
+        }
+        if method == Method::GradCam {
+            grad_cam::require_fit(&self.subject)?;
+        }
+        if method == Method::Counterfactual && !self.subject.task().is_classification() {
+            let problem = "a counterfactual changes a class, and the model predicts a number; use --method shapley";
+            return Err(ExplainError::asked(problem));
+        }
+        if method == Method::Neighbours && !self.run.join("settings.toml").is_file() {
+            let problem = "neighbours are training examples, which only a run folder tells; a model by itself has none";
+            return Err(ExplainError::asked(problem));
+        }
+        Ok(())
+    }
+
+    fn decide(&mut self, row: &Rows, request: &Request) -> Result<Decided> {
+        let logits = self.subject.logits(row)?.swap_remove(0);
+        let (prediction, predicted) = self.subject.prediction(&logits);
+        let output = request.class.as_ref().map_or(Ok(predicted), |class| self.subject.class(class))?;
+        let classes = self.subject.task().classes();
+        let class = classes.get(output).map(|name| (name.clone(), self.subject.probabilities(&logits)[output]));
+        Ok(Decided { prediction, predicted, output, class })
+    }
+
+    fn one(&mut self, given: Given<'_>, method: Method, request: &Request) -> Result<Explanation> {
+        let decided = self.decide(&given.row, request)?;
+        let explained = match (self.kind(), method) {
+            (_, Method::Neighbours) => self.neighbours(&given)?,
+            (Kind::Images, _) => self.picture(&given, method, &decided, request)?,
+            (Kind::Tables, _) => self.row_of_table(&given, method, &decided, request)?,
+            (Kind::Texts, _) => self.text(&given, method, &decided)?,
+        };
+        let Explained { attributions, unit, faithfulness, completeness_error, details } = explained;
+        let (prediction, class) = (Some(decided.prediction), decided.class);
+        let input = given.name;
+        Ok(Explanation {
+            input,
+            prediction,
+            class,
+            method,
+            unit: unit.map_or("similarity", Unit::name),
+            attributions,
+            faithfulness,
+            completeness_error,
+            details,
+        })
+    }
+
+    /// Tests attributions of parts.
+    fn test(removal: &mut dyn Removal, attributions: &[f64], unit: Unit) -> Result<Faithfulness> {
+        let of_value = unit == Unit::Value;
+        // A value may be moved in both directions: what moves it most comes first.
+        let sizes: Vec<f64> = attributions.iter().map(|&x| if of_value { x.abs() } else { x }).collect();
+        faithfulness::test(removal, ranked(&sizes), random_orders(sizes.len()), of_value)
+    }
+
+    fn picture(
+        &mut self,
+        given: &Given<'_>,
+        method: Method,
+        decided: &Decided,
+        request: &Request,
+    ) -> Result<Explained> {
+        let Some(config) = self.subject.image().cloned().filter(|_| is_picture(&self.subject.network().inputs()))
+        else {
+            return Err(ExplainError::asked(
+                "the network takes other inputs beside pictures, which is not explained here",
+            ));
+        };
+        let picture = Picture::of(given.row.clone(), &config);
+        let (output, subject) = (decided.output, &mut self.subject);
+        let (mut completeness_error, mut layer) = (None, None);
+        let map = match method {
+            Method::GradCam => {
+                let named = request.layer.clone().map_or_else(|| last_convolution(subject), Ok)?;
+                let map = grad_cam(subject, &picture.row, &named, output)?;
+                layer = Some(named);
+                map.resized(picture.height, picture.width)
+            }
+            Method::IntegratedGradients => {
+                let found = integrated(subject, &picture.row, &picture.baseline, output)?;
+                completeness_error = Some(found.completeness_error);
+                picture.over_channels(&found.inputs[0], |x| x)
+            }
+            Method::SmoothGrad => {
+                let gradients = smooth(subject, &picture.row, 0, output)?;
+                picture.over_channels(&gradients, f64::abs)
+            }
+            _ => picture.occlusion(subject, output)?,
+        };
+        let unit = subject.unit();
+        // A value may be moved in both directions: what moves it most comes first.
+        let of_value = unit == Unit::Value;
+        let by_cell = picture.by_cell(&map).into_iter().map(|x| if of_value { x.abs() } else { x }).collect::<Vec<_>>();
+        let random = picture.moved(&by_cell).iter().map(|moved| ranked(moved)).collect();
+        let mut cells = Cells { subject, picture: &picture, output, unit };
+        let faithfulness = Some(faithfulness::test(&mut cells, ranked(&by_cell), random, of_value)?);
+        let details = Details { layer, picture: Some(picture), ..Details::default() };
+        let unit = Some(self.subject.gradient_unit());
+        Ok(Explained { attributions: Attributions::Pixels(map), unit, faithfulness, completeness_error, details })
+    }
+
+    /// The table preprocessor of the model.
+    fn table(&self) -> Result<Arc<TablePreprocessor>> {
+        match self.subject.preprocessor() {
+            Preprocessor::Table(table) => Ok(table.clone()),
+            _ => Err(ExplainError::asked("the model takes no tables")),
+        }
+    }
+
+    /// Rows that stand in for columns that are taken away, and what they are: of the training data if it is still there, else
+    /// of the inputs.
+    fn background(&mut self, inputs: &Arc<dyn Source>) -> Result<(Rows, String)> {
+        if let Some(known) = &self.background {
+            return Ok(known.clone());
+        }
+        let training = training_rows(&self.run, self.subject.preprocessor(), self.threads);
+        let (source, rows, of) = match training {
+            Ok(Some(Opened { source, rows, .. })) => (source, rows, "training rows"),
+            other => {
+                if let Err(error) = other {
+                    let note =
+                        format!("the training data cannot be used, so that rows of the input stand in for it: {error}");
+                    self.notes.push(note);
+                }
+                (inputs.clone(), (0..inputs.len() as u32).collect(), "rows of the input")
+            }
+        };
+        let count = rows.len().min(BACKGROUND);
+        let chosen: Vec<u32> = (0..count).map(|i| rows[i * rows.len() / count]).collect();
+        let mut batch = Batch::new();
+        source.fill(&chosen, Pass::Evaluate, &mut batch)?;
+        let found = (Rows::of(&batch), format!("{count} {of}"));
+        self.background = Some(found.clone());
+        Ok(found)
+    }
+
+    fn row_of_table(
+        &mut self,
+        given: &Given<'_>,
+        method: Method,
+        decided: &Decided,
+        request: &Request,
+    ) -> Result<Explained> {
+        let table = self.table()?;
+        let columns = Columns::of(&table, self.subject.names());
+        let (background, described) = self.background(given.source)?;
+        let (output, row) = (decided.output, &given.row);
+        let mut unit = self.subject.unit();
+        let tested = unit;
+        let mut details = Details { background: Some(described), ..Details::default() };
+        let (mut completeness_error, mut of_change) = (None, None);
+        let values = match method {
+            Method::IntegratedGradients => {
+                unit = self.subject.gradient_unit();
+                let baseline = columns.mean_row(row, &background);
+                let found = integrated(&mut self.subject, row, &baseline, output)?;
+                completeness_error = Some(found.completeness_error);
+                columns.sums(&found.inputs)
+            }
+            Method::Counterfactual => {
+                let (values, found) = self.counterfactual(&table, given, decided, request)?;
+                (details.counterfactual, of_change) = found.unzip();
+                values
+            }
+            _ => {
+                let subject = &mut self.subject;
+                let mut of_row = OfRow { subject, columns: &columns, row, background: &background, output, unit };
+                let found = shapley(&mut of_row)?;
+                details.expectation = Some(found.expectation);
+                details.permutations = found.permutations;
+                found.values
+            }
+        };
+        let subject = &mut self.subject;
+        let mut of_row = OfRow { subject, columns: &columns, row, background: &background, output, unit: tested };
+        let faithfulness = match method {
+            // Tested by other changes, if one was found.
+            Method::Counterfactual => of_change,
+            _ => Some(Self::test(&mut of_row, &values, tested)?),
+        };
+        details.cells = (0..columns.names.len())
+            .map(|column| match given.source.cell(given.number, column) {
+                Some(Cell::Number(number)) => format!("{number}"),
+                Some(Cell::Word(word)) => word,
+                _ => String::new(),
+            })
+            .collect();
+        let attributions = Attributions::Named(columns.names.into_iter().zip(values).collect());
+        Ok(Explained { attributions, unit: Some(unit), faithfulness, completeness_error, details })
+    }
+
+    /// The smallest change that leads to another class; as attributions how far each column is changed.
+    fn counterfactual(
+        &mut self,
+        table: &TablePreprocessor,
+        given: &Given<'_>,
+        decided: &Decided,
+        request: &Request,
+    ) -> Result<(Vec<f64>, Option<Tested>)> {
+        let wanted = request.class.as_ref().map(|class| self.subject.class(class)).transpose()?;
+        if wanted == Some(decided.predicted) {
+            let class = request.class.as_deref().unwrap_or_default();
+            let problem =
+                format!("{}: '{class}' is what is predicted already; a counterfactual needs another class", given.name);
+            return Err(ExplainError::asked(problem));
+        }
+        let training = training_rows(&self.run, self.subject.preprocessor(), self.threads).ok().flatten();
+        let (source, rows) = match training {
+            Some(opened) => (opened.source, opened.rows),
+            None => (given.source.clone(), (0..given.source.len() as u32).collect()),
+        };
+        let cells = |column: usize| rows.iter().filter_map(|&row| source.cell(row, column)).collect::<Vec<Cell>>();
+        let row =
+            (0..table.columns.len()).map(|column| given.source.cell(given.number, column).unwrap_or(Cell::Missing));
+        let search = Search::new(&mut self.subject, table, row.collect(), cells, decided.predicted, wanted);
+        let found = search.find()?;
+        let change = |name: &String| {
+            let changes = found.iter().flat_map(|(found, _)| &found.changes);
+            changes.filter(|change| change.column == *name).map(|change| change.distance).sum()
+        };
+        Ok((table.columns.iter().map(|column| change(&column.name)).collect(), found))
+    }
+
+    /// How much worse the rows of a table are predicted when a column is shuffled.
+    fn permutation(&mut self, inputs: Inputs<'_>) -> Result<Explanation> {
+        let Inputs::Paths([path]) = inputs else {
+            let problem = "permutation importance is of one table, a file, with the target in it";
+            return Err(ExplainError::asked(problem));
+        };
+        let table = self.table()?;
+        let opened = table.open_labelled(path, self.threads)?;
+        self.notes.extend(opened.notes);
+        let mut batch = Batch::new();
+        opened.source.fill(&opened.rows, Pass::Evaluate, &mut batch)?;
+        let rows = Rows::of(&batch);
+        let columns = Columns::of(&table, self.subject.names());
+        let targets: Array = batch.targets.clone();
+        let mut sums = vec![0.0; columns.names.len()];
+        let mut of_table =
+            OfTable { subject: &mut self.subject, columns: &columns, rows: &rows, targets: &targets, seed: 0 };
+        for seed in 0..SHUFFLES {
+            of_table.seed = seed;
+            sums.iter_mut().zip(leave_one_out(&mut of_table)?).for_each(|(sum, fall)| *sum += fall / SHUFFLES as f64);
+        }
+        of_table.seed = SHUFFLES;
+        let faithfulness = Some(Self::test(&mut of_table, &sums, Unit::Probability)?);
+        let whole = of_table.scores(&[vec![true; columns.names.len()]])?[0];
+        let metric = if *self.subject.task() == Task::Regression { "r2" } else { "accuracy" };
+        Ok(Explanation {
+            input: path.to_string_lossy().into_owned(),
+            prediction: None,
+            class: None,
+            method: Method::Permutation,
+            unit: metric,
+            attributions: Attributions::Named(columns.names.into_iter().zip(sums).collect()),
+            faithfulness,
+            completeness_error: None,
+            details: Details { metric: Some((metric, whole)), ..Details::default() },
+        })
+    }
+
+    fn text(&mut self, given: &Given<'_>, method: Method, decided: &Decided) -> Result<Explained> {
+        let preprocessor = texts::preprocessor(&self.subject)?;
+        let passage = given.passage.clone().unwrap_or_default();
+        let reading = Reading::of(&preprocessor, passage, given.row.clone());
+        let output = decided.output;
+        let (mut completeness_error, mut others) = (None, Vec::new());
+        let tested = self.subject.unit();
+        // Gradients and what is left out are told in the same unit.
+        let unit = self.subject.gradient_unit();
+        let values = if method == Method::IntegratedGradients {
+            let found = integrated(&mut self.subject, &given.row, &reading.baseline(), output)?;
+            completeness_error = Some(found.completeness_error);
+            let values;
+            (values, others) = reading.by_word(self.subject.names(), &found.inputs);
+            values
+        } else {
+            leave_one_out(&mut OfText { subject: &mut self.subject, reading: &reading, output, unit })?
+        };
+        let mut of_text = OfText { subject: &mut self.subject, reading: &reading, output, unit: tested };
+        let faithfulness = Some(Self::test(&mut of_text, &values, tested)?);
+        let words =
+            (0..values.len()).map(|word| Shown { written: reading.written(word).to_string(), value: values[word] });
+        let details = Details { words: words.collect(), ..Details::default() };
+        let named = reading.names().into_iter().zip(values).chain(others).collect();
+        Ok(Explained {
+            attributions: Attributions::Named(named),
+            unit: Some(unit),
+            faithfulness,
+            completeness_error,
+            details,
+        })
+    }
+
+    fn neighbours(&mut self, given: &Given<'_>) -> Result<Explained> {
+        if self.known.is_none() {
+            let training = training_rows(&self.run, self.subject.preprocessor(), self.threads)?;
+            let missing = || ExplainError::asked("neighbours are training examples, which only a run folder tells");
+            self.known = Some(Known::of(&mut self.subject, &training.ok_or_else(missing)?)?);
+        }
+        let Some(known) = &self.known else { return Err(ExplainError::asked("there are no training examples")) };
+        let like = known.nearest(&mut self.subject, &given.name, &given.row)?;
+        let logits = self.subject.logits(&given.row)?.swap_remove(0);
+        let share = match self.subject.prediction(&logits).0 {
+            PredictionValue::Class(class) => known.share(&class),
+            _ => 0.0,
+        };
+        let named = like.iter().map(|one| (one.input.clone(), f64::from(one.similarity))).collect();
+        Ok(Explained {
+            attributions: Attributions::Named(named),
+            unit: None,
+            faithfulness: None,
+            completeness_error: None,
+            details: Details { neighbours: Some((like, share)), ..Details::default() },
+        })
+    }
+}
+
+/// What a method found.
+struct Explained {
+    attributions: Attributions,
+    /// Nothing for similarities.
+    unit: Option<Unit>,
+    faithfulness: Option<Faithfulness>,
+    completeness_error: Option<f64>,
+    details: Details,
+}
+
+/// A change with how it did when it was tested.
+type Tested = (Counterfactual, Faithfulness);

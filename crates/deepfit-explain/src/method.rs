@@ -1,0 +1,97 @@
+//! The ways to explain, and what each is for.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::error::{ExplainError, Result};
+
+/// A way to explain a prediction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Method {
+    /// Channels of a convolutional layer, weighted by their gradients.
+    GradCam,
+    /// Gradients along a path from a baseline.
+    IntegratedGradients,
+    /// Gradients of noisy copies.
+    SmoothGrad,
+    /// What changes when a part is covered or left out.
+    Occlusion,
+    /// What each column adds, on average over all orders.
+    Shapley,
+    /// How much worse a whole table is predicted when a column is shuffled.
+    Permutation,
+    /// The smallest change that leads to another decision.
+    Counterfactual,
+    /// The training examples most like the input.
+    Neighbours,
+}
+
+/// What a model takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Pictures.
+    Images,
+    /// Rows of tables.
+    Tables,
+    /// Texts.
+    Texts,
+}
+
+impl Method {
+    /// All of them, with their names and what they are for.
+    pub const ALL: [(Method, &'static str, &'static [Kind]); 8] = [
+        (Method::GradCam, "grad-cam", &[Kind::Images]),
+        (Method::IntegratedGradients, "integrated-gradients", &[Kind::Images, Kind::Tables, Kind::Texts]),
+        (Method::SmoothGrad, "smoothgrad", &[Kind::Images]),
+        (Method::Occlusion, "occlusion", &[Kind::Images, Kind::Texts]),
+        (Method::Shapley, "shapley", &[Kind::Tables]),
+        (Method::Permutation, "permutation", &[Kind::Tables]),
+        (Method::Counterfactual, "counterfactual", &[Kind::Tables]),
+        (Method::Neighbours, "neighbours", &[Kind::Images, Kind::Tables, Kind::Texts]),
+    ];
+
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        Method::ALL.iter().find(|(method, ..)| *method == self).map_or("", |(_, name, _)| name)
+    }
+
+    /// Fails for a model of another kind, saying what there is for it.
+    ///
+    /// # Errors
+    /// If the method is not for it.
+    pub fn require(self, kind: Kind) -> Result<()> {
+        let fits = |kinds: &[Kind]| kinds.contains(&kind);
+        if Method::ALL.iter().any(|(method, _, kinds)| *method == self && fits(kinds)) {
+            return Ok(());
+        }
+        let known: Vec<&str> = Method::ALL.iter().filter(|(.., kinds)| fits(kinds)).map(|(_, name, _)| *name).collect();
+        let problem = format!("{self} is not for a model of {kind}; for those there are {}", known.join(", "));
+        Err(ExplainError::asked(problem))
+    }
+}
+
+impl fmt::Display for Method {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Method {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Method, String> {
+        let found = Method::ALL.iter().find(|(_, name, _)| *name == text);
+        let names = || Method::ALL.map(|(_, name, _)| name).join(", ");
+        found.map(|(method, ..)| *method).ok_or_else(|| format!("the methods are {}", names()))
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Kind::Images => "images",
+            Kind::Tables => "tables",
+            Kind::Texts => "texts",
+        })
+    }
+}

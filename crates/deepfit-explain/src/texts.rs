@@ -1,0 +1,234 @@
+//! Texts: words that are left out, and what tokens and weighted terms say of words.
+
+use std::collections::HashMap;
+use std::ops::Range;
+
+use deepfit_data::{Array, Batch, Pass, Passage, Preprocessor, Terms, TextPreprocessor};
+use deepfit_zoo::{TERMS, TOKENS};
+
+use crate::error::{ExplainError, Result};
+use crate::removal::Removal;
+use crate::rows::Rows;
+use crate::subject::{Subject, Unit};
+
+/// Variants that are prepared together.
+const AT_ONCE: usize = 64;
+
+/// A word of a text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Word {
+    /// Which of two texts that are compared, 0 or 1.
+    pub text: usize,
+    /// Its bytes there.
+    pub bytes: Range<usize>,
+}
+
+/// A text in words, with the inputs that the network sees of it.
+pub struct Reading<'a> {
+    /// How texts become inputs.
+    pub preprocessor: &'a TextPreprocessor,
+    /// The text, or two.
+    pub passage: Passage,
+    /// Its words, in order.
+    pub words: Vec<Word>,
+    /// The inputs.
+    pub row: Rows,
+}
+
+/// A text by its number in a passage.
+fn text_of(passage: &Passage, text: usize) -> &str {
+    if text == 0 { &passage.text } else { passage.second.as_deref().unwrap_or_default() }
+}
+
+impl<'a> Reading<'a> {
+    /// A text whose inputs are known.
+    pub fn of(preprocessor: &'a TextPreprocessor, passage: Passage, row: Rows) -> Reading<'a> {
+        let mut words = Vec::new();
+        for text in 0..1 + usize::from(passage.second.is_some()) {
+            let whole = text_of(&passage, text);
+            for word in whole.split_whitespace() {
+                // The word is a part of the text, whose place the addresses of both tell.
+                let begin = word.as_ptr() as usize - whole.as_ptr() as usize;
+                words.push(Word { text, bytes: begin..begin + word.len() });
+            }
+        }
+        let mut reading = Reading { preprocessor, passage, words, row };
+        if reading.words.len() < 2 {
+            // A script without spaces between words: its tokens are what can be told apart.
+            let tokens = reading.places().into_iter().flatten().map(|(text, bytes)| Word { text, bytes });
+            let mut tokens: Vec<Word> = tokens.collect();
+            tokens.dedup_by(|a, b| a == b);
+            if tokens.len() > reading.words.len() {
+                reading.words = tokens;
+            }
+        }
+        reading
+    }
+
+    /// Its letters.
+    pub fn written(&self, word: usize) -> &str {
+        let Word { text, bytes } = &self.words[word];
+        &text_of(&self.passage, *text)[bytes.clone()]
+    }
+
+    /// Names of the words for people and programs: a word that stands there again has its number behind it.
+    pub fn names(&self) -> Vec<String> {
+        let mut times: HashMap<&str, usize> = HashMap::new();
+        let name = |word: usize| {
+            let written = self.written(word);
+            let times = times.entry(written).or_insert(0);
+            *times += 1;
+            if *times == 1 { written.to_string() } else { format!("{written} ({times})") }
+        };
+        (0..self.words.len()).map(name).collect()
+    }
+
+    /// For each token of the input the text and the bytes that it stands for.
+    fn places(&self) -> Vec<Option<(usize, Range<usize>)>> {
+        let tokens = self.preprocessor.tokenizer();
+        let places = tokens.map(|tokens| tokens.places(&self.passage, self.preprocessor.most_tokens));
+        places.and_then(std::result::Result::ok).unwrap_or_default()
+    }
+
+    /// What the values of the inputs say of each word, and of what is no word, by name: tokens that stand at every text's
+    /// beginning and end, what two texts have in common, other columns.
+    pub fn by_word(&self, names: &[String], inputs: &[Vec<f64>]) -> (Vec<f64>, Vec<(String, f64)>) {
+        let mut of_words = vec![0.0; self.words.len()];
+        let mut others: Vec<(String, f64)> = Vec::new();
+        let mut other = |name: String, value: f64| match others.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, sum)) => *sum += value,
+            None => others.push((name, value)),
+        };
+        for (name, values) in names.iter().zip(inputs) {
+            if name == TOKENS {
+                for (place, value) in self.places().into_iter().chain(std::iter::repeat(None)).zip(values) {
+                    let word = place.and_then(|(text, bytes)| {
+                        // Offsets may begin with the space before a word.
+                        let within = |word: &Word| {
+                            word.text == text && word.bytes.end > bytes.start && word.bytes.start < bytes.end
+                        };
+                        self.words.iter().position(within)
+                    });
+                    match word {
+                        Some(word) => of_words[word] += value,
+                        None => other("[beginning and end]".to_string(), *value),
+                    }
+                }
+            }
+            if name == TERMS {
+                let terms = self.preprocessor.terms.as_ref();
+                let words = terms.filter(|terms| !terms.hidden).map_or(&[][..], |terms| &terms.words[..]);
+                let in_common = terms.map_or(0, |terms| terms.in_common.len());
+                // Each term's share goes to the words that hold it.
+                let mut holders: HashMap<String, Vec<usize>> = HashMap::new();
+                for word in 0..self.words.len() {
+                    Terms::words_of(self.written(word)).for_each(|term| holders.entry(term).or_default().push(word));
+                }
+                for (term, value) in words.iter().zip(values).filter(|(_, value)| **value != 0.0) {
+                    match holders.get(term) {
+                        Some(found) => found.iter().for_each(|&word| of_words[word] += value / found.len() as f64),
+                        None => other("[other words]".to_string(), *value),
+                    }
+                }
+                let mut place = words.len();
+                let mut parts = |length: usize, name: &str| {
+                    let end = (place + length).min(values.len());
+                    other(name.to_string(), values[place.min(end)..end].iter().sum());
+                    place = end;
+                };
+                if in_common > 0 {
+                    parts(in_common, "[words in common]");
+                }
+                for (column, length) in
+                    self.preprocessor.beside.as_ref().map(|beside| beside.parts()).unwrap_or_default()
+                {
+                    parts(length, &column);
+                }
+            }
+        }
+        others.retain(|(_, value)| *value != 0.0);
+        (of_words, others)
+    }
+
+    /// The passage with some words alone.
+    fn keeping(&self, kept: &[bool]) -> Passage {
+        let left = |text: usize| {
+            let whole = text_of(&self.passage, text);
+            let (mut left, mut at) = (String::with_capacity(whole.len()), 0);
+            for (word, _) in self.words.iter().zip(kept).filter(|(word, kept)| word.text == text && !**kept) {
+                left.push_str(&whole[at..word.bytes.start]);
+                at = word.bytes.end;
+            }
+            left.push_str(&whole[at..]);
+            left
+        };
+        Passage { text: left(0), second: self.passage.second.as_ref().map(|_| left(1)) }
+    }
+
+    /// A row without any word: where numbers begin that are inputs beside the tokens.
+    pub fn baseline(&self) -> Rows {
+        let mut baseline = self.row.clone();
+        for array in &mut baseline.inputs {
+            if let Array::F32(values) = array {
+                values.fill(0.0);
+            }
+        }
+        baseline
+    }
+}
+
+/// The text preprocessor of a subject.
+///
+/// # Errors
+/// If it takes no texts.
+pub fn preprocessor(subject: &Subject) -> Result<TextPreprocessor> {
+    match subject.preprocessor() {
+        Preprocessor::Text(text) => Ok(TextPreprocessor::clone(text)),
+        _ => Err(ExplainError::asked("the model takes no texts")),
+    }
+}
+
+/// A text whose words are left out.
+pub struct OfText<'a, 'b> {
+    /// The network.
+    pub subject: &'a mut Subject,
+    /// The text.
+    pub reading: &'a Reading<'b>,
+    /// What is explained.
+    pub output: usize,
+    /// In which unit.
+    pub unit: Unit,
+}
+
+impl Removal for OfText<'_, '_> {
+    fn parts(&self) -> usize {
+        self.reading.words.len()
+    }
+
+    fn scores(&mut self, kept: &[Vec<bool>]) -> Result<Vec<f64>> {
+        let reading = self.reading;
+        let terms = self.subject.names().iter().position(|name| name == TERMS);
+        let beside = reading.preprocessor.beside.as_ref().map_or(0, |beside| beside.len());
+        let mut scores = Vec::with_capacity(kept.len());
+        for kept in kept.chunks(AT_ONCE) {
+            let passages = kept.iter().map(|kept| reading.keeping(kept)).collect();
+            let opened = reading.preprocessor.open_passages(passages, 1)?;
+            let mut batch = Batch::new();
+            let all: Vec<u32> = (0..kept.len() as u32).collect();
+            opened.source.fill(&all, Pass::Evaluate, &mut batch)?;
+            let mut rows = Rows::of(&batch);
+            if let (Some(input), true) = (terms, beside > 0) {
+                // Other columns stay as they are.
+                let own = reading.row.numbers(input);
+                let width = own.len();
+                if let Array::F32(values) = &mut rows.inputs[input] {
+                    for row in values.chunks_exact_mut(width) {
+                        row[width - beside..].copy_from_slice(&own[width - beside..]);
+                    }
+                }
+            }
+            scores.extend(self.subject.scores(&rows, self.output, self.unit)?);
+        }
+        Ok(scores)
+    }
+}

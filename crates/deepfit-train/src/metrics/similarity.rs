@@ -1,0 +1,252 @@
+//! How well embeddings tell which texts belong together.
+
+use deepfit_data::PairLabel;
+
+use super::interval;
+use super::moments::Moments;
+use super::scores::{Intervals, Scores};
+
+/// What cosines are multiplied by in losses: the inverse of a temperature of 0.05.
+pub const SCALE: f32 = 20.0;
+/// Texts that are told apart at once.
+const BLOCK: usize = 8;
+
+/// Metrics of embeddings of pairs, which are all kept: each text is compared with all others.
+///
+/// [`Self::scores`] gives, of pairs that belong together, for the second text of each among those of all pairs,
+///
+/// - `mrr`: the mean of 1 divided by its rank by its cosine to the first text;
+/// - `recall_at_1` and `recall_at_10`: the share of pairs in which the rank is at most that;
+/// - `log_loss`: the mean of the negative logarithm of its share in the sum of the exponentials of 20 times the cosines.
+///
+/// Texts that are the same as one of the pair's do not compete. Of pairs with scores
+///
+/// - `spearman` and `pearson`: correlation of the cosines, or of their ranks, with the scores;
+/// - `roc_auc`: of scores of 1 and 0, the probability that a related pair has the larger cosine;
+/// - `rank_loss`: the logarithm of 1 plus the mean of `exp(20 (cosine_j - cosine_i))` over all two pairs in which the score of
+///   i is the larger, so that it compares parts of any size.
+#[derive(Debug, Clone)]
+pub struct SimilarityMetrics {
+    label: PairLabel,
+    first: Vec<f32>,
+    second: Vec<f32>,
+    texts: Vec<[i32; 2]>,
+    scores: Vec<f32>,
+}
+
+impl SimilarityMetrics {
+    /// Of no pairs so far.
+    pub fn new(label: PairLabel) -> SimilarityMetrics {
+        SimilarityMetrics { label, first: Vec::new(), second: Vec::new(), texts: Vec::new(), scores: Vec::new() }
+    }
+
+    fn add(&mut self, embeddings: &[f32], pairs: usize) {
+        let width = embeddings.len() / (2 * pairs.max(1));
+        for pair in embeddings.chunks_exact((2 * width).max(1)) {
+            self.first.extend_from_slice(&pair[..width]);
+            self.second.extend_from_slice(&pair[width..]);
+        }
+    }
+
+    /// Adds embeddings `[pairs, 2 width]` of partners, each 1 long, with the numbers of their texts `[pairs, 2]`.
+    pub fn add_partners(&mut self, embeddings: &[f32], texts: &[i32]) {
+        self.add(embeddings, texts.len() / 2);
+        self.texts.extend(texts.chunks_exact(2).map(|pair| [pair[0], pair[1]]));
+    }
+
+    /// Adds embeddings `[pairs, 2 width]`, each 1 long, with the scores of the pairs.
+    pub fn add_scored(&mut self, embeddings: &[f32], scores: &[f32]) {
+        self.add(embeddings, scores.len());
+        self.scores.extend_from_slice(scores);
+    }
+
+    /// Metrics by name.
+    pub fn scores(&self) -> Scores {
+        match self.label {
+            PairLabel::Partners => self.retrieval().0,
+            _ => self.correlation(),
+        }
+    }
+
+    /// 95 % intervals by name, by how the pairs differ.
+    pub fn intervals(&self) -> Intervals {
+        if self.label == PairLabel::Partners { self.retrieval().1 } else { Intervals::default() }
+    }
+
+    fn retrieval(&self) -> (Scores, Intervals) {
+        let pairs = self.texts.len();
+        let width = self.first.len() / pairs.max(1);
+        let (mut ranks, mut first, mut tenth, mut losses) =
+            (Moments::default(), Moments::default(), Moments::default(), Moments::default());
+        // The texts of a block of pairs stay in the cache while all second texts pass by.
+        for begin in (0..pairs).step_by(BLOCK) {
+            let block = begin..(begin + BLOCK).min(pairs);
+            let row = |texts: &[f32], pair: usize| texts[pair * width..][..width].to_vec();
+            let queries: Vec<Vec<f32>> = block.clone().map(|pair| row(&self.first, pair)).collect();
+            let own: Vec<f32> =
+                block.clone().map(|pair| dot(&queries[pair - begin], &self.second[pair * width..][..width])).collect();
+            let (mut above, mut sums) = (vec![0usize; own.len()], vec![1.0f64; own.len()]);
+            for (other, candidate) in self.second.chunks_exact(width.max(1)).enumerate() {
+                for pair in block.clone() {
+                    let [a, b] = self.texts[pair];
+                    let [other_a, other_b] = self.texts[other];
+                    if a == other_a || b == other_b {
+                        continue;
+                    }
+                    let at = pair - begin;
+                    let more = dot(&queries[at], candidate) - own[at];
+                    // What is as near as the partner was not told apart from it.
+                    above[at] += usize::from(more >= 0.0);
+                    sums[at] += f64::from(SCALE * more).exp();
+                }
+            }
+            for (above, sum) in above.into_iter().zip(sums) {
+                ranks.add(1.0 / (above + 1) as f64);
+                first.add(f64::from(u8::from(above == 0)));
+                tenth.add(f64::from(u8::from(above < 10)));
+                losses.add(sum.ln());
+            }
+        }
+        let (mut scores, mut intervals) = (Scores::default(), Intervals::default());
+        for (name, moments) in
+            [("mrr", &ranks), ("recall_at_1", &first), ("recall_at_10", &tenth), ("log_loss", &losses)]
+        {
+            let Some(mean) = moments.mean() else { continue };
+            scores.insert(name, mean);
+            if let Some(error) = moments.standard_error() {
+                let [low, high] = interval::positive_mean(mean, error);
+                intervals.insert(name, [low, if name == "log_loss" { high } else { high.min(1.0) }]);
+            }
+        }
+        (scores, intervals)
+    }
+
+    fn correlation(&self) -> Scores {
+        let pairs = self.scores.len();
+        let width = (self.first.len() / pairs.max(1)).max(1);
+        let cosines: Vec<f64> = self
+            .first
+            .chunks_exact(width)
+            .zip(self.second.chunks_exact(width))
+            .map(|(a, b)| f64::from(dot(a, b)))
+            .collect();
+        let truths: Vec<f64> = self.scores.iter().map(|&score| f64::from(score)).collect();
+        let mut scores = Scores::default();
+        scores.insert_defined("pearson", pearson(&cosines, &truths));
+        scores.insert_defined("spearman", pearson(&ranks(&cosines), &ranks(&truths)));
+        scores.insert_defined("rank_loss", rank_loss(&cosines, &truths));
+        if self.label == PairLabel::Related {
+            scores.insert_defined("roc_auc", roc_auc(&ranks(&cosines), &truths));
+        }
+        scores
+    }
+}
+
+/// The sum of products in eight partial sums, which the compiler makes one vector.
+pub(crate) fn dot(a: &[f32], b: &[f32]) -> f32 {
+    let mut sums = [0.0f32; 8];
+    let (blocks_a, blocks_b) = (a.chunks_exact(8), b.chunks_exact(8));
+    let rest: f32 = blocks_a.remainder().iter().zip(blocks_b.remainder()).map(|(x, y)| x * y).sum();
+    for (x, y) in blocks_a.zip(blocks_b) {
+        for lane in 0..8 {
+            sums[lane] += x[lane] * y[lane];
+        }
+    }
+    sums.iter().sum::<f32>() + rest
+}
+
+/// Correlation; nothing where one of both is constant.
+fn pearson(a: &[f64], b: &[f64]) -> Option<f64> {
+    let mean = |x: &[f64]| x.iter().sum::<f64>() / x.len() as f64;
+    let (mean_a, mean_b) = (mean(a), mean(b));
+    let sum = |x: &[f64], mx: f64, y: &[f64], my: f64| x.iter().zip(y).map(|(x, y)| (x - mx) * (y - my)).sum::<f64>();
+    let spread = (sum(a, mean_a, a, mean_a) * sum(b, mean_b, b, mean_b)).sqrt();
+    (spread > 0.0).then(|| (sum(a, mean_a, b, mean_b) / spread).clamp(-1.0, 1.0))
+}
+
+/// The share of pairs of a positive (1) and a negative (0) in which the positive has the higher rank, ties being half.
+fn roc_auc(ranks: &[f64], truths: &[f64]) -> Option<f64> {
+    let positives = truths.iter().filter(|&&truth| truth > 0.5).count() as f64;
+    let negatives = truths.len() as f64 - positives;
+    let sum: f64 = ranks.iter().zip(truths).filter(|(_, truth)| **truth > 0.5).map(|(rank, _)| rank).sum();
+    (positives * negatives > 0.0).then(|| (sum - positives * (positives - 1.0) / 2.0) / (positives * negatives))
+}
+
+/// Ranks; equal values share the mean of theirs.
+fn ranks(values: &[f64]) -> Vec<f64> {
+    let mut order: Vec<usize> = (0..values.len()).collect();
+    order.sort_by(|&a, &b| values[a].total_cmp(&values[b]));
+    let mut ranks = vec![0.0; values.len()];
+    let mut begin = 0;
+    for equal in order.chunk_by(|&a, &b| values[a] == values[b]) {
+        let rank = begin as f64 + (equal.len() - 1) as f64 / 2.0;
+        equal.iter().for_each(|&at| ranks[at] = rank);
+        begin += equal.len();
+    }
+    ranks
+}
+
+/// See [`SimilarityMetrics`]. From the smallest score upwards, the exponentials of all smaller ones are summed up.
+fn rank_loss(cosines: &[f64], scores: &[f64]) -> Option<f64> {
+    let scale = f64::from(SCALE);
+    let mut order: Vec<usize> = (0..scores.len()).collect();
+    order.sort_by(|&a, &b| scores[a].total_cmp(&scores[b]));
+    let (mut below, mut sum, mut count) = (0.0, 0.0, 0.0);
+    let mut smaller = 0.0;
+    for equal in order.chunk_by(|&a, &b| scores[a] == scores[b]) {
+        sum += equal.iter().map(|&at| (-scale * cosines[at]).exp() * below).sum::<f64>();
+        count += smaller * equal.len() as f64;
+        below += equal.iter().map(|&at| (scale * cosines[at]).exp()).sum::<f64>();
+        smaller += equal.len() as f64;
+    }
+    (count > 0.0).then(|| (1.0 + sum / count).ln())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn partners_are_ranked_among_all_and_the_same_text_is_no_rival() {
+        let mut metrics = SimilarityMetrics::new(PairLabel::Partners);
+        // The second pair's partner is behind that of the first; the third has the first pair's second text.
+        let (x, y, z) = ([1.0f32, 0.0], [0.8f32, 0.6], [0.6f32, 0.8]);
+        let pairs = [[x, x], [y, z], [x, x]].concat().concat();
+        metrics.add_partners(&pairs, &[0, 1, 2, 3, 4, 1]);
+        let scores = metrics.scores();
+        // Of the second: its partner has 0.96, the text of the others 0.8.
+        assert_eq!(scores.get("recall_at_1"), Some(1.0));
+        metrics.add_partners(&[y, x].concat(), &[5, 6]);
+        let scores = metrics.scores();
+        // Of the fourth: 0.8 for its own, 0.8 for the first and third, 0.96 for the second: rank 4. Its text is the equal of
+        // the first's and third's partners, which come behind it.
+        assert!((scores.get("mrr").unwrap() - (0.5 + 1.0 + 0.5 + 0.25) / 4.0).abs() < 1e-9, "{scores:?}");
+        let expected = (1.0f64 + 1.0 + (20.0f64 * -0.4).exp()).ln();
+        let rest: f64 = [(1.0 + 2.0 * (20.0f64 * -0.16).exp() + (20.0f64 * -0.16).exp()).ln()].iter().sum();
+        let fourth = (1.0 + 2.0 + (20.0f64 * 0.16).exp()).ln();
+        assert!((scores.get("log_loss").unwrap() - (2.0 * expected + rest + fourth) / 4.0).abs() < 1e-5, "{scores:?}");
+    }
+
+    #[test]
+    fn correlations_and_the_rank_loss_equal_their_definitions() {
+        let (cosines, scores) = ([0.9, 0.1, 0.4, 0.4], [5.0, 1.0, 1.0, 3.0]);
+        assert_eq!(ranks(&cosines), [3.0, 0.0, 1.5, 1.5]);
+        let slow: Vec<f64> = (0..4)
+            .flat_map(|i| (0..4).map(move |j| (i, j)))
+            .filter(|&(i, j)| scores[i] > scores[j])
+            .map(|(i, j)| (20.0 * (cosines[j] - cosines[i])).exp())
+            .collect();
+        let mean = slow.iter().sum::<f64>() / slow.len() as f64;
+        assert!((rank_loss(&cosines, &scores).unwrap() - (1.0 + mean).ln()).abs() < 1e-12);
+        assert!((pearson(&[1.0, 2.0, 3.0], &[2.0, 4.0, 7.0]).unwrap() - 0.993_399_267_798_783).abs() < 1e-12);
+        // Of four pairs of a positive and a negative, three are in order and one is a tie.
+        assert_eq!(roc_auc(&ranks(&cosines), &[1.0, 0.0, 0.0, 1.0]), Some(0.875));
+        assert_eq!(pearson(&[1.0, 1.0], &[2.0, 3.0]), None);
+    }
+
+    #[test]
+    fn sums_of_products_take_every_element() {
+        let a: Vec<f32> = (0..19).map(|i| i as f32).collect();
+        assert_eq!(dot(&a, &a), (0..19).map(|i| (i * i) as f32).sum::<f32>());
+    }
+}

@@ -1,0 +1,143 @@
+//! `deepfit explain`: why a network decides as it does.
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use clap::{Args, ValueHint};
+use deepfit_explain::{ExplainError, Explainer, Explanation, Inputs, Method, Request};
+use deepfit_train::text::{Style, words};
+
+use super::{model_path, parse_threads, threads};
+use crate::exit::{Exit, Usage};
+use crate::output;
+use crate::output::explanations;
+
+/// Arguments of `deepfit explain`.
+#[derive(Debug, Args)]
+#[command(after_help = "Methods:
+  grad-cam               images: which parts of a picture speak for the class, by the last convolutional layer. Costs no more
+                         than a prediction, and is used for images unless --method says otherwise, if the network pools at
+                         its end
+  integrated-gradients   images, tables, texts: shares of the class's logit, which add up; from the mean colour, the mean row
+                         or the mean word. Used for images where grad-cam is not
+  smoothgrad             images: to which pixels the class is most sensitive
+  occlusion              images, texts: how much the logit falls without a part; used for texts unless --method says otherwise
+  shapley                tables: what each column adds to the probability; used for tables unless --method says otherwise
+  permutation            tables: how much worse a table with its target is predicted when a column is shuffled
+  counterfactual         tables: the smallest change that leads to another class, or to --class
+  neighbours             the training examples that are most like the input to the last layer
+
+Every explanation is tested on its input: parts are taken away, and put back, the most important first, and in random orders.
+One that is no better says so.
+
+Examples:
+  deepfit explain runs/photos-1 cat.jpg --out explained/
+  deepfit explain runs/tumours-1 patients.csv --method counterfactual
+  deepfit explain runs/reviews-1 new.txt --method integrated-gradients --json
+  deepfit explain efficientnet-lite0 photo.jpg --class \"tabby, tabby cat\"
+
+Inputs that cannot be read are reported on standard error, the others are explained, and the exit code is 2.")]
+pub struct Arguments {
+    /// Run folder, model folder, folder or file of a published model, or efficientnet-lite0
+    #[arg(value_name = "MODEL|RUN", value_hint = ValueHint::AnyPath)]
+    run: PathBuf,
+    /// Images, folders or .zip files of images, a table, or texts, as for `deepfit predict`; `-` reads a table or lines of
+    /// text from standard input
+    #[arg(value_name = "INPUT", required = true, value_hint = ValueHint::AnyPath)]
+    inputs: Vec<PathBuf>,
+    /// How to explain; see below
+    #[arg(long, value_name = "METHOD")]
+    method: Option<Method>,
+    /// The class to explain, or to reach by a counterfactual [default: the predicted one, or any other]
+    #[arg(long, value_name = "NAME")]
+    class: Option<String>,
+    /// Of grad-cam: the layer to look at, by its name in `deepfit inspect` [default: the last convolutional one]
+    #[arg(long, value_name = "NAME")]
+    layer: Option<String>,
+    /// Write an array of objects with `input`, `prediction`, `method`, `attributions` (of images rows of pixels, else an
+    /// object by column or word), `faithfulness` and `completeness_error`
+    #[arg(long)]
+    json: bool,
+    /// Write a file for each input: a PNG of the picture and what counts in it, or an HTML page
+    #[arg(long, value_name = "FOLDER", value_hint = ValueHint::DirPath)]
+    out: Option<PathBuf>,
+    /// Threads; the result does not depend on them [default: all cores]
+    #[arg(long, value_name = "N", allow_hyphen_values = true, value_parser = parse_threads)]
+    threads: Option<usize>,
+}
+
+/// Explains.
+pub fn run(arguments: &Arguments) -> Result<Exit> {
+    let dash = |path: &PathBuf| path.as_os_str() == "-";
+    if arguments.inputs.len() > 1 && arguments.inputs.iter().any(dash) {
+        return Err(Usage("standard input, '-', is read by itself; give '-' alone".to_string()).into());
+    }
+    let mut explainer = Explainer::open(&model_path(&arguments.run)?, threads(arguments.threads))?;
+    let request = Request { method: arguments.method, class: arguments.class.clone(), layer: arguments.layer.clone() };
+    if let Some(out) = &arguments.out {
+        let failed = |source| ExplainError::Write { path: out.clone(), source };
+        std::fs::create_dir_all(out).map_err(failed)?;
+    }
+    let mut writer =
+        explanations::Writer::new(arguments.json, std::io::BufWriter::new(std::io::stdout().lock()), Style::stdout());
+    // What was explained before a failure is shown in any case; errors of writing end the work, and are kept here.
+    let (mut unwritten, mut explained) = (None, 0_u64);
+    let mut saved = HashSet::new();
+    let mut each = |explanation: Explanation| {
+        if let Some(out) = &arguments.out {
+            save(&explanation, out, &mut saved)?;
+        }
+        explained += 1;
+        writer.write(&explanation).map_err(|error| {
+            let told = std::io::Error::new(error.kind(), error.to_string());
+            unwritten = Some(error);
+            ExplainError::Write { path: PathBuf::from("standard output"), source: told }
+        })
+    };
+    let outcome = if dash(&arguments.inputs[0]) {
+        let mut stdin = std::io::stdin().lock();
+        explainer.explain(Inputs::Reader(&mut stdin, "standard input"), &request, &mut each)
+    } else {
+        explainer.explain(Inputs::Paths(&arguments.inputs), &request, &mut each)
+    };
+    if let Some(error) = unwritten {
+        return Err(output::stdout_error(error));
+    }
+    let finished = if outcome.is_ok() { writer.finish() } else { writer.abandon() };
+    finished.map_err(output::stdout_error)?;
+    let failed = outcome?;
+    for note in explainer.take_notes() {
+        output::say(&words::printable(&note));
+    }
+    for (name, reason) in &failed {
+        output::say(&words::printable(&format!("{name}: {reason}")));
+    }
+    if failed.is_empty() {
+        return Ok(Exit::Done);
+    }
+    output::say(&format!(
+        "{} {} could not be read, {explained} explained",
+        Style::stderr().red("error:"),
+        words::plural(failed.len() as u64, "input")
+    ));
+    Ok(Exit::BadInput)
+}
+
+/// Writes the file of an explanation: its name is that of the input, with a number where inputs of several folders share one.
+fn save(explanation: &Explanation, out: &Path, saved: &mut HashSet<String>) -> deepfit_explain::Result<()> {
+    let input = &explanation.input;
+    let stem = Path::new(input).file_stem().map_or("input".into(), |stem| stem.to_string_lossy());
+    let first = if input.parse::<u64>().is_ok() { format!("row-{input}") } else { stem.into_owned() };
+    let others = (2..).map(|number| format!("{first}-{number}"));
+    // Without end, so that one is free.
+    let name = std::iter::once(first.clone()).chain(others).find(|name| !saved.contains(name)).unwrap_or(first.clone());
+    let file = |ending: &str| out.join(format!("{name}-{}.{ending}", explanation.method));
+    let is_picture = explanation.picture(&file("png"))?;
+    saved.insert(name.clone());
+    if is_picture {
+        return Ok(());
+    }
+    let path = file("html");
+    std::fs::write(&path, explanations::page(explanation)).map_err(|source| ExplainError::Write { path, source })
+}

@@ -1,0 +1,293 @@
+//! Explanations for a terminal, as JSON, and as pages.
+
+use std::fmt::Write as _;
+use std::io::{self, Write};
+
+use deepfit_explain::{Attributions, Explanation, Map, Shown};
+use deepfit_train::PredictionValue;
+use deepfit_train::text::{Style, Table, words};
+
+/// Columns of a table that are shown; the others are summed up in one line.
+const SHOWN: usize = 12;
+/// Most characters of a map, which are about twice as high as wide.
+const MAP_COLUMNS: usize = 28;
+
+/// Writes explanations to `out`.
+pub struct Writer<W: Write> {
+    json: bool,
+    out: W,
+    style: Style,
+    written: u64,
+}
+
+impl<W: Write> Writer<W> {
+    /// A writer of nothing so far.
+    pub fn new(json: bool, out: W, style: Style) -> Writer<W> {
+        Writer { json, out, style, written: 0 }
+    }
+
+    /// Writes one.
+    ///
+    /// # Errors
+    /// If `out` does not take it.
+    pub fn write(&mut self, explanation: &Explanation) -> io::Result<()> {
+        if self.json {
+            self.out.write_all(if self.written == 0 { b"[\n" } else { b",\n" })?;
+            serde_json::to_writer(&mut self.out, explanation)?;
+        } else {
+            let gap = if self.written == 0 { "" } else { "\n" };
+            write!(self.out, "{gap}{}", text(explanation, self.style))?;
+            // One takes a while: it is shown when it is there.
+            self.out.flush()?;
+        }
+        self.written += 1;
+        Ok(())
+    }
+
+    /// Ends the output.
+    ///
+    /// # Errors
+    /// If `out` does not take it.
+    pub fn finish(mut self) -> io::Result<()> {
+        if self.json {
+            self.out.write_all(if self.written == 0 { b"[]\n" } else { b"\n]\n" })?;
+        }
+        self.out.flush()
+    }
+
+    /// Shows what has come so far and leaves an array open, so that nobody takes a part for the whole.
+    ///
+    /// # Errors
+    /// If `out` does not take it.
+    pub fn abandon(mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}
+
+/// What was predicted and what is explained, in a line.
+fn heading(explanation: &Explanation) -> String {
+    let predicted = match &explanation.prediction {
+        Some(PredictionValue::Class(class)) => class.clone(),
+        Some(PredictionValue::Labels(labels)) if labels.is_empty() => "no label".to_string(),
+        Some(PredictionValue::Labels(labels)) => labels.join(", "),
+        Some(PredictionValue::Value(value)) => words::number(*value),
+        None => match explanation.details.metric {
+            Some((metric, value)) => format!("{metric} {}", words::number(value)),
+            None => String::new(),
+        },
+    };
+    let of = match &explanation.class {
+        Some((class, probability)) if *class == predicted => format!(" ({probability:.4})"),
+        Some((class, probability)) => format!("; why {class} ({probability:.4})"),
+        None => String::new(),
+    };
+    let layer = explanation.details.layer.as_ref().map_or(String::new(), |layer| format!(" of {layer}"));
+    words::printable(&format!("{}: {predicted}{of}, by {}{layer}", explanation.input, explanation.method))
+}
+
+/// How it did when it was tested.
+fn test(explanation: &Explanation) -> Vec<String> {
+    let mut lines = Vec::new();
+    if let Some(test) = &explanation.faithfulness {
+        let (own, random) = (&test.curves, &test.random);
+        let number = words::number;
+        lines.push(match (own.insertion, random.insertion) {
+            (Some(insertion), Some(by_chance)) => format!(
+                "deletion {} (random {}), insertion {} (random {}): better than {} of {} random orders",
+                number(own.deletion),
+                number(random.deletion),
+                number(insertion),
+                number(by_chance),
+                test.better_than,
+                test.orders
+            ),
+            _ => format!(
+                "probability then {}; after random changes of as many columns {}",
+                number(own.deletion),
+                number(random.deletion)
+            ),
+        });
+    }
+    if let Some(error) = explanation.completeness_error {
+        lines.push(format!("completeness error {} of the {}", words::number(error), explanation.unit));
+    }
+    lines
+}
+
+/// What else is told: a change that would be enough, where the sum begins.
+fn remarks(explanation: &Explanation) -> Vec<String> {
+    let details = &explanation.details;
+    let mut lines = Vec::new();
+    if explanation.method.name() == "counterfactual" {
+        lines.push(match &details.counterfactual {
+            Some(found) => found.sentence(),
+            None => "no change of at most 5 columns within the known values leads to another class".to_string(),
+        });
+    }
+    if let Some(expectation) = details.expectation {
+        let drawn = details.permutations.map_or("exact".to_string(), |drawn| format!("from {drawn} orders"));
+        lines.push(format!(
+            "{} on average of {}; {drawn}",
+            words::number(expectation),
+            details.background.as_deref().unwrap_or("other rows")
+        ));
+    }
+    lines
+}
+
+fn text(explanation: &Explanation, style: Style) -> String {
+    let mut text = format!("{}\n", style.bold(&heading(explanation)));
+    match &explanation.attributions {
+        Attributions::Pixels(map) => text.push_str(&drawn(map)),
+        Attributions::Named(_) if !explanation.details.words.is_empty() => text.push_str(&marked(explanation, style)),
+        Attributions::Named(values) => text.push_str(&table(explanation, values).render(style)),
+    }
+    for line in remarks(explanation) {
+        let _ = writeln!(text, "  {}", words::printable(&line));
+    }
+    for line in test(explanation) {
+        let _ = writeln!(text, "  {}", style.dim(&line));
+    }
+    if let Some(warning) = explanation.warning() {
+        let _ = writeln!(text, "  {}", style.yellow(&words::printable(&format!("warning: {warning}"))));
+    }
+    text
+}
+
+/// The largest size among some values, at least more than nothing.
+fn largest(values: impl Iterator<Item = f64>) -> f64 {
+    values.map(f64::abs).fold(f64::MIN_POSITIVE, f64::max)
+}
+
+/// A map in characters, denser where it is larger.
+fn drawn(map: &Map) -> String {
+    const DENSITIES: [char; 5] = ['·', '░', '▒', '▓', '█'];
+    let columns = map.width.min(MAP_COLUMNS);
+    let rows = (map.height * columns / map.width / 2).max(1);
+    let mean = |y: usize, x: usize| {
+        let (top, bottom) = (y * map.height / rows, ((y + 1) * map.height / rows).max(y * map.height / rows + 1));
+        let (left, right) = (x * map.width / columns, (x + 1) * map.width / columns);
+        let sum: f64 =
+            (top..bottom).map(|y| map.values[y * map.width + left..y * map.width + right].iter().sum::<f64>()).sum();
+        sum / ((bottom - top) * (right - left)) as f64
+    };
+    let means: Vec<f64> = (0..rows).flat_map(|y| (0..columns).map(move |x| (y, x))).map(|(y, x)| mean(y, x)).collect();
+    let most = means.iter().copied().fold(f64::MIN_POSITIVE, f64::max);
+    let mut text = String::new();
+    for row in means.chunks(columns) {
+        let density = |value: &f64| DENSITIES[((value / most).clamp(0.0, 1.0) * 4.0).round() as usize];
+        let _ = writeln!(text, "  {}", row.iter().map(density).collect::<String>());
+    }
+    text
+}
+
+/// The words of a text, marked where there are colours; otherwise those that count most, in a table.
+fn marked(explanation: &Explanation, style: Style) -> String {
+    let shown = &explanation.details.words;
+    let most = largest(shown.iter().map(|word| word.value));
+    let paint = |word: &Shown| style.shaded(&words::printable(&word.written), word.value / most);
+    let line = shown.iter().map(paint).collect::<Vec<_>>().join(" ");
+    let Attributions::Named(values) = &explanation.attributions else { return line };
+    format!("  {line}\n{}", table(explanation, values).render(style))
+}
+
+fn table(explanation: &Explanation, values: &[(String, f64)]) -> Table {
+    let details = &explanation.details;
+    let mut order: Vec<usize> = (0..values.len()).collect();
+    order.sort_by(|&a, &b| values[b].1.abs().total_cmp(&values[a].1.abs()));
+    if let Some((like, _)) = &details.neighbours {
+        let mut table = Table::new(2, &["training example", "target", "similarity"]);
+        like.iter()
+            .for_each(|one| table.row(vec![one.input.clone(), one.target.clone(), format!("{:.4}", one.similarity)]));
+        return table;
+    }
+    if let Some(found) = &details.counterfactual {
+        let mut table = Table::new(1, &["column", "is", "would be", "rows between"]);
+        let value = |value: &deepfit_explain::Value| match value {
+            deepfit_explain::Value::Number(number) => number.to_string(),
+            deepfit_explain::Value::Word(word) => word.clone().unwrap_or_else(|| "missing".to_string()),
+        };
+        for change in &found.changes {
+            let share = format!("{:.0} %", 100.0 * change.distance);
+            table.row(vec![change.column.clone(), value(&change.from), value(&change.to), share]);
+        }
+        return table;
+    }
+    let has_cells = details.cells.len() == values.len();
+    let what = if details.words.is_empty() { "column" } else { "word" };
+    let header = if has_cells { vec![what, "value", explanation.unit] } else { vec![what, explanation.unit] };
+    let mut table = Table::new(1, &header);
+    // What does not count at all need not be told; of a counterfactual that was not found, nothing.
+    let told: Vec<usize> = order.into_iter().filter(|&i| values[i].1 != 0.0).collect();
+    for &i in told.iter().take(SHOWN) {
+        let signed = format!("{}{}", if values[i].1 > 0.0 { "+" } else { "" }, words::number(values[i].1));
+        let name = words::shortened(&values[i].0, 40);
+        table.row(if has_cells {
+            vec![name, words::shortened(&details.cells[i], 24), signed]
+        } else {
+            vec![name, signed]
+        });
+    }
+    if told.len() > SHOWN {
+        let rest: f64 = told[SHOWN..].iter().map(|&i| values[i].1).sum();
+        let signed = format!("{}{}", if rest > 0.0 { "+" } else { "" }, words::number(rest));
+        let name = format!("{} others", told.len() - SHOWN);
+        table.row(if has_cells { vec![name, String::new(), signed] } else { vec![name, signed] });
+    }
+    table
+}
+
+/// A page of its own with the words or columns in colours.
+pub fn page(explanation: &Explanation) -> String {
+    let escape = |text: &str| {
+        words::printable(text).replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+    };
+    let colour = |share: f64| match share {
+        s if s > 0.0 => format!("rgba(220,30,40,{:.3})", 0.85 * s.min(1.0)),
+        s => format!("rgba(40,90,230,{:.3})", 0.85 * -s.max(-1.0)),
+    };
+    let title = escape(&heading(explanation));
+    let mut body = format!("<h1>{title}</h1>\n");
+    let shown = &explanation.details.words;
+    if !shown.is_empty() {
+        let most = largest(shown.iter().map(|word| word.value));
+        body.push_str("<p class=\"text\">");
+        for word in shown {
+            let (style, value) = (colour(word.value / most), words::number(word.value));
+            let _ =
+                write!(body, "<span style=\"background:{style}\" title=\"{value}\">{}</span> ", escape(&word.written));
+        }
+        body.push_str("</p>\n");
+    }
+    if let Attributions::Named(values) = &explanation.attributions {
+        let most = largest(values.iter().map(|(_, value)| *value));
+        let mut order: Vec<usize> = (0..values.len()).collect();
+        order.sort_by(|&a, &b| values[b].1.abs().total_cmp(&values[a].1.abs()));
+        body.push_str("<table>\n");
+        for i in order {
+            let (name, value) = &values[i];
+            let cell = explanation.details.cells.get(i).filter(|_| shown.is_empty());
+            let (cell, share) = (cell.map_or(String::new(), |cell| escape(cell)), value / most);
+            let _ = writeln!(
+                body,
+                "<tr><td>{}</td><td>{cell}</td><td>{}</td><td><div style=\"width:{:.1}px;background:{}\">&nbsp;</div></td></tr>",
+                escape(name),
+                words::number(*value),
+                240.0 * share.abs(),
+                colour(share.signum())
+            );
+        }
+        body.push_str("</table>\n");
+    }
+    for line in remarks(explanation).into_iter().chain(test(explanation)) {
+        let _ = writeln!(body, "<p>{}</p>", escape(&line));
+    }
+    if let Some(warning) = explanation.warning() {
+        let _ = writeln!(body, "<p><strong>Warning: {}</strong></p>", escape(&warning));
+    }
+    format!(
+        "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n<title>{title}</title>\n<style>\nbody {{ font: 16px/1.6 \
+         sans-serif; max-width: 50em; margin: 2em auto; padding: 0 1em }}\nh1 {{ font-size: 1.2em }}\n.text span {{ padding: \
+         0.1em 0.2em; border-radius: 0.2em }}\ntd {{ padding: 0 0.8em 0 0 }}\n</style>\n{body}</html>\n"
+    )
+}
