@@ -35,7 +35,7 @@ use crate::search;
 use crate::settings::Settings;
 use crate::stage::{Purpose, Stage, Trial, choose, rates_so_far, selecting, stages};
 use crate::tensors::Owned;
-use crate::transfer::{Completion, Cut, Transfer};
+use crate::transfer::{Completion, Cut, Transfer, changed};
 
 /// How a run ended.
 #[derive(Debug)]
@@ -352,7 +352,7 @@ impl Job {
             if number + 1 < count {
                 if self.stages[number + 1].trial.unfrozen > 0 {
                     let best = if best_weights.is_empty() { workshop.learner.weights()? } else { best_weights };
-                    result = Some(workshop.completed(best));
+                    result = Some(changed(workshop.completion.as_ref(), best));
                 }
                 self.progress.next_stage();
                 continue;
