@@ -59,7 +59,7 @@ pub(crate) fn finish(
         )?,
     }
     drop(completed);
-    let published = if embeds {
+    let published = if job.recipe.is_useful_untrained() {
         workshop.learner.reset()?;
         let (goal, source) = (Goal::of(&job.recipe, None), workshop.source.clone());
         Some(measure(workshop.learner.using(), source, job.split.test.clone(), &goal, false)?.metrics.scores())
@@ -95,6 +95,7 @@ pub(crate) fn finish(
             train: train.as_ref().map(Measured::scores).unwrap_or_default(),
             validation: validation_scores(job, epochs),
             test: test.as_ref().map(Measured::scores).unwrap_or_default(),
+            published_validation: published.as_ref().map(|_| validation_scores(job, 0)).unwrap_or_default(),
             published: published.unwrap_or_default(),
             test_intervals: test.as_ref().map(Measured::intervals).unwrap_or_default(),
         },

@@ -231,6 +231,12 @@ impl Recipe {
         Ok((Recipe { settings, task, class_counts, rows: train, longest, transfer }, notes))
     }
 
+    /// Whether the published network does already what it is trained for: then its weights before the first step count as
+    /// those of epoch 0.
+    pub fn is_useful_untrained(&self) -> bool {
+        self.transfer.as_ref().is_some_and(|plan| plan.continues_texts || plan.embeds)
+    }
+
     /// Rows in a batch.
     pub fn batch(&self) -> usize {
         self.settings.batch.unwrap_or(32)

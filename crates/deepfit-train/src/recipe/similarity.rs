@@ -45,7 +45,7 @@ pub(super) fn resolve(settings: &mut Settings, backbone: &Backbone) -> Result<()
     let rate = if settings.lora.is_some() { LOW_RANK * pace.rate } else { pace.rate };
     settings.lr = settings.lr.or(Some(rate));
     settings.patience = settings.patience.or(Some(PATIENCE));
-    // The weights before the first step count, too, and an average of them is none yet.
-    settings.average = Some(0.0);
+    // Of few epochs, the weights that an average remembers are worse than the last.
+    settings.average = settings.average.or(Some(0.0));
     Ok(())
 }

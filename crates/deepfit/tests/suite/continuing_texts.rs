@@ -55,11 +55,13 @@ fn networks_that_continue_texts_learn_from_another_text() {
         publish(&place, golden);
         let run = ["train", "book.txt", "--from", golden, "--out", "run", "lr=1", "--epochs", "4", "--json"];
         let run = place.run(&run).succeeded();
-        let told = run.json()["notes"].to_string();
-        let before = told.split("as published: perplexity ").nth(1).and_then(|rest| rest.split(',').next());
-        let before: f64 = before.unwrap_or_else(|| panic!("{told}")).parse().unwrap();
-        let metric = |name: &str| run.json()["metrics"]["validation"][name].as_f64().unwrap();
-        assert!(metric("perplexity") < 0.7 * before, "{golden}: {before} {}", run.out);
+        assert!(run.err.contains("before training, on validation: bits_per_byte"), "{}", run.err);
+        let report = run.json();
+        let perplexity =
+            |part: &str| report["metrics"][part]["perplexity"].as_f64().unwrap_or_else(|| panic!("{report}"));
+        let before = perplexity("published_validation");
+        assert!(perplexity("validation") < 0.7 * before, "{golden}: {report}");
+        assert!(perplexity("test") < 0.7 * perplexity("published"), "{golden}: {report}");
         let evaluated = place.run(&["evaluate", "run", "other.txt", "--json"]).succeeded().json();
         assert!(evaluated["metrics"]["perplexity"].as_f64().unwrap() < 0.8 * before, "{golden}: {evaluated}");
         let continued = place.run(&["generate", "run", "Today the baker ", "--max-tokens", "5"]).succeeded();
@@ -67,6 +69,36 @@ fn networks_that_continue_texts_learn_from_another_text() {
         assert!(place.run(&["inspect", "run"]).succeeded().out.contains(golden));
         fs::remove_dir_all(place.path("run")).unwrap();
     }
+}
+
+#[test]
+fn published_weights_stay_where_training_makes_them_worse() {
+    let place = Place::new();
+    place.write("book.txt", book(400));
+    publish(&place, "gpt2");
+    let published = tensors(&place.path("gpt2/model.safetensors"));
+    // Averages of weights, of which there is none before the first step; a refit, for as many epochs as were best.
+    for (out, more) in [("plain", None), ("average", Some("average=0.9")), ("refit", Some("refit=true"))] {
+        let run = ["train", "book.txt", "--from", "gpt2", "--lr", "30000", "--epochs", "2", "--out", out];
+        let run = place.run(&[&run[..], &more.into_iter().collect::<Vec<_>>(), &["--json"]].concat()).succeeded();
+        let report = run.json();
+        assert_eq!(report["best_epoch"], 0, "{report}");
+        assert!(report["notes"].to_string().contains("training did not help"), "{report}");
+        for (before, after) in [("published_validation", "validation"), ("published", "test")] {
+            let perplexity = |part: &str| report["metrics"][part]["perplexity"].as_f64().unwrap();
+            assert!((perplexity(before) / perplexity(after) - 1.0).abs() < 1e-9, "{out}: {report}");
+        }
+        let kept = tensors(&place.path(&format!("{out}/model/model.safetensors")));
+        assert_eq!(kept.len(), published.len());
+        for (name, values) in &published {
+            let of = kept.keys().find(|key| key.ends_with(&name[..])).unwrap_or_else(|| panic!("{name}"));
+            assert!(kept[of] == *values, "{out}: {name}");
+        }
+        let lines = fs::read_to_string(place.path(out).join("metrics.jsonl")).unwrap();
+        assert!(lines.starts_with("{\"stage\":1,\"epoch\":0,"), "{lines}");
+    }
+    let shown = place.run(&["train", "--resume", "plain"]).succeeded().out;
+    assert!(shown.contains("none: the published weights are kept") && shown.contains("validation before"), "{shown}");
 }
 
 #[test]
