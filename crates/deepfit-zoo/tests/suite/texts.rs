@@ -5,16 +5,16 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use deepfit_cpu::{Engine, View};
-use deepfit_graph::{DType, Dim, Extents, Shape, Symbol, Tensor};
+use deepfit_graph::{DType, Dim, Extents, Mode, Shape, Symbol, Tensor, Tracer, gradients};
 use deepfit_nn::Scope;
 use deepfit_nn::step::evaluation_graph;
 use deepfit_zoo::{
-    Context, LENGTHS, ModelConfig, Network, PooledTextConfig, Pooling, PublishedText, SECOND, TERMS, TOKENS, TextHead,
-    build,
+    Context, LENGTHS, ModelConfig, NEXT, Network, NextTokenConfig, PooledTextConfig, Pooling, PublishedText, SECOND,
+    TERMS, TOKENS, TextHead, build,
 };
 use serde_json::Value;
 
-use crate::drawn::write;
+use crate::drawn::{uniform, write};
 
 /// How far results may lie from those of transformers in f64, relative to the largest.
 const TOLERANCE: f32 = 1e-4;
@@ -230,6 +230,60 @@ fn a_text_that_is_continued_token_by_token_has_the_hidden_states_of_the_whole() 
             for (name, rows) in names.iter().zip(&mut kept) {
                 let own = running.engine.output(program, &format!("new {name}")).expect("keys");
                 rows[position * row..].copy_from_slice(own);
+            }
+        }
+    }
+}
+
+#[test]
+fn the_loss_of_windows_and_its_gradients_equal_pytorchs() {
+    for name in ["gpt2", "llama", "llama-tied"] {
+        let golden = Golden::read(name);
+        let published = golden.load();
+        let expected = &golden.content["trained"];
+        let windows: Vec<Vec<i32>> = serde_json::from_value(expected["windows"].clone()).expect("windows");
+        let known: BTreeMap<String, Vec<f64>> = serde_json::from_value(expected["gradients"].clone()).expect("numbers");
+        let scope = Scope::root();
+        let config = ModelConfig::NextToken(NextTokenConfig { network: Box::new(published.config.clone()) });
+        let network = build(&config, &scope).expect("a network");
+        let declarations = scope.declarations();
+        assert_eq!(declarations.len(), known.len(), "{name}");
+        let tracer = Tracer::new(Mode::Train);
+        let inputs: Vec<Tensor> = network.inputs().iter().map(|slot| slot.on(&tracer)).collect();
+        let loss = network.forward(&inputs).and_then(|losses| Ok(losses.mean()?)).expect("a loss");
+        let parameters: Vec<Tensor> =
+            declarations.iter().map(|d| tracer.parameter(&d.name, &d.shape[..]).expect("a parameter")).collect();
+        tracer.output("loss", &loss);
+        for (d, gradient) in declarations.iter().zip(gradients(&loss, &parameters).expect("gradients")) {
+            tracer.output(&format!("gradient of {}", d.name), &gradient);
+        }
+        let length = windows[0].len() - 1;
+        let extents = Extents { batch: windows.len(), sequence: length };
+        let mut engine = Engine::new(2).expect("an engine");
+        let program = engine.compile(&tracer.graph(), extents).expect("a program");
+        for (name, array) in &published.weights {
+            engine.set_parameter(name, &array.shape, &array.values).expect("a parameter");
+        }
+        let part = |from: usize| windows.iter().flat_map(|window| window[from..][..length].to_vec()).collect();
+        let (tokens, next): (Vec<i32>, Vec<i32>) = (part(0), part(1));
+        let lengths = vec![length as i32; windows.len()];
+        let views = [(TOKENS, View::I32(&tokens)), (LENGTHS, View::I32(&lengths)), (NEXT, View::I32(&next))];
+        engine.run(program, extents, &views).expect("a run");
+        let (loss, theirs) = (engine.output(program, "loss").expect("a loss")[0], expected["loss"].as_f64());
+        assert!((f64::from(loss) / theirs.expect("a loss") - 1.0).abs() < 1e-6, "{name}: {loss} {theirs:?}");
+        for d in &declarations {
+            let (theirs, numbers) = known.iter().find(|(theirs, _)| theirs.ends_with(&d.name)).expect("its gradient");
+            let values = engine.output(program, &format!("gradient of {}", d.name)).expect("a gradient");
+            let values: Vec<f64> = values.iter().map(|&v| f64::from(v)).collect();
+            let norm = values.iter().map(|v| v * v).sum::<f64>().sqrt();
+            let along = |k: usize| -> f64 {
+                let name = format!("{k} {theirs}");
+                let direction = uniform(&name, values.len());
+                values.iter().zip(direction).map(|(value, u)| value * (2.0 * u - 1.0)).sum()
+            };
+            let found: Vec<f64> = std::iter::once(norm).chain((0..numbers.len() - 1).map(along)).collect();
+            for (found, number) in found.iter().zip(numbers) {
+                assert!((found - number).abs() < 2e-5 * numbers[0], "{name}: {theirs}: {found} {number} of {norm}");
             }
         }
     }
