@@ -214,25 +214,14 @@ impl Fit<'_> {
 
     /// Says so where the published weights are the result.
     fn tell_of_published(&self, progress: &Progress, observer: &mut dyn Observer) {
-        if !self.recipe.is_useful_untrained() {
-            return;
-        }
-        const KEPT: &str = "training did not help: the published weights are kept";
+        let Some((0, before)) = progress.best else { return };
         let metric = monitored(&self.recipe.task);
-        match progress.best {
-            Some((0, before)) if self.stage.keep_best => {
-                let trained = progress.epochs_of(progress.stage).filter(|e| e.epoch > 0);
-                let after = trained.filter_map(|e| e.validation.get(metric)).fold(f64::INFINITY, f64::min);
-                observer.event(&Event::Note(&format!(
-                    "{KEPT} ({metric} on validation was {before:.4} before training, and at best {after:.4} after an epoch)"
-                )));
-            }
-            // A refit for as many epochs as were best.
-            _ if self.stage.epochs == 0 => {
-                observer.event(&Event::Note(KEPT));
-            }
-            _ => {}
-        }
+        let trained = progress.epochs_of(progress.stage).filter(|e| e.epoch > 0);
+        let after = trained.filter_map(|e| e.validation.get(metric)).fold(f64::INFINITY, f64::min);
+        observer.event(&Event::Note(&format!(
+            "training did not help: the published weights are kept ({metric} on validation was {before:.4} before training, \
+             and at best {after:.4} after an epoch)"
+        )));
     }
 
     /// Notes an epoch in the journal.

@@ -155,10 +155,7 @@ pub fn choose(
     let metric = monitored(&recipe.task);
     let trials = recipe.trials();
     let of = |trial: &Trial| -> Option<Chosen> {
-        let selecting = selecting(stages, trial);
-        // The weights before the first step are a choice where they were measured.
-        let first = selecting.iter().find_map(|&stage| progress.epochs_of(stage).next()).map_or(1, |e| e.epoch);
-        let curves: Vec<Vec<f64>> = selecting
+        let curves: Vec<Vec<f64>> = selecting(stages, trial)
             .into_iter()
             .map(|stage| progress.epochs_of(stage).filter_map(|e| e.validation.get(metric)).collect())
             .collect();
@@ -168,7 +165,7 @@ pub fn choose(
             curves.iter().filter_map(|c| c.get(epoch).or(c.last())).sum::<f64>() / curves.len().max(1) as f64
         };
         let best = (0..longest).min_by(|&a, &b| at(a).total_cmp(&at(b)))?;
-        Some(Chosen { trial: *trial, epochs: first + best as u32, value: at(best) })
+        Some(Chosen { trial: *trial, epochs: best as u32 + 1, value: at(best) })
     };
     trials.iter().filter(|trial| counts(trial)).filter_map(of).min_by(|a, b| a.value.total_cmp(&b.value))
 }
@@ -179,8 +176,7 @@ pub fn rates_so_far(recipe: &Recipe, progress: &Progress, selecting: &[usize], t
     // A warm-up is not the plateau's doing, and the refit has its own.
     let share =
         |e: &EpochRecord| if f64::from(e.epoch) <= recipe.settings.warmup { 1.0 } else { e.learning_rate / top };
-    let curves: Vec<Vec<f64>> =
-        selecting.iter().map(|&stage| progress.epochs_of(stage).filter(|e| e.epoch > 0).map(share).collect()).collect();
+    let curves: Vec<Vec<f64>> = selecting.iter().map(|&stage| progress.epochs_of(stage).map(share).collect()).collect();
     let longest = curves.iter().map(Vec::len).max().unwrap_or(0);
     let at = |epoch: usize| {
         let mut rates: Vec<f64> = curves.iter().filter_map(|c| c.get(epoch).or(c.last())).copied().collect();

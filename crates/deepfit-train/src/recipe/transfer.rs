@@ -157,6 +157,11 @@ impl TransferPlan {
         Ok(TransferPlan { blocks, unfrozen, only_if_better, lora, penalty, continues_texts, sees_samples, embeds })
     }
 
+    /// Whether the network does already what it is trained for.
+    pub(super) fn is_useful_untrained(&self) -> bool {
+        self.continues_texts || self.embeds
+    }
+
     /// The ways among which validation chooses.
     pub(super) fn trials(&self, settings: &Settings) -> Vec<Trial> {
         if self.embeds {
