@@ -111,6 +111,7 @@ pub(super) fn open(settings: &mut Settings) -> Result<Opened> {
         channels: settings.channels,
         scaling: settings.scaling.unwrap_or_default(),
         threads: settings.threads,
+        seed: settings.seed,
         labels: settings.labels.clone(),
         validation: settings.validation.clone(),
         test: settings.test.clone(),
@@ -121,7 +122,9 @@ pub(super) fn open(settings: &mut Settings) -> Result<Opened> {
     };
     let side = settings.image_size;
     let most = settings.max_tokens;
-    let language = settings.data.is_file() && deepfit_data::is_text_file(&settings.data);
+    // Folders are looked through for this, if there is a network to be read.
+    let language =
+        settings.from.as_deref().is_some_and(|from| from != SCRATCH) && deepfit_data::is_continued(&settings.data);
     let load = |from: &str| Backbone::load(from, language)?.for_images_of(side)?.for_texts_of(most).map(Arc::new);
     let mut backbone = match settings.from.as_deref() {
         Some(from) if from != SCRATCH => Some(load(from)?),
