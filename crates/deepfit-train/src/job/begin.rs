@@ -152,6 +152,12 @@ pub(super) fn open(settings: &mut Settings) -> Result<Opened> {
             let word = if transfers { BUNDLED_TEXT } else { SCRATCH };
             if survey.texts > 1 {
                 reason = Some(match transfers {
+                    // Pairs are learned by their meaning alone, and by nothing that begins with nothing.
+                    true if survey.partners => {
+                        format!(
+                            "begins with {word}, a published table of words: {why}; from=MODEL begins with a network"
+                        )
+                    }
                     true => format!(
                         "begins with {word}, a published table of words, and the words of the texts: {why}; \
                                      from=MODEL begins with a network, from={SCRATCH} with nothing"
