@@ -186,15 +186,10 @@ pub(super) fn open(settings: &mut Settings) -> Result<Opened> {
             }
         }
         if matches!(survey, Survey::Texts(survey) if survey.partners) {
-            match backbone.as_ref().filter(|backbone| backbone.takes_texts()).map(|backbone| backbone.for_similarity())
-            {
-                Some(Ok(pairs)) => backbone = Some(Arc::new(pairs)),
-                Some(Err(error)) => failure = Some(error),
-                None => {}
-            }
+            change(&mut backbone, &mut failure, Backbone::for_similarity);
         }
         if matches!(survey, Survey::Texts(survey) if survey.pairs) {
-            backbone = backbone.take().map(|backbone| Arc::new(backbone.for_pairs()));
+            change(&mut backbone, &mut failure, Backbone::for_pairs);
         }
         match (backbone.as_ref().map(|backbone| &backbone.takes), survey) {
             (Some(Takes::Images(preprocessing)), Survey::Images(_)) => {
@@ -228,6 +223,20 @@ pub(super) fn open(settings: &mut Settings) -> Result<Opened> {
         settings.from = asked.or_else(|| Some(from()));
     }
     Ok(Opened { data, backbone, reason })
+}
+
+/// Makes of a network for texts what two texts at a time need.
+fn change(
+    backbone: &mut Option<Arc<Backbone>>,
+    failure: &mut Option<TrainError>,
+    into: impl Fn(&Backbone) -> Result<Backbone>,
+) {
+    if let Some(one) = backbone.as_ref().filter(|backbone| backbone.takes_texts()) {
+        match into(one) {
+            Ok(other) => *backbone = Some(Arc::new(other)),
+            Err(error) => *failure = Some(error),
+        }
+    }
 }
 
 /// Of a text whose continuation is learned, the shares that its last parts are for validation and test. A test is as large as
