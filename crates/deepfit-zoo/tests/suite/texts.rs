@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use deepfit_cpu::{Engine, View};
 use deepfit_graph::{DType, Dim, Extents, Mode, Shape, Symbol, Tensor, Tracer, gradients};
 use deepfit_nn::Scope;
+use deepfit_nn::losses::{CrossEntropy, cross_entropy};
 use deepfit_nn::step::evaluation_graph;
 use deepfit_zoo::{
     Context, LENGTHS, ModelConfig, NEXT, Network, NextTokenConfig, PooledTextConfig, Pooling, PublishedText, SECOND,
@@ -285,6 +286,63 @@ fn the_loss_of_windows_and_its_gradients_equal_pytorchs() {
             for (found, number) in found.iter().zip(numbers) {
                 assert!((found - number).abs() < 2e-5 * numbers[0], "{name}: {theirs}: {found} {number} of {norm}");
             }
+        }
+    }
+}
+
+/// The loss of some windows of tokens and its gradients, by the network that learns or from all logits at once.
+fn loss_and_gradients(published: &PublishedText, in_parts: bool) -> Vec<(String, Vec<f32>)> {
+    let scope = Scope::root();
+    let learning = ModelConfig::NextToken(NextTokenConfig { network: Box::new(published.config.clone()) });
+    let config = if in_parts { &learning } else { &published.config };
+    let network = build(config, &scope).expect("a network");
+    let tracer = Tracer::new(Mode::Train);
+    let slots = build(&learning, &Scope::root()).expect("a network").inputs();
+    let inputs: Vec<Tensor> = slots.iter().map(|slot| slot.on(&tracer)).collect();
+    let losses = match network.text() {
+        None => network.forward(&inputs),
+        Some(text) => text
+            .hidden(&inputs[0], &Context::whole(&inputs[0], &inputs[1]).expect("a context"))
+            .and_then(|hidden| cross_entropy(&text.next_words(&hidden)?, &inputs[2], &CrossEntropy::default())),
+    };
+    let loss = losses.expect("losses").mean().expect("a loss");
+    let declarations = scope.declarations();
+    let parameters: Vec<Tensor> =
+        declarations.iter().map(|d| tracer.parameter(&d.name, &d.shape[..]).expect("a parameter")).collect();
+    tracer.output("loss", &loss);
+    for (d, gradient) in declarations.iter().zip(gradients(&loss, &parameters).expect("gradients")) {
+        tracer.output(&d.name, &gradient);
+    }
+    let extents = Extents { batch: 3, sequence: 9 };
+    let mut engine = Engine::new(2).expect("an engine");
+    let program = engine.compile(&tracer.graph(), extents).expect("a program");
+    for (name, array) in &published.weights {
+        engine.set_parameter(name, &array.shape, &array.values).expect("a parameter");
+    }
+    let tokens: Vec<i32> = (0..27).map(|i| i * 7919 % 20_000).collect();
+    let next: Vec<i32> = (0..27).map(|i| (i + 1) * 7919 % 20_000).collect();
+    let views = [(TOKENS, View::I32(&tokens)), (LENGTHS, View::I32(&[9; 3])), (NEXT, View::I32(&next))];
+    engine.run(program, extents, &views).expect("a run");
+    let names = std::iter::once("loss".to_string()).chain(declarations.into_iter().map(|d| d.name));
+    names.map(|name| (name.clone(), engine.output(program, &name).expect("an output").to_vec())).collect()
+}
+
+#[test]
+fn a_large_vocabulary_is_learned_without_all_logits_at_once() {
+    for (name, tables) in
+        [("gpt2", &["transformer.wte.weight"][..]), ("llama", &["model.embed_tokens.weight", "lm_head.weight"])]
+    {
+        let large = |tensors: &mut BTreeMap<String, Vec<usize>>, config: &mut Value| {
+            config["vocab_size"] = 20_000.into();
+            tables.iter().for_each(|table| tensors.get_mut(*table).expect("a table")[0] = 20_000);
+        };
+        let published = Golden::read(name).load_with(large).expect("a model");
+        let (parts, whole) = (loss_and_gradients(&published, true), loss_and_gradients(&published, false));
+        assert_eq!(parts.len(), whole.len());
+        for ((name, found), (_, expected)) in parts.iter().zip(&whole) {
+            let largest = expected.iter().fold(0f32, |most, v| most.max(v.abs()));
+            let error = found.iter().zip(expected).fold(0f32, |most, (a, b)| most.max((a - b).abs()));
+            assert!(found.len() == expected.len() && error <= 1e-5 * largest, "{name}: {error:.1e} of {largest}");
         }
     }
 }
