@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::division::{self, Division};
 use crate::error::{Error, Result};
+use crate::folder::{self, Contents, Holds};
 use crate::image::{self, Augment, ImageSet, ImageSurvey};
 use crate::preprocessor::Preprocessor;
 use crate::source::Source;
@@ -135,6 +136,8 @@ pub struct OpenOptions {
     pub last_shares: (f64, f64),
     /// Threads that look through the files.
     pub threads: usize,
+    /// Chooses which whole documents are for validation and test, of several whose continuation is learned.
+    pub seed: u64,
     /// Table that names images of the folder and what is on them.
     pub labels: Option<PathBuf>,
     /// Validation data of its own.
@@ -167,6 +170,7 @@ impl Default for OpenOptions {
             max_tokens: None,
             last_shares: (0.1, 0.1),
             threads: 2,
+            seed: 1,
             labels: None,
             validation: None,
             test: None,
@@ -297,16 +301,25 @@ pub fn open_adapted(
     let mut options = options.clone();
     let is_table = !path.is_dir() && !text::is_text_file(path) && !holds_images(path)?;
     division::check(options.labels.as_deref().or(is_table.then_some(path)), &options)?;
-    if path.is_dir() && options.labels.is_none() && text::holds_texts(path) {
+    let contents = match path.is_dir() && options.labels.is_none() {
+        true => Some(folder::contents(path)?),
+        false => None,
+    };
+    let holds = contents.map(|contents| contents.holds);
+    if holds == Some(Holds::Classes) {
         if options.target.is_some() || options.text.is_some() {
             let setting = if options.target.is_some() { "target" } else { "text" };
             let problem = "is for tables; the classes of a folder of texts are its sub-folders".to_string();
             return Err(Error::Setting { setting, problem });
         }
-        return open_texts(path, None, options, adapt, Summary::default());
+        let mut summary = Summary::default();
+        summary.notes.extend(contents.and_then(Contents::note));
+        return open_texts(path, None, options, adapt, summary);
     }
-    if text::is_text_file(path) && path.is_file() {
-        return open_language(path, options, adapt);
+    if holds == Some(Holds::Corpus) || (text::is_text_file(path) && path.is_file()) {
+        let mut summary = Summary::default();
+        summary.notes.extend(contents.and_then(Contents::note));
+        return open_language(path, options, adapt, summary);
     }
     let mut images = holds_images(path)?;
     if let Some(labels) = &options.labels {
@@ -329,6 +342,7 @@ pub fn open_adapted(
         }
     }
     let mut summary = Summary::default();
+    summary.notes.extend(contents.and_then(Contents::note));
     let (kind, task, parts, strata);
     let table = match &options.labels {
         Some(labels) => Some(image::require(path, labels)?),
@@ -420,6 +434,7 @@ fn open_language(
     path: &Path,
     mut options: OpenOptions,
     adapt: &mut dyn FnMut(&Survey, &mut OpenOptions),
+    mut summary: Summary,
 ) -> Result<Dataset> {
     for (setting, given) in [
         ("target", options.target.is_some()),
@@ -429,12 +444,12 @@ fn open_language(
     ] {
         if given {
             let problem =
-                "is for tables, and of a .txt file it is learned what comes next; give a table the ending .csv or .tsv"
+                "is for tables, and of .txt files side by side, or one of them, it is learned what comes next; give a \
+                 table the ending .csv or .tsv"
                     .to_string();
             return Err(Error::Setting { setting, problem });
         }
     }
-    let mut summary = Summary::default();
     let adapt = &mut |survey: &TextSurvey, options: &mut OpenOptions| adapt(&Survey::Texts(survey.clone()), options);
     let mut set = text::open_language(path, &mut options, adapt, &mut summary)?;
     let (strata, parts) = (vec![0; set.len()], std::mem::take(&mut set.parts));
@@ -591,6 +606,11 @@ impl Dataset {
     /// Number of all tokens, and of the bytes that they stand for; of data of which a network learns what comes next.
     pub fn language_sizes(&self) -> Option<(usize, usize)> {
         if let Kind::Language(set) = &self.kind { Some(set.sizes()) } else { None }
+    }
+
+    /// Number of documents of which a network learns what comes next.
+    pub fn documents(&self) -> usize {
+        if let Kind::Language(set) = &self.kind { set.documents } else { 0 }
     }
 
     /// What was found and inferred.

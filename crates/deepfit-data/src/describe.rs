@@ -81,7 +81,9 @@ impl Dataset {
         }
         if let Some((tokens, bytes)) = self.language_sizes() {
             let vocabulary = self.text_sizes().map_or(0, |(_, vocabulary)| vocabulary);
-            return format!("a text of {bytes} bytes, {tokens} tokens from a vocabulary of {vocabulary}");
+            let texts =
+                if self.documents() == 1 { "a text".to_string() } else { format!("{} texts", self.documents()) };
+            return format!("{texts} of {bytes} bytes, {tokens} tokens from a vocabulary of {vocabulary}");
         }
         if let Some((longest, vocabulary)) = self.text_sizes() {
             let what = if let Task::Similarity { .. } = self.task() {

@@ -25,6 +25,7 @@ mod describe;
 mod division;
 mod error;
 mod features;
+mod folder;
 mod image;
 mod loader;
 mod memory;
@@ -54,5 +55,5 @@ pub use table::{
 };
 pub use text::{
     ColumnTerms, Encoded, PairLabel, Passage, Terms, TextColumns, TextForm, TextPreprocessor, TextRow, TextSurvey,
-    Texts, Tokenizer, Tokens, is_text_file,
+    Texts, Tokenizer, Tokens, is_continued, is_text_file, open_pairs,
 };

@@ -48,7 +48,7 @@ pub(crate) fn finish(
     let name = model_name(&job.recipe, &model);
     let task = &job.recipe.task;
     let embeds = matches!(task, Task::Similarity { .. });
-    let published = if embeds {
+    let published = if job.recipe.is_useful_untrained() {
         learner.reset()?;
         let goal = Goal::of(&job.recipe, None);
         Some(measure(learner.using(), source.clone(), job.split.test.clone(), &goal, false)?.metrics.scores())
@@ -89,6 +89,7 @@ pub(crate) fn finish(
             train: train.as_ref().map(Measured::scores).unwrap_or_default(),
             validation: validation_scores(job, epochs),
             test: test.as_ref().map(Measured::scores).unwrap_or_default(),
+            published_validation: published.as_ref().map(|_| validation_scores(job, 0)).unwrap_or_default(),
             published: published.unwrap_or_default(),
             test_intervals: test.as_ref().map(Measured::intervals).unwrap_or_default(),
         },

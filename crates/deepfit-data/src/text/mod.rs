@@ -1,6 +1,7 @@
 //! Texts: read from tables, lines, files and folders, cut into tokens, and made into batches to learn from.
 
 mod columns;
+mod corpus;
 mod files;
 mod language;
 mod open;
@@ -16,10 +17,10 @@ mod windows;
 
 pub use columns::ColumnTerms;
 pub(crate) use language::{LanguageSet, open_language};
-pub use open::is_text_file;
 pub use open::{TextColumns, TextSurvey};
-pub(crate) use open::{TextSet, TextTable, holds_texts, open, recognise};
-pub use partners::PairLabel;
+pub(crate) use open::{TextSet, TextTable, open, recognise};
+pub use open::{is_continued, is_text_file};
+pub use partners::{PairLabel, open_pairs};
 pub(crate) use partners::{PairSet, PairTable, open as open_partners, recognise as recognise_partners};
 pub use passage::Passage;
 pub use preprocessor::TextPreprocessor;

@@ -10,7 +10,7 @@ use super::open::{TextSurvey, is_free_text};
 use super::preprocessor::TextPreprocessor;
 use super::samples::{LENGTHS, Ragged, TOKENS, TextForm};
 use crate::batch::{Array, Batch, DType, Slot};
-use crate::dataset::{OpenOptions, Summary, Task, TaskKind};
+use crate::dataset::{OpenOptions, Opened, Summary, Task, TaskKind};
 use crate::error::{Error, Result};
 use crate::source::{Pass, Source};
 use crate::split::{Part, quantile_bins};
@@ -218,6 +218,36 @@ pub(crate) fn open(
         form,
         repeated,
     })
+}
+
+/// Opens pairs of texts to measure a network by that embeds them; the columns are those that `options` name, or are found as
+/// for training. Also tells what is known of the pairs.
+///
+/// # Errors
+/// As for training on such a table.
+pub fn open_pairs(path: &Path, options: &OpenOptions) -> Result<(Opened, Task)> {
+    if path.is_dir() {
+        let problem = "is a folder; give a table with two columns of texts".to_string();
+        return Err(Error::NotATable { path: path.to_path_buf(), problem, needed: String::new() });
+    }
+    let mut options = OpenOptions { task: Some(TaskKind::Similarity), ..options.clone() };
+    let none = || {
+        let problem = "has no two columns of texts that are meant without doubt; give a table of two, and perhaps one of scores, \
+                       or with the columns that were learned from";
+        Error::NotATable { path: path.to_path_buf(), problem: problem.to_string(), needed: String::new() }
+    };
+    let table = match recognise(path, &options) {
+        Ok(table) => table.ok_or_else(none)?,
+        Err(Error::Setting { .. }) => return Err(none()),
+        Err(other) => return Err(other),
+    };
+    let mut summary = Summary::default();
+    let set = open(path, table, &mut options, &mut |_, _| {}, &mut summary)?;
+    let names = set.file_rows.iter().map(u32::to_string).collect();
+    let (source, preprocessor) = set.prepare();
+    let mut opened = Opened::new(Arc::new(source), names, Vec::new(), &[]);
+    opened.notes.append(&mut summary.notes);
+    Ok((opened, preprocessor.task))
 }
 
 /// Reads a table; returns how many of its pairs have an empty text.

@@ -133,9 +133,9 @@ impl TextPreprocessor {
             _ => Error::io(path, source),
         })?;
         if self.task == Task::NextToken {
-            let source = language::measured(path, &self.form()?)?;
+            let (source, failed) = language::measured(path, &self.form()?)?;
             let names = (0..source.len()).map(|window| window.to_string()).collect();
-            return Ok(Opened::new(Arc::new(source), names, Vec::new(), &[]));
+            return Ok(Opened::new(Arc::new(source), names, failed, &[]));
         }
         let found = if metadata.is_dir() {
             read_folder(path, Some(self.task.classes()))?

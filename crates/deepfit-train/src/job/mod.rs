@@ -357,7 +357,7 @@ impl Job {
                 self.progress.next_stage();
                 continue;
             }
-            let epochs = self.progress.epochs.len() - epochs_before;
+            let epochs = self.progress.epochs[epochs_before..].iter().filter(|e| e.epoch > 0).count();
             let seconds_per_epoch = (self.progress.seconds - seconds_before) / epochs.max(1) as f64;
             let times = Times { first_step: watch.first_step_seconds, per_epoch: seconds_per_epoch, data };
             return self.finish(workshop, best_weights, times);

@@ -90,6 +90,9 @@ impl Recipe {
         let longest = data.text_sizes().map_or(1, |(longest, _)| longest);
         let sizes = DataSizes { rows, samples: data.len(), tokens: rows * longest };
         let transfer = backbone.map(|backbone| TransferPlan::new(&settings, backbone, sizes)).transpose()?;
+        if transfer.as_ref().is_some_and(TransferPlan::is_useful_untrained) {
+            one_stage(&mut settings)?;
+        }
         let language = *data.task() == Task::NextToken;
         let small = if table { rows <= SMALL_TABLE } else { transfers && !language && rows < transfer::FEW };
         // A part that the user gave for validation is not trained on.
@@ -229,6 +232,12 @@ impl Recipe {
         balance::choose_positive(&mut settings, &task, &class_counts, &mut notes)?;
         notes.extend(balance::note(&task, &class_counts, train, settings.class_weights));
         Ok((Recipe { settings, task, class_counts, rows: train, longest, transfer }, notes))
+    }
+
+    /// Whether the published network does already what it is trained for: then its weights before the first step count as
+    /// those of epoch 0.
+    pub fn is_useful_untrained(&self) -> bool {
+        self.transfer.as_ref().is_some_and(TransferPlan::is_useful_untrained)
     }
 
     /// Rows in a batch.
@@ -392,6 +401,18 @@ impl Recipe {
         }
         Some(balance::weights(&self.task, &self.class_counts, self.rows))
     }
+}
+
+/// Where the published weights count as those of an epoch, validation chooses among the epochs of one stage.
+fn one_stage(settings: &mut Settings) -> Result<()> {
+    if settings.folds.is_some_and(|folds| folds > 1) || settings.refit == Some(true) {
+        let key = if settings.refit == Some(true) { "refit" } else { "folds" };
+        let problem = "is not for similarity, nor for a published network that continues texts: the weights are those of the \
+                       best epoch on validation, or the published ones";
+        return Err(TrainError::setting(key, problem));
+    }
+    (settings.folds, settings.refit) = (Some(1), Some(false));
+    Ok(())
 }
 
 /// Schedules that are saved without settings of their own, if none was given: they depend on nothing else.

@@ -41,17 +41,17 @@ const NEXT_BLOCK: f64 = 0.8;
 /// Weight decay of blocks, which stay near to what they know by small steps.
 const DECAY: f64 = 0.01;
 
-/// Of texts whose continuation is learned: logits of all tokens of a batch are no more than so many numbers, and a batch is
-/// no larger than so many windows.
-const MOST_LOGITS: usize = 64 << 20;
+/// Of texts whose continuation is learned: hidden states of all layers and tokens of a batch are no more than so many numbers,
+/// of each of which a layer keeps some ten, and a batch is no larger than so many windows.
+const MOST_STATES: usize = 32 << 20;
 const WINDOWS: usize = 16;
 
 /// Rows in a batch of a published network, whose texts have at most so many tokens.
 pub(super) fn batch(backbone: &Backbone, longest: usize) -> usize {
     match &backbone.takes {
-        Takes::Texts(form) if backbone.continues_texts() => {
-            let logits = (form.tokenizer.vocabulary() * longest).max(1);
-            let windows = (MOST_LOGITS / logits).clamp(1, WINDOWS);
+        Takes::Texts(_) if backbone.continues_texts() => {
+            let states = backbone.states_per_token().saturating_mul(longest).max(1);
+            let windows = (MOST_STATES / states).clamp(1, WINDOWS);
             1 << windows.ilog2()
         }
         _ => BATCH,
@@ -155,6 +155,11 @@ impl TransferPlan {
         let only_if_better = settings.unfreeze.is_none() && settings.lora.is_none() && !continues_texts && !embeds;
         let lora = settings.lora;
         Ok(TransferPlan { blocks, unfrozen, only_if_better, lora, penalty, continues_texts, sees_samples, embeds })
+    }
+
+    /// Whether the network does already what it is trained for.
+    pub(super) fn is_useful_untrained(&self) -> bool {
+        self.continues_texts || self.embeds
     }
 
     /// The ways among which validation chooses.

@@ -188,16 +188,20 @@ impl Backbone {
     }
 
     /// The same network on two texts at a time, which are compared, where it takes texts.
-    pub fn for_pairs(&self) -> Backbone {
+    ///
+    /// # Errors
+    /// If the network in it cannot be built.
+    pub fn for_pairs(&self) -> Result<Backbone> {
         let mut backbone = self.clone();
         if let ModelConfig::PooledText(config) = &mut backbone.config {
             config.pairs = true;
             let groups = config.groups();
-            let width = deepfit_zoo::build(&config.backbone, &Scope::root()).ok();
-            let width = width.and_then(|network| network.text().map(|text| text.sizes().width));
-            backbone.groups = vec![width.unwrap_or_default(); groups];
+            let network = deepfit_zoo::build(&config.backbone, &Scope::root())?;
+            let width = network.text().map(|text| text.sizes().width);
+            let problem = || TrainError::setting("from", format!("names '{}', which takes no texts", self.name));
+            backbone.groups = vec![width.ok_or_else(problem)?; groups];
         }
-        backbone
+        Ok(backbone)
     }
 
     /// The same network as it learns to embed texts, of which it takes two at a time: without a last layer.
@@ -311,6 +315,13 @@ impl Backbone {
             deepfit_zoo::first_blocks(&*network, 1)?.parameter_names().map(str::to_string).collect();
         let counts = |d: &&Declaration| !tables.contains(&d.name) && !self.last_layer.contains(&d.name);
         Ok(declarations.iter().filter(counts).map(|d| d.elements() as u64).sum())
+    }
+
+    /// Numbers of the hidden states of all layers that a token has, of a network that continues texts; 0 of others.
+    pub fn states_per_token(&self) -> usize {
+        let ModelConfig::NextToken(NextTokenConfig { network }) = &self.config else { return 0 };
+        let network = deepfit_zoo::build(network, &Scope::root()).ok();
+        network.and_then(|network| network.text().map(|text| text.layers() * text.sizes().width)).unwrap_or(0)
     }
 
     /// Number of blocks after each of which it can be cut.

@@ -27,7 +27,7 @@ use deepfit_train::text::Style;
 pub struct Arguments {
     /// Folder with a sub-folder of images, or of .txt files, for each class (optionally below train, val and test), a .zip of
     /// images, a table (CSV, TSV, JSON Lines, Parquet or Arrow; text may be compressed as .gz or .zst) of features, texts or
-    /// the paths of images, or a .txt file whose continuation is learned
+    /// the paths of images, or a .txt file, or a folder of them side by side, whose continuation is learned
     #[arg(value_name = "DATA", value_hint = ValueHint::AnyPath)]
     data: Option<OsString>,
     /// Any other setting; `deepfit train --help` lists them

@@ -24,13 +24,14 @@ pub fn training(report: &Report, style: Style) -> String {
     text.push_str(&format!("{}\n", style.bold("Metrics")));
     let before = !metrics.published.is_empty();
     let mut header = vec!["metric", "train", "validation", "test", "95 % interval of test"];
-    header.extend(before.then_some("test before"));
+    header.extend(before.then_some(["validation before", "test before"]).into_iter().flatten());
     let mut table = Table::new(1, &header);
     for name in names(&[&metrics.train, &metrics.validation, &metrics.test]) {
         let mut row = vec![name.to_string()];
         row.extend([&metrics.train, &metrics.validation, &metrics.test].map(|s| value(s, name)));
         row.push(interval(&metrics.test_intervals, name));
-        row.extend(before.then(|| value(&metrics.published, name)));
+        let published = [&metrics.published_validation, &metrics.published];
+        row.extend(published.into_iter().filter(|_| before).map(|s| value(s, name)));
         table.row(row);
     }
     text.push_str(&table.render(style));
@@ -46,12 +47,15 @@ pub fn training(report: &Report, style: Style) -> String {
     }
     text.push_str(&format!("\n{}\n", style.bold("Run")));
     text.push_str(&format!(
-        "  {}: {}, {}, {} (the best was epoch {})\n",
+        "  {}: {}, {}, {} (the best was {})\n",
         words::printable(&report.run.display().to_string()),
         report.model,
         words::plural(report.parameters as u64, "parameter"),
         words::plural(report.epochs.into(), "epoch"),
-        report.best_epoch,
+        match report.best_epoch {
+            0 => "none: the published weights are kept".to_string(),
+            epoch => format!("epoch {epoch}"),
+        },
     ));
     // A process that only measured what another had trained made no step.
     let first = report.first_step_seconds.map(words::duration);

@@ -5,6 +5,7 @@ mod bad_runs;
 mod bad_tables;
 mod benching;
 mod continuing_texts;
+mod drawn_texts;
 mod evaluating;
 mod examples;
 mod explaining;
