@@ -45,10 +45,13 @@ pub use features::{FeatureSource, Features};
 pub use image::{Augment, Border, Filter, ImageColumns, ImagePreprocessor, ImageSurvey, Resize, ResizeTo};
 pub use loader::{LoadedBatch, Loader, LoaderOptions, LoaderTimes};
 pub use preprocessor::Preprocessor;
-pub use source::{Pass, Source};
+pub use source::{IGNORED, Pass, Piece, Source};
 pub use split::{Part, RowId, SavedSplit, Split, SplitOptions};
 pub use table::{
     AmountForm, ColumnKind, ColumnSpec, DateForm, Encoding, Facet, MISSING_INDEX, Scale, Scaling, TablePreprocessor,
     TargetScale, UNKNOWN_INDEX, nearest,
 };
-pub use text::{Encoded, Terms, TextColumns, TextForm, TextPreprocessor, TextRow, TextSurvey, Texts, Tokenizer};
+pub use text::{
+    Encoded, Sentences, Terms, TextColumns, TextForm, TextPreprocessor, TextRow, TextSurvey, Texts, Tokenizer,
+    WordSplit,
+};

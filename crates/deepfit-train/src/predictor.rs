@@ -1,10 +1,11 @@
 //! Using a trained model: evaluation on labelled data, predictions for new inputs.
 
+use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use deepfit_cpu::Profile;
-use deepfit_data::{Loader, LoaderOptions, Opened, Preprocessor, Task};
+use deepfit_data::{Array, Loader, LoaderOptions, Opened, Preprocessor, Task};
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
@@ -14,6 +15,7 @@ use crate::learner::Predicting;
 use crate::measure::{Goal, measure, positive};
 use crate::metrics::{Intervals, LABEL_THRESHOLD, LabelScores, ResidualSummary, Scores};
 use crate::model_folder;
+use crate::tagging::{Sentences, Tags};
 
 /// A trained model in use.
 pub struct Predictor {
@@ -62,6 +64,23 @@ pub enum PredictionValue {
     Labels(Vec<String>),
     /// The value of a regression.
     Value(f64),
+    /// The spans of a text, or all of its words where each has a label.
+    Entities(Vec<Entity>),
+}
+
+/// Words of a text with a label.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Entity {
+    /// The label.
+    pub label: String,
+    /// What stands in the text.
+    pub text: String,
+    /// Its first character, counted from 0 in Unicode characters.
+    pub start: usize,
+    /// The character after its last.
+    pub end: usize,
+    /// The mean over its words of the probability of their tags.
+    pub score: f64,
 }
 
 /// The prediction for one input. As JSON it is an object of `input`, `prediction` (for several labels `labels`), and
@@ -84,8 +103,12 @@ impl Serialize for Prediction {
     fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("input", &self.input)?;
-        let labels = matches!(self.prediction, PredictionValue::Labels(_));
-        map.serialize_entry(if labels { "labels" } else { "prediction" }, &self.prediction)?;
+        let name = match self.prediction {
+            PredictionValue::Labels(_) => "labels",
+            PredictionValue::Entities(_) => "entities",
+            PredictionValue::Class(_) | PredictionValue::Value(_) => "prediction",
+        };
+        map.serialize_entry(name, &self.prediction)?;
         if let Some(probabilities) = &self.probabilities {
             map.serialize_entry("probabilities", &Pairs(probabilities))?;
         }
@@ -220,6 +243,11 @@ impl Predictor {
         let scale = self.preprocessor.target_scale();
         let names = self.preprocessor.task().classes().to_vec();
         let several = matches!(self.preprocessor.task(), Task::MultiLabel { .. });
+        if let (Task::Labels { labels, spans }, Some(sentences)) = (self.preprocessor.task(), opened.sentences.clone())
+        {
+            let tags = Tags::new(labels, *spans);
+            return self.label(opened, &sentences, &tags, each);
+        }
         let mut failed = opened.failed;
         self.notes.extend(opened.notes);
         if opened.rows.is_empty() {
@@ -269,5 +297,64 @@ impl Predictor {
         // The loader's own list: batches of which no row could be read never arrive here.
         failed.extend(loader.failures().map(|f| (f.name.clone(), f.reason.clone())));
         Ok(failed)
+    }
+
+    /// Labels the words of texts, in order.
+    fn label(
+        &mut self,
+        opened: Opened,
+        sentences: &deepfit_data::Sentences,
+        tags: &Tags,
+        each: &mut dyn FnMut(Prediction) -> Result<()>,
+    ) -> Result<Vec<(String, String)>> {
+        let outputs = self.using.outputs;
+        let mut gathered = Sentences::new(opened.source.clone(), outputs);
+        let mut found = BTreeMap::new();
+        self.notes.extend(opened.notes);
+        if !opened.rows.is_empty() {
+            let options = LoaderOptions::evaluate(self.using.batch, 1);
+            let mut loader = Loader::new(opened.source, opened.rows, options)?;
+            while let Some(batch) = loader.next()? {
+                let probabilities = self.using.predict(&batch)?;
+                if let Array::I32(targets) = &batch.targets {
+                    gathered.add(&batch.rows, probabilities, targets, batch.sequence);
+                }
+                for (sentence, one) in gathered.take_whole() {
+                    found.insert(sentence as usize, one.probabilities);
+                }
+            }
+        }
+        for sentence in 0..sentences.len() {
+            let probabilities = found.remove(&sentence).unwrap_or_default();
+            let predicted = tags.decode(&probabilities);
+            let (text, words) = (sentences.text(sentence), sentences.words(sentence));
+            // Characters before a byte, counted on from the last one that was asked for.
+            let (mut byte, mut characters) = (0, 0);
+            let mut place = |at: usize| {
+                characters += text[byte..at].chars().count();
+                byte = at;
+                characters
+            };
+            let entity = |(of, label): (std::ops::Range<usize>, usize)| {
+                let (begin, end) = (words[of.start].start, words[of.end - 1].end);
+                let sum: f64 = of.clone().map(|word| f64::from(probabilities[word * outputs + predicted[word]])).sum();
+                Entity {
+                    label: tags.labels[label].clone(),
+                    text: text[begin..end].to_string(),
+                    start: place(begin),
+                    end: place(end),
+                    score: sum / of.len() as f64,
+                }
+            };
+            let entities = tags.spans(&predicted).into_iter().map(entity).collect();
+            each(Prediction {
+                input: sentences.name(sentence).to_string(),
+                prediction: PredictionValue::Entities(entities),
+                probabilities: None,
+                value: None,
+                logits: None,
+            })?;
+        }
+        Ok(opened.failed)
     }
 }

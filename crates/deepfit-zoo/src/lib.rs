@@ -38,7 +38,7 @@ pub use tapped::{Tapped, TappedConfig};
 pub use text::{
     BertConfig, CacheSizes, Context, DistilbertConfig, Gpt2Config, LENGTHS, LlamaConfig, ModernbertConfig, NEXT,
     NextTokenConfig, PooledTextConfig, Pooling, RecurrentCell, RecurrentTextConfig, RobertaConfig, RotaryScaling,
-    StaticEmbeddingConfig, TERMS, TOKENS, TextHead, TextNetwork, TextSizes, pooled,
+    StaticEmbeddingConfig, TERMS, TOKENS, TextHead, TextNetwork, TextSizes, TokenLabelsConfig, pooled,
 };
 pub use vit::{Distillation, VitConfig};
 pub use weights::{Array, ElementType, Weights};

@@ -268,7 +268,9 @@ impl TablePreprocessor {
                 TargetReading::KnownClasses(classes.clone())
             }
             (Task::Regression, Some(form)) => TargetReading::Numbers(ColumnKind::Amount(form)),
-            (Task::Regression | Task::NextToken, None | Some(_)) => TargetReading::Numbers(ColumnKind::Number),
+            (Task::Regression | Task::NextToken | Task::Labels { .. }, None | Some(_)) => {
+                TargetReading::Numbers(ColumnKind::Number)
+            }
         };
         self.read(&mut rows, reading, threads)
     }

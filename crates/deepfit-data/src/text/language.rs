@@ -36,6 +36,7 @@ impl LanguageSet {
             columns: None,
             most_tokens: self.form.most_tokens,
             terms: None,
+            words: None,
             tokenizer: Some(self.form.tokenizer.clone()),
         };
         (WindowSource::new(self.windows.clone()), preprocessor)
@@ -56,7 +57,7 @@ pub(crate) fn open_language(
     summary: &mut Summary,
 ) -> Result<LanguageSet> {
     let text = read(path)?;
-    adapt(&TextSurvey { texts: 1, classes: 0, letters: text.len() }, options);
+    adapt(&TextSurvey { texts: 1, classes: 0, letters: text.len(), labelled: false }, options);
     let window = options.max_tokens.unwrap_or(WINDOW);
     let shares = SplitOptions::default();
     let share = |given: bool, share: f64| if given { 0.0 } else { share };

@@ -1,6 +1,7 @@
 //! Texts: read from tables, lines, files and folders, cut into tokens, and made into batches to learn from.
 
 mod files;
+mod labels;
 mod language;
 mod open;
 mod preprocessor;
@@ -10,6 +11,8 @@ mod terms;
 mod tokenizer;
 mod windows;
 
+pub(crate) use labels::{Files as LabelFiles, LabelSet, open as open_labels};
+pub use labels::{Sentences, WordSplit};
 pub(crate) use language::{LanguageSet, open_language};
 pub use open::{TextColumns, TextSurvey};
 pub(crate) use open::{TextSet, TextTable, holds_texts, is_text_file, open, recognise};

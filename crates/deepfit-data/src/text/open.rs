@@ -93,6 +93,8 @@ pub struct TextSurvey {
     pub classes: usize,
     /// Their length in letters, on average.
     pub letters: usize,
+    /// Whether their words have labels.
+    pub labelled: bool,
 }
 
 impl TextSet {
@@ -125,6 +127,7 @@ impl TextSet {
             columns: self.columns.clone(),
             most_tokens: self.form.most_tokens,
             terms,
+            words: None,
             tokenizer: Some(self.form.tokenizer.clone()),
         };
         (source, preprocessor)
@@ -271,6 +274,7 @@ pub(crate) fn open(
         texts: found.rows.len(),
         classes: found.task.classes().len(),
         letters: letters / found.rows.len().max(1),
+        labelled: false,
     };
     if found.rows.is_empty() {
         let name = path.to_string_lossy().into_owned();

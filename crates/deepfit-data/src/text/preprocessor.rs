@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::labels::{self, WordSplit};
 use super::language;
 use super::open::{TextColumns, read_folder, read_known};
 use super::reader::{TextRow, Texts};
@@ -39,6 +40,9 @@ pub struct TextPreprocessor {
     /// Words that are an input beside the tokens.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub terms: Option<Terms>,
+    /// How lines are cut into words, if these are labelled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub words: Option<WordSplit>,
     /// Makes tokens of texts; it is saved in a file of its own.
     #[serde(skip)]
     pub(crate) tokenizer: Option<Arc<Tokenizer>>,
@@ -47,8 +51,16 @@ pub struct TextPreprocessor {
 impl PartialEq for TextPreprocessor {
     fn eq(&self, other: &TextPreprocessor) -> bool {
         let json = |one: &TextPreprocessor| one.tokenizer.as_ref().map(|tokenizer| tokenizer.to_json());
-        (self.version, &self.task, self.target_scale, &self.columns, self.most_tokens, &self.terms)
-            == (other.version, &other.task, other.target_scale, &other.columns, other.most_tokens, &other.terms)
+        (self.version, &self.task, self.target_scale, &self.columns, self.most_tokens, &self.terms, self.words)
+            == (
+                other.version,
+                &other.task,
+                other.target_scale,
+                &other.columns,
+                other.most_tokens,
+                &other.terms,
+                other.words,
+            )
             && json(self) == json(other)
     }
 }
@@ -66,13 +78,17 @@ impl TextPreprocessor {
             (Task::Regression, None) => false,
             (_, scale) => scale.is_none(),
         };
-        self.most_tokens > 0 && scaled && self.terms.as_ref().is_none_or(Terms::is_sound)
+        let cuts = self.words.is_some() == matches!(self.task, Task::Labels { .. });
+        self.most_tokens > 0 && scaled && cuts && self.terms.as_ref().is_none_or(Terms::is_sound)
     }
 
     /// The input slots: `tokens`, `lengths` and perhaps `terms`.
     pub fn slots(&self) -> Vec<Slot> {
         if self.task == Task::NextToken {
             return windows::slots();
+        }
+        if let Task::Labels { .. } = self.task {
+            return labels::slots();
         }
         samples::slots(self.terms.as_ref().map_or(0, Terms::len))
     }
@@ -112,6 +128,9 @@ impl TextPreprocessor {
             let source = language::measured(path, &self.form()?)?;
             let names = (0..source.len()).map(|window| window.to_string()).collect();
             return Ok(Opened::new(Arc::new(source), names, Vec::new(), &[]));
+        }
+        if let Task::Labels { .. } = self.task {
+            return labels::measured(path, &self.form()?, &self.task, threads);
         }
         let found = if metadata.is_dir() {
             read_folder(path, Some(self.task.classes()))?
@@ -163,6 +182,10 @@ impl TextPreprocessor {
         if self.task == Task::NextToken {
             let problem = "the model continues texts, by `deepfit generate`, and knows no classes of them".to_string();
             return Err(Error::Inputs { problem });
+        }
+        if let Task::Labels { .. } = self.task {
+            let split = self.words.unwrap_or(WordSplit::Apart);
+            return labels::predicted(rows, &self.form()?, split, threads);
         }
         let (mut names, mut texts, mut failed) = (Vec::new(), Vec::new(), Vec::new());
         for row in rows {

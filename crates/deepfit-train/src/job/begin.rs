@@ -115,7 +115,8 @@ pub(super) fn open(settings: &mut Settings) -> Result<Opened> {
     };
     let side = settings.image_size;
     let most = settings.max_tokens;
-    let load = |from: &str| Backbone::load(from)?.for_images_of(side)?.for_texts_of(most).map(Arc::new);
+    let mut labelled = false;
+    let load = |from: &str| Backbone::load(from)?.for_images_of(side)?.for_texts_of(most);
     let mut backbone = match settings.from.as_deref() {
         Some(from) if from != SCRATCH => Some(load(from)?),
         _ => None,
@@ -132,7 +133,8 @@ pub(super) fn open(settings: &mut Settings) -> Result<Opened> {
     // A network that was asked for by its name, or that learns grey images as they are, begins from scratch.
     let is_open = settings.from.is_none() && settings.model == "auto" && settings.channels.is_none() && HAS_BUNDLED;
     let data = deepfit_data::open_adapted(&settings.data, &options, &mut |survey, options| {
-        if let (true, Survey::Texts(survey)) = (is_open && settings.vocabulary.is_none(), survey) {
+        labelled = matches!(survey, Survey::Texts(survey) if survey.labelled);
+        if let (true, Survey::Texts(survey)) = (is_open && !labelled && settings.vocabulary.is_none(), survey) {
             let (transfers, why) = transfer::decide_for_texts(survey);
             let word = if transfers { BUNDLED_TEXT } else { SCRATCH };
             if survey.texts > 1 {
@@ -177,6 +179,10 @@ pub(super) fn open(settings: &mut Settings) -> Result<Opened> {
     if let Some(error) = failure {
         return Err(error);
     }
+    let backbone = match backbone {
+        Some(backbone) if labelled && backbone.takes_texts() => Some(Arc::new(backbone.for_labels()?)),
+        other => other.map(Arc::new),
+    };
     let other = match backbone.as_ref().map(|backbone| &backbone.takes) {
         Some(Takes::Images(_)) if !data.is_images() => Some("images"),
         Some(Takes::Texts(_)) if !data.is_texts() => Some("texts"),

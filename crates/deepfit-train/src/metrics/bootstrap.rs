@@ -38,6 +38,35 @@ fn percentiles(mut replicates: Vec<f64>) -> Option<[f64; 2]> {
     Some([quantile(&replicates, 0.025)?, quantile(&replicates, 0.975)?])
 }
 
+/// Replicates of true, predicted and right spans.
+#[derive(Debug, Clone)]
+pub(crate) struct SpanReplicates {
+    weights: Weights,
+    sums: Vec<[u64; 3]>,
+}
+
+impl SpanReplicates {
+    pub(crate) fn new(replicates: usize) -> Self {
+        SpanReplicates { weights: Weights(vec![0; replicates]), sums: vec![[0; 3]; replicates] }
+    }
+
+    /// Counts the spans of a sentence at a position of the stream.
+    pub(crate) fn add(&mut self, example: u64, counts: [u64; 3]) {
+        self.weights.draw(example);
+        for (sums, &weight) in self.sums.iter_mut().zip(&self.weights.0) {
+            sums.iter_mut().zip(counts).for_each(|(sum, count)| *sum += u64::from(weight) * count);
+        }
+    }
+
+    /// Interval of F1: percentiles of the replicates.
+    pub(crate) fn f1(&self) -> Option<[f64; 2]> {
+        let of_replicate = |&[truth, predicted, right]: &[u64; 3]| {
+            (truth + predicted > 0).then(|| 2.0 * right as f64 / (truth + predicted) as f64)
+        };
+        percentiles(self.sums.iter().filter_map(of_replicate).collect())
+    }
+}
+
 /// Replicates of what the macro F1 needs.
 #[derive(Debug, Clone)]
 pub(crate) struct ClassificationReplicates {

@@ -19,6 +19,7 @@ mod ranking;
 mod regression;
 mod residuals;
 mod scores;
+mod tagging;
 
 pub use calibration::ECE_BINS;
 pub use classification::{ClassCounts, ClassificationMetrics, MAX_CONFUSION_CLASSES};
@@ -28,6 +29,7 @@ pub use multi_label::{LABEL_THRESHOLD, LabelScores, MultiLabelMetrics};
 pub use regression::RegressionMetrics;
 pub use residuals::ResidualSummary;
 pub use scores::{Intervals, Scores};
+pub use tagging::TaggingMetrics;
 
 /// Names of the further metrics of two classes.
 pub const TWO_CLASS_METRICS: &[&str] = &["sensitivity", "specificity"];
@@ -45,11 +47,14 @@ pub const REGRESSION_METRICS: &[&str] = &["mae", "rmse", "r2"];
 /// Names of the metrics of what comes next in a text; a smaller value is a better one.
 pub const LANGUAGE_METRICS: &[&str] = &["log_loss", "perplexity", "bits_per_byte"];
 
+/// Names of the metrics of labels of words.
+pub const TAGGING_METRICS: &[&str] = &["f1", "precision", "recall", "token_accuracy", "log_loss"];
+
 /// Whether a larger value of the metric is a better one.
 ///
 /// False for the errors `log_loss`, `ece`, `mae` and `rmse` and for any name that is not one of these lists, since what else
 /// is watched is a loss.
 pub fn higher_is_better(name: &str) -> bool {
-    let known = [CLASSIFICATION_METRICS, TWO_CLASS_METRICS, MULTI_LABEL_METRICS, REGRESSION_METRICS];
+    let known = [CLASSIFICATION_METRICS, TWO_CLASS_METRICS, MULTI_LABEL_METRICS, REGRESSION_METRICS, TAGGING_METRICS];
     known.concat().contains(&name) && !matches!(name, "log_loss" | "ece" | "mae" | "rmse")
 }

@@ -8,7 +8,7 @@ use crate::settings::{Settings, TEST_SHARE, VALIDATION_SHARE};
 /// settings is used for more than one run.
 pub(super) fn without_effect(settings: &mut Settings, data: &Dataset, transfers: bool) -> Vec<String> {
     let (images, texts) = (data.is_images(), data.is_texts());
-    let classification = !matches!(data.task(), Task::Regression | Task::NextToken);
+    let classification = !matches!(data.task(), Task::Regression | Task::NextToken | Task::Labels { .. });
     let mut notes = Vec::new();
     let mut drop = |key: &str, given: bool, why: String| {
         if given {

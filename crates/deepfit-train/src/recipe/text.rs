@@ -3,7 +3,7 @@
 use deepfit_nn::layers::Activation;
 use deepfit_zoo::{
     BertConfig, Gpt2Config, ModelConfig, NextTokenConfig, PooledTextConfig, Pooling, RecurrentCell,
-    RecurrentTextConfig, TextHead,
+    RecurrentTextConfig, TextHead, TokenLabelsConfig,
 };
 
 /// Width of the tokens' vectors and of the states.
@@ -47,6 +47,16 @@ pub fn network(name: &str, vocabulary: usize, longest: usize, outputs: usize, dr
     let pooling = if name == "transformer" { Pooling::Mean } else { Pooling::Max };
     let backbone = Box::new(backbone);
     ModelConfig::PooledText(PooledTextConfig { backbone, pooling, normalise: false, terms: 0, dropout, outputs })
+}
+
+/// The network of a name that labels the words of texts, of which it sees so many tokens at most.
+pub fn labels(name: &str, vocabulary: usize, longest: usize, outputs: usize, dropout: f32) -> ModelConfig {
+    match network(name, vocabulary, longest, outputs, dropout) {
+        ModelConfig::PooledText(PooledTextConfig { backbone, .. }) => {
+            ModelConfig::TokenLabels(TokenLabelsConfig { backbone, dropout, outputs })
+        }
+        other => other,
+    }
 }
 
 /// Width, layers and heads of a transformer that continues texts, and the width of a recurrent network that does.

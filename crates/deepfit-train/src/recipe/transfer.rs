@@ -1,6 +1,7 @@
 //! What of a published network is trained, and how, where the settings leave it open.
 
 use deepfit_nn::Optimizer;
+use deepfit_zoo::ModelConfig;
 
 use crate::error::{Result, TrainError};
 use crate::settings::{Settings, Unfreeze};
@@ -55,6 +56,8 @@ pub struct TransferPlan {
     pub penalty: Option<f64>,
     /// Whether these stages see images, changed by augmentation, or texts, and not features that were computed once.
     pub sees_samples: bool,
+    /// Whether each token is labelled, for which what the kept blocks make is too long to be kept.
+    pub of_tokens: bool,
 }
 
 /// How much data there is.
@@ -76,10 +79,18 @@ impl TransferPlan {
     pub(super) fn new(settings: &Settings, backbone: &Backbone, sizes: DataSizes) -> Result<TransferPlan> {
         let DataSizes { rows, samples, tokens } = sizes;
         let blocks = backbone.blocks()?;
+        let of_tokens = matches!(backbone.config, ModelConfig::TokenLabels(_));
+        if of_tokens && blocks == 0 {
+            let problem = format!("'{}' sees each word by itself; use a network, or from=scratch", backbone.name);
+            return Err(TrainError::setting("from", problem));
+        }
         let unfrozen = match (settings.unfreeze, settings.lora) {
             (Some(Unfreeze::All), _) | (None, Some(_)) => vec![blocks],
             // Few examples teach blocks nothing but themselves.
             (None, None) if backbone.takes_texts() => {
+                if of_tokens {
+                    return Ok(TransferPlan::of_tokens(blocks, vec![(blocks - 1).max(1)], settings));
+                }
                 // All layers but the table of words, if that takes no more than some minutes.
                 let layers = blocks - 1;
                 let work = backbone.layer_parameters()?.saturating_mul(tokens as u64);
@@ -117,8 +128,18 @@ impl TransferPlan {
             || (!unfrozen.is_empty() && settings.augment.is_some());
         let of_texts = || (TEXT_PENALTY / rows.max(1) as f64).clamp(PENALTIES[1], PENALTIES[0]);
         let penalty = settings.weight_decay.or_else(|| backbone.takes_texts().then(of_texts));
+        if of_tokens {
+            return Ok(TransferPlan::of_tokens(blocks, unfrozen, settings));
+        }
         let only_if_better = settings.unfreeze.is_none() && settings.lora.is_none();
-        Ok(TransferPlan { blocks, unfrozen, only_if_better, lora: settings.lora, penalty, sees_samples })
+        let lora = settings.lora;
+        Ok(TransferPlan { blocks, unfrozen, only_if_better, lora, penalty, sees_samples, of_tokens })
+    }
+
+    /// Of a network that labels tokens: blocks are trained with the last layer from the beginning, or left alone.
+    fn of_tokens(blocks: usize, unfrozen: Vec<usize>, settings: &Settings) -> TransferPlan {
+        let (lora, penalty) = (settings.lora, Some(settings.weight_decay.unwrap_or(0.0)));
+        TransferPlan { blocks, unfrozen, only_if_better: false, lora, penalty, sees_samples: true, of_tokens: true }
     }
 
     /// The ways among which validation chooses.
@@ -129,6 +150,9 @@ impl TransferPlan {
             None => PENALTIES.map(head).to_vec(),
         };
         let weight_decay = settings.weight_decay.unwrap_or(DECAY);
+        if self.of_tokens && !self.unfrozen.is_empty() {
+            trials.clear();
+        }
         trials.extend(self.unfrozen.iter().map(|&unfrozen| Trial { weight_decay, rate: UNFROZEN_RATE, unfrozen }));
         trials
     }
@@ -145,7 +169,7 @@ impl TransferPlan {
     /// Where the network is cut.
     pub fn cut(&self, trial: &Trial) -> Cut {
         let blocks = self.blocks - trial.unfrozen;
-        Cut { blocks, applied: trial.unfrozen == 0 || !self.sees_samples }
+        Cut { blocks, applied: !self.of_tokens && (trial.unfrozen == 0 || !self.sees_samples) }
     }
 
     /// Most epochs of the last blocks.

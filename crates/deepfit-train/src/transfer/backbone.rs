@@ -8,7 +8,7 @@ use deepfit_data::TextForm;
 use deepfit_nn::{Declaration, LowRank, Scope, adapted};
 use deepfit_zoo::{
     ImageConfig, ImagePreprocessing, ModelConfig, Network, PooledTextConfig, Published, PublishedText, Resize,
-    TappedConfig, TextHead,
+    TappedConfig, TextHead, TokenLabelsConfig,
 };
 use xxhash_rust::xxh3::Xxh3;
 
@@ -104,6 +104,17 @@ impl Backbone {
             outputs: 1,
         });
         Backbone::new(from, config, Takes::Texts(form), weights, notes).completed()
+    }
+
+    /// The same network for texts, with a last layer that labels each token.
+    ///
+    /// # Errors
+    /// If it cannot be built.
+    pub fn for_labels(mut self) -> Result<Backbone> {
+        if let ModelConfig::PooledText(PooledTextConfig { backbone, outputs, .. }) = self.config {
+            self.config = ModelConfig::TokenLabels(TokenLabelsConfig { backbone, dropout: 0.1, outputs });
+        }
+        self.completed()
     }
 
     fn new(

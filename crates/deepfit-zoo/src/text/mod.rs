@@ -13,6 +13,7 @@ mod post_norm;
 mod recurrent;
 mod roberta;
 mod static_embedding;
+mod token_labels;
 
 use deepfit_graph::{DType, Tensor};
 use deepfit_nn::NnError;
@@ -31,6 +32,7 @@ pub use pooled::{PooledTextConfig, TERMS};
 pub use recurrent::{RecurrentCell, RecurrentTextConfig};
 pub use roberta::RobertaConfig;
 pub use static_embedding::StaticEmbeddingConfig;
+pub use token_labels::TokenLabelsConfig;
 
 /// Name of the input of token numbers, i32 `[batch, sequence]`. What stands behind a text's end may be any token.
 pub const TOKENS: &str = "tokens";

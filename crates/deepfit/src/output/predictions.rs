@@ -159,5 +159,9 @@ fn value(prediction: &PredictionValue, number: impl Fn(f64) -> String) -> String
         // As a table of labels has them.
         PredictionValue::Labels(labels) => labels.join("|"),
         PredictionValue::Value(value) => number(*value),
+        PredictionValue::Entities(entities) => {
+            let shown = entities.iter().map(|one| format!("{}={} [{}:{}]", one.label, one.text, one.start, one.end));
+            shown.collect::<Vec<_>>().join(", ")
+        }
     }
 }

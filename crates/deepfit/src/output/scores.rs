@@ -5,12 +5,15 @@ use deepfit_train::metrics::{Intervals, LabelScores, ResidualSummary, Scores};
 use deepfit_train::text::{Style, Table, words};
 
 /// Metrics as people look at them, best known first; others follow by name.
-const ORDER: [&str; 17] = [
+const ORDER: [&str; 20] = [
     "accuracy",
     "balanced_accuracy",
     "sensitivity",
     "specificity",
     "f1",
+    "precision",
+    "recall",
+    "token_accuracy",
     "f1_macro",
     "f1_micro",
     "mean_average_precision",
