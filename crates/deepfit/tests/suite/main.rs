@@ -9,6 +9,7 @@ mod examples;
 mod help;
 mod inspecting;
 mod interop;
+mod labelling;
 mod learning_texts;
 mod library_errors;
 mod models;
