@@ -52,7 +52,7 @@ fn spans_are_learned_measured_and_told_with_their_characters() {
         found[row]["entities"].as_array().unwrap().iter().map(of).collect()
     };
     assert_eq!(spans(0), [("anna".to_string(), 6, 10), ("new york".to_string(), 19, 27)], "{found}");
-    assert_eq!(spans(1), []);
+    assert!(spans(1).is_empty(), "{found}");
     let (begin, end) = (6 + 6, 6 + 11);
     assert!(spans(2).contains(&("boris".to_string(), begin, end)), "{found}");
 }
