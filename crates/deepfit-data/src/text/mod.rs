@@ -2,6 +2,7 @@
 
 mod columns;
 mod files;
+mod labels;
 mod language;
 mod open;
 mod partners;
@@ -15,6 +16,8 @@ mod trained;
 mod windows;
 
 pub use columns::ColumnTerms;
+pub(crate) use labels::{Files as LabelFiles, LabelSet, open as open_labels};
+pub use labels::{LabelForm, Sentences, WordSplit};
 pub(crate) use language::{LanguageSet, open_language};
 pub use open::is_text_file;
 pub use open::{TextColumns, TextSurvey};

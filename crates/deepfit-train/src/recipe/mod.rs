@@ -279,6 +279,9 @@ impl Recipe {
             if self.task == Task::NextToken {
                 return Ok(text::language(&self.settings.model, vocabulary, text.most_tokens, dropout));
             }
+            if let Task::Labels { .. } = self.task {
+                return Ok(text::labels(&self.settings.model, text, outputs, dropout));
+            }
             return Ok(text::network(&self.settings.model, text, outputs, dropout));
         }
         let numeric = slots.iter().find(|s| s.name == NUMERIC).map_or(0, Slot::values);
@@ -435,6 +438,7 @@ fn choose_model(model: &str, data: &Dataset) -> Result<String> {
     match (model, images) {
         (name, _) if data.is_texts() => match name {
             "auto" if *data.task() == Task::NextToken => Ok("transformer".to_string()),
+            "auto" if matches!(data.task(), Task::Labels { .. }) => Ok("lstm".to_string()),
             "auto" => Ok("gru".to_string()),
             "lstm" | "gru" | "rnn" | "transformer" => Ok(name.to_string()),
             other => {

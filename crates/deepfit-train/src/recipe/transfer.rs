@@ -77,6 +77,8 @@ pub struct TransferPlan {
     pub sees_samples: bool,
     /// Whether the network itself is what is wanted, and has no last layer.
     pub embeds: bool,
+    /// Whether each token is labelled, for which what the kept blocks make is too long to be kept.
+    pub of_tokens: bool,
 }
 
 /// How much data there is.
@@ -99,6 +101,12 @@ impl TransferPlan {
         let DataSizes { rows, samples, tokens } = sizes;
         let embeds = matches!(backbone.config, ModelConfig::SentencePairs(_));
         let blocks = backbone.blocks()?;
+        let of_tokens = matches!(backbone.config, ModelConfig::TokenLabels(_));
+        // A table of words alone is one block.
+        if of_tokens && blocks <= 1 {
+            let problem = format!("'{}' sees each word by itself; use a network, or from=scratch", backbone.name);
+            return Err(TrainError::setting("from", problem));
+        }
         let unfrozen = match (settings.unfreeze, settings.lora) {
             (Some(Unfreeze::All), _) | (None, Some(_)) => vec![blocks],
             (None, None) if embeds => vec![blocks],
@@ -107,6 +115,8 @@ impl TransferPlan {
                 let problem = "leaves nothing that learns to continue texts; use unfreeze=1 or more, or lora";
                 return Err(TrainError::setting("unfreeze", problem));
             }
+            // All layers but the table of words: a last layer by itself would run all of them in each of many epochs.
+            (None, None) if of_tokens => vec![blocks - 1],
             // Few examples teach blocks nothing but themselves.
             (None, None) if backbone.takes_texts() => {
                 // All layers but the table of words, if that takes no more than some minutes.
@@ -150,11 +160,22 @@ impl TransferPlan {
             || unfrozen.contains(&blocks)
             || (!unfrozen.is_empty() && settings.augment.is_some());
         let of_texts = || (TEXT_PENALTY / rows.max(1) as f64).clamp(PENALTIES[1], PENALTIES[0]);
+        let of_texts = || if of_tokens { 0.0 } else { of_texts() };
         let penalty = settings.weight_decay.or_else(|| backbone.takes_texts().then(of_texts));
         let continues_texts = backbone.continues_texts();
-        let only_if_better = settings.unfreeze.is_none() && settings.lora.is_none() && !continues_texts && !embeds;
-        let lora = settings.lora;
-        Ok(TransferPlan { blocks, unfrozen, only_if_better, lora, penalty, continues_texts, sees_samples, embeds })
+        let always = continues_texts || embeds || of_tokens;
+        let only_if_better = settings.unfreeze.is_none() && settings.lora.is_none() && !always;
+        Ok(TransferPlan {
+            blocks,
+            unfrozen,
+            only_if_better,
+            lora: settings.lora,
+            penalty,
+            continues_texts,
+            sees_samples,
+            embeds,
+            of_tokens,
+        })
     }
 
     /// The ways among which validation chooses.
@@ -165,7 +186,7 @@ impl TransferPlan {
         }
         let head = |weight_decay| Trial { weight_decay, ..Trial::default() };
         let mut trials: Vec<Trial> = match self.penalty {
-            _ if self.continues_texts => Vec::new(),
+            _ if self.continues_texts || (self.of_tokens && !self.unfrozen.is_empty()) => Vec::new(),
             Some(penalty) => vec![head(penalty)],
             None => PENALTIES.map(head).to_vec(),
         };
@@ -186,7 +207,7 @@ impl TransferPlan {
     /// Where the network is cut.
     pub fn cut(&self, trial: &Trial) -> Cut {
         let blocks = self.blocks - trial.unfrozen;
-        Cut { blocks, applied: trial.unfrozen == 0 || !self.sees_samples }
+        Cut { blocks, applied: !self.of_tokens && (trial.unfrozen == 0 || !self.sees_samples) }
     }
 
     /// Most epochs of the last blocks.
