@@ -469,7 +469,7 @@ fn open_labels(
     let mut summary = Summary::default();
     let adapt = &mut |survey: &TextSurvey, options: &mut OpenOptions| adapt(&Survey::Texts(survey.clone()), options);
     let mut set = text::open_labels(path, files, &mut options, adapt, &mut summary)?;
-    let (task, strata, parts) = (set.task.clone(), vec![0; set.len()], std::mem::take(&mut set.parts));
+    let (task, strata, parts) = (set.task.clone(), set.strata(), std::mem::take(&mut set.parts));
     complete(Dataset::new(path, Kind::Labels(set), task, summary, options, parts, strata))
 }
 

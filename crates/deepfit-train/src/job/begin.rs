@@ -140,6 +140,10 @@ pub(super) fn open(settings: &mut Settings) -> Result<Opened> {
     let is_open = settings.from.is_none() && settings.model == "auto" && settings.channels.is_none() && HAS_BUNDLED;
     let data = deepfit_data::open_adapted(&settings.data, &options, &mut |survey, options| {
         let labelled = matches!(survey, Survey::Texts(survey) if survey.labelled);
+        if is_open && labelled {
+            let why = "a table of words sees each by itself";
+            reason = Some(format!("begins from scratch: {why}; from=MODEL begins with a published network"));
+        }
         if let (true, Survey::Texts(survey)) =
             (is_open && !labelled && settings.vocabulary.is_none() && settings.tokens.is_none(), survey)
         {

@@ -99,7 +99,8 @@ impl SpanReplicates {
     pub(crate) fn intervals(&self) -> Vec<(&'static str, Option<[f64; 2]>)> {
         let all: Vec<[(&str, Option<f64>); 4]> = self.sums.iter().map(SpanCounts::scores).collect();
         let names = SpanCounts::default().scores().map(|(name, _)| name);
-        let of = |(place, name): (usize, _)| (name, percentiles(all.iter().filter_map(|scores| scores[place].1).collect()));
+        let of =
+            |(place, name): (usize, _)| (name, percentiles(all.iter().filter_map(|scores| scores[place].1).collect()));
         names.into_iter().enumerate().map(of).collect()
     }
 }

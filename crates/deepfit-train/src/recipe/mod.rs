@@ -34,9 +34,10 @@ const SMALL_TABLE: usize = 3_000;
 const SMALL_DATA: usize = 20_000;
 /// Image networks get at least this many updates, if that takes no more than this many epochs.
 const FEWEST_UPDATES: usize = 300;
-const MOST_EPOCHS: usize = 60;
+const MOST_EPOCHS: u32 = 60;
 /// Epochs and dropout of networks for texts that begin with nothing.
-const TEXT_EPOCHS: usize = 12;
+const TEXT_EPOCHS: u32 = 12;
+const LABEL_EPOCHS: u32 = 24;
 const TEXT_DROPOUT: f32 = 0.3;
 const LANGUAGE_EPOCHS: u32 = 10;
 const LANGUAGE_DROPOUT: f32 = 0.1;
@@ -91,6 +92,7 @@ impl Recipe {
         let sizes = DataSizes { rows, samples: data.len(), tokens: rows * longest };
         let transfer = backbone.map(|backbone| TransferPlan::new(&settings, backbone, sizes)).transpose()?;
         let language = *data.task() == Task::NextToken;
+        let labels = matches!(data.task(), Task::Labels { .. });
         let small = if table { rows <= SMALL_TABLE } else { transfers && !language && rows < transfer::FEW };
         // A part that the user gave for validation is not trained on.
         let own_validation =
@@ -138,9 +140,11 @@ impl Recipe {
             return Err(TrainError::setting("accumulate", problem));
         }
         // With few images an epoch has few updates, too few for the statistics of batch normalisation to settle.
-        let enough = |epochs: usize| (FEWEST_UPDATES / (train / batch).max(1)).clamp(epochs, MOST_EPOCHS) as u32;
+        let enough = |epochs: u32| ((FEWEST_UPDATES / (train / batch).max(1)) as u32).clamp(epochs, MOST_EPOCHS);
         settings.epochs = Some(settings.epochs.unwrap_or(match rows {
             _ if transfers && language => transfer::UNFROZEN_EPOCHS,
+            _ if transfer.as_ref().is_some_and(TransferPlan::begins_with_blocks) => enough(transfer::UNFROZEN_EPOCHS),
+            _ if labels => enough(LABEL_EPOCHS),
             _ if transfers => transfer::EPOCHS,
             _ if language => LANGUAGE_EPOCHS,
             _ if texts => enough(TEXT_EPOCHS),

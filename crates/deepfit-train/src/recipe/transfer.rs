@@ -24,6 +24,8 @@ pub const EPOCHS: u32 = 40;
 pub const UNFROZEN_EPOCHS: u32 = 6;
 /// Learning rate of the last layer, whose inputs are standardised: rows are of length 1 on average.
 pub const RATE: f64 = 0.03;
+/// That of a last layer for each token beside it: hidden states of tokens are not standardised.
+const TOKEN_RATE: f64 = 0.3;
 /// The penalty of squared weights of the last layer among which validation chooses; the last is the most common choice.
 const PENALTIES: [f64; 3] = [1e-3, 1e-5, 1e-4];
 /// On texts the log loss of few rows says little of a penalty: weak ones sharpen predictions and do not make them better.
@@ -184,9 +186,10 @@ impl TransferPlan {
             let weight_decay = settings.weight_decay.unwrap_or(DECAY);
             return self.unfrozen.iter().map(|&unfrozen| Trial { weight_decay, rate: 1.0, unfrozen }).collect();
         }
-        let head = |weight_decay| Trial { weight_decay, ..Trial::default() };
+        let rate = if self.of_tokens { TOKEN_RATE } else { 1.0 };
+        let head = |weight_decay| Trial { weight_decay, rate, unfrozen: 0 };
         let mut trials: Vec<Trial> = match self.penalty {
-            _ if self.continues_texts || (self.of_tokens && !self.unfrozen.is_empty()) => Vec::new(),
+            _ if self.begins_with_blocks() => Vec::new(),
             Some(penalty) => vec![head(penalty)],
             None => PENALTIES.map(head).to_vec(),
         };
@@ -210,10 +213,15 @@ impl TransferPlan {
         Cut { blocks, applied: !self.of_tokens && (trial.unfrozen == 0 || !self.sees_samples) }
     }
 
+    /// Whether blocks are trained from the beginning, and not after the last layer.
+    pub fn begins_with_blocks(&self) -> bool {
+        (self.continues_texts || self.embeds || self.of_tokens) && !self.unfrozen.is_empty()
+    }
+
     /// Most epochs of the last blocks.
     pub fn unfrozen_epochs(&self, settings: &Settings) -> u32 {
         settings.epochs.map_or(UNFROZEN_EPOCHS, |epochs| {
-            if self.continues_texts || self.embeds { epochs } else { epochs.min(UNFROZEN_EPOCHS) }
+            if self.begins_with_blocks() { epochs } else { epochs.min(UNFROZEN_EPOCHS) }
         })
     }
 

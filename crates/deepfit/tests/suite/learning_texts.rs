@@ -31,12 +31,16 @@ fn table(reviews: &[(String, &str)]) -> String {
     "id,review,opinion\n".to_string() + &rows.collect::<String>()
 }
 
-/// A BERT with drawn weights and words for tokens, as transformers publishes it.
+/// A BERT with drawn weights and the words of reviews for tokens, as transformers publishes it.
 fn publish(place: &Place, name: &str) {
+    let texts = reviews(60);
+    publish_with(place, name, texts.iter().flat_map(|(text, _)| text.split(' ')).collect());
+}
+
+/// A BERT with drawn weights and these words for tokens, as transformers publishes it.
+pub fn publish_with(place: &Place, name: &str, words: std::collections::BTreeSet<&str>) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deepfit-zoo/tests/goldens/texts/bert.json");
     let golden: Value = serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap();
-    let texts = reviews(60);
-    let words: std::collections::BTreeSet<&str> = texts.iter().flat_map(|(text, _)| text.split(' ')).collect();
     let known = std::iter::once("unknown").chain(words).zip(0..).map(|(w, i): (&str, u32)| (w.to_string(), i.into()));
     let vocabulary: serde_json::Map<String, Value> = known.collect();
     let tokenizer = json!({
@@ -50,7 +54,7 @@ fn publish(place: &Place, name: &str) {
     drawn::write(&place.path(&format!("{name}/model.safetensors")), &tensors);
 }
 
-fn tensors(run: &Path) -> BTreeMap<String, Vec<f32>> {
+pub fn tensors(run: &Path) -> BTreeMap<String, Vec<f32>> {
     let weights = deepfit::train::read_weights(&run.join("model/model.safetensors")).unwrap().0;
     weights.into_iter().map(|(name, tensor)| (name, tensor.values)).collect()
 }

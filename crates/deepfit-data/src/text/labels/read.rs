@@ -253,8 +253,9 @@ fn of_spans(object: &Object, text: &str, spans: &str, cut_words: &mut usize) -> 
         found.push((bytes, label.to_string()));
     }
     found.sort_by_key(|(bytes, _)| bytes.start);
-    if let Some([(a, first), (b, second)]) =
-        found.array_windows().find(|[(before, _), (after, _)]| after.start < before.end)
+    if let Some([(a, first), (b, second)]) = found
+        .windows(2)
+        .find_map(|two| <&[_; 2]>::try_from(two).ok().filter(|[before, after]| after.0.start < before.0.end))
     {
         let character = |at: usize| places.partition_point(|&place| place < at);
         return Err(format!(

@@ -13,7 +13,7 @@ use super::source::LabelSource;
 use super::words::{LabelForm, WordSplit};
 use crate::dataset::{OpenOptions, Summary, Task};
 use crate::error::{Error, Result};
-use crate::split::{Part, number_groups};
+use crate::split::{Part, number_groups, rarest_labels};
 use crate::text::open::TextSurvey;
 use crate::text::preprocessor::TextPreprocessor;
 use crate::text::samples::TextForm;
@@ -58,6 +58,13 @@ impl LabelSet {
     /// Tokens of the longest window.
     pub(crate) fn longest(&self) -> usize {
         self.cut.windows.longest
+    }
+
+    /// The rarest label in the sentence of each window.
+    pub(crate) fn strata(&self) -> Vec<u32> {
+        let labels = &self.cut.sentences.labels;
+        let rows = self.cut.windows.rows.iter().map(|row| &labels[row.sentence as usize][..]);
+        rarest_labels(rows, self.task.outputs())
     }
 
     pub(crate) fn prepare(&self) -> (impl crate::source::Source + 'static, TextPreprocessor) {
@@ -159,20 +166,8 @@ pub(crate) fn open(
     let sentences = numbered(files, found.sentences, &task)?;
     let distinct = groups_of.iter().max().map_or(0, |most| *most as usize + 1);
     let duplicates = sentences.len() - distinct;
-    let mut counts = vec![0; task.outputs()];
-    sentences.labels.iter().flatten().for_each(|&label| counts[label as usize] += 1);
-    let mut rare = Vec::new();
-    for (label, &count) in task.classes().iter().zip(&counts) {
-        let of_span = label.strip_prefix("B-").filter(|_| scheme.is_some());
-        if count == 1 && (scheme.is_none() || of_span.is_some()) {
-            rare.push(format!("'{}'", of_span.unwrap_or(label)));
-        }
-    }
-    if !rare.is_empty() {
-        let is = if rare.len() == 1 { "the label" } else { "the labels" };
-        summary.notes.push(format!("{is} {} occur once alone, too seldom to be learned and measured", rare.join(", ")));
-    }
-    summary.class_counts = counts;
+    summary.class_counts = counts(&task, sentences.labels.iter());
+    summary.notes.extend(rare_labels(&task, &sentences, &parts_of));
     let cut = Cut::new(sentences, &form, options.threads)?;
     summary.notes.extend(cut.notes(form.most_tokens));
     let of_rows =
@@ -181,6 +176,36 @@ pub(crate) fn open(
     let parts: Vec<Option<Part>> = cut.windows.rows.iter().map(|row| parts_of[row.sentence as usize]).collect();
     let parts = if parts.iter().any(Option::is_some) { parts } else { Vec::new() };
     Ok(LabelSet { cut, form, task, parts, groups, known, duplicates })
+}
+
+/// How often each output of a task is right.
+fn counts<'a>(task: &Task, labels: impl Iterator<Item = &'a Vec<u32>>) -> Vec<usize> {
+    let mut counts = vec![0; task.outputs()];
+    labels.flatten().for_each(|&label| counts[label as usize] += 1);
+    counts
+}
+
+/// What to know about labels that occur hardly ever, or never where they could be learned.
+fn rare_labels(task: &Task, sentences: &Sentences, parts: &[Option<Part>]) -> Vec<String> {
+    let is_learned = |part: &Option<Part>| matches!(part, None | Some(Part::Train));
+    let learned = sentences.labels.iter().zip(parts).filter(|(_, part)| is_learned(part)).map(|(labels, _)| labels);
+    let (all, learned) = (counts(task, sentences.labels.iter()), counts(task, learned));
+    let spans = matches!(task, Task::Labels { spans: true, .. });
+    let (mut alone, mut unknown) = (Vec::new(), Vec::new());
+    for ((label, &all), &learned) in task.classes().iter().zip(&all).zip(&learned) {
+        let Some(name) = (if spans { label.strip_prefix("B-") } else { Some(&label[..]) }) else { continue };
+        if learned == 0 {
+            unknown.push(format!("'{name}'"));
+        } else if all == 1 {
+            alone.push(format!("'{name}'"));
+        }
+    }
+    let told = |names: Vec<String>, what: &str| {
+        let the = if names.len() == 1 { "the label" } else { "the labels" };
+        (!names.is_empty()).then(|| format!("{the} {} {what}", names.join(", ")))
+    };
+    let unknown = told(unknown, "occur in no training sentence, and cannot be learned");
+    unknown.into_iter().chain(told(alone, "occur once alone, too seldom to be learned and measured")).collect()
 }
 
 /// Refuses a tag without prefix where others have one.
