@@ -184,6 +184,10 @@ fn a_folder_has_its_parts_and_what_a_model_does_not_know_is_told_by_its_line() {
         "PER",
     ]);
     place.run(&["evaluate", "run", "data/none.jsonl"]).is_refusal(&["does not exist"]);
+    // Nobody tells predictions where words are cut.
+    place.write("within.jsonl", json!({"text": "preparis", "spans": [[3, 8, "LOC"]]}).to_string() + "\n");
+    let within = place.run(&["evaluate", "run", "within.jsonl"]).succeeded();
+    assert!(within.err.contains("1 word is cut") && within.err.contains("do not cut words"), "{}", within.err);
     place.write("table.csv", "a,b\n1,2\n");
     place.run(&["evaluate", "run", "table.csv"]).is_refusal(&["no labelled sentences"]);
 }

@@ -42,10 +42,13 @@ pub(crate) fn measured(path: &Path, form: &TextForm, known: &LabelForm, task: &T
         let problem = "there are no sentences with words".to_string();
         return Err(Error::Table { name: path.to_string_lossy().into_owned(), problem });
     }
+    let note = found.cut_note();
     let parts_of: Vec<Option<Part>> = found.sentences.iter().map(|read| read.part).collect();
     let cut = Cut::new(numbered(&files, found.sentences, task)?, form, threads)?;
     let parts: Vec<Option<Part>> = cut.windows.rows.iter().map(|row| parts_of[row.sentence as usize]).collect();
-    Ok(opened(cut, form, true, Vec::new(), &parts))
+    let mut opened = opened(cut, form, true, Vec::new(), &parts);
+    opened.notes.extend(note);
+    Ok(opened)
 }
 
 fn opened(cut: Cut, form: &TextForm, known: bool, failed: Vec<(String, String)>, parts: &[Option<Part>]) -> Opened {

@@ -40,6 +40,19 @@ pub(super) struct Found {
     pub(super) cut_words: usize,
 }
 
+impl Found {
+    /// What a reader should know about words that spans cut: of a text to be predicted nobody knows where.
+    pub(super) fn cut_note(&self) -> Option<String> {
+        let are = if self.cut_words == 1 { "1 word is" } else { &format!("{} words are", self.cut_words) };
+        (self.cut_words > 0).then(|| {
+            format!(
+                "{are} cut where a span begins or ends inside; predictions do not cut words, so that such spans are \
+                 measured better than they are predicted"
+            )
+        })
+    }
+}
+
 /// What is wrong in a line.
 pub(super) type Wrong = (u64, String);
 

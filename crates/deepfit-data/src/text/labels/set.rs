@@ -119,10 +119,7 @@ pub(crate) fn open(
         let have = if found.empty == 1 { "1 sentence has" } else { &format!("{} sentences have", found.empty) };
         summary.notes.push(format!("{have} no words, and no part in this"));
     }
-    if found.cut_words > 0 {
-        let are = if found.cut_words == 1 { "1 word is" } else { &format!("{} words are", found.cut_words) };
-        summary.notes.push(format!("{are} cut where a span begins or ends inside"));
-    }
+    summary.notes.extend(found.cut_note());
     let tags: BTreeSet<&str> = found.sentences.iter().flat_map(|read| &read.tags).map(String::as_str).collect();
     let labels: Vec<String> = match scheme {
         Some(_) => {
