@@ -13,7 +13,9 @@ use crate::preprocessor::Preprocessor;
 use crate::source::Source;
 use crate::split::{self, Part, RowId, SavedSplit, Split, SplitOptions};
 use crate::table::{self, ColumnKind, Scaling, TableSet};
-use crate::text::{self, LanguageSet, PairLabel, PairSet, TextForm, TextSet, TextSurvey, Tokens};
+use crate::text::{
+    self, LabelFiles, LabelSet, LanguageSet, PairLabel, PairSet, Sentences, TextForm, TextSet, TextSurvey, Tokens,
+};
 
 /// Rows or images that are needed to train, validate and test.
 pub const MIN_ROWS: usize = 10;
@@ -46,6 +48,13 @@ pub enum Task {
     },
     /// A number.
     Regression,
+    /// A label for each word of a text, in the order of the network's outputs.
+    Labels {
+        /// Their names; of spans the tags of IOB2: `O`, and `B-` and `I-` with the name of each label.
+        labels: Vec<String>,
+        /// Whether they mark spans, such as names of persons and places.
+        spans: bool,
+    },
     /// The token that comes next in a text.
     NextToken,
     /// Embeddings of texts that are near to each other where the texts belong together.
@@ -59,7 +68,9 @@ impl Task {
     /// Names of the classes or labels in the order of the network's outputs; none for a regression.
     pub fn classes(&self) -> &[String] {
         match self {
-            Task::Classification { classes } | Task::MultiLabel { classes } => classes,
+            Task::Classification { classes } | Task::MultiLabel { classes } | Task::Labels { labels: classes, .. } => {
+                classes
+            }
             Task::Regression | Task::NextToken | Task::Similarity { .. } => &[],
         }
     }
@@ -72,17 +83,18 @@ impl Task {
     /// Number of outputs of a network for it: one a class or label, or one value.
     pub fn outputs(&self) -> usize {
         match self {
-            Task::Classification { classes } | Task::MultiLabel { classes } => classes.len(),
+            Task::Classification { .. } | Task::MultiLabel { .. } | Task::Labels { .. } => self.classes().len(),
             Task::Regression | Task::NextToken | Task::Similarity { .. } => 1,
         }
     }
 
-    /// `classification`, `multi_label`, `regression`, `next_token` or `similarity`.
+    /// `classification`, `multi_label`, `regression`, `labels`, `next_token` or `similarity`.
     pub fn name(&self) -> &'static str {
         match self {
             Task::Classification { .. } => "classification",
             Task::MultiLabel { .. } => "multi_label",
             Task::Regression => "regression",
+            Task::Labels { .. } => "labels",
             Task::NextToken => "next_token",
             Task::Similarity { .. } => "similarity",
         }
@@ -217,6 +229,7 @@ enum Kind {
     Texts(TextSet),
     Language(LanguageSet),
     Pairs(PairSet),
+    Labels(LabelSet),
     Table(TableSet),
 }
 
@@ -255,6 +268,8 @@ pub struct Opened {
     pub failed: Vec<(String, String)>,
     /// What a reader should know, one sentence each.
     pub notes: Vec<String>,
+    /// Of texts whose words are labelled, all of them, those without words, which have no row, included.
+    pub sentences: Option<Arc<Sentences>>,
 }
 
 impl Opened {
@@ -270,14 +285,10 @@ impl Opened {
         let rows = if test.is_empty() {
             all.collect()
         } else {
-            notes.push(format!(
-                "only the test part of the data is evaluated: {} of {} images",
-                test.len(),
-                source.len()
-            ));
+            notes.push(format!("only the test part of the data is evaluated: {} of {}", test.len(), source.len()));
             test
         };
-        Opened { source, names, rows, failed, notes }
+        Opened { source, names, rows, failed, notes, sentences: None }
     }
 }
 
@@ -299,6 +310,12 @@ pub fn open_adapted(
     adapt: &mut dyn FnMut(&Survey, &mut OpenOptions),
 ) -> Result<Dataset> {
     let mut options = options.clone();
+    if options.labels.is_none()
+        && options.task.is_none()
+        && let Some(files) = LabelFiles::find(path, &options)?
+    {
+        return open_labels(path, &files, options, adapt);
+    }
     let is_table = !path.is_dir() && !text::is_text_file(path) && !holds_images(path)?;
     division::check(options.labels.as_deref().or(is_table.then_some(path)), &options)?;
     let contents = match path.is_dir() && options.labels.is_none() {
@@ -456,11 +473,30 @@ fn open_language(
     complete(Dataset::new(path, Kind::Language(set), Task::NextToken, summary, options, parts, strata))
 }
 
+/// Opens texts whose words have labels.
+fn open_labels(
+    path: &Path,
+    files: &LabelFiles,
+    mut options: OpenOptions,
+    adapt: &mut dyn FnMut(&Survey, &mut OpenOptions),
+) -> Result<Dataset> {
+    division::check(None, &options)?;
+    let mut summary = Summary::default();
+    let adapt = &mut |survey: &TextSurvey, options: &mut OpenOptions| adapt(&Survey::Texts(survey.clone()), options);
+    let mut set = text::open_labels(path, files, &mut options, adapt, &mut summary)?;
+    let (task, strata, parts) = (set.task.clone(), set.strata(), std::mem::take(&mut set.parts));
+    complete(Dataset::new(path, Kind::Labels(set), task, summary, options, parts, strata))
+}
+
 /// Counts inputs that occur more than once, and refuses data of too few rows.
 fn complete(mut dataset: Dataset) -> Result<Dataset> {
     let distinct = dataset.groups().iter().max().map_or(0, |most| *most as usize + 1);
-    dataset.summary.duplicates =
-        if let Kind::Pairs(set) = &dataset.kind { set.repeated } else { dataset.len() - distinct };
+    dataset.summary.duplicates = match &dataset.kind {
+        Kind::Pairs(set) => set.repeated,
+        // Windows of one sentence are no copies of it.
+        Kind::Labels(set) => set.duplicates,
+        _ => dataset.len() - distinct,
+    };
     dataset.divide()?;
     let has = |part| dataset.parts.contains(&Some(part));
     let least = if has(Part::Validation) && has(Part::Test) { 2 } else { MIN_ROWS };
@@ -472,6 +508,7 @@ fn complete(mut dataset: Dataset) -> Result<Dataset> {
             Kind::Texts(_) => "text(s)",
             Kind::Pairs(_) => "pair(s)",
             Kind::Language(_) => "window(s)",
+            Kind::Labels(_) => "sentence(s)",
             Kind::Table(_) => "row(s)",
         };
         let name = dataset.path.to_string_lossy().into_owned();
@@ -585,7 +622,7 @@ impl Dataset {
 
     /// Whether the data is texts.
     pub fn is_texts(&self) -> bool {
-        matches!(self.kind, Kind::Texts(_) | Kind::Language(_) | Kind::Pairs(_))
+        matches!(self.kind, Kind::Texts(_) | Kind::Language(_) | Kind::Pairs(_) | Kind::Labels(_))
     }
 
     /// Whether the data is rows of numbers and categories.
@@ -599,8 +636,14 @@ impl Dataset {
             Kind::Texts(set) => Some((set.longest(), set.form.tokenizer.vocabulary())),
             Kind::Language(set) => Some((set.form.most_tokens, set.form.tokenizer.vocabulary())),
             Kind::Pairs(set) => Some((set.longest(), set.form.tokenizer.vocabulary())),
+            Kind::Labels(set) => Some((set.longest(), set.form.tokenizer.vocabulary())),
             Kind::Images(_) | Kind::Table(_) => None,
         }
+    }
+
+    /// Number of sentences whose words have labels, and of their words.
+    pub fn label_sizes(&self) -> Option<(usize, usize)> {
+        if let Kind::Labels(set) = &self.kind { Some(set.sizes()) } else { None }
     }
 
     /// Number of all tokens, and of the bytes that they stand for; of data of which a network learns what comes next.
@@ -626,7 +669,7 @@ impl Dataset {
     pub fn image_shape(&self) -> Option<[usize; 3]> {
         match &self.kind {
             Kind::Images(set) => Some([set.shape.height, set.shape.width, set.shape.channels]),
-            Kind::Texts(_) | Kind::Language(_) | Kind::Pairs(_) | Kind::Table(_) => None,
+            Kind::Texts(_) | Kind::Language(_) | Kind::Pairs(_) | Kind::Labels(_) | Kind::Table(_) => None,
         }
     }
 
@@ -647,7 +690,7 @@ impl Dataset {
     pub fn labels_of(&self, row: u32) -> &[u32] {
         match &self.kind {
             Kind::Images(set) => set.labels_of(row),
-            Kind::Texts(_) | Kind::Language(_) | Kind::Pairs(_) | Kind::Table(_) => &[],
+            Kind::Texts(_) | Kind::Language(_) | Kind::Pairs(_) | Kind::Labels(_) | Kind::Table(_) => &[],
         }
     }
 
@@ -662,6 +705,7 @@ impl Dataset {
             Kind::Texts(set) => &set.groups,
             Kind::Language(set) => &set.groups,
             Kind::Pairs(set) => &set.groups,
+            Kind::Labels(set) => &set.groups,
             Kind::Table(set) => &set.groups,
         }
     }
@@ -745,6 +789,10 @@ impl Dataset {
                 let (source, preprocessor) = set.prepare();
                 Prepared { source: Arc::new(source), preprocessor: Preprocessor::Text(Box::new(preprocessor)) }
             }
+            Kind::Labels(set) => {
+                let (source, preprocessor) = set.prepare();
+                Prepared { source: Arc::new(source), preprocessor: Preprocessor::Text(Box::new(preprocessor)) }
+            }
             Kind::Texts(set) => {
                 let (source, preprocessor) = set.prepare(train, self.options())?;
                 Prepared { source: Arc::new(source), preprocessor: Preprocessor::Text(Box::new(preprocessor)) }
@@ -765,7 +813,7 @@ impl Dataset {
                 file.row.map_or_else(|| RowId::Path(file.entry.name.clone()), |row| RowId::Row(u64::from(row)))
             }
             Kind::Texts(set) => set.ids[row as usize].clone(),
-            Kind::Language(_) => RowId::Row(u64::from(row)),
+            Kind::Language(_) | Kind::Labels(_) => RowId::Row(u64::from(row)),
             Kind::Pairs(set) => RowId::Row(u64::from(set.file_rows[row as usize])),
             Kind::Table(set) => RowId::Row(u64::from(set.table.file_rows[row as usize])),
         }
@@ -833,6 +881,7 @@ impl Dataset {
             Kind::Texts(set) => 64 * set.ids.len(),
             Kind::Language(set) => 8 * set.len(),
             Kind::Pairs(set) => 64 * set.file_rows.len(),
+            Kind::Labels(set) => 16 * set.len(),
             // The pairs of hash and row that found identical inputs.
             Kind::Table(set) => 16 * set.table.len(),
         };

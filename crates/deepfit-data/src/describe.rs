@@ -85,6 +85,14 @@ impl Dataset {
                 if self.documents() == 1 { "a text".to_string() } else { format!("{} texts", self.documents()) };
             return format!("{texts} of {bytes} bytes, {tokens} tokens from a vocabulary of {vocabulary}");
         }
+        if let (Some((sentences, words)), Some((longest, vocabulary))) = (self.label_sizes(), self.text_sizes()) {
+            return format!(
+                "{}, {}, of up to {longest} tokens at once, from a vocabulary of {}",
+                counted(sentences, "sentence", "sentences"),
+                counted(words, "labelled word", "labelled words"),
+                counted(vocabulary, "token", "tokens")
+            );
+        }
         if let Some((longest, vocabulary)) = self.text_sizes() {
             let what = if let Task::Similarity { .. } = self.task() {
                 "pairs of texts"
@@ -126,6 +134,17 @@ impl Dataset {
         let other = summary.other_task.map(|text| format!(" ({text})")).unwrap_or_default();
         match self.task() {
             Task::Regression => format!("regression{target}{other}"),
+            Task::Labels { labels, spans } => {
+                let counts = labels.iter().zip(&summary.class_counts);
+                let shown: Vec<String> = counts
+                    .filter_map(|(label, count)| {
+                        let name = if *spans { label.strip_prefix("B-")? } else { label };
+                        Some(format!("{name} ({count})"))
+                    })
+                    .collect();
+                let what = if *spans { "spans of words with" } else { "words with" };
+                format!("labels{target}: {what} {}: {}", counted(shown.len(), "label", "labels"), list(&shown))
+            }
             Task::NextToken => "the next token of a text is learned".to_string(),
             Task::Similarity { label } => match label {
                 PairLabel::Partners => {

@@ -343,7 +343,7 @@ impl Fit<'_> {
 /// The metric by which epochs are compared; smaller is better. A proper score, where accuracy would hide small changes.
 pub fn monitored(task: &Task) -> &'static str {
     match task {
-        Task::Classification { .. } | Task::MultiLabel { .. } | Task::NextToken => "log_loss",
+        Task::Classification { .. } | Task::MultiLabel { .. } | Task::Labels { .. } | Task::NextToken => "log_loss",
         Task::Regression => "rmse",
         Task::Similarity { label: PairLabel::Partners } => "log_loss",
         Task::Similarity { .. } => "rank_loss",

@@ -87,7 +87,7 @@ fn evaluation_with(network: &dyn Network, task: &Task, logits_too: bool) -> Resu
         let inputs: Vec<Tensor> = network.inputs().iter().map(|slot| slot.on(tracer)).collect();
         let logits = network.forward(&inputs)?;
         let prediction = match task {
-            Task::Classification { .. } => logits.softmax()?,
+            Task::Classification { .. } | Task::Labels { .. } => logits.softmax()?,
             Task::MultiLabel { .. } => logits.sigmoid()?,
             Task::Regression | Task::NextToken | Task::Similarity { .. } => logits.clone(),
         };
@@ -375,8 +375,14 @@ fn loss(recipe: &Recipe, tracer: &Tracer, output: &Tensor) -> deepfit_nn::Result
         // The network tells the loss of each row.
         return Ok(output.mean()?);
     }
-    let weights = recipe.class_weights().map(|w| tracer.constant(HostTensor::f32(&[w.len()], w)));
     let smoothing = recipe.settings.label_smoothing.unwrap_or(0.0);
+    if let Task::Labels { .. } = recipe.task {
+        // Places of no label of their own do not count.
+        let target = tracer.input(TARGET, Shape::new(&[Symbol::Batch, Symbol::Sequence]), DType::I32);
+        let settings = CrossEntropy { smoothing, ..CrossEntropy::default() };
+        return losses::cross_entropy(output, &target, &settings);
+    }
+    let weights = recipe.class_weights().map(|w| tracer.constant(HostTensor::f32(&[w.len()], w)));
     if let Task::MultiLabel { .. } = recipe.task {
         let target = tracer.input(TARGET, output.shape().clone(), DType::F32);
         // Each label is a choice between two.

@@ -38,6 +38,7 @@ impl LanguageSet {
             most_tokens: self.form.most_tokens,
             terms: None,
             beside: None,
+            labels: None,
             tokenizer: Some(self.form.tokenizer.clone()),
         };
         (WindowSource::new(self.windows.clone()), preprocessor)
@@ -58,7 +59,10 @@ pub(crate) fn open_language(
 ) -> Result<LanguageSet> {
     let corpus = Corpus::read(path)?;
     // However many documents there are, they are read as one text.
-    adapt(&TextSurvey { texts: 1, classes: 0, letters: corpus.bytes(), pairs: false, partners: false }, options);
+    adapt(
+        &TextSurvey { texts: 1, classes: 0, letters: corpus.bytes(), pairs: false, partners: false, labelled: false },
+        options,
+    );
     let of_form = options.text_form.as_ref().map(|form| form.most_tokens);
     let window = options.max_tokens.or(of_form).unwrap_or(TextForm::WINDOW);
     let share = |given: bool, share: f64| if given { 0.0 } else { share };

@@ -3,6 +3,7 @@
 mod columns;
 mod corpus;
 mod files;
+mod labels;
 mod language;
 mod open;
 mod partners;
@@ -16,6 +17,8 @@ mod trained;
 mod windows;
 
 pub use columns::ColumnTerms;
+pub(crate) use labels::{Files as LabelFiles, LabelSet, open as open_labels};
+pub use labels::{LabelForm, Sentences, WordSplit};
 pub(crate) use language::{LanguageSet, open_language};
 pub use open::{TextColumns, TextSurvey};
 pub(crate) use open::{TextSet, TextTable, open, recognise};

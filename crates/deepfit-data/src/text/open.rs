@@ -112,6 +112,8 @@ pub struct TextSurvey {
     pub pairs: bool,
     /// Whether each is two texts whose embeddings shall be near to each other.
     pub partners: bool,
+    /// Whether their words have labels.
+    pub labelled: bool,
 }
 
 impl TextSet {
@@ -157,6 +159,7 @@ impl TextSet {
             most_tokens: self.form.most_tokens,
             terms,
             beside,
+            labels: None,
             tokenizer: Some(self.form.tokenizer.clone()),
         };
         Ok((source, preprocessor))
@@ -299,6 +302,7 @@ pub(crate) fn open(
         letters: letters / found.rows.len().max(1),
         pairs,
         partners: false,
+        labelled: false,
     };
     if found.rows.is_empty() {
         let name = path.to_string_lossy().into_owned();

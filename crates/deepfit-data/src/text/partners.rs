@@ -192,8 +192,14 @@ pub(crate) fn open(
     };
     summary.target = table.score.clone();
     let letters: usize = rows.iter().flat_map(|row| &row.texts).map(String::len).sum();
-    let survey =
-        TextSurvey { texts: rows.len(), classes: 0, letters: letters / rows.len(), pairs: false, partners: true };
+    let survey = TextSurvey {
+        texts: rows.len(),
+        classes: 0,
+        letters: letters / rows.len(),
+        pairs: false,
+        partners: true,
+        labelled: false,
+    };
     adapt(&survey, options);
     let Some(form) = options.text_form.clone() else {
         let problem = "similarity is learned by a published network for texts; give one by from=MODEL".to_string();
@@ -364,6 +370,7 @@ impl PairSet {
             most_tokens: self.form.most_tokens,
             terms: None,
             beside: None,
+            labels: None,
             tokenizer: Some(self.form.tokenizer.clone()),
         };
         (PairSource { texts: self.texts.clone(), label: self.label, slots: slots() }, preprocessor)

@@ -142,8 +142,13 @@ pub(super) fn open(settings: &mut Settings) -> Result<Opened> {
     // A network that was asked for by its name, or that learns grey images as they are, begins from scratch.
     let is_open = settings.from.is_none() && settings.model == "auto" && settings.channels.is_none() && HAS_BUNDLED;
     let data = deepfit_data::open_adapted(&settings.data, &options, &mut |survey, options| {
+        let labelled = matches!(survey, Survey::Texts(survey) if survey.labelled);
+        if is_open && labelled {
+            let why = "a table of words sees each by itself";
+            reason = Some(format!("begins from scratch: {why}; from=MODEL begins with a published network"));
+        }
         if let (true, Survey::Texts(survey)) =
-            (is_open && settings.vocabulary.is_none() && settings.tokens.is_none(), survey)
+            (is_open && !labelled && settings.vocabulary.is_none() && settings.tokens.is_none(), survey)
         {
             let (transfers, why) = match survey.partners {
                 true => (true, "pairs of texts teach what a network knows of words".to_string()),
@@ -183,6 +188,13 @@ pub(super) fn open(settings: &mut Settings) -> Result<Opened> {
                     Ok(loaded) => backbone = Some(loaded),
                     Err(error) => failure = Some(error),
                 }
+            }
+        }
+        if labelled {
+            match backbone.as_ref().filter(|backbone| backbone.takes_texts()).map(|backbone| backbone.for_labels()) {
+                Some(Ok(labels)) => backbone = Some(Arc::new(labels)),
+                Some(Err(error)) => failure = Some(error),
+                None => {}
             }
         }
         if matches!(survey, Survey::Texts(survey) if survey.partners) {

@@ -290,7 +290,7 @@ impl Job {
                 Some(workshop) => workshop,
                 None => Workshop::new(&self.data, &self.recipe, &mut self.stages[number], self.transfer.as_ref())?,
             };
-            if let Some(result) = result.take().filter(|_| self.stages[number].trial.unfrozen > 0) {
+            if let Some(result) = result.take() {
                 workshop.learner.begin_with(result)?;
             }
             let stage = &self.stages[number];
@@ -350,7 +350,7 @@ impl Job {
                 return Ok(Outcome::Interrupted { run, step: self.progress.total_steps });
             }
             if number + 1 < count {
-                if self.stages[number + 1].trial.unfrozen > 0 {
+                if self.stages[number + 1].continues(stage) {
                     let best = if best_weights.is_empty() { workshop.learner.weights()? } else { best_weights };
                     result = Some(changed(workshop.completion.as_ref(), best));
                 }

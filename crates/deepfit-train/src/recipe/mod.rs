@@ -34,9 +34,10 @@ const SMALL_TABLE: usize = 3_000;
 const SMALL_DATA: usize = 20_000;
 /// Image networks get at least this many updates, if that takes no more than this many epochs.
 const FEWEST_UPDATES: usize = 300;
-const MOST_EPOCHS: usize = 60;
+const MOST_EPOCHS: u32 = 60;
 /// Epochs and dropout of networks for texts that begin with nothing.
-const TEXT_EPOCHS: usize = 12;
+const TEXT_EPOCHS: u32 = 12;
+const LABEL_EPOCHS: u32 = 24;
 const TEXT_DROPOUT: f32 = 0.3;
 const LANGUAGE_EPOCHS: u32 = 10;
 const LANGUAGE_DROPOUT: f32 = 0.1;
@@ -94,6 +95,7 @@ impl Recipe {
             one_stage(&mut settings)?;
         }
         let language = *data.task() == Task::NextToken;
+        let labels = matches!(data.task(), Task::Labels { .. });
         let small = if table { rows <= SMALL_TABLE } else { transfers && !language && rows < transfer::FEW };
         // A part that the user gave for validation is not trained on.
         let own_validation =
@@ -141,9 +143,11 @@ impl Recipe {
             return Err(TrainError::setting("accumulate", problem));
         }
         // With few images an epoch has few updates, too few for the statistics of batch normalisation to settle.
-        let enough = |epochs: usize| (FEWEST_UPDATES / (train / batch).max(1)).clamp(epochs, MOST_EPOCHS) as u32;
+        let enough = |epochs: u32| ((FEWEST_UPDATES / (train / batch).max(1)) as u32).clamp(epochs, MOST_EPOCHS);
         settings.epochs = Some(settings.epochs.unwrap_or(match rows {
             _ if transfers && language => transfer::UNFROZEN_EPOCHS,
+            _ if transfer.as_ref().is_some_and(TransferPlan::begins_with_blocks) => enough(transfer::UNFROZEN_EPOCHS),
+            _ if labels => enough(LABEL_EPOCHS),
             _ if transfers => transfer::EPOCHS,
             _ if language => LANGUAGE_EPOCHS,
             _ if texts => enough(TEXT_EPOCHS),
@@ -287,6 +291,9 @@ impl Recipe {
             let vocabulary = text.vocabulary();
             if self.task == Task::NextToken {
                 return Ok(text::language(&self.settings.model, vocabulary, text.most_tokens, dropout));
+            }
+            if let Task::Labels { .. } = self.task {
+                return Ok(text::labels(&self.settings.model, text, outputs, dropout));
             }
             return Ok(text::network(&self.settings.model, text, outputs, dropout));
         }
@@ -456,6 +463,7 @@ fn choose_model(model: &str, data: &Dataset) -> Result<String> {
     match (model, images) {
         (name, _) if data.is_texts() => match name {
             "auto" if *data.task() == Task::NextToken => Ok("transformer".to_string()),
+            "auto" if matches!(data.task(), Task::Labels { .. }) => Ok("lstm".to_string()),
             "auto" => Ok("gru".to_string()),
             "lstm" | "gru" | "rnn" | "transformer" => Ok(name.to_string()),
             other => {

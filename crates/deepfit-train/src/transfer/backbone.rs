@@ -8,7 +8,7 @@ use deepfit_data::TextForm;
 use deepfit_nn::{Declaration, LowRank, Scope, adapted};
 use deepfit_zoo::{
     ImageConfig, ImagePreprocessing, ModelConfig, Network, NextTokenConfig, PooledTextConfig, Published, PublishedText,
-    Resize, SentencePairsConfig, TappedConfig, TextHead,
+    Resize, SentencePairsConfig, TappedConfig, TextHead, TokenLabelsConfig,
 };
 use xxhash_rust::xxh3::Xxh3;
 
@@ -21,6 +21,8 @@ use crate::tensors::{Owned, Shared};
 pub const SCRATCH: &str = "scratch";
 
 /// Computed positions of longer texts are not kept ready.
+/// Share of hidden states that is dropped before words are labelled, as BERT has it (Devlin et al., 2019).
+const LABELS_DROPOUT: f32 = 0.1;
 const MOST_POSITIONS: usize = 8192;
 
 /// What a network takes, and how it is prepared.
@@ -133,6 +135,20 @@ impl Backbone {
             outputs: 1,
         });
         Backbone { folder, ..Backbone::new(from, config, Takes::Texts(form), weights, notes) }.completed()
+    }
+
+    /// The same network for texts, with a last layer that labels each token.
+    ///
+    /// # Errors
+    /// If it cannot be built.
+    pub fn for_labels(&self) -> Result<Backbone> {
+        let mut backbone = self.clone();
+        if let ModelConfig::PooledText(PooledTextConfig { backbone: network, outputs, .. }) = &self.config {
+            let (network, outputs) = (network.clone(), *outputs);
+            backbone.config =
+                ModelConfig::TokenLabels(TokenLabelsConfig { backbone: network, dropout: LABELS_DROPOUT, outputs });
+        }
+        backbone.completed()
     }
 
     fn new(

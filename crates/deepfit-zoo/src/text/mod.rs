@@ -15,6 +15,7 @@ mod recurrent;
 mod roberta;
 mod sentence_pairs;
 mod static_embedding;
+mod token_labels;
 
 use deepfit_graph::{DType, Tensor};
 use deepfit_nn::NnError;
@@ -37,6 +38,7 @@ pub use recurrent::{RecurrentCell, RecurrentTextConfig};
 pub use roberta::RobertaConfig;
 pub use sentence_pairs::SentencePairsConfig;
 pub use static_embedding::StaticEmbeddingConfig;
+pub use token_labels::TokenLabelsConfig;
 
 /// Name of the input of token numbers, i32 `[batch, sequence]`. What stands behind a text's end may be any token.
 pub const TOKENS: &str = "tokens";

@@ -12,6 +12,7 @@ mod explaining;
 mod help;
 mod inspecting;
 mod interop;
+mod labelling;
 mod learning_texts;
 mod library_errors;
 mod models;
