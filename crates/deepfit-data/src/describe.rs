@@ -53,8 +53,9 @@ impl Dataset {
             lines.push(format!("comes with its own {} part", given.join(" and ")));
         }
         if summary.duplicates > 0 {
-            let count = counted(summary.duplicates, "input occurs", "inputs occur");
-            lines.push(format!("{count} more than once and will stay on one side of the split"));
+            let count = counted(summary.duplicates, "input repeats an earlier one", "inputs repeat earlier ones");
+            let side = if given.is_empty() { ", and will stay on the same side of the split" } else { "" };
+            lines.push(format!("{count}{side}"));
         }
         if !summary.skipped.is_empty() {
             let skipped: Vec<String> =

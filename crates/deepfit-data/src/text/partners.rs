@@ -1,6 +1,6 @@
 //! Pairs of texts whose embeddings shall be near to each other: a table of two columns of texts, perhaps with a score.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -18,6 +18,8 @@ use crate::table;
 
 /// Rows that are looked at to find out which columns hold texts.
 const LOOKED_AT: usize = 1_000;
+/// A column of no more different values may tell kinds of pairs apart.
+const MOST_KINDS: usize = 10;
 /// Pairs that share texts stay on one side of the split, unless that would tie more than this share of them together.
 const MOST_TIED: f64 = 0.1;
 
@@ -39,6 +41,8 @@ pub(crate) struct PairTable {
     header: bool,
     texts: [String; 2],
     score: Option<String>,
+    /// Columns that are neither.
+    unused: Vec<String>,
 }
 
 /// Finds out whether a table holds pairs of texts to be embedded: if that is asked for, or if there is nothing else.
@@ -60,7 +64,7 @@ pub(crate) fn recognise(path: &Path, options: &OpenOptions) -> Result<Option<Pai
         // A table of nothing but two columns of texts has no other meaning.
         let two = seen.columns.len() == 2 && free.len() == 2;
         let texts = || [seen.columns[0].clone(), seen.columns[1].clone()];
-        return Ok(two.then(|| PairTable { header: seen.header, texts: texts(), score: None }));
+        return Ok(two.then(|| PairTable { header: seen.header, texts: texts(), score: None, unused: Vec::new() }));
     }
     let find = |column: &str| table::named_column(&seen.columns, column, &name);
     let mut score = options.target.as_deref().map(find).transpose()?;
@@ -96,8 +100,24 @@ pub(crate) fn recognise(path: &Path, options: &OpenOptions) -> Result<Option<Pai
             return Err(Error::Setting { setting: "target", problem });
         }
     }
+    let others = (0..seen.columns.len()).filter(|column| !texts.contains(column) && Some(*column) != score);
     let named = |column: usize| seen.columns[column].clone();
-    Ok(Some(PairTable { header: seen.header, texts: [named(first), named(second)], score: score.map(named) }))
+    for column in others.clone() {
+        let words: BTreeSet<&str> = values(column).map(str::trim).filter(|value| !value.is_empty()).collect();
+        if score.is_none() && options.text.is_none() && (2..=MOST_KINDS).contains(&words.len()) {
+            let kinds = words.into_iter().collect::<Vec<_>>().join("', '");
+            let problem = format!(
+                "is open: '{}' holds '{kinds}', and may tell which texts belong together. If it does, write 1 and 0 \
+                 there, or scores; if all pairs belong together, name the texts by text={},{}",
+                named(column),
+                named(first),
+                named(second),
+            );
+            return Err(Error::Setting { setting: "target", problem });
+        }
+    }
+    let unused = others.map(named).collect();
+    Ok(Some(PairTable { header: seen.header, texts: [named(first), named(second)], score: score.map(named), unused }))
 }
 
 /// Texts, each once, in tokens.
@@ -191,6 +211,9 @@ pub(crate) fn open(
         }
     };
     summary.target = table.score.clone();
+    if !table.unused.is_empty() {
+        summary.notes.push(format!("not used: '{}'", table.unused.join("', '")));
+    }
     let letters: usize = rows.iter().flat_map(|row| &row.texts).map(String::len).sum();
     let survey = TextSurvey {
         texts: rows.len(),

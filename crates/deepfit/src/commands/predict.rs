@@ -108,7 +108,9 @@ pub fn run(arguments: &Arguments) -> Result<Exit> {
         (outcome, notes)
     } else {
         if arguments.column.is_some() {
-            output::say("note: --column has no effect: it is for models of texts");
+            output::say(
+                "note: --column has no effect: a run reads the columns that it was trained on; --column is for published models",
+            );
         }
         let mut predictor = Predictor::open(&model, threads)?;
         if records {

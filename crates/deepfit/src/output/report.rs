@@ -130,7 +130,9 @@ fn confusion(matrix: &[Vec<u64>], classes: &[String], part: &str, style: Style) 
     let wrong = confused(matrix);
     let total: u64 = matrix.iter().flatten().sum();
     let mistakes: u64 = wrong.iter().map(|(_, _, count)| count).sum();
-    let class = |index: usize| classes.get(index).map_or_else(|| index.to_string(), |c| words::shortened(c, LABEL));
+    let class = |index: usize| {
+        classes.get(index).map_or_else(|| index.to_string(), |c| words::shortened(&words::printable(c), LABEL))
+    };
     let summary = format!("{} of {} wrong", words::count(mistakes), words::count(total));
     if matrix.len() > MATRIX_CLASSES {
         let mut text = format!("\n{} on {part} ({summary})\n", style.bold("Most confused classes"));
@@ -184,6 +186,8 @@ mod tests {
         let classes: Vec<String> = (0..13).map(|c| format!("class{c}")).collect();
         let small = confusion(&[vec![3, 1], vec![0, 4]], &classes, "test", Style::PLAIN);
         assert!(small.contains("(1 of 8 wrong)") && small.contains("·"), "{small}");
+        let named = confusion(&[vec![3, 1], vec![0, 4]], &["a\u{1b}[2J".to_string()], "test", Style::PLAIN);
+        assert!(named.contains("a\u{fffd}[2J") && !named.contains('\u{1b}'), "{named}");
         let mut matrix = vec![vec![0; 13]; 13];
         matrix[2][5] = 7;
         matrix[4][1] = 9;

@@ -163,6 +163,15 @@ fn pairs_of_which_nothing_can_be_learned_are_refused_in_words() {
     place.refuses(&["constant.csv", "task=similarity"], &["score", "3", "must differ"]);
     place.write("word.csv", scored(&|i| if i == 7 { "good".to_string() } else { i.to_string() }));
     place.refuses(&["word.csv", "task=similarity", "target=score"], &["score", "good", "number"]);
+    let kinds = planted(60).into_iter().enumerate().map(|(i, [a, b])| {
+        let kind = if i % 2 == 0 { "related" } else { "unrelated" };
+        format!("{a},{b},{kind}\n")
+    });
+    place.write("kinds.csv", "question,answer,relation\n".to_string() + &kinds.collect::<String>());
+    place.refuses(&["kinds.csv", "task=similarity"], &["relation", "'related', 'unrelated'", "text=question,answer"]);
+    let named = ["train", "kinds.csv", "task=similarity", "text=question,answer", "--epochs", "1", "--out", "named"];
+    let named = place.run(&named).succeeded();
+    assert!(named.err.contains("not used: 'relation'"), "{}", named.err);
     place.write("good.csv", table(&planted(60)));
     place.refuses(&["good.csv", "--freeze"], &["unfreeze", "nothing to train"]);
     place.refuses(&["good.csv", "--lora", "4"], &["lora"]);
