@@ -1,14 +1,16 @@
 """Fine-tuning all-MiniLM-L6-v2 on the pairs of `make-text-pairs.py` in PyTorch: retrieval before and after, and seconds.
 
-    .venv/bin/python scripts/reference-pairs.py PAIRS --minilm MODEL [--steps N] [--batch N] [--threads N]
+    .venv/bin/python scripts/reference-pairs.py PAIRS --minilm MODEL [--steps N] [--batch N] [--threads N] [--unfreeze LAYERS]
 
 In-batch negatives in both directions at a scale of 20, AdamW with a rate that rises over a tenth of the steps and then falls,
-the rate, batch, steps and lengths of `deepfit train PAIRS/train.csv --from MODEL`. Each column is encoded by itself.
+the rate, batch, steps and lengths of `deepfit train PAIRS/train.csv --validation PAIRS/validation.csv --test PAIRS/test.csv
+--from MODEL`. Each column is encoded by itself. `--unfreeze` trains so many of the last layers alone.
 """
 
 import argparse
 import csv
 import pathlib
+import resource
 import time
 
 import torch
@@ -51,13 +53,19 @@ def main():
     parser.add_argument("--steps", type=int, default=374)
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--unfreeze", type=int, help="train so many of the last layers alone")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     torch.manual_seed(1)
     encode = Encoder(arguments.minilm)
     train, test = read(arguments.pairs / "train.csv"), read(arguments.pairs / "test.csv")
     print("before:", retrieval(encode, test), flush=True)
-    optimizer = torch.optim.AdamW(encode.network.parameters(), lr=RATE, weight_decay=DECAY)
+    if arguments.unfreeze is not None:
+        encode.network.requires_grad_(False)
+        for layer in encode.network.encoder.layer[-arguments.unfreeze :]:
+            layer.requires_grad_(True)
+    trained = [value for value in encode.network.parameters() if value.requires_grad]
+    optimizer = torch.optim.AdamW(trained, lr=RATE, weight_decay=DECAY)
     steps = arguments.steps
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE, total_steps=steps, pct_start=0.1)
     # As deepfit trains: without dropout.
@@ -75,6 +83,7 @@ def main():
         schedule.step()
     seconds = time.time() - begun
     print(f"{steps} steps in {seconds:.1f} s, {steps * arguments.batch / seconds:.1f} pairs a second")
+    print(f"peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MiB")
     print("after:", retrieval(encode, test))
 
 

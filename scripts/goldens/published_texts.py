@@ -1,4 +1,5 @@
-"""Golden files of published networks for texts: what transformers makes of texts of different lengths, in f64.
+"""Golden files of published networks for texts: what transformers makes of texts of different lengths, in f64, and of
+some that continue texts, the loss of a batch of windows with its gradients.
 
 Weights are not stored: both sides draw them from the same numbers, see `published.draw`.
 """
@@ -21,14 +22,18 @@ LENGTHS = (11, 4, 1)
 # Of pairs of texts, where the second begins; in the last there is none.
 SECOND = (6, 1, 1)
 CLASSES = 3
+# Of windows that are learned: how many, and their tokens. Gradients are stored as their length and what they are along
+# some drawn directions, which no wrong element leaves as they are.
+WINDOWS = (3, 12)
+DIRECTIONS = 6
 
 
 class PublishedText:
     """A case: a network, and what it makes of three texts, two of which are padded."""
 
-    def __init__(self, name, kind, config, *, published_config=None, pairs=False):
+    def __init__(self, name, kind, config, *, published_config=None, pairs=False, trained=False):
         self.name, self.kind, self.config, self.published_config = name, kind, config, published_config
-        self.pairs = pairs
+        self.pairs, self.trained = pairs, trained
 
     def write(self, folder: Path) -> Path:
         path = folder / "texts" / f"{self.name}.json"
@@ -42,6 +47,13 @@ class PublishedText:
             return [f"{path.name}: missing"]
         there, here = json.loads(path.read_text(encoding="utf-8")), self.content()
         numbers = [(there.pop(key), here.pop(key)) for key in ("hidden", "logits")]
+        # Computed in f64, and compared with what f32 makes of it.
+        for one in (there, here):
+            trained = one.pop("trained", None)
+            if trained:
+                one["directions"] = sorted(trained["gradients"])
+                values = [[trained["loss"]], *(trained["gradients"][name] for name in one["directions"])]
+                one["trained"] = [f"{value:.4g}" for row in values for value in row]
         found = [] if there == here else [f"{path.name}: differs"]
         for old, new in numbers:
             flat = [np.concatenate([np.zeros(1), *map(np.ravel, rows)]) for rows in (old, new)]
@@ -78,7 +90,22 @@ class PublishedText:
             "hidden": [rounded(hidden[i, :n]) for i, n in enumerate(LENGTHS)],
             "logits": [] if logits is None else [rounded(row) for row in logits],
             "continued": self.continued(model, texts[0][:4]),
-        } | ({"second": SECOND} if self.pairs else {})
+        } | ({"second": SECOND} if self.pairs else {}) | ({"trained": self.steps(model)} if self.trained else {})
+
+    def steps(self, model) -> dict:
+        """The loss of windows whose tokens are foreseen each, and its gradients; without dropout, as it is trained here."""
+        count, length = WINDOWS
+        tokens = np.floor(uniform("windows", count * (length + 1)) * VOCABULARY).astype(np.int64)
+        windows = torch.from_numpy(tokens).reshape(count, length + 1)
+        logits = model(input_ids=windows[:, :-1]).logits
+        loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), windows[:, 1:].flatten())
+        names, values = zip(*model.named_parameters(), strict=True)
+        gradients = {}
+        for name, gradient in zip(names, torch.autograd.grad(loss, values), strict=True):
+            flat = gradient.numpy().ravel()
+            along = [float(flat @ (2 * uniform(f"{k} {name}", flat.size) - 1)) for k in range(DIRECTIONS)]
+            gradients[name] = [float(f"{v:.9g}") for v in (np.linalg.norm(flat), *along)]
+        return {"windows": windows.tolist(), "loss": float(f"{loss.item():.9g}"), "gradients": gradients}
 
     def continued(self, model, start: np.ndarray) -> list[int]:
         """The likeliest tokens behind some others, one after another, as many as there are positions."""
@@ -137,11 +164,11 @@ def cases() -> Iterator[PublishedText]:
         t.ModernBertConfig(**modern, **biases, classifier_pooling="mean"),
     )
     gpt2 = {"vocab_size": VOCABULARY, "n_positions": 15, "n_embd": 35, "n_layer": 2, "n_head": 5, "pad_token_id": 0}
-    yield PublishedText("gpt2", t.GPT2LMHeadModel, t.GPT2Config(**gpt2))
+    yield PublishedText("gpt2", t.GPT2LMHeadModel, t.GPT2Config(**gpt2), trained=True)
     yield PublishedText("gpt2-body", t.GPT2Model, t.GPT2Config(**gpt2))
     yield PublishedText("gpt2-classes", t.GPT2ForSequenceClassification, t.GPT2Config(**gpt2, **labels, n_inner=51))
     llama = {**even, "num_attention_heads": 6, "num_key_value_heads": 2, "pad_token_id": 0}
-    yield PublishedText("llama", t.LlamaForCausalLM, t.LlamaConfig(**llama))
+    yield PublishedText("llama", t.LlamaForCausalLM, t.LlamaConfig(**llama), trained=True)
     stretched = {
         "rope_type": "llama3",
         "rope_theta": 500.0,
@@ -154,6 +181,7 @@ def cases() -> Iterator[PublishedText]:
         "llama-tied",
         t.LlamaForCausalLM,
         t.LlamaConfig(**llama, head_dim=8, tie_word_embeddings=True, rope_parameters=stretched),
+        trained=True,
     )
     yield PublishedText("llama-classes", t.LlamaForSequenceClassification, t.LlamaConfig(**llama, **labels))
     yield PublishedText("mistral", t.MistralForCausalLM, t.MistralConfig(**llama, sliding_window=3))

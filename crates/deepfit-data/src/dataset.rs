@@ -7,12 +7,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::division::{self, Division};
 use crate::error::{Error, Result};
+use crate::folder::{self, Contents, Holds};
 use crate::image::{self, Augment, ImageSet, ImageSurvey};
 use crate::preprocessor::Preprocessor;
 use crate::source::Source;
 use crate::split::{self, Part, RowId, SavedSplit, Split, SplitOptions};
 use crate::table::{self, ColumnKind, Scaling, TableSet};
-use crate::text::{self, LanguageSet, PairLabel, PairSet, TextForm, TextSet, TextSurvey, Tokens};
+use crate::text::{
+    self, LabelFiles, LabelSet, LanguageSet, PairLabel, PairSet, Sentences, TextForm, TextSet, TextSurvey, Tokens,
+};
 
 /// Rows or images that are needed to train, validate and test.
 pub const MIN_ROWS: usize = 10;
@@ -45,6 +48,13 @@ pub enum Task {
     },
     /// A number.
     Regression,
+    /// A label for each word of a text, in the order of the network's outputs.
+    Labels {
+        /// Their names; of spans the tags of IOB2: `O`, and `B-` and `I-` with the name of each label.
+        labels: Vec<String>,
+        /// Whether they mark spans, such as names of persons and places.
+        spans: bool,
+    },
     /// The token that comes next in a text.
     NextToken,
     /// Embeddings of texts that are near to each other where the texts belong together.
@@ -58,7 +68,9 @@ impl Task {
     /// Names of the classes or labels in the order of the network's outputs; none for a regression.
     pub fn classes(&self) -> &[String] {
         match self {
-            Task::Classification { classes } | Task::MultiLabel { classes } => classes,
+            Task::Classification { classes } | Task::MultiLabel { classes } | Task::Labels { labels: classes, .. } => {
+                classes
+            }
             Task::Regression | Task::NextToken | Task::Similarity { .. } => &[],
         }
     }
@@ -71,17 +83,18 @@ impl Task {
     /// Number of outputs of a network for it: one a class or label, or one value.
     pub fn outputs(&self) -> usize {
         match self {
-            Task::Classification { classes } | Task::MultiLabel { classes } => classes.len(),
+            Task::Classification { .. } | Task::MultiLabel { .. } | Task::Labels { .. } => self.classes().len(),
             Task::Regression | Task::NextToken | Task::Similarity { .. } => 1,
         }
     }
 
-    /// `classification`, `multi_label`, `regression`, `next_token` or `similarity`.
+    /// `classification`, `multi_label`, `regression`, `labels`, `next_token` or `similarity`.
     pub fn name(&self) -> &'static str {
         match self {
             Task::Classification { .. } => "classification",
             Task::MultiLabel { .. } => "multi_label",
             Task::Regression => "regression",
+            Task::Labels { .. } => "labels",
             Task::NextToken => "next_token",
             Task::Similarity { .. } => "similarity",
         }
@@ -135,6 +148,8 @@ pub struct OpenOptions {
     pub last_shares: (f64, f64),
     /// Threads that look through the files.
     pub threads: usize,
+    /// Chooses which whole documents are for validation and test, of several whose continuation is learned.
+    pub seed: u64,
     /// Table that names images of the folder and what is on them.
     pub labels: Option<PathBuf>,
     /// Validation data of its own.
@@ -167,6 +182,7 @@ impl Default for OpenOptions {
             max_tokens: None,
             last_shares: (0.1, 0.1),
             threads: 2,
+            seed: 1,
             labels: None,
             validation: None,
             test: None,
@@ -213,6 +229,7 @@ enum Kind {
     Texts(TextSet),
     Language(LanguageSet),
     Pairs(PairSet),
+    Labels(LabelSet),
     Table(TableSet),
 }
 
@@ -251,6 +268,8 @@ pub struct Opened {
     pub failed: Vec<(String, String)>,
     /// What a reader should know, one sentence each.
     pub notes: Vec<String>,
+    /// Of texts whose words are labelled, all of them, those without words, which have no row, included.
+    pub sentences: Option<Arc<Sentences>>,
 }
 
 impl Opened {
@@ -266,14 +285,10 @@ impl Opened {
         let rows = if test.is_empty() {
             all.collect()
         } else {
-            notes.push(format!(
-                "only the test part of the data is evaluated: {} of {} images",
-                test.len(),
-                source.len()
-            ));
+            notes.push(format!("only the test part of the data is evaluated: {} of {}", test.len(), source.len()));
             test
         };
-        Opened { source, names, rows, failed, notes }
+        Opened { source, names, rows, failed, notes, sentences: None }
     }
 }
 
@@ -295,18 +310,33 @@ pub fn open_adapted(
     adapt: &mut dyn FnMut(&Survey, &mut OpenOptions),
 ) -> Result<Dataset> {
     let mut options = options.clone();
+    if options.labels.is_none()
+        && options.task.is_none()
+        && let Some(files) = LabelFiles::find(path, &options)?
+    {
+        return open_labels(path, &files, options, adapt);
+    }
     let is_table = !path.is_dir() && !text::is_text_file(path) && !holds_images(path)?;
     division::check(options.labels.as_deref().or(is_table.then_some(path)), &options)?;
-    if path.is_dir() && options.labels.is_none() && text::holds_texts(path) {
+    let contents = match path.is_dir() && options.labels.is_none() {
+        true => Some(folder::contents(path)?),
+        false => None,
+    };
+    let holds = contents.map(|contents| contents.holds);
+    if holds == Some(Holds::Classes) {
         if options.target.is_some() || options.text.is_some() {
             let setting = if options.target.is_some() { "target" } else { "text" };
             let problem = "is for tables; the classes of a folder of texts are its sub-folders".to_string();
             return Err(Error::Setting { setting, problem });
         }
-        return open_texts(path, None, options, adapt, Summary::default());
+        let mut summary = Summary::default();
+        summary.notes.extend(contents.and_then(Contents::note));
+        return open_texts(path, None, options, adapt, summary);
     }
-    if text::is_text_file(path) && path.is_file() {
-        return open_language(path, options, adapt);
+    if holds == Some(Holds::Corpus) || (text::is_text_file(path) && path.is_file()) {
+        let mut summary = Summary::default();
+        summary.notes.extend(contents.and_then(Contents::note));
+        return open_language(path, options, adapt, summary);
     }
     let mut images = holds_images(path)?;
     if let Some(labels) = &options.labels {
@@ -329,6 +359,7 @@ pub fn open_adapted(
         }
     }
     let mut summary = Summary::default();
+    summary.notes.extend(contents.and_then(Contents::note));
     let (kind, task, parts, strata);
     let table = match &options.labels {
         Some(labels) => Some(image::require(path, labels)?),
@@ -420,6 +451,7 @@ fn open_language(
     path: &Path,
     mut options: OpenOptions,
     adapt: &mut dyn FnMut(&Survey, &mut OpenOptions),
+    mut summary: Summary,
 ) -> Result<Dataset> {
     for (setting, given) in [
         ("target", options.target.is_some()),
@@ -429,23 +461,42 @@ fn open_language(
     ] {
         if given {
             let problem =
-                "is for tables, and of a .txt file it is learned what comes next; give a table the ending .csv or .tsv"
+                "is for tables, and of .txt files side by side, or one of them, it is learned what comes next; give a \
+                 table the ending .csv or .tsv"
                     .to_string();
             return Err(Error::Setting { setting, problem });
         }
     }
-    let mut summary = Summary::default();
     let adapt = &mut |survey: &TextSurvey, options: &mut OpenOptions| adapt(&Survey::Texts(survey.clone()), options);
     let mut set = text::open_language(path, &mut options, adapt, &mut summary)?;
     let (strata, parts) = (vec![0; set.len()], std::mem::take(&mut set.parts));
     complete(Dataset::new(path, Kind::Language(set), Task::NextToken, summary, options, parts, strata))
 }
 
+/// Opens texts whose words have labels.
+fn open_labels(
+    path: &Path,
+    files: &LabelFiles,
+    mut options: OpenOptions,
+    adapt: &mut dyn FnMut(&Survey, &mut OpenOptions),
+) -> Result<Dataset> {
+    division::check(None, &options)?;
+    let mut summary = Summary::default();
+    let adapt = &mut |survey: &TextSurvey, options: &mut OpenOptions| adapt(&Survey::Texts(survey.clone()), options);
+    let mut set = text::open_labels(path, files, &mut options, adapt, &mut summary)?;
+    let (task, strata, parts) = (set.task.clone(), set.strata(), std::mem::take(&mut set.parts));
+    complete(Dataset::new(path, Kind::Labels(set), task, summary, options, parts, strata))
+}
+
 /// Counts inputs that occur more than once, and refuses data of too few rows.
 fn complete(mut dataset: Dataset) -> Result<Dataset> {
     let distinct = dataset.groups().iter().max().map_or(0, |most| *most as usize + 1);
-    dataset.summary.duplicates =
-        if let Kind::Pairs(set) = &dataset.kind { set.repeated } else { dataset.len() - distinct };
+    dataset.summary.duplicates = match &dataset.kind {
+        Kind::Pairs(set) => set.repeated,
+        // Windows of one sentence are no copies of it.
+        Kind::Labels(set) => set.duplicates,
+        _ => dataset.len() - distinct,
+    };
     dataset.divide()?;
     let has = |part| dataset.parts.contains(&Some(part));
     let least = if has(Part::Validation) && has(Part::Test) { 2 } else { MIN_ROWS };
@@ -457,6 +508,7 @@ fn complete(mut dataset: Dataset) -> Result<Dataset> {
             Kind::Texts(_) => "text(s)",
             Kind::Pairs(_) => "pair(s)",
             Kind::Language(_) => "window(s)",
+            Kind::Labels(_) => "sentence(s)",
             Kind::Table(_) => "row(s)",
         };
         let name = dataset.path.to_string_lossy().into_owned();
@@ -570,7 +622,7 @@ impl Dataset {
 
     /// Whether the data is texts.
     pub fn is_texts(&self) -> bool {
-        matches!(self.kind, Kind::Texts(_) | Kind::Language(_) | Kind::Pairs(_))
+        matches!(self.kind, Kind::Texts(_) | Kind::Language(_) | Kind::Pairs(_) | Kind::Labels(_))
     }
 
     /// Whether the data is rows of numbers and categories.
@@ -584,13 +636,24 @@ impl Dataset {
             Kind::Texts(set) => Some((set.longest(), set.form.tokenizer.vocabulary())),
             Kind::Language(set) => Some((set.form.most_tokens, set.form.tokenizer.vocabulary())),
             Kind::Pairs(set) => Some((set.longest(), set.form.tokenizer.vocabulary())),
+            Kind::Labels(set) => Some((set.longest(), set.form.tokenizer.vocabulary())),
             Kind::Images(_) | Kind::Table(_) => None,
         }
+    }
+
+    /// Number of sentences whose words have labels, and of their words.
+    pub fn label_sizes(&self) -> Option<(usize, usize)> {
+        if let Kind::Labels(set) = &self.kind { Some(set.sizes()) } else { None }
     }
 
     /// Number of all tokens, and of the bytes that they stand for; of data of which a network learns what comes next.
     pub fn language_sizes(&self) -> Option<(usize, usize)> {
         if let Kind::Language(set) = &self.kind { Some(set.sizes()) } else { None }
+    }
+
+    /// Number of documents of which a network learns what comes next.
+    pub fn documents(&self) -> usize {
+        if let Kind::Language(set) = &self.kind { set.documents } else { 0 }
     }
 
     /// What was found and inferred.
@@ -606,7 +669,7 @@ impl Dataset {
     pub fn image_shape(&self) -> Option<[usize; 3]> {
         match &self.kind {
             Kind::Images(set) => Some([set.shape.height, set.shape.width, set.shape.channels]),
-            Kind::Texts(_) | Kind::Language(_) | Kind::Pairs(_) | Kind::Table(_) => None,
+            Kind::Texts(_) | Kind::Language(_) | Kind::Pairs(_) | Kind::Labels(_) | Kind::Table(_) => None,
         }
     }
 
@@ -627,7 +690,7 @@ impl Dataset {
     pub fn labels_of(&self, row: u32) -> &[u32] {
         match &self.kind {
             Kind::Images(set) => set.labels_of(row),
-            Kind::Texts(_) | Kind::Language(_) | Kind::Pairs(_) | Kind::Table(_) => &[],
+            Kind::Texts(_) | Kind::Language(_) | Kind::Pairs(_) | Kind::Labels(_) | Kind::Table(_) => &[],
         }
     }
 
@@ -642,6 +705,7 @@ impl Dataset {
             Kind::Texts(set) => &set.groups,
             Kind::Language(set) => &set.groups,
             Kind::Pairs(set) => &set.groups,
+            Kind::Labels(set) => &set.groups,
             Kind::Table(set) => &set.groups,
         }
     }
@@ -725,6 +789,10 @@ impl Dataset {
                 let (source, preprocessor) = set.prepare();
                 Prepared { source: Arc::new(source), preprocessor: Preprocessor::Text(Box::new(preprocessor)) }
             }
+            Kind::Labels(set) => {
+                let (source, preprocessor) = set.prepare();
+                Prepared { source: Arc::new(source), preprocessor: Preprocessor::Text(Box::new(preprocessor)) }
+            }
             Kind::Texts(set) => {
                 let (source, preprocessor) = set.prepare(train, self.options())?;
                 Prepared { source: Arc::new(source), preprocessor: Preprocessor::Text(Box::new(preprocessor)) }
@@ -745,7 +813,7 @@ impl Dataset {
                 file.row.map_or_else(|| RowId::Path(file.entry.name.clone()), |row| RowId::Row(u64::from(row)))
             }
             Kind::Texts(set) => set.ids[row as usize].clone(),
-            Kind::Language(_) => RowId::Row(u64::from(row)),
+            Kind::Language(_) | Kind::Labels(_) => RowId::Row(u64::from(row)),
             Kind::Pairs(set) => RowId::Row(u64::from(set.file_rows[row as usize])),
             Kind::Table(set) => RowId::Row(u64::from(set.table.file_rows[row as usize])),
         }
@@ -813,6 +881,7 @@ impl Dataset {
             Kind::Texts(set) => 64 * set.ids.len(),
             Kind::Language(set) => 8 * set.len(),
             Kind::Pairs(set) => 64 * set.file_rows.len(),
+            Kind::Labels(set) => 16 * set.len(),
             // The pairs of hash and row that found identical inputs.
             Kind::Table(set) => 16 * set.table.len(),
         };

@@ -53,8 +53,9 @@ impl Dataset {
             lines.push(format!("comes with its own {} part", given.join(" and ")));
         }
         if summary.duplicates > 0 {
-            let count = counted(summary.duplicates, "input occurs", "inputs occur");
-            lines.push(format!("{count} more than once and will stay on one side of the split"));
+            let count = counted(summary.duplicates, "input repeats an earlier one", "inputs repeat earlier ones");
+            let side = if given.is_empty() { ", and will stay on the same side of the split" } else { "" };
+            lines.push(format!("{count}{side}"));
         }
         if !summary.skipped.is_empty() {
             let skipped: Vec<String> =
@@ -81,7 +82,17 @@ impl Dataset {
         }
         if let Some((tokens, bytes)) = self.language_sizes() {
             let vocabulary = self.text_sizes().map_or(0, |(_, vocabulary)| vocabulary);
-            return format!("a text of {bytes} bytes, {tokens} tokens from a vocabulary of {vocabulary}");
+            let texts =
+                if self.documents() == 1 { "a text".to_string() } else { format!("{} texts", self.documents()) };
+            return format!("{texts} of {bytes} bytes, {tokens} tokens from a vocabulary of {vocabulary}");
+        }
+        if let (Some((sentences, words)), Some((longest, vocabulary))) = (self.label_sizes(), self.text_sizes()) {
+            return format!(
+                "{}, {}, of up to {longest} tokens at once, from a vocabulary of {}",
+                counted(sentences, "sentence", "sentences"),
+                counted(words, "labelled word", "labelled words"),
+                counted(vocabulary, "token", "tokens")
+            );
         }
         if let Some((longest, vocabulary)) = self.text_sizes() {
             let what = if let Task::Similarity { .. } = self.task() {
@@ -124,6 +135,17 @@ impl Dataset {
         let other = summary.other_task.map(|text| format!(" ({text})")).unwrap_or_default();
         match self.task() {
             Task::Regression => format!("regression{target}{other}"),
+            Task::Labels { labels, spans } => {
+                let counts = labels.iter().zip(&summary.class_counts);
+                let shown: Vec<String> = counts
+                    .filter_map(|(label, count)| {
+                        let name = if *spans { label.strip_prefix("B-")? } else { label };
+                        Some(format!("{name} ({count})"))
+                    })
+                    .collect();
+                let what = if *spans { "spans of words with" } else { "words with" };
+                format!("labels{target}: {what} {}: {}", counted(shown.len(), "label", "labels"), list(&shown))
+            }
             Task::NextToken => "the next token of a text is learned".to_string(),
             Task::Similarity { label } => match label {
                 PairLabel::Partners => {

@@ -36,6 +36,16 @@ pub enum Error {
         /// Why it was not recognised.
         problem: String,
     },
+    /// A folder of images and of texts.
+    #[error("'{}' holds {images} images and {texts} .txt files, and it is open which are to be learned; move one kind elsewhere, or give the sub-folder that holds the other", path.display())]
+    Mixed {
+        /// The folder.
+        path: PathBuf,
+        /// Number of images.
+        images: usize,
+        /// Number of texts.
+        texts: usize,
+    },
     /// A tokenizer is missing or damaged.
     #[error("'{}' {problem}", path.display())]
     Tokenizer {

@@ -25,6 +25,7 @@ mod describe;
 mod division;
 mod error;
 mod features;
+mod folder;
 mod image;
 mod loader;
 mod memory;
@@ -46,13 +47,13 @@ pub use features::{FeatureSource, Features};
 pub use image::{Augment, Border, Filter, ImageColumns, ImagePreprocessor, ImageSurvey, Resize, ResizeTo};
 pub use loader::{LoadedBatch, Loader, LoaderOptions, LoaderTimes};
 pub use preprocessor::Preprocessor;
-pub use source::{Cell, Pass, Source};
+pub use source::{Cell, IGNORED, Pass, Piece, Source};
 pub use split::{Part, RowId, SavedSplit, Split, SplitOptions};
 pub use table::{
     AmountForm, ColumnKind, ColumnSpec, DateForm, Encoding, Facet, MISSING_INDEX, Scale, Scaling, TablePreprocessor,
     TargetScale, UNKNOWN_INDEX, edits, nearest,
 };
 pub use text::{
-    ColumnTerms, Encoded, PairLabel, Passage, Terms, TextColumns, TextForm, TextPreprocessor, TextRow, TextSurvey,
-    Texts, Tokenizer, Tokens, is_text_file,
+    ColumnTerms, Encoded, LabelForm, PairLabel, Passage, Sentences, Terms, TextColumns, TextForm, TextPreprocessor,
+    TextRow, TextSurvey, Texts, Tokenizer, Tokens, WordSplit, is_continued, is_text_file, open_pairs,
 };

@@ -31,6 +31,20 @@ pub enum Cell {
     Word(String),
 }
 
+/// The label of a place that has none of its own: it counts neither in the loss nor in metrics.
+pub const IGNORED: i32 = -100;
+
+/// What a row is of its sample.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Piece {
+    /// Number of the sample.
+    pub sample: u32,
+    /// The first of the sample's words that the row has.
+    pub first: usize,
+    /// Number of the sample's words.
+    pub all: usize,
+}
+
 /// Rows that can be turned into batches, from many threads at once.
 pub trait Source: Send + Sync {
     /// Number of rows; rows are numbered from 0.
@@ -63,6 +77,11 @@ pub trait Source: Send + Sync {
 
     /// Replaces `out` with the targets of `rows`, in that order, as [`Source::fill`] gives them, without reading a sample.
     fn targets(&self, rows: &[u32], out: &mut Array);
+
+    /// Of rows that are parts of longer samples, which part; others are samples of one word.
+    fn piece_of(&self, row: u32) -> Piece {
+        Piece { sample: row, first: 0, all: 1 }
+    }
 
     /// Inputs that go to the last layer beside the features that a network's first blocks make.
     fn beside_slots(&self) -> &[Slot] {

@@ -46,7 +46,7 @@ impl TargetForm {
     /// The form of a task's targets; a regression has a scale.
     pub(crate) fn of(task: &Task, scale: Option<TargetScale>) -> TargetForm {
         match task {
-            Task::Classification { .. } => TargetForm::Classes,
+            Task::Classification { .. } | Task::Labels { .. } => TargetForm::Classes,
             Task::MultiLabel { classes } => TargetForm::Labels(classes.len()),
             Task::Regression | Task::NextToken | Task::Similarity { .. } => {
                 TargetForm::Values(scale.unwrap_or(TargetScale { mean: 0.0, deviation: 1.0 }))

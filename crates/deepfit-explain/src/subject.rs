@@ -85,6 +85,11 @@ impl Subject {
             let problem = "continues texts, and has no classes or values that could be explained";
             return Err(TrainError::Run { path: path.to_path_buf(), problem: problem.to_string() }.into());
         }
+        if let Task::Labels { .. } = model.preprocessor.task() {
+            let problem = "labels each word, and explanations are of one decision for a whole input; the probabilities of \
+                           its spans are told by `deepfit predict --json`";
+            return Err(TrainError::Run { path: path.to_path_buf(), problem: problem.to_string() }.into());
+        }
         let engine = model.engine(threads)?;
         let Model { description, preprocessor, network, notes, .. } = model;
         let centred = preprocessor.task().is_classification();

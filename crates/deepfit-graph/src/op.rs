@@ -102,7 +102,7 @@ macro_rules! for_each_operation {
             GroupNorm, GroupNormGrad, RmsNorm, RmsNormGrad,
             Softmax, SoftmaxGrad,
             Attention, AttentionGrad,
-            CrossEntropy, CrossEntropyGrad,
+            CrossEntropy, CrossEntropyGrad, LinearCrossEntropy, LinearCrossEntropyGrad,
             Embedding, EmbeddingGrad, BagNumbers, SegmentMax, SegmentMaxGrad,
             Gather, ScatterAdd, Scatter, ScatterReduce, OneHot, Arange,
             TopK, CumSum, Flip,

@@ -4,7 +4,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use deepfit_cpu::{Engine, ProgramId};
-use deepfit_data::{Loader, LoaderOptions, Opened, Preprocessor};
+use deepfit_data::{Loader, LoaderOptions, Opened, Preprocessor, Task};
 use deepfit_graph::{Extents, Graph, Tensor};
 use deepfit_nn::step;
 use deepfit_zoo::Network;
@@ -89,6 +89,11 @@ impl Embedder {
         let model = model_folder::open(path)?;
         if layer == Layer::Hidden {
             return Err(TrainError::run(path, "has no hidden states of tokens: it is not for texts"));
+        }
+        if let Task::Labels { .. } = model.preprocessor.task() {
+            let problem = "labels the words of texts, and has no embedding of a text; train one that embeds texts by \
+                           task=similarity, or use a published one";
+            return Err(TrainError::run(path, problem));
         }
         if layer == Layer::Logits && !model.has_head {
             let problem = "has no last layer, so no logits; it gives embeddings";

@@ -18,6 +18,7 @@ use crate::report::{Report, ReportMetrics};
 use crate::sentence_model;
 use crate::stage::{Purpose, selecting};
 use crate::tensors::Owned;
+use crate::transfer::completed;
 
 /// Pairs of texts of the training rows that are measured.
 const MOST_COMPARED: usize = 2_000;
@@ -35,46 +36,39 @@ pub(crate) struct Times {
 /// Measures and saves the final weights.
 pub(crate) fn finish(
     job: &Job,
-    mut workshop: Workshop,
+    workshop: Workshop,
     best_weights: BTreeMap<String, Owned>,
     times: Times,
 ) -> Result<Report> {
     let stage = &job.stages[job.progress.stage];
     let refit = stage.purpose == Purpose::Refit;
-    let weights = if refit || best_weights.is_empty() { workshop.learner.weights()? } else { best_weights };
-    let parameters = workshop.learner.parameters();
-    let name = model_name(&job.recipe, &workshop.model);
-    let completed = workshop.completed(weights.clone());
+    let Workshop { source, preprocessor, model, mut learner, completion } = workshop;
+    let weights = if refit || best_weights.is_empty() { learner.weights()? } else { best_weights };
+    let parameters = learner.parameters();
+    let name = model_name(&job.recipe, &model);
     let task = &job.recipe.task;
     let embeds = matches!(task, Task::Similarity { .. });
-    match workshop.completion.as_ref().filter(|_| embeds) {
-        Some(completion) => sentence_model::save(&job.folder.model(), completion.backbone(), &completed)?,
-        None => model_folder::save(
-            &job.folder.model(),
-            &name,
-            &workshop.model,
-            &workshop.preprocessor,
-            &completed,
-            &job.recipe.settings,
-        )?,
-    }
-    drop(completed);
-    let published = if embeds {
-        workshop.learner.reset()?;
-        let (goal, source) = (Goal::of(&job.recipe, None), workshop.source.clone());
-        Some(measure(workshop.learner.using(), source, job.split.test.clone(), &goal, false)?.metrics.scores())
+    let published = if job.recipe.is_useful_untrained() {
+        learner.reset()?;
+        let goal = Goal::of(&job.recipe, None);
+        Some(measure(learner.using(), source.clone(), job.split.test.clone(), &goal, false)?.metrics.scores())
     } else {
         None
     };
-    let mut using = workshop.learner.into_predicting(&weights)?;
-    drop(weights);
+    let mut using = learner.into_predicting(&weights)?;
+    // The network in use has its own copy: this one becomes what is saved, and goes before anything is measured.
+    let weights = completed(completion.as_ref(), weights);
+    match completion.as_ref().filter(|_| embeds) {
+        Some(completion) => sentence_model::save(&job.folder.model(), completion.backbone(), &weights)?,
+        None => model_folder::save(&job.folder.model(), &name, &model, &preprocessor, &weights, &job.recipe.settings)?,
+    }
+    drop((weights, completion));
     let mut on = |rows: &[u32], intervals: bool| -> Result<Option<Measured>> {
         if rows.is_empty() {
             return Ok(None);
         }
-        let source = workshop.source.clone();
         let goal = Goal::of(&job.recipe, stage.target_scale);
-        let measured = measure(&mut using, source, rows.to_vec(), &goal, intervals)?;
+        let measured = measure(&mut using, source.clone(), rows.to_vec(), &goal, intervals)?;
         for (name, reason) in &measured.failures {
             job.progress.notes.add(&format!("not measured: {name}: {reason}"));
         }
@@ -95,6 +89,7 @@ pub(crate) fn finish(
             train: train.as_ref().map(Measured::scores).unwrap_or_default(),
             validation: validation_scores(job, epochs),
             test: test.as_ref().map(Measured::scores).unwrap_or_default(),
+            published_validation: published.as_ref().map(|_| validation_scores(job, 0)).unwrap_or_default(),
             published: published.unwrap_or_default(),
             test_intervals: test.as_ref().map(Measured::intervals).unwrap_or_default(),
         },
@@ -124,6 +119,7 @@ pub(crate) fn model_name(recipe: &Recipe, model: &ModelConfig) -> String {
     match (&recipe.transfer, model) {
         (None, _) => recipe.settings.model.clone(),
         (Some(_), ModelConfig::Tapped(tapped)) => tapped.backbone.model_type().to_string(),
+        (Some(_), ModelConfig::TokenLabels(labels)) => labels.backbone.model_type().to_string(),
         (Some(_), ModelConfig::PooledText(pooled)) => pooled.backbone.model_type().to_string(),
         (Some(_), ModelConfig::SentencePairs(pairs)) => pairs.backbone.model_type().to_string(),
         (Some(_), ModelConfig::NextToken(next)) => next.network.model_type().to_string(),

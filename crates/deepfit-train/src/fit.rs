@@ -70,22 +70,11 @@ impl Fit<'_> {
     /// Trains to the end of the stage.
     pub fn run(&mut self, progress: &mut Progress, observer: &mut dyn Observer) -> Result<End> {
         let steps = self.loader.steps_per_epoch();
-        let continues = self.recipe.transfer.as_ref().is_some_and(|plan| plan.continues_texts);
-        if continues && progress.total_steps == 0 && !self.stage.validation.is_empty() {
-            // What it knows already is what training has to better.
-            let scores = self.validate(progress)?;
-            let score = |name| scores.get(name).unwrap_or(f64::NAN);
-            observer.event(&Event::Note(&format!(
-                "as published: perplexity {:.3}, {:.4} bits per byte on validation",
-                score("perplexity"),
-                score("bits_per_byte")
-            )));
-        }
         let started = (Instant::now(), progress.seconds, progress.epoch as f64 + progress.step as f64 / steps as f64);
         let mut last_checkpoint = Instant::now();
         let mut rows_done = 0;
         let is_new = progress.epoch == 0 && progress.step == 0 && progress.best.is_none();
-        if is_new && matches!(self.recipe.task, Task::Similarity { .. }) {
+        if is_new && self.recipe.is_useful_untrained() && !self.stage.validation.is_empty() {
             self.measure_untrained(progress, observer)?;
         }
         // An epoch that was cut short by the deadline still ends like any other.
@@ -122,6 +111,7 @@ impl Fit<'_> {
             }
         }
         progress.stage_ended = true;
+        self.tell_of_published(progress, observer);
         Ok(End::Finished)
     }
 
@@ -220,6 +210,18 @@ impl Fit<'_> {
         observer.event(&Event::Note(&format!("before training, on validation: {}", told.join(", "))));
         let (stage, learning_rate, train_loss) = (progress.stage + 1, 0.0, 0.0);
         self.record(progress, EpochRecord { stage, epoch: 0, learning_rate, train_loss, validation })
+    }
+
+    /// Says so where the published weights are the result.
+    fn tell_of_published(&self, progress: &Progress, observer: &mut dyn Observer) {
+        let Some((0, before)) = progress.best else { return };
+        let metric = monitored(&self.recipe.task);
+        let trained = progress.epochs_of(progress.stage).filter(|e| e.epoch > 0);
+        let after = trained.filter_map(|e| e.validation.get(metric)).fold(f64::INFINITY, f64::min);
+        observer.event(&Event::Note(&format!(
+            "training did not help: the published weights are kept ({metric} on validation was {before:.4} before training, \
+             and at best {after:.4} after an epoch)"
+        )));
     }
 
     /// Notes an epoch in the journal.
@@ -341,7 +343,7 @@ impl Fit<'_> {
 /// The metric by which epochs are compared; smaller is better. A proper score, where accuracy would hide small changes.
 pub fn monitored(task: &Task) -> &'static str {
     match task {
-        Task::Classification { .. } | Task::MultiLabel { .. } | Task::NextToken => "log_loss",
+        Task::Classification { .. } | Task::MultiLabel { .. } | Task::Labels { .. } | Task::NextToken => "log_loss",
         Task::Regression => "rmse",
         Task::Similarity { label: PairLabel::Partners } => "log_loss",
         Task::Similarity { .. } => "rank_loss",

@@ -96,7 +96,9 @@ pub(crate) fn describe(
         let more = features.working_bytes.saturating_sub(arena);
         memory.push(("the published network at work, beyond that".to_string(), more));
         memory.push(("features".to_string(), features.bytes));
-        memory.push(("the whole network, to be saved".to_string(), network_bytes));
+        // The copy of what is trained is saved with the rest.
+        let rest = network_bytes.saturating_sub(weights);
+        memory.push(("weights that stay as they are, to be saved".to_string(), rest));
     }
     let times = rehearse(recipe, split, stages, largest, workshop, &options)?;
     let times_of = |stage: &Stage| match &unfrozen {

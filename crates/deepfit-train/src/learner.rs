@@ -87,7 +87,7 @@ fn evaluation_with(network: &dyn Network, task: &Task, logits_too: bool) -> Resu
         let inputs: Vec<Tensor> = network.inputs().iter().map(|slot| slot.on(tracer)).collect();
         let logits = network.forward(&inputs)?;
         let prediction = match task {
-            Task::Classification { .. } => logits.softmax()?,
+            Task::Classification { .. } | Task::Labels { .. } => logits.softmax()?,
             Task::MultiLabel { .. } => logits.sigmoid()?,
             Task::Regression | Task::NextToken | Task::Similarity { .. } => logits.clone(),
         };
@@ -132,6 +132,8 @@ pub struct Learner {
     values: Shared,
     /// What training changes: all but the weights that stay as they are.
     changing: Vec<Declaration>,
+    /// Whether an update has happened, before which there is no average of the weights.
+    updated: bool,
 }
 
 impl Learner {
@@ -161,7 +163,7 @@ impl Learner {
         let largest = Extents { batch: evaluation_batch(recipe), sequence: recipe.longest };
         let using = Predicting::new(engine, &*network, &recipe.task, largest, false)?;
         require_memory("activations and gradients", using.engine.arena_bytes() as u64)?;
-        let mut learner = Learner { using, stepper, mixes: recipe.mixes(), values, changing };
+        let mut learner = Learner { using, stepper, mixes: recipe.mixes(), values, changing, updated: false };
         learner.set_first_values()?;
         Ok(learner)
     }
@@ -169,6 +171,7 @@ impl Learner {
     /// First values for the weights, zeros for everything else.
     pub fn reset(&mut self) -> Result<()> {
         self.stepper.reset(&mut self.using.engine)?;
+        self.updated = false;
         self.set_first_values()
     }
 
@@ -215,7 +218,9 @@ impl Learner {
     pub fn step(&mut self, batch: &Batch, place: Place) -> Result<f64> {
         let Learner { using: Predicting { engine, inputs, .. }, stepper, mixes, .. } = self;
         let step = |views: &[(&str, View<'_>)]| stepper.step(engine, extents(batch), views, place);
-        Ok(with_targets(inputs, batch, *mixes, step)?)
+        let loss = with_targets(inputs, batch, *mixes, step)?;
+        self.updated |= place.last;
+        Ok(loss)
     }
 
     /// In words, what in a batch or in the network is not finite first.
@@ -225,8 +230,11 @@ impl Learner {
         with_targets(inputs, batch, *mixes, find)
     }
 
-    /// Runs `body` with the weights that count: their moving average, if there is one.
+    /// Runs `body` with the weights that count: their moving average, if there is one by now.
     pub fn with_averaged<T>(&mut self, body: impl FnOnce(&mut Predicting) -> Result<T>) -> Result<T> {
+        if !self.updated {
+            return body(&mut self.using);
+        }
         self.stepper.swap_average(&mut self.using.engine)?;
         let result = body(&mut self.using);
         self.stepper.swap_average(&mut self.using.engine)?;
@@ -255,6 +263,8 @@ impl Learner {
         for (name, tensor) in tensors {
             self.using.engine.set_parameter(name, &tensor.shape, &tensor.values)?;
         }
+        // What is restored has been trained.
+        self.updated = true;
         Ok(())
     }
 
@@ -371,8 +381,14 @@ fn loss(recipe: &Recipe, tracer: &Tracer, output: &Tensor) -> deepfit_nn::Result
         // The network tells the loss of each row.
         return Ok(output.mean()?);
     }
-    let weights = recipe.class_weights().map(|w| tracer.constant(HostTensor::f32(&[w.len()], w)));
     let smoothing = recipe.settings.label_smoothing.unwrap_or(0.0);
+    if let Task::Labels { .. } = recipe.task {
+        // Places of no label of their own do not count.
+        let target = tracer.input(TARGET, Shape::new(&[Symbol::Batch, Symbol::Sequence]), DType::I32);
+        let settings = CrossEntropy { smoothing, ..CrossEntropy::default() };
+        return losses::cross_entropy(output, &target, &settings);
+    }
+    let weights = recipe.class_weights().map(|w| tracer.constant(HostTensor::f32(&[w.len()], w)));
     if let Task::MultiLabel { .. } = recipe.task {
         let target = tracer.input(TARGET, output.shape().clone(), DType::F32);
         // Each label is a choice between two.

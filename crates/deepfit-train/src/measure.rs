@@ -8,9 +8,10 @@ use crate::error::{Result, TrainError};
 use crate::learner::Predicting;
 use crate::metrics::{
     ClassificationMetrics, Intervals, LabelScores, LanguageMetrics, MultiLabelMetrics, RegressionMetrics,
-    ResidualSummary, Scores, SimilarityMetrics,
+    ResidualSummary, Scores, SimilarityMetrics, TaggingMetrics,
 };
 use crate::recipe::Recipe;
+use crate::tagging::Sentences;
 
 /// What was measured on some rows.
 #[derive(Debug)]
@@ -55,6 +56,8 @@ pub enum Measured {
     Labels(Box<MultiLabelMetrics>),
     /// Of a regression.
     Values(RegressionMetrics),
+    /// Of labels of words.
+    Words(Box<TaggingMetrics>),
     /// Of what comes next in a text.
     Tokens(LanguageMetrics),
     /// Of embeddings of pairs.
@@ -68,6 +71,7 @@ impl Measured {
             Measured::Classes(m) => m.scores(),
             Measured::Labels(m) => m.scores(),
             Measured::Values(m) => m.scores(),
+            Measured::Words(m) => m.scores(),
             Measured::Tokens(m) => m.scores(),
             Measured::Pairs(m) => m.scores(),
         }
@@ -79,6 +83,7 @@ impl Measured {
             Measured::Classes(m) => m.intervals(),
             Measured::Labels(m) => m.intervals(),
             Measured::Values(m) => m.intervals(),
+            Measured::Words(m) => m.intervals(),
             Measured::Tokens(m) => m.intervals(),
             Measured::Pairs(m) => m.intervals(),
         }
@@ -92,14 +97,22 @@ impl Measured {
                 let classes = counts.len().isqrt();
                 Some(counts.chunks(classes.max(1)).map(<[u64]>::to_vec).collect())
             }
-            Measured::Labels(_) | Measured::Values(_) | Measured::Tokens(_) | Measured::Pairs(_) => None,
+            Measured::Labels(_)
+            | Measured::Values(_)
+            | Measured::Words(_)
+            | Measured::Tokens(_)
+            | Measured::Pairs(_) => None,
         }
     }
 
     /// How far the predictions are off.
     pub fn residuals(&self) -> Option<ResidualSummary> {
         match self {
-            Measured::Classes(_) | Measured::Labels(_) | Measured::Tokens(_) | Measured::Pairs(_) => None,
+            Measured::Classes(_)
+            | Measured::Labels(_)
+            | Measured::Words(_)
+            | Measured::Tokens(_)
+            | Measured::Pairs(_) => None,
             Measured::Values(m) => m.residuals(),
         }
     }
@@ -108,6 +121,7 @@ impl Measured {
     pub fn labels(&self, names: &[String]) -> Option<Vec<LabelScores>> {
         match self {
             Measured::Labels(m) => Some(m.label_scores(names)),
+            Measured::Words(m) => Some(m.label_scores()),
             Measured::Classes(_) | Measured::Values(_) | Measured::Tokens(_) | Measured::Pairs(_) => None,
         }
     }
@@ -135,20 +149,31 @@ pub fn measure(
         (Task::MultiLabel { classes }, false) => Measured::Labels(Box::new(MultiLabelMetrics::new(classes.len()))),
         (Task::Regression, true) => Measured::Values(RegressionMetrics::with_intervals()),
         (Task::Regression, false) => Measured::Values(RegressionMetrics::new()),
+        (Task::Labels { labels, spans }, _) => {
+            Measured::Words(Box::new(TaggingMetrics::new(labels, *spans, intervals)))
+        }
         (Task::NextToken, _) => Measured::Tokens(LanguageMetrics::default()),
         (Task::Similarity { label }, _) => Measured::Pairs(SimilarityMetrics::new(*label)),
     };
     // Data held in memory as numbers is prepared faster than a thread is started.
     let workers = usize::from(source.scratch_bytes() > 0);
+    let mut gathered = Sentences::new(source.clone(), using.outputs);
     let mut loader = Loader::new(source, rows, LoaderOptions::evaluate(using.batch, workers))?;
     // Values in original units; reused from batch to batch.
     let (mut values, mut truths) = (Vec::new(), Vec::new());
     let mut count = 0;
     while let Some(batch) = loader.next()? {
         count += batch.len;
+        let outputs = using.outputs;
         let predictions = using.predict(&batch)?;
         match (&mut metrics, &batch.targets) {
             (Measured::Classes(classes), Array::I32(targets)) => classes.add(predictions, targets)?,
+            (Measured::Words(words), Array::I32(targets)) => {
+                gathered.add(&batch.rows, predictions, targets, batch.sequence);
+                for (_, one) in gathered.take_whole() {
+                    words.add(&one.probabilities, &one.targets, outputs);
+                }
+            }
             (Measured::Tokens(tokens), Array::F32(bytes)) => tokens.add(predictions, bytes, batch.sequence),
             (Measured::Pairs(pairs), Array::I32(texts)) => pairs.add_partners(predictions, texts),
             (Measured::Pairs(pairs), Array::F32(scores)) => pairs.add_scored(predictions, scores),
@@ -171,5 +196,9 @@ pub fn measure(
     }
     // The loader's own list: batches of which no row could be read never arrive here.
     let failures = loader.failures().map(|f| (f.name.clone(), f.reason.clone())).collect();
+    if let Measured::Words(words) = &metrics {
+        // A sentence may be several rows.
+        count = words.sentences() as usize;
+    }
     Ok(Measurement { metrics, rows: count, failures })
 }

@@ -1,10 +1,11 @@
 //! Using a trained model: evaluation on labelled data, predictions for new inputs.
 
+use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use deepfit_cpu::Profile;
-use deepfit_data::{Loader, LoaderOptions, Opened, Preprocessor, Task};
+use deepfit_data::{Array, Loader, LoaderOptions, Opened, Preprocessor, Task};
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
@@ -14,6 +15,7 @@ use crate::learner::Predicting;
 use crate::measure::{Goal, measure, positive};
 use crate::metrics::{Intervals, LABEL_THRESHOLD, LabelScores, ResidualSummary, Scores};
 use crate::model_folder;
+use crate::tagging::{Entity, Sentences, Tags};
 
 /// A trained model in use.
 pub struct Predictor {
@@ -62,6 +64,8 @@ pub enum PredictionValue {
     Labels(Vec<String>),
     /// The value of a regression.
     Value(f64),
+    /// The spans of a text, or all of its words where each has a label.
+    Entities(Vec<Entity>),
 }
 
 /// The prediction for one input. As JSON it is an object of `input`, `prediction` (for several labels `labels`), and
@@ -84,8 +88,12 @@ impl Serialize for Prediction {
     fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("input", &self.input)?;
-        let labels = matches!(self.prediction, PredictionValue::Labels(_));
-        map.serialize_entry(if labels { "labels" } else { "prediction" }, &self.prediction)?;
+        let name = match self.prediction {
+            PredictionValue::Labels(_) => "labels",
+            PredictionValue::Entities(_) => "entities",
+            PredictionValue::Class(_) | PredictionValue::Value(_) => "prediction",
+        };
+        map.serialize_entry(name, &self.prediction)?;
         if let Some(probabilities) = &self.probabilities {
             map.serialize_entry("probabilities", &Pairs(probabilities))?;
         }
@@ -220,6 +228,11 @@ impl Predictor {
         let scale = self.preprocessor.target_scale();
         let names = self.preprocessor.task().classes().to_vec();
         let several = matches!(self.preprocessor.task(), Task::MultiLabel { .. });
+        if let (Task::Labels { labels, spans }, Some(sentences)) = (self.preprocessor.task(), opened.sentences.clone())
+        {
+            let tags = Tags::new(labels, *spans);
+            return self.label(opened, &sentences, &tags, each);
+        }
         let mut failed = opened.failed;
         self.notes.extend(opened.notes);
         if opened.rows.is_empty() {
@@ -269,5 +282,45 @@ impl Predictor {
         // The loader's own list: batches of which no row could be read never arrive here.
         failed.extend(loader.failures().map(|f| (f.name.clone(), f.reason.clone())));
         Ok(failed)
+    }
+
+    /// Labels the words of texts, in order.
+    fn label(
+        &mut self,
+        opened: Opened,
+        sentences: &deepfit_data::Sentences,
+        tags: &Tags,
+        each: &mut dyn FnMut(Prediction) -> Result<()>,
+    ) -> Result<Vec<(String, String)>> {
+        let mut gathered = Sentences::new(opened.source.clone(), self.using.outputs);
+        let mut found = BTreeMap::new();
+        self.notes.extend(opened.notes);
+        if !opened.rows.is_empty() {
+            let options = LoaderOptions::evaluate(self.using.batch, 1);
+            let mut loader = Loader::new(opened.source, opened.rows, options)?;
+            while let Some(batch) = loader.next()? {
+                let probabilities = self.using.predict(&batch)?;
+                if let Array::I32(targets) = &batch.targets {
+                    gathered.add(&batch.rows, probabilities, targets, batch.sequence);
+                }
+                for (sentence, one) in gathered.take_whole() {
+                    let (number, sentence) = (sentence, sentence as usize);
+                    let (text, words) = (sentences.text(sentence), sentences.words(sentence));
+                    found.insert(number, tags.entities(text, words, &one.probabilities));
+                }
+            }
+        }
+        for sentence in 0..sentences.len() {
+            // Those without words have no row.
+            let entities = found.remove(&(sentence as u32)).unwrap_or_default();
+            each(Prediction {
+                input: sentences.name(sentence).to_string(),
+                prediction: PredictionValue::Entities(entities),
+                probabilities: None,
+                value: None,
+                logits: None,
+            })?;
+        }
+        Ok(opened.failed)
     }
 }

@@ -18,7 +18,7 @@ use crate::tensors::{self, Borrowed, Owned};
 pub struct EpochRecord {
     /// Stage, from 1.
     pub stage: usize,
-    /// Epoch of the stage, from 1.
+    /// Epoch of the stage, from 1; 0 is a published network before its training.
     pub epoch: u32,
     /// Learning rate of its last update.
     pub learning_rate: f64,
@@ -106,7 +106,7 @@ pub struct Progress {
     /// What a schedule that waits for a plateau has seen of the stage.
     #[serde(default)]
     pub plateau: Plateau,
-    /// Best epoch of the stage, from 1, and its monitored metric.
+    /// Best epoch of the stage, from 1, or 0 for the published weights, and its monitored metric.
     pub best: Option<(u32, f64)>,
     /// Epochs that the refit takes, once chosen.
     pub chosen_epochs: Option<u32>,

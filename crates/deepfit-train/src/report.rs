@@ -19,6 +19,9 @@ pub struct ReportMetrics {
     /// On the test rows before training, of a published network that has the same use already.
     #[serde(default, skip_serializing_if = "Scores::is_empty")]
     pub published: Scores,
+    /// On the validation rows before training, of such a network.
+    #[serde(default, skip_serializing_if = "Scores::is_empty")]
+    pub published_validation: Scores,
     /// 95 % intervals of the test's metrics.
     pub test_intervals: Intervals,
 }
@@ -56,7 +59,7 @@ pub struct Report {
     pub peak_memory_bytes: u64,
     /// Epochs that the final weights were trained for.
     pub epochs: u32,
-    /// The best epoch on validation.
+    /// The best epoch on validation; 0 where the published weights were better than all that training made of them.
     pub best_epoch: u32,
     /// Seconds from the start of the process to its end.
     pub seconds: f64,

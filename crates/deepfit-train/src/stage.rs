@@ -49,7 +49,7 @@ pub struct Trial {
     /// What the learning rate is multiplied by.
     pub rate: f64,
     /// Of a transfer, number of the backbone's last blocks that are trained beside the last layer. If there are any, the
-    /// stage begins with what the one before it has made of the last layer.
+    /// stage begins with what the one before it, for the same purpose, has made of the last layer.
     pub unfrozen: usize,
 }
 
@@ -60,6 +60,11 @@ impl Default for Trial {
 }
 
 impl Stage {
+    /// Whether it goes on with what another has trained, on the same rows: blocks are trained after the last layer.
+    pub fn continues(&self, before: &Stage) -> bool {
+        self.trial.unfrozen > 0 && self.purpose == before.purpose
+    }
+
     /// In words.
     pub fn describe(&self) -> String {
         let on = match self.purpose {
@@ -120,7 +125,7 @@ pub fn stages(recipe: &Recipe, data: &Dataset, split: &Split) -> Result<Vec<Stag
     }
     if again {
         add(Purpose::Refit, trials[0], rows, &[], false);
-        for trial in trials.iter().filter(|trial| trial.unfrozen > 0) {
+        for trial in trials.iter().skip(1).filter(|trial| trial.unfrozen > 0) {
             add(Purpose::Refit, *trial, rows, &[], false);
         }
     }

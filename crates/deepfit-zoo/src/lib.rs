@@ -40,7 +40,8 @@ pub use tapped::{Tapped, TappedConfig};
 pub use text::{
     BertConfig, CacheSizes, Context, DistilbertConfig, Gpt2Config, LENGTHS, LlamaConfig, ModernbertConfig, NEXT,
     NextTokenConfig, PooledTextConfig, Pooling, RecurrentCell, RecurrentTextConfig, RobertaConfig, RotaryScaling,
-    SECOND, SentencePairsConfig, StaticEmbeddingConfig, TERMS, TOKENS, TextHead, TextNetwork, TextSizes, pooled,
+    SECOND, SentencePairsConfig, StaticEmbeddingConfig, TERMS, TOKENS, TextHead, TextNetwork, TextSizes,
+    TokenLabelsConfig, pooled,
 };
 pub use vit::{Distillation, VitConfig};
 pub use weights::{Array, ElementType, Weights};

@@ -8,8 +8,8 @@ use crate::error::Result;
 use crate::{
     BertConfig, CnnConfig, ConvnextConfig, DistilbertConfig, EfficientnetConfig, Gpt2Config, ImageConfig, LlamaConfig,
     MlpConfig, MobilenetV2Config, MobilenetV3Config, ModernbertConfig, NextTokenConfig, PooledTextConfig,
-    RecurrentTextConfig, ResnetConfig, RobertaConfig, SentencePairsConfig, StaticEmbeddingConfig, TabmConfig, TappedConfig,
-    TextHead, TextNetwork, VitConfig,
+    RecurrentTextConfig, ResnetConfig, RobertaConfig, SentencePairsConfig, StaticEmbeddingConfig, TabmConfig,
+    TappedConfig, TextHead, TextNetwork, TokenLabelsConfig, VitConfig,
 };
 
 /// Settings of a network: all that is needed to make it again, but its weights.
@@ -54,6 +54,8 @@ pub enum ModelConfig {
     StaticEmbedding(StaticEmbeddingConfig),
     /// A linear layer on what another network for texts makes of one.
     PooledText(PooledTextConfig),
+    /// A linear layer on what another network for texts makes of each token.
+    TokenLabels(TokenLabelsConfig),
     /// A network that continues texts, as it is trained.
     NextToken(NextTokenConfig),
     /// One that embeds texts, as it is trained on pairs of them.
@@ -83,6 +85,7 @@ impl ModelConfig {
             ModelConfig::RecurrentText(_) => "recurrent_text",
             ModelConfig::StaticEmbedding(_) => "static_embedding",
             ModelConfig::PooledText(_) => "pooled_text",
+            ModelConfig::TokenLabels(_) => "token_labels",
             ModelConfig::NextToken(_) => "next_token",
             ModelConfig::SentencePairs(_) => "sentence_pairs",
         }
@@ -110,6 +113,7 @@ impl ModelConfig {
             ModelConfig::RecurrentText(config) => config.head.outputs(config.vocab_size),
             ModelConfig::StaticEmbedding(_) => 0,
             ModelConfig::PooledText(config) => config.outputs,
+            ModelConfig::TokenLabels(config) => config.outputs,
             ModelConfig::NextToken(_) => 1,
             ModelConfig::SentencePairs(_) => 0,
         }
@@ -130,6 +134,7 @@ impl ModelConfig {
             | ModelConfig::RecurrentText(_)
             | ModelConfig::StaticEmbedding(_)
             | ModelConfig::PooledText(_)
+            | ModelConfig::TokenLabels(_)
             | ModelConfig::NextToken(_)
             | ModelConfig::SentencePairs(_) => {}
             ModelConfig::Cnn(config) => config.image = image,
@@ -159,6 +164,7 @@ impl ModelConfig {
             ModelConfig::Vit(config) => config.outputs = outputs,
             ModelConfig::Tapped(config) => config.outputs = outputs,
             ModelConfig::PooledText(config) => config.outputs = outputs,
+            ModelConfig::TokenLabels(config) => config.outputs = outputs,
             ModelConfig::NextToken(_) | ModelConfig::SentencePairs(_) => {}
             ModelConfig::Bert(_)
             | ModelConfig::Distilbert(_)
@@ -195,8 +201,9 @@ impl ModelConfig {
         let positions = match &mut self {
             ModelConfig::Modernbert(config) => &mut config.max_position_embeddings,
             ModelConfig::Llama(config) => &mut config.max_position_embeddings,
-            ModelConfig::PooledText(config) => {
-                *config.backbone = config.backbone.clone().with_positions(most);
+            ModelConfig::PooledText(PooledTextConfig { backbone, .. })
+            | ModelConfig::TokenLabels(TokenLabelsConfig { backbone, .. }) => {
+                **backbone = (**backbone).clone().with_positions(most);
                 return self;
             }
             _ => return self,
@@ -219,6 +226,7 @@ impl ModelConfig {
             | ModelConfig::RecurrentText(_)
             | ModelConfig::StaticEmbedding(_)
             | ModelConfig::PooledText(_)
+            | ModelConfig::TokenLabels(_)
             | ModelConfig::NextToken(_)
             | ModelConfig::SentencePairs(_) => None,
             ModelConfig::Cnn(config) => Some(&config.image),
@@ -406,6 +414,7 @@ pub fn build(config: &ModelConfig, scope: &Scope) -> Result<Box<dyn Network>> {
         ModelConfig::RecurrentText(config) => Box::new(config.build(scope)?),
         ModelConfig::StaticEmbedding(config) => Box::new(config.build(scope)?),
         ModelConfig::PooledText(config) => Box::new(config.build(scope)?),
+        ModelConfig::TokenLabels(config) => Box::new(config.build(scope)?),
         ModelConfig::NextToken(config) => Box::new(config.build(scope)?),
         ModelConfig::SentencePairs(config) => Box::new(config.build(scope)?),
     })

@@ -9,6 +9,7 @@ mod elementwise;
 mod embedding;
 mod index;
 mod leaf;
+mod linear_loss;
 mod loss;
 mod matmul;
 mod norm;

@@ -10,6 +10,7 @@ pub mod embedding;
 pub mod fractional_pool;
 pub mod gemm;
 pub mod index;
+pub mod linear_loss;
 pub mod norm;
 pub mod optim;
 pub mod pool2d;

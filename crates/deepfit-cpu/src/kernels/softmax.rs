@@ -18,14 +18,14 @@ fn check(rows: usize, cols: usize, lengths: &[usize]) {
 }
 
 /// Calls `f(first row, rows)` for the ranges that tasks share.
-fn over_rows(cx: &Compute, rows: usize, cols: usize, f: impl Fn(usize, usize) + Sync) {
+pub(super) fn over_rows(cx: &Compute, rows: usize, cols: usize, f: impl Fn(usize, usize) + Sync) {
     let step = rows_per_task(cols);
     cx.pool.run(rows.div_ceil(step), &|task, _| f(task * step, step.min(rows - task * step)));
 }
 
 /// The largest number of a row (any of them if there is a NaN).
 #[inline(always)]
-fn largest<S: Simd>(s: S, x: &[f32]) -> f32 {
+pub(super) fn largest<S: Simd>(s: S, x: &[f32]) -> f32 {
     let mut best = s.splat(f32::NEG_INFINITY);
     let mut i = 0;
     while i < x.len() {
@@ -37,7 +37,7 @@ fn largest<S: Simd>(s: S, x: &[f32]) -> f32 {
 
 /// Sum of `e^(x - shift)`, each written to `y` if there is one.
 #[inline(always)]
-fn sum_of_exponentials<S: Simd>(s: S, x: &[f32], shift: f32, mut y: Option<&mut [f32]>) -> f32 {
+pub(super) fn sum_of_exponentials<S: Simd>(s: S, x: &[f32], shift: f32, mut y: Option<&mut [f32]>) -> f32 {
     let mut sum = s.zero();
     let mut i = 0;
     while i < x.len() {

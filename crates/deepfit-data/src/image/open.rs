@@ -70,7 +70,7 @@ impl ImageSet {
                 let class = |file: &ImageFile| if let Target::Class(class) = file.target { class } else { 0 };
                 self.files.iter().map(class).collect()
             }
-            Task::Regression | Task::NextToken | Task::Similarity { .. } => {
+            Task::Regression | Task::NextToken | Task::Labels { .. } | Task::Similarity { .. } => {
                 let value = |file: &ImageFile| if let Target::Value(value) = file.target { value } else { 0.0 };
                 quantile_bins(&self.files.iter().map(value).collect::<Vec<f64>>())
             }

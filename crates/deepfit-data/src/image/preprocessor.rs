@@ -82,7 +82,9 @@ impl ImagePreprocessor {
             (Task::Classification { .. }, _) => format!("images of the classes {classes}"),
             (Task::MultiLabel { .. }, _) => format!("images with the labels {classes}"),
             (Task::Regression, Some(columns)) => format!("images with the numbers of '{}'", columns.target.join(", ")),
-            (Task::Regression | Task::NextToken | Task::Similarity { .. }, _) => "images with numbers".to_string(),
+            (Task::Regression | Task::NextToken | Task::Labels { .. } | Task::Similarity { .. }, _) => {
+                "images with numbers".to_string()
+            }
         };
         Error::NotImages { path: path.to_path_buf(), problem: problem.to_string(), trained, what }
     }

@@ -312,7 +312,7 @@ impl Profile {
             return Ok(ColumnKind::Boolean);
         }
         if self.count >= 20 && self.distinct() * 2 > self.count && self.words >= 4 * self.count {
-            return Err("is free text, which is not used yet".into());
+            return Err("is free text, which is learned only where --text names it, by a network for texts".into());
         }
         if self.count >= 20 && (many || self.distinct() * 2 > self.count) {
             return Err("differs in nearly every row, like an identifier".into());

@@ -323,7 +323,7 @@ impl TablePreprocessor {
                 TargetReading::KnownClasses(classes.clone())
             }
             (Task::Regression, Some(form)) => TargetReading::Numbers(ColumnKind::Amount(form)),
-            (Task::Regression | Task::NextToken | Task::Similarity { .. }, None | Some(_)) => {
+            (Task::Regression | Task::NextToken | Task::Labels { .. } | Task::Similarity { .. }, None | Some(_)) => {
                 TargetReading::Numbers(ColumnKind::Number)
             }
         };

@@ -76,7 +76,7 @@ pub(crate) fn known(
     threads: usize,
 ) -> Result<TargetColumn> {
     let reading = match task {
-        Task::Regression | Task::NextToken | Task::Similarity { .. } => {
+        Task::Regression | Task::NextToken | Task::Labels { .. } | Task::Similarity { .. } => {
             TargetReading::Numbers(amount.map_or(ColumnKind::Number, ColumnKind::Amount))
         }
         Task::Classification { classes } | Task::MultiLabel { classes } => TargetReading::KnownClasses(classes.clone()),

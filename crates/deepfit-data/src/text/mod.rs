@@ -1,7 +1,9 @@
 //! Texts: read from tables, lines, files and folders, cut into tokens, and made into batches to learn from.
 
 mod columns;
+mod corpus;
 mod files;
+mod labels;
 mod language;
 mod open;
 mod partners;
@@ -15,11 +17,13 @@ mod trained;
 mod windows;
 
 pub use columns::ColumnTerms;
+pub(crate) use labels::{Files as LabelFiles, LabelSet, open as open_labels};
+pub use labels::{LabelForm, Sentences, WordSplit};
 pub(crate) use language::{LanguageSet, open_language};
-pub use open::is_text_file;
 pub use open::{TextColumns, TextSurvey};
-pub(crate) use open::{TextSet, TextTable, holds_texts, open, recognise};
-pub use partners::PairLabel;
+pub(crate) use open::{TextSet, TextTable, open, recognise};
+pub use open::{is_continued, is_text_file};
+pub use partners::{PairLabel, open_pairs};
 pub(crate) use partners::{PairSet, PairTable, open as open_partners, recognise as recognise_partners};
 pub use passage::Passage;
 pub use preprocessor::TextPreprocessor;

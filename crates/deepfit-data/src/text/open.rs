@@ -5,7 +5,6 @@ use std::path::Path;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use walkdir::WalkDir;
 
 use super::columns::{ColumnTerms, Columns};
 use super::passage::Passage;
@@ -16,6 +15,7 @@ use super::terms::Terms;
 use crate::dataset::{MIN_ROWS, OpenOptions, Summary, Task, TaskKind};
 use crate::division::role;
 use crate::error::{Error, Result};
+use crate::folder::{self, Holds, text_files};
 use crate::image;
 use crate::source::Source;
 use crate::split::{Part, RowId, quantile_bins};
@@ -31,8 +31,7 @@ const WORDS: f64 = 3.0;
 const LETTERS: f64 = 12.0;
 /// Of these, so many or half of the rows differ.
 const DIFFERENT: usize = 100;
-/// Files of a folder that are looked at to tell what it holds.
-const FILES: usize = 5_000;
+
 /// Which columns of a table say what of texts; saved with a model, which is evaluated on tables of the same kind.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TextColumns {
@@ -113,6 +112,8 @@ pub struct TextSurvey {
     pub pairs: bool,
     /// Whether each is two texts whose embeddings shall be near to each other.
     pub partners: bool,
+    /// Whether their words have labels.
+    pub labelled: bool,
 }
 
 impl TextSet {
@@ -158,6 +159,7 @@ impl TextSet {
             most_tokens: self.form.most_tokens,
             terms,
             beside,
+            labels: None,
             tokenizer: Some(self.form.tokenizer.clone()),
         };
         Ok((source, preprocessor))
@@ -169,24 +171,17 @@ impl TextSet {
     }
 }
 
-/// Whether a folder holds texts, and no images.
-pub(crate) fn holds_texts(folder: &Path) -> bool {
-    let mut texts = false;
-    for entry in WalkDir::new(folder).into_iter().filter_map(Result::ok).take(FILES) {
-        if !entry.file_type().is_file() || entry.file_name().as_encoded_bytes().starts_with(b".") {
-            continue;
-        }
-        if image::looks_like_an_image(&entry.file_name().to_string_lossy()) {
-            return false;
-        }
-        texts |= is_text_file(entry.path());
-    }
-    texts
-}
-
 /// Whether a file is by its ending a text, whose continuation is learned.
 pub fn is_text_file(path: &Path) -> bool {
     path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("txt"))
+}
+
+/// Whether data is texts of which it is learned how they go on: a file, or a folder of such files side by side.
+pub fn is_continued(path: &Path) -> bool {
+    match path.is_dir() {
+        true => folder::contents(path).is_ok_and(|contents| contents.holds == Holds::Corpus),
+        false => is_text_file(path) && path.is_file(),
+    }
 }
 
 /// A table of texts: its columns.
@@ -307,6 +302,7 @@ pub(crate) fn open(
         letters: letters / found.rows.len().max(1),
         pairs,
         partners: false,
+        labelled: false,
     };
     if found.rows.is_empty() {
         let name = path.to_string_lossy().into_owned();
@@ -438,14 +434,11 @@ pub(crate) fn read_folder(folder: &Path, known: Option<&[String]>) -> Result<Fou
         return Err(layout("is no folder of .txt files".to_string()));
     }
     let mut files: Vec<(Vec<String>, std::path::PathBuf)> = Vec::new();
-    for entry in WalkDir::new(folder).sort_by_file_name() {
+    for entry in text_files(folder) {
         let entry = entry.map_err(|error| Error::io(folder, error.into()))?;
-        let hidden = entry.file_name().as_encoded_bytes().starts_with(b".");
-        if entry.file_type().is_file() && is_text_file(entry.path()) && !hidden {
-            let path = entry.path().strip_prefix(folder).unwrap_or(entry.path());
-            let parts = path.iter().map(|part| part.to_string_lossy().into_owned()).collect();
-            files.push((parts, entry.path().to_path_buf()));
-        }
+        let path = entry.path().strip_prefix(folder).unwrap_or(entry.path());
+        let parts = path.iter().map(|part| part.to_string_lossy().into_owned()).collect();
+        files.push((parts, entry.path().to_path_buf()));
     }
     let in_parts = files.iter().all(|(parts, _)| parts.len() > 2 && image::part_of(&parts[0]).is_some());
     let depth = usize::from(in_parts && !files.is_empty());
@@ -486,7 +479,7 @@ pub(crate) fn read_folder(folder: &Path, known: Option<&[String]>) -> Result<Fou
             return Err(Error::OneClass {
                 path: folder.to_path_buf(),
                 class: class.clone(),
-                what: "a folder of .txt files for each class",
+                what: "a folder of .txt files for each class; or put the files side by side, to learn what comes next in them",
             });
         }
         _ => {}

@@ -1,6 +1,6 @@
 //! Pairs of texts whose embeddings shall be near to each other: a table of two columns of texts, perhaps with a score.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use super::open::{TextSurvey, is_free_text};
 use super::preprocessor::TextPreprocessor;
 use super::samples::{LENGTHS, Ragged, TOKENS, TextForm};
 use crate::batch::{Array, Batch, DType, Slot};
-use crate::dataset::{OpenOptions, Summary, Task, TaskKind};
+use crate::dataset::{OpenOptions, Opened, Summary, Task, TaskKind};
 use crate::error::{Error, Result};
 use crate::source::{Pass, Source};
 use crate::split::{Part, quantile_bins};
@@ -18,6 +18,8 @@ use crate::table;
 
 /// Rows that are looked at to find out which columns hold texts.
 const LOOKED_AT: usize = 1_000;
+/// A column of no more different values may tell kinds of pairs apart.
+const MOST_KINDS: usize = 10;
 /// Pairs that share texts stay on one side of the split, unless that would tie more than this share of them together.
 const MOST_TIED: f64 = 0.1;
 
@@ -39,6 +41,8 @@ pub(crate) struct PairTable {
     header: bool,
     texts: [String; 2],
     score: Option<String>,
+    /// Columns that are neither.
+    unused: Vec<String>,
 }
 
 /// Finds out whether a table holds pairs of texts to be embedded: if that is asked for, or if there is nothing else.
@@ -60,7 +64,7 @@ pub(crate) fn recognise(path: &Path, options: &OpenOptions) -> Result<Option<Pai
         // A table of nothing but two columns of texts has no other meaning.
         let two = seen.columns.len() == 2 && free.len() == 2;
         let texts = || [seen.columns[0].clone(), seen.columns[1].clone()];
-        return Ok(two.then(|| PairTable { header: seen.header, texts: texts(), score: None }));
+        return Ok(two.then(|| PairTable { header: seen.header, texts: texts(), score: None, unused: Vec::new() }));
     }
     let find = |column: &str| table::named_column(&seen.columns, column, &name);
     let mut score = options.target.as_deref().map(find).transpose()?;
@@ -96,8 +100,24 @@ pub(crate) fn recognise(path: &Path, options: &OpenOptions) -> Result<Option<Pai
             return Err(Error::Setting { setting: "target", problem });
         }
     }
+    let others = (0..seen.columns.len()).filter(|column| !texts.contains(column) && Some(*column) != score);
     let named = |column: usize| seen.columns[column].clone();
-    Ok(Some(PairTable { header: seen.header, texts: [named(first), named(second)], score: score.map(named) }))
+    for column in others.clone() {
+        let words: BTreeSet<&str> = values(column).map(str::trim).filter(|value| !value.is_empty()).collect();
+        if score.is_none() && options.text.is_none() && (2..=MOST_KINDS).contains(&words.len()) {
+            let kinds = words.into_iter().collect::<Vec<_>>().join("', '");
+            let problem = format!(
+                "is open: '{}' holds '{kinds}', and may tell which texts belong together. If it does, write 1 and 0 \
+                 there, or scores; if all pairs belong together, name the texts by text={},{}",
+                named(column),
+                named(first),
+                named(second),
+            );
+            return Err(Error::Setting { setting: "target", problem });
+        }
+    }
+    let unused = others.map(named).collect();
+    Ok(Some(PairTable { header: seen.header, texts: [named(first), named(second)], score: score.map(named), unused }))
 }
 
 /// Texts, each once, in tokens.
@@ -191,9 +211,18 @@ pub(crate) fn open(
         }
     };
     summary.target = table.score.clone();
+    if !table.unused.is_empty() {
+        summary.notes.push(format!("not used: '{}'", table.unused.join("', '")));
+    }
     let letters: usize = rows.iter().flat_map(|row| &row.texts).map(String::len).sum();
-    let survey =
-        TextSurvey { texts: rows.len(), classes: 0, letters: letters / rows.len(), pairs: false, partners: true };
+    let survey = TextSurvey {
+        texts: rows.len(),
+        classes: 0,
+        letters: letters / rows.len(),
+        pairs: false,
+        partners: true,
+        labelled: false,
+    };
     adapt(&survey, options);
     let Some(form) = options.text_form.clone() else {
         let problem = "similarity is learned by a published network for texts; give one by from=MODEL".to_string();
@@ -218,6 +247,36 @@ pub(crate) fn open(
         form,
         repeated,
     })
+}
+
+/// Opens pairs of texts to measure a network by that embeds them; the columns are those that `options` name, or are found as
+/// for training. Also tells what is known of the pairs.
+///
+/// # Errors
+/// As for training on such a table.
+pub fn open_pairs(path: &Path, options: &OpenOptions) -> Result<(Opened, Task)> {
+    if path.is_dir() {
+        let problem = "is a folder; give a table with two columns of texts".to_string();
+        return Err(Error::NotATable { path: path.to_path_buf(), problem, needed: String::new() });
+    }
+    let mut options = OpenOptions { task: Some(TaskKind::Similarity), ..options.clone() };
+    let none = || {
+        let problem = "has no two columns of texts that are meant without doubt; give a table of two, and perhaps one of scores, \
+                       or with the columns that were learned from";
+        Error::NotATable { path: path.to_path_buf(), problem: problem.to_string(), needed: String::new() }
+    };
+    let table = match recognise(path, &options) {
+        Ok(table) => table.ok_or_else(none)?,
+        Err(Error::Setting { .. }) => return Err(none()),
+        Err(other) => return Err(other),
+    };
+    let mut summary = Summary::default();
+    let set = open(path, table, &mut options, &mut |_, _| {}, &mut summary)?;
+    let names = set.file_rows.iter().map(u32::to_string).collect();
+    let (source, preprocessor) = set.prepare();
+    let mut opened = Opened::new(Arc::new(source), names, Vec::new(), &[]);
+    opened.notes.append(&mut summary.notes);
+    Ok((opened, preprocessor.task))
 }
 
 /// Reads a table; returns how many of its pairs have an empty text.
@@ -334,6 +393,7 @@ impl PairSet {
             most_tokens: self.form.most_tokens,
             terms: None,
             beside: None,
+            labels: None,
             tokenizer: Some(self.form.tokenizer.clone()),
         };
         (PairSource { texts: self.texts.clone(), label: self.label, slots: slots() }, preprocessor)

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::columns::{ColumnTerms, Columns};
+use super::labels::{self, LabelForm, Unlabelled};
 use super::language;
 use super::open::{TextColumns, read_folder, read_known};
 use super::partners;
@@ -45,6 +46,9 @@ pub struct TextPreprocessor {
     /// Numbers and categories that are an input, too.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub beside: Option<ColumnTerms>,
+    /// Of what form labelled words are, if these are what it predicts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub labels: Option<LabelForm>,
     /// Makes tokens of texts; it is saved in a file of its own.
     #[serde(skip)]
     pub(crate) tokenizer: Option<Arc<Tokenizer>>,
@@ -55,7 +59,7 @@ impl PartialEq for TextPreprocessor {
         let json = |one: &TextPreprocessor| one.tokenizer.as_ref().map(|tokenizer| tokenizer.to_json());
         (self.version, &self.task, self.target_scale, &self.columns, self.most_tokens)
             == (other.version, &other.task, other.target_scale, &other.columns, other.most_tokens)
-            && (&self.terms, &self.beside) == (&other.terms, &other.beside)
+            && (&self.terms, &self.beside, &self.labels) == (&other.terms, &other.beside, &other.labels)
             && json(self) == json(other)
     }
 }
@@ -73,8 +77,10 @@ impl TextPreprocessor {
             (Task::Regression, None) => false,
             (_, scale) => scale.is_none(),
         };
+        let labels = self.labels.is_some() == matches!(self.task, Task::Labels { .. });
         self.most_tokens > 0
             && scaled
+            && labels
             && self.terms.as_ref().is_none_or(Terms::is_sound)
             && self.beside.as_ref().is_none_or(|beside| beside.is_sound() && self.columns.is_some())
     }
@@ -96,6 +102,9 @@ impl TextPreprocessor {
         }
         if let Task::Similarity { .. } = self.task {
             return partners::slots();
+        }
+        if let Task::Labels { .. } = self.task {
+            return labels::slots();
         }
         samples::slots(self.takes_pairs(), self.terms_and_columns())
     }
@@ -133,9 +142,12 @@ impl TextPreprocessor {
             _ => Error::io(path, source),
         })?;
         if self.task == Task::NextToken {
-            let source = language::measured(path, &self.form()?)?;
+            let (source, failed) = language::measured(path, &self.form()?)?;
             let names = (0..source.len()).map(|window| window.to_string()).collect();
-            return Ok(Opened::new(Arc::new(source), names, Vec::new(), &[]));
+            return Ok(Opened::new(Arc::new(source), names, failed, &[]));
+        }
+        if let Some(known) = &self.labels {
+            return labels::measured(path, &self.form()?, known, &self.task, threads);
         }
         let found = if metadata.is_dir() {
             read_folder(path, Some(self.task.classes()))?
@@ -163,8 +175,17 @@ impl TextPreprocessor {
         let values = TargetScale { mean: 0.0, deviation: 1.0 };
         let target_scale = (task == Task::Regression).then_some(values);
         let tokenizer = Some(tokenizer);
-        let (columns, terms, beside) = (None, None, None);
-        TextPreprocessor { version: Self::VERSION, task, target_scale, columns, most_tokens, terms, beside, tokenizer }
+        TextPreprocessor {
+            version: Self::VERSION,
+            task,
+            target_scale,
+            columns: None,
+            most_tokens,
+            terms: None,
+            beside: None,
+            labels: None,
+            tokenizer,
+        }
     }
 
     /// Opens texts without labels: lines of files, columns of tables, folders of `.txt` files; tables alone where two texts
@@ -173,6 +194,9 @@ impl TextPreprocessor {
     /// # Errors
     /// If a path cannot be read or is no text, or a table has no column of texts.
     pub fn open_inputs(&self, inputs: &[PathBuf], threads: usize) -> Result<Opened> {
+        if let Some(known) = &self.labels {
+            return labels::predicted(Unlabelled::read(inputs, &self.reader(), known)?, &self.form()?, threads);
+        }
         self.unlabelled(self.rows(inputs, threads)?, threads)
     }
 
@@ -216,6 +240,9 @@ impl TextPreprocessor {
     /// # Errors
     /// As for [`TextPreprocessor::open_inputs`].
     pub fn read_inputs(&self, mut reader: impl Read, name: &str) -> Result<Opened> {
+        if let Some(known) = &self.labels {
+            return labels::predicted(Unlabelled::read_from(reader, name, &self.reader(), known)?, &self.form()?, 1);
+        }
         let mut rows = Rows::default();
         if let (Some(beside), Some(columns)) = (&self.beside, &self.columns) {
             // It is read twice: for its texts, and for its other columns.
@@ -239,6 +266,11 @@ impl TextPreprocessor {
         if self.task == Task::NextToken {
             let problem = "the model continues texts, by `deepfit generate`, and knows no classes of them".to_string();
             return Err(Error::Inputs { problem });
+        }
+        if let Some(known) = &self.labels {
+            let texts = rows.names.into_iter().zip(rows.passages);
+            let texts = texts.map(|(name, passage)| TextRow { name, text: Ok(passage.text), second: None });
+            return labels::predicted(Unlabelled::of_texts(texts, known)?, &self.form()?, threads);
         }
         if let Some(columns) = self.columns.as_ref().filter(|columns| columns.pairs)
             && rows.passages.iter().any(|passage| passage.second.is_none())

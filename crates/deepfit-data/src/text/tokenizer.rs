@@ -199,6 +199,42 @@ impl Tokenizer {
         Ok(encoding.get_ids().iter().zip(encoding.get_offsets()).map(of).collect())
     }
 
+    /// The tokens of each word of texts, by several threads: texts with the bytes that are their words. Without what is put
+    /// around texts; a word that has no token is the unknown one.
+    pub(crate) fn encode_words(
+        &self,
+        texts: &[(String, Vec<Range<usize>>)],
+        threads: usize,
+    ) -> Vec<Result<Vec<Vec<u32>>, String>> {
+        let unknown = self.unknown().unwrap_or(0);
+        by_several(texts, threads, |(text, words)| {
+            let encoding = self.inner.encode(&text[..], false).map_err(|error| format!("has no tokens: {error}"))?;
+            let mut tokens = vec![Vec::new(); words.len()];
+            for (&id, &(begin, end)) in encoding.get_ids().iter().zip(encoding.get_offsets()) {
+                // Many tokens have the space before them, so that the last byte tells the word.
+                let last = end.max(begin + 1) - 1;
+                if let Some(of_word) = tokens.get_mut(words.partition_point(|word| word.end <= last)) {
+                    of_word.push(id);
+                }
+            }
+            tokens.iter_mut().filter(|of_word| of_word.is_empty()).for_each(|of_word| of_word.push(unknown));
+            Ok(tokens)
+        })
+    }
+
+    /// The tokens that stand at every text's beginning, and at its end.
+    ///
+    /// # Errors
+    /// The tokenizer's reason, if it refuses.
+    pub(crate) fn around(&self) -> Result<(Vec<u32>, Vec<u32>), String> {
+        let only = tokenizers::Token::new(0, String::new(), (0, 1));
+        let text = tokenizers::Encoding::from_tokens(vec![only], 0);
+        let encoding = self.inner.post_process(text, None, true).map_err(|error| error.to_string())?;
+        let place = encoding.get_special_tokens_mask().iter().position(|&added| added == 0).unwrap_or(0);
+        let ids = encoding.get_ids();
+        Ok((ids[..place].to_vec(), ids.get(place + 1..).unwrap_or_default().to_vec()))
+    }
+
     /// The tokens of several texts, made by several threads.
     pub fn encode_all(&self, texts: &[&str], most: usize, threads: usize) -> Vec<Result<Encoded, String>> {
         by_several(texts, threads, |text| self.encode(text, most))

@@ -30,6 +30,7 @@ const WITHOUT_DERIVATIVE: &[&str] = &[
     "SoftmaxGrad",
     "AttentionGrad",
     "CrossEntropyGrad",
+    "LinearCrossEntropyGrad",
     "RecurrentGrad",
     "BagNumbers",
     "SegmentMaxGrad",

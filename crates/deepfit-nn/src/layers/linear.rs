@@ -1,8 +1,9 @@
-use deepfit_graph::Tensor;
+use deepfit_graph::{Dim, Tensor};
 
 use crate::declaration::{Parameter, Role};
 use crate::error::Result;
 use crate::init::Init;
+use crate::losses::{CrossEntropy, Reduction, cross_entropy};
 use crate::low_rank::Adapter;
 use crate::module::Module;
 use crate::scope::Scope;
@@ -28,6 +29,29 @@ impl Linear {
         let weight = scope.parameter("weight", &[outputs, inputs], init, Role::Weight);
         let adapter = Adapter::new(scope, "weight", outputs, inputs);
         Linear { path: scope.place("linear"), weight, bias: None, adapter }
+    }
+}
+
+impl Linear {
+    /// Cross-entropy of each row of its outputs against class numbers i32, which have the shape of `x` without the last axis.
+    /// Where there is neither a bias nor an adapter, the outputs are never there all at once: of a whole vocabulary they would
+    /// take more memory than all else.
+    ///
+    /// # Errors
+    /// If the shapes do not fit.
+    pub fn cross_entropy(&self, x: &Tensor, targets: &Tensor) -> Result<Tensor> {
+        if self.bias.is_some() || self.adapter.is_some() {
+            let each = CrossEntropy { reduction: Reduction::None, ..CrossEntropy::default() };
+            return cross_entropy(&self.forward(x)?, targets, &each);
+        }
+        let tracer = x.tracer();
+        tracer.in_layer(&self.path, || {
+            let rows = targets.shape().elements();
+            let width = x.shape().dims().last().copied().unwrap_or(Dim::fixed(1));
+            let (inputs, numbers) = (x.reshape(vec![rows, width])?, targets.reshape(vec![rows])?);
+            let losses = inputs.linear_cross_entropy(&self.weight.on(tracer)?, &numbers)?;
+            Ok(losses.reshape(targets.shape().clone())?)
+        })
     }
 }
 

@@ -111,6 +111,7 @@ pub(super) fn open(settings: &mut Settings) -> Result<Opened> {
         channels: settings.channels,
         scaling: settings.scaling.unwrap_or_default(),
         threads: settings.threads,
+        seed: settings.seed,
         labels: settings.labels.clone(),
         validation: settings.validation.clone(),
         test: settings.test.clone(),
@@ -121,7 +122,9 @@ pub(super) fn open(settings: &mut Settings) -> Result<Opened> {
     };
     let side = settings.image_size;
     let most = settings.max_tokens;
-    let language = settings.data.is_file() && deepfit_data::is_text_file(&settings.data);
+    // Folders are looked through for this, if there is a network to be read.
+    let language =
+        settings.from.as_deref().is_some_and(|from| from != SCRATCH) && deepfit_data::is_continued(&settings.data);
     let load = |from: &str| Backbone::load(from, language)?.for_images_of(side)?.for_texts_of(most).map(Arc::new);
     let mut backbone = match settings.from.as_deref() {
         Some(from) if from != SCRATCH => Some(load(from)?),
@@ -139,8 +142,13 @@ pub(super) fn open(settings: &mut Settings) -> Result<Opened> {
     // A network that was asked for by its name, or that learns grey images as they are, begins from scratch.
     let is_open = settings.from.is_none() && settings.model == "auto" && settings.channels.is_none() && HAS_BUNDLED;
     let data = deepfit_data::open_adapted(&settings.data, &options, &mut |survey, options| {
+        let labelled = matches!(survey, Survey::Texts(survey) if survey.labelled);
+        if is_open && labelled {
+            let why = "a table of words sees each by itself";
+            reason = Some(format!("begins from scratch: {why}; from=MODEL begins with a published network"));
+        }
         if let (true, Survey::Texts(survey)) =
-            (is_open && settings.vocabulary.is_none() && settings.tokens.is_none(), survey)
+            (is_open && !labelled && settings.vocabulary.is_none() && settings.tokens.is_none(), survey)
         {
             let (transfers, why) = match survey.partners {
                 true => (true, "pairs of texts teach what a network knows of words".to_string()),
@@ -149,6 +157,12 @@ pub(super) fn open(settings: &mut Settings) -> Result<Opened> {
             let word = if transfers { BUNDLED_TEXT } else { SCRATCH };
             if survey.texts > 1 {
                 reason = Some(match transfers {
+                    // Pairs are learned by their meaning alone, and by nothing that begins with nothing.
+                    true if survey.partners => {
+                        format!(
+                            "begins with {word}, a published table of words: {why}; from=MODEL begins with a network"
+                        )
+                    }
                     true => format!(
                         "begins with {word}, a published table of words, and the words of the texts: {why}; \
                                      from=MODEL begins with a network, from={SCRATCH} with nothing"
@@ -176,16 +190,18 @@ pub(super) fn open(settings: &mut Settings) -> Result<Opened> {
                 }
             }
         }
-        if matches!(survey, Survey::Texts(survey) if survey.partners) {
-            match backbone.as_ref().filter(|backbone| backbone.takes_texts()).map(|backbone| backbone.for_similarity())
-            {
-                Some(Ok(pairs)) => backbone = Some(Arc::new(pairs)),
+        if labelled {
+            match backbone.as_ref().filter(|backbone| backbone.takes_texts()).map(|backbone| backbone.for_labels()) {
+                Some(Ok(labels)) => backbone = Some(Arc::new(labels)),
                 Some(Err(error)) => failure = Some(error),
                 None => {}
             }
         }
+        if matches!(survey, Survey::Texts(survey) if survey.partners) {
+            change(&mut backbone, &mut failure, Backbone::for_similarity);
+        }
         if matches!(survey, Survey::Texts(survey) if survey.pairs) {
-            backbone = backbone.take().map(|backbone| Arc::new(backbone.for_pairs()));
+            change(&mut backbone, &mut failure, Backbone::for_pairs);
         }
         match (backbone.as_ref().map(|backbone| &backbone.takes), survey) {
             (Some(Takes::Images(preprocessing)), Survey::Images(_)) => {
@@ -219,6 +235,20 @@ pub(super) fn open(settings: &mut Settings) -> Result<Opened> {
         settings.from = asked.or_else(|| Some(from()));
     }
     Ok(Opened { data, backbone, reason })
+}
+
+/// Makes of a network for texts what two texts at a time need.
+fn change(
+    backbone: &mut Option<Arc<Backbone>>,
+    failure: &mut Option<TrainError>,
+    into: impl Fn(&Backbone) -> Result<Backbone>,
+) {
+    if let Some(one) = backbone.as_ref().filter(|backbone| backbone.takes_texts()) {
+        match into(one) {
+            Ok(other) => *backbone = Some(Arc::new(other)),
+            Err(error) => *failure = Some(error),
+        }
+    }
 }
 
 /// Of a text whose continuation is learned, the shares that its last parts are for validation and test. A test is as large as

@@ -35,7 +35,7 @@ use crate::search;
 use crate::settings::Settings;
 use crate::stage::{Purpose, Stage, Trial, choose, rates_so_far, selecting, stages};
 use crate::tensors::Owned;
-use crate::transfer::{Completion, Cut, Transfer};
+use crate::transfer::{Completion, Cut, Transfer, changed};
 
 /// How a run ended.
 #[derive(Debug)]
@@ -290,7 +290,7 @@ impl Job {
                 Some(workshop) => workshop,
                 None => Workshop::new(&self.data, &self.recipe, &mut self.stages[number], self.transfer.as_ref())?,
             };
-            if let Some(result) = result.take().filter(|_| self.stages[number].trial.unfrozen > 0) {
+            if let Some(result) = result.take() {
                 workshop.learner.begin_with(result)?;
             }
             let stage = &self.stages[number];
@@ -350,14 +350,14 @@ impl Job {
                 return Ok(Outcome::Interrupted { run, step: self.progress.total_steps });
             }
             if number + 1 < count {
-                if self.stages[number + 1].trial.unfrozen > 0 {
+                if self.stages[number + 1].continues(stage) {
                     let best = if best_weights.is_empty() { workshop.learner.weights()? } else { best_weights };
-                    result = Some(workshop.completed(best));
+                    result = Some(changed(workshop.completion.as_ref(), best));
                 }
                 self.progress.next_stage();
                 continue;
             }
-            let epochs = self.progress.epochs.len() - epochs_before;
+            let epochs = self.progress.epochs[epochs_before..].iter().filter(|e| e.epoch > 0).count();
             let seconds_per_epoch = (self.progress.seconds - seconds_before) / epochs.max(1) as f64;
             let times = Times { first_step: watch.first_step_seconds, per_epoch: seconds_per_epoch, data };
             return self.finish(workshop, best_weights, times);

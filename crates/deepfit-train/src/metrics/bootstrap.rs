@@ -38,6 +38,73 @@ fn percentiles(mut replicates: Vec<f64>) -> Option<[f64; 2]> {
     Some([quantile(&replicates, 0.025)?, quantile(&replicates, 0.975)?])
 }
 
+/// What is counted of labelled words, in a sentence or in many.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(crate) struct SpanCounts {
+    /// Spans that there are.
+    pub(crate) actual: u64,
+    /// Spans that were predicted.
+    pub(crate) predicted: u64,
+    /// Of these, those that are right.
+    pub(crate) right: u64,
+    /// Words.
+    pub(crate) words: u64,
+    /// Words with the right label.
+    pub(crate) right_words: u64,
+}
+
+impl SpanCounts {
+    /// Adds others, so many times.
+    pub(crate) fn add(&mut self, other: &SpanCounts, times: u64) {
+        self.actual += times * other.actual;
+        self.predicted += times * other.predicted;
+        self.right += times * other.right;
+        self.words += times * other.words;
+        self.right_words += times * other.right_words;
+    }
+
+    /// Precision, recall and F1 of spans, and the share of words that are right, where they are defined.
+    pub(crate) fn scores(&self) -> [(&'static str, Option<f64>); 4] {
+        let share = |part: u64, of: u64| (of > 0).then(|| part as f64 / of as f64);
+        [
+            ("precision", share(self.right, self.predicted)),
+            ("recall", share(self.right, self.actual)),
+            ("f1", share(2 * self.right, self.actual + self.predicted)),
+            ("token_accuracy", share(self.right_words, self.words)),
+        ]
+    }
+}
+
+/// Replicates of what is counted of labelled words, by sentences.
+#[derive(Debug, Clone)]
+pub(crate) struct SpanReplicates {
+    weights: Weights,
+    sums: Vec<SpanCounts>,
+}
+
+impl SpanReplicates {
+    pub(crate) fn new(replicates: usize) -> Self {
+        SpanReplicates { weights: Weights(vec![0; replicates]), sums: vec![SpanCounts::default(); replicates] }
+    }
+
+    /// Adds what was counted of a sentence at a position of the stream.
+    pub(crate) fn add(&mut self, example: u64, counts: &SpanCounts) {
+        self.weights.draw(example);
+        for (sums, &weight) in self.sums.iter_mut().zip(&self.weights.0) {
+            sums.add(counts, u64::from(weight));
+        }
+    }
+
+    /// Intervals of the scores: percentiles of the replicates in which they are defined.
+    pub(crate) fn intervals(&self) -> Vec<(&'static str, Option<[f64; 2]>)> {
+        let all: Vec<[(&str, Option<f64>); 4]> = self.sums.iter().map(SpanCounts::scores).collect();
+        let names = SpanCounts::default().scores().map(|(name, _)| name);
+        let of =
+            |(place, name): (usize, _)| (name, percentiles(all.iter().filter_map(|scores| scores[place].1).collect()));
+        names.into_iter().enumerate().map(of).collect()
+    }
+}
+
 /// Replicates of what the macro F1 needs.
 #[derive(Debug, Clone)]
 pub(crate) struct ClassificationReplicates {

@@ -9,7 +9,7 @@ use super::scores::{Intervals, Scores};
 /// [`Self::scores`] gives
 ///
 /// - `log_loss`: mean over the tokens of the negative natural logarithm of their probability;
-/// - `perplexity`: its exponential, as if so many tokens were equally likely;
+/// - `perplexity`: its exponential, as if so many tokens were equally likely; none where that is beyond all numbers;
 /// - `bits_per_byte`: bits that a byte of the text would take if it were compressed by these probabilities, which compares
 ///   networks of different vocabularies.
 #[derive(Debug, Clone, Default)]
@@ -35,7 +35,7 @@ impl LanguageMetrics {
         let mut scores = Scores::default();
         if let Some(loss) = self.losses.mean() {
             scores.insert("log_loss", loss);
-            scores.insert("perplexity", loss.exp());
+            scores.insert_defined("perplexity", Some(loss.exp()).filter(|value| value.is_finite()));
         }
         if self.bytes > 0.0 {
             scores.insert("bits_per_byte", self.nats / std::f64::consts::LN_2 / self.bytes);
@@ -49,7 +49,8 @@ impl LanguageMetrics {
         if let (Some(mean), Some(error)) = (self.losses.mean(), self.losses.standard_error()) {
             let [low, high] = interval::positive_mean(mean, error);
             intervals.insert("log_loss", [low, high]);
-            intervals.insert("perplexity", [low.exp(), high.exp()]);
+            let perplexity = [low.exp(), high.exp()];
+            intervals.insert_defined("perplexity", Some(perplexity).filter(|[_, high]| high.is_finite()));
         }
         intervals
     }
@@ -72,5 +73,9 @@ mod tests {
         longer.add(&[coin], &[32.0], 8);
         assert!((longer.scores().get("bits_per_byte").unwrap() - 0.25).abs() < 1e-6);
         assert!(LanguageMetrics::default().scores().get("log_loss").is_none());
+        // JSON, and so a run's journal, knows no infinity.
+        let mut lost = LanguageMetrics::default();
+        lost.add(&[1e4, 1e4], &[8.0, 8.0], 8);
+        assert!(lost.scores().get("perplexity").is_none() && lost.intervals().get("perplexity").is_none());
     }
 }

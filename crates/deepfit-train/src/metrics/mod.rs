@@ -20,6 +20,7 @@ mod regression;
 mod residuals;
 mod scores;
 mod similarity;
+mod tagging;
 
 pub use calibration::ECE_BINS;
 pub use classification::{ClassCounts, ClassificationMetrics, MAX_CONFUSION_CLASSES};
@@ -31,6 +32,7 @@ pub use residuals::ResidualSummary;
 pub use scores::{Intervals, Scores};
 pub(crate) use similarity::dot;
 pub use similarity::{SCALE, SimilarityMetrics};
+pub use tagging::TaggingMetrics;
 
 /// Names of the further metrics of two classes.
 pub const TWO_CLASS_METRICS: &[&str] = &["sensitivity", "specificity"];
@@ -51,13 +53,21 @@ pub const LANGUAGE_METRICS: &[&str] = &["log_loss", "perplexity", "bits_per_byte
 /// Names of the metrics of embeddings of texts: of partners, and of pairs with scores.
 pub const SIMILARITY_METRICS: &[&str] =
     &["mrr", "recall_at_1", "recall_at_10", "log_loss", "spearman", "pearson", "roc_auc", "rank_loss"];
+/// Names of the metrics of labels of words.
+pub const TAGGING_METRICS: &[&str] = &["f1", "precision", "recall", "token_accuracy", "log_loss"];
 
 /// Whether a larger value of the metric is a better one.
 ///
 /// False for the errors `log_loss`, `rank_loss`, `ece`, `mae` and `rmse` and for any name that is not one of these lists, since what else
 /// is watched is a loss.
 pub fn higher_is_better(name: &str) -> bool {
-    let known =
-        [CLASSIFICATION_METRICS, TWO_CLASS_METRICS, MULTI_LABEL_METRICS, REGRESSION_METRICS, SIMILARITY_METRICS];
+    let known = [
+        CLASSIFICATION_METRICS,
+        TWO_CLASS_METRICS,
+        MULTI_LABEL_METRICS,
+        REGRESSION_METRICS,
+        SIMILARITY_METRICS,
+        TAGGING_METRICS,
+    ];
     known.concat().contains(&name) && !matches!(name, "log_loss" | "rank_loss" | "ece" | "mae" | "rmse")
 }

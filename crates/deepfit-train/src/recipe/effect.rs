@@ -8,7 +8,7 @@ use crate::settings::{Settings, TEST_SHARE, VALIDATION_SHARE};
 /// settings is used for more than one run.
 pub(super) fn without_effect(settings: &mut Settings, data: &Dataset, transfers: bool) -> Vec<String> {
     let (images, texts) = (data.is_images(), data.is_texts());
-    let classification = !matches!(data.task(), Task::Regression | Task::NextToken | Task::Similarity { .. });
+    let classification = data.task().is_classification() || matches!(data.task(), Task::MultiLabel { .. });
     let mut notes = Vec::new();
     let mut drop = |key: &str, given: bool, why: String| {
         if given {
@@ -67,15 +67,17 @@ pub(super) fn without_effect(settings: &mut Settings, data: &Dataset, transfers:
     if drop("scaling", settings.scaling.is_some() && (images || texts), of_tables) {
         settings.scaling = None;
     }
+    let labels = matches!(data.task(), Task::Labels { .. });
     let regression = || "it is for classification, and this is a regression".to_string();
-    if drop("label_smoothing", settings.label_smoothing.is_some() && !classification, regression()) {
+    if drop("label_smoothing", settings.label_smoothing.is_some() && !classification && !labels, regression()) {
         settings.label_smoothing = None;
     }
-    if drop("class_weights", settings.class_weights && !classification, regression()) {
+    let why = if labels { "all words count alike".to_string() } else { regression() };
+    if drop("class_weights", settings.class_weights && !classification, why) {
         settings.class_weights = false;
     }
     let entropy = "it is for regression; a classification is trained by cross-entropy".to_string();
-    if drop("loss", settings.loss.is_some() && classification, entropy) {
+    if drop("loss", settings.loss.is_some() && (classification || labels), entropy) {
         settings.loss = None;
     }
     let partners = *data.task() == Task::Similarity { label: PairLabel::Partners };

@@ -36,9 +36,10 @@ const SMALL_TABLE: usize = 3_000;
 const SMALL_DATA: usize = 20_000;
 /// Image networks get at least this many updates, if that takes no more than this many epochs.
 const FEWEST_UPDATES: usize = 300;
-const MOST_EPOCHS: usize = 60;
+const MOST_EPOCHS: u32 = 60;
 /// Epochs and dropout of networks for texts that begin with nothing.
-const TEXT_EPOCHS: usize = 12;
+const TEXT_EPOCHS: u32 = 12;
+const LABEL_EPOCHS: u32 = 24;
 const TEXT_DROPOUT: f32 = 0.3;
 const LANGUAGE_EPOCHS: u32 = 10;
 const LANGUAGE_DROPOUT: f32 = 0.1;
@@ -92,7 +93,11 @@ impl Recipe {
         let longest = data.text_sizes().map_or(1, |(longest, _)| longest);
         let sizes = DataSizes { rows, samples: data.len(), tokens: rows * longest };
         let transfer = backbone.map(|backbone| TransferPlan::new(&settings, backbone, sizes)).transpose()?;
+        if transfer.as_ref().is_some_and(TransferPlan::is_useful_untrained) {
+            one_stage(&mut settings)?;
+        }
         let language = *data.task() == Task::NextToken;
+        let labels = matches!(data.task(), Task::Labels { .. });
         let small = if table { rows <= SMALL_TABLE } else { transfers && !language && rows < transfer::FEW };
         // Each of the members already learns another network, so that fewer folds tell as much.
         let ensemble = settings.model == "tabm" && !transfers;
@@ -143,9 +148,11 @@ impl Recipe {
             return Err(TrainError::setting("accumulate", problem));
         }
         // With few images an epoch has few updates, too few for the statistics of batch normalisation to settle.
-        let enough = |epochs: usize| (FEWEST_UPDATES / (train / batch).max(1)).clamp(epochs, MOST_EPOCHS) as u32;
+        let enough = |epochs: u32| ((FEWEST_UPDATES / (train / batch).max(1)) as u32).clamp(epochs, MOST_EPOCHS);
         settings.epochs = Some(settings.epochs.unwrap_or(match rows {
             _ if transfers && language => transfer::UNFROZEN_EPOCHS,
+            _ if transfer.as_ref().is_some_and(TransferPlan::begins_with_blocks) => enough(transfer::UNFROZEN_EPOCHS),
+            _ if labels => enough(LABEL_EPOCHS),
             _ if transfers => transfer::EPOCHS,
             _ if language => LANGUAGE_EPOCHS,
             _ if texts => enough(TEXT_EPOCHS),
@@ -247,6 +254,12 @@ impl Recipe {
         Ok((Recipe { settings, task, class_counts, rows: train, longest, transfer }, notes))
     }
 
+    /// Whether the published network does already what it is trained for: then its weights before the first step count as
+    /// those of epoch 0.
+    pub fn is_useful_untrained(&self) -> bool {
+        self.transfer.as_ref().is_some_and(TransferPlan::is_useful_untrained)
+    }
+
     /// Rows in a batch.
     pub fn batch(&self) -> usize {
         self.settings.batch.unwrap_or(32)
@@ -294,6 +307,9 @@ impl Recipe {
             let vocabulary = text.vocabulary();
             if self.task == Task::NextToken {
                 return Ok(text::language(&self.settings.model, vocabulary, text.most_tokens, dropout));
+            }
+            if let Task::Labels { .. } = self.task {
+                return Ok(text::labels(&self.settings.model, text, outputs, dropout));
             }
             return Ok(text::network(&self.settings.model, text, outputs, dropout));
         }
@@ -424,6 +440,18 @@ impl Recipe {
     }
 }
 
+/// Where the published weights count as those of an epoch, validation chooses among the epochs of one stage.
+fn one_stage(settings: &mut Settings) -> Result<()> {
+    if settings.folds.is_some_and(|folds| folds > 1) || settings.refit == Some(true) {
+        let key = if settings.refit == Some(true) { "refit" } else { "folds" };
+        let problem = "is not for similarity, nor for a published network that continues texts: the weights are those of the \
+                       best epoch on validation, or the published ones";
+        return Err(TrainError::setting(key, problem));
+    }
+    (settings.folds, settings.refit) = (Some(1), Some(false));
+    Ok(())
+}
+
 /// Schedules that are saved without settings of their own, if none was given: they depend on nothing else.
 const PLAIN: [&str; 3] = ["constant", "cosine", "one_cycle"];
 
@@ -471,6 +499,7 @@ fn choose_model(model: &str, data: &Dataset) -> Result<String> {
     match (model, images) {
         (name, _) if data.is_texts() => match name {
             "auto" if *data.task() == Task::NextToken => Ok("transformer".to_string()),
+            "auto" if matches!(data.task(), Task::Labels { .. }) => Ok("lstm".to_string()),
             "auto" => Ok("gru".to_string()),
             "lstm" | "gru" | "rnn" | "transformer" => Ok(name.to_string()),
             other => {

@@ -23,14 +23,8 @@ const PATIENCE: u32 = 2;
 /// Fills in what is open.
 ///
 /// # Errors
-/// If validation could not choose among the epochs, the published weights among them.
+/// If the loss is none of similarity.
 pub(super) fn resolve(settings: &mut Settings, backbone: &Backbone) -> Result<()> {
-    if settings.folds.is_some_and(|folds| folds > 1) || settings.refit == Some(true) {
-        let key = if settings.refit == Some(true) { "refit" } else { "folds" };
-        let problem =
-            "is not for similarity: its weights are those of the best epoch on validation, or the published ones";
-        return Err(TrainError::setting(key, problem));
-    }
     if settings.loss.as_deref().is_some_and(|loss| !["squared", "ranking"].contains(&loss)) {
         return Err(TrainError::setting("loss", "of similarity is ranking or squared"));
     }
@@ -39,13 +33,12 @@ pub(super) fn resolve(settings: &mut Settings, backbone: &Backbone) -> Result<()
         other => other,
     };
     let pace = if let ModelConfig::StaticEmbedding(_) = network { TABLE } else { TRANSFORMER };
-    (settings.folds, settings.refit) = (Some(1), Some(false));
     settings.batch = settings.batch.or(Some(pace.batch));
     settings.epochs = settings.epochs.or(Some(pace.epochs));
     let rate = if settings.lora.is_some() { LOW_RANK * pace.rate } else { pace.rate };
     settings.lr = settings.lr.or(Some(rate));
     settings.patience = settings.patience.or(Some(PATIENCE));
-    // The weights before the first step count, too, and an average of them is none yet.
-    settings.average = Some(0.0);
+    // Of few epochs, the weights that an average remembers are worse than the last.
+    settings.average = settings.average.or(Some(0.0));
     Ok(())
 }

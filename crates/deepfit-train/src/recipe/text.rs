@@ -4,7 +4,7 @@ use deepfit_data::TextPreprocessor;
 use deepfit_nn::layers::Activation;
 use deepfit_zoo::{
     BertConfig, Gpt2Config, ModelConfig, NextTokenConfig, PooledTextConfig, Pooling, RecurrentCell,
-    RecurrentTextConfig, TextHead,
+    RecurrentTextConfig, TextHead, TokenLabelsConfig,
 };
 
 /// Width of the tokens' vectors and of the states.
@@ -49,6 +49,16 @@ pub fn network(name: &str, texts: &TextPreprocessor, outputs: usize, dropout: f3
     let pooling = if name == "transformer" { Pooling::Mean } else { Pooling::Max };
     let backbone = Box::new(backbone);
     ModelConfig::PooledText(PooledTextConfig { backbone, pooling, normalise: false, pairs, terms, dropout, outputs })
+}
+
+/// The network of a name that labels the words of texts that are prepared in a way.
+pub fn labels(name: &str, texts: &TextPreprocessor, outputs: usize, dropout: f32) -> ModelConfig {
+    match network(name, texts, outputs, dropout) {
+        ModelConfig::PooledText(PooledTextConfig { backbone, .. }) => {
+            ModelConfig::TokenLabels(TokenLabelsConfig { backbone, dropout, outputs })
+        }
+        other => other,
+    }
 }
 
 /// Width, layers and heads of a transformer that continues texts, and the width of a recurrent network that does.

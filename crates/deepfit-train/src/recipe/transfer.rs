@@ -24,6 +24,8 @@ pub const EPOCHS: u32 = 40;
 pub const UNFROZEN_EPOCHS: u32 = 6;
 /// Learning rate of the last layer, whose inputs are standardised: rows are of length 1 on average.
 pub const RATE: f64 = 0.03;
+/// That of a last layer for each token beside it: hidden states of tokens are not standardised.
+const TOKEN_RATE: f64 = 0.3;
 /// The penalty of squared weights of the last layer among which validation chooses; the last is the most common choice.
 const PENALTIES: [f64; 3] = [1e-3, 1e-5, 1e-4];
 /// On texts the log loss of few rows says little of a penalty: weak ones sharpen predictions and do not make them better.
@@ -41,17 +43,17 @@ const NEXT_BLOCK: f64 = 0.8;
 /// Weight decay of blocks, which stay near to what they know by small steps.
 const DECAY: f64 = 0.01;
 
-/// Of texts whose continuation is learned: logits of all tokens of a batch are no more than so many numbers, and a batch is
-/// no larger than so many windows.
-const MOST_LOGITS: usize = 64 << 20;
+/// Of texts whose continuation is learned: hidden states of all layers and tokens of a batch are no more than so many numbers,
+/// of each of which a layer keeps some ten, and a batch is no larger than so many windows.
+const MOST_STATES: usize = 32 << 20;
 const WINDOWS: usize = 16;
 
 /// Rows in a batch of a published network, whose texts have at most so many tokens.
 pub(super) fn batch(backbone: &Backbone, longest: usize) -> usize {
     match &backbone.takes {
-        Takes::Texts(form) if backbone.continues_texts() => {
-            let logits = (form.tokenizer.vocabulary() * longest).max(1);
-            let windows = (MOST_LOGITS / logits).clamp(1, WINDOWS);
+        Takes::Texts(_) if backbone.continues_texts() => {
+            let states = backbone.states_per_token().saturating_mul(longest).max(1);
+            let windows = (MOST_STATES / states).clamp(1, WINDOWS);
             1 << windows.ilog2()
         }
         _ => BATCH,
@@ -77,6 +79,8 @@ pub struct TransferPlan {
     pub sees_samples: bool,
     /// Whether the network itself is what is wanted, and has no last layer.
     pub embeds: bool,
+    /// Whether each token is labelled, for which what the kept blocks make is too long to be kept.
+    pub of_tokens: bool,
 }
 
 /// How much data there is.
@@ -99,6 +103,12 @@ impl TransferPlan {
         let DataSizes { rows, samples, tokens } = sizes;
         let embeds = matches!(backbone.config, ModelConfig::SentencePairs(_));
         let blocks = backbone.blocks()?;
+        let of_tokens = matches!(backbone.config, ModelConfig::TokenLabels(_));
+        // A table of words alone is one block.
+        if of_tokens && blocks <= 1 {
+            let problem = format!("'{}' sees each word by itself; use a network, or from=scratch", backbone.name);
+            return Err(TrainError::setting("from", problem));
+        }
         let unfrozen = match (settings.unfreeze, settings.lora) {
             (Some(Unfreeze::All), _) | (None, Some(_)) => vec![blocks],
             (None, None) if embeds => vec![blocks],
@@ -107,6 +117,8 @@ impl TransferPlan {
                 let problem = "leaves nothing that learns to continue texts; use unfreeze=1 or more, or lora";
                 return Err(TrainError::setting("unfreeze", problem));
             }
+            // All layers but the table of words: a last layer by itself would run all of them in each of many epochs.
+            (None, None) if of_tokens => vec![blocks - 1],
             // Few examples teach blocks nothing but themselves.
             (None, None) if backbone.takes_texts() => {
                 // All layers but the table of words, if that takes no more than some minutes.
@@ -150,11 +162,27 @@ impl TransferPlan {
             || unfrozen.contains(&blocks)
             || (!unfrozen.is_empty() && settings.augment.is_some());
         let of_texts = || (TEXT_PENALTY / rows.max(1) as f64).clamp(PENALTIES[1], PENALTIES[0]);
+        let of_texts = || if of_tokens { 0.0 } else { of_texts() };
         let penalty = settings.weight_decay.or_else(|| backbone.takes_texts().then(of_texts));
         let continues_texts = backbone.continues_texts();
-        let only_if_better = settings.unfreeze.is_none() && settings.lora.is_none() && !continues_texts && !embeds;
-        let lora = settings.lora;
-        Ok(TransferPlan { blocks, unfrozen, only_if_better, lora, penalty, continues_texts, sees_samples, embeds })
+        let always = continues_texts || embeds || of_tokens;
+        let only_if_better = settings.unfreeze.is_none() && settings.lora.is_none() && !always;
+        Ok(TransferPlan {
+            blocks,
+            unfrozen,
+            only_if_better,
+            lora: settings.lora,
+            penalty,
+            continues_texts,
+            sees_samples,
+            embeds,
+            of_tokens,
+        })
+    }
+
+    /// Whether the network does already what it is trained for.
+    pub(super) fn is_useful_untrained(&self) -> bool {
+        self.continues_texts || self.embeds
     }
 
     /// The ways among which validation chooses.
@@ -163,9 +191,10 @@ impl TransferPlan {
             let weight_decay = settings.weight_decay.unwrap_or(DECAY);
             return self.unfrozen.iter().map(|&unfrozen| Trial { weight_decay, rate: 1.0, unfrozen }).collect();
         }
-        let head = |weight_decay| Trial { weight_decay, ..Trial::default() };
+        let rate = if self.of_tokens { TOKEN_RATE } else { 1.0 };
+        let head = |weight_decay| Trial { weight_decay, rate, unfrozen: 0 };
         let mut trials: Vec<Trial> = match self.penalty {
-            _ if self.continues_texts => Vec::new(),
+            _ if self.begins_with_blocks() => Vec::new(),
             Some(penalty) => vec![head(penalty)],
             None => PENALTIES.map(head).to_vec(),
         };
@@ -186,13 +215,18 @@ impl TransferPlan {
     /// Where the network is cut.
     pub fn cut(&self, trial: &Trial) -> Cut {
         let blocks = self.blocks - trial.unfrozen;
-        Cut { blocks, applied: trial.unfrozen == 0 || !self.sees_samples }
+        Cut { blocks, applied: !self.of_tokens && (trial.unfrozen == 0 || !self.sees_samples) }
+    }
+
+    /// Whether blocks are trained from the beginning, and not after the last layer.
+    pub fn begins_with_blocks(&self) -> bool {
+        (self.continues_texts || self.embeds || self.of_tokens) && !self.unfrozen.is_empty()
     }
 
     /// Most epochs of the last blocks.
     pub fn unfrozen_epochs(&self, settings: &Settings) -> u32 {
         settings.epochs.map_or(UNFROZEN_EPOCHS, |epochs| {
-            if self.continues_texts || self.embeds { epochs } else { epochs.min(UNFROZEN_EPOCHS) }
+            if self.begins_with_blocks() { epochs } else { epochs.min(UNFROZEN_EPOCHS) }
         })
     }
 

@@ -324,8 +324,12 @@ fn choose(logits: &[f32], sampling: &Sampling, draws: &mut philox::Stream) -> u3
     }
     let mut order: Vec<u32> = (0..logits.len() as u32).collect();
     // Equal ones in the order of their numbers, so that the same seed draws the same.
-    order.sort_by(|&a, &b| logits[b as usize].total_cmp(&logits[a as usize]).then(a.cmp(&b)));
-    order.truncate(sampling.top_k.unwrap_or(usize::MAX));
+    let likeliest = |&a: &u32, &b: &u32| logits[b as usize].total_cmp(&logits[a as usize]).then(a.cmp(&b));
+    if let Some(top_k) = sampling.top_k.filter(|&k| k < order.len()) {
+        order.select_nth_unstable_by(top_k, likeliest);
+        order.truncate(top_k);
+    }
+    order.sort_unstable_by(likeliest);
     let largest = order.first().map_or(0.0, |&id| logits[id as usize]);
     let weight = |&id: &u32| f64::from((logits[id as usize] - largest) / sampling.temperature).exp();
     let weights: Vec<f64> = order.iter().map(weight).collect();

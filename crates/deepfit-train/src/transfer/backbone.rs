@@ -8,7 +8,7 @@ use deepfit_data::TextForm;
 use deepfit_nn::{Declaration, LowRank, Scope, adapted};
 use deepfit_zoo::{
     ImageConfig, ImagePreprocessing, ModelConfig, Network, NextTokenConfig, PooledTextConfig, Published, PublishedText,
-    Resize, SentencePairsConfig, TappedConfig, TextHead,
+    Resize, SentencePairsConfig, TappedConfig, TextHead, TokenLabelsConfig,
 };
 use xxhash_rust::xxh3::Xxh3;
 
@@ -21,6 +21,8 @@ use crate::tensors::{Owned, Shared};
 pub const SCRATCH: &str = "scratch";
 
 /// Computed positions of longer texts are not kept ready.
+/// Share of hidden states that is dropped before words are labelled, as BERT has it (Devlin et al., 2019).
+const LABELS_DROPOUT: f32 = 0.1;
 const MOST_POSITIONS: usize = 8192;
 
 /// What a network takes, and how it is prepared.
@@ -135,6 +137,20 @@ impl Backbone {
         Backbone { folder, ..Backbone::new(from, config, Takes::Texts(form), weights, notes) }.completed()
     }
 
+    /// The same network for texts, with a last layer that labels each token.
+    ///
+    /// # Errors
+    /// If it cannot be built.
+    pub fn for_labels(&self) -> Result<Backbone> {
+        let mut backbone = self.clone();
+        if let ModelConfig::PooledText(PooledTextConfig { backbone: network, outputs, .. }) = &self.config {
+            let (network, outputs) = (network.clone(), *outputs);
+            backbone.config =
+                ModelConfig::TokenLabels(TokenLabelsConfig { backbone: network, dropout: LABELS_DROPOUT, outputs });
+        }
+        backbone.completed()
+    }
+
     fn new(
         from: &str,
         config: ModelConfig,
@@ -188,16 +204,20 @@ impl Backbone {
     }
 
     /// The same network on two texts at a time, which are compared, where it takes texts.
-    pub fn for_pairs(&self) -> Backbone {
+    ///
+    /// # Errors
+    /// If the network in it cannot be built.
+    pub fn for_pairs(&self) -> Result<Backbone> {
         let mut backbone = self.clone();
         if let ModelConfig::PooledText(config) = &mut backbone.config {
             config.pairs = true;
             let groups = config.groups();
-            let width = deepfit_zoo::build(&config.backbone, &Scope::root()).ok();
-            let width = width.and_then(|network| network.text().map(|text| text.sizes().width));
-            backbone.groups = vec![width.unwrap_or_default(); groups];
+            let network = deepfit_zoo::build(&config.backbone, &Scope::root())?;
+            let width = network.text().map(|text| text.sizes().width);
+            let problem = || TrainError::setting("from", format!("names '{}', which takes no texts", self.name));
+            backbone.groups = vec![width.ok_or_else(problem)?; groups];
         }
-        backbone
+        Ok(backbone)
     }
 
     /// The same network as it learns to embed texts, of which it takes two at a time: without a last layer.
@@ -311,6 +331,13 @@ impl Backbone {
             deepfit_zoo::first_blocks(&*network, 1)?.parameter_names().map(str::to_string).collect();
         let counts = |d: &&Declaration| !tables.contains(&d.name) && !self.last_layer.contains(&d.name);
         Ok(declarations.iter().filter(counts).map(|d| d.elements() as u64).sum())
+    }
+
+    /// Numbers of the hidden states of all layers that a token has, of a network that continues texts; 0 of others.
+    pub fn states_per_token(&self) -> usize {
+        let ModelConfig::NextToken(NextTokenConfig { network }) = &self.config else { return 0 };
+        let network = deepfit_zoo::build(network, &Scope::root()).ok();
+        network.and_then(|network| network.text().map(|text| text.layers() * text.sizes().width)).unwrap_or(0)
     }
 
     /// Number of blocks after each of which it can be cut.

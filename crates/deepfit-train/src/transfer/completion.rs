@@ -6,7 +6,6 @@ use std::sync::Arc;
 use deepfit_nn::{Declaration, LowRank, adapted};
 
 use super::backbone::Backbone;
-use crate::job::Workshop;
 use crate::tensors::Owned;
 
 /// What turns the weights of a stage into those of the whole network.
@@ -39,9 +38,9 @@ impl Completion {
         (last.len() == 2 && last.contains(&format!("{place}.bias")) && declarations.iter().any(is)).then_some(place)
     }
 
-    /// All weights of the network, those that were trained and those that were kept. A layer that has learned from
-    /// standardised features takes the standardisation over: `w (x - m) / s + b = (w / s) x + (b - w m / s)`.
-    fn complete(&self, mut trained: BTreeMap<String, Owned>) -> BTreeMap<String, Owned> {
+    /// Weights of the network as a stage has changed them. A layer that has learned from standardised features takes the
+    /// standardisation over: `w (x - m) / s + b = (w / s) x + (b - w m / s)`.
+    fn changed(&self, mut trained: BTreeMap<String, Owned>) -> BTreeMap<String, Owned> {
         if let Some(Standardised { linear, mean, deviation }) = &self.standardised {
             let mut shifts = Vec::new();
             if let Some(weight) = trained.get_mut(&format!("{linear}.weight")) {
@@ -58,36 +57,41 @@ impl Completion {
                 bias.values.iter_mut().zip(shifts).for_each(|(b, shift)| *b = (f64::from(*b) - shift) as f32);
             }
         }
-        let kept = self.backbone.weights.iter().filter(|(name, _)| !trained.contains_key(*name));
-        let kept = kept.map(|(name, tensor)| (name.clone(), Owned::clone(tensor)));
-        let mut all: BTreeMap<String, Owned> = kept.collect();
-        all.append(&mut trained);
         if let Some(rank) = self.lora {
-            merge(&LowRank::new(rank, &[]), &mut all);
+            self.merge(&LowRank::new(rank, &[]), &mut trained);
         }
-        all
+        trained
+    }
+
+    /// Adds low-rank changes to the weights beside which they stand: the network needs them no longer.
+    fn merge(&self, low_rank: &LowRank, weights: &mut BTreeMap<String, Owned>) {
+        let factors: Vec<String> = weights.keys().filter(|name| adapted(name).is_some()).cloned().collect();
+        for name in factors {
+            let Some((weight, second)) = adapted(&name) else { continue };
+            let (Some(a), Some(b)) = (weights.remove(&name), weights.remove(&second)) else { continue };
+            let kept = || self.backbone.weights.get(&weight).map(|kept| Owned::clone(kept));
+            if let Some(mut merged) = weights.remove(&weight).or_else(kept) {
+                low_rank.merge(&mut merged.values, &a.values, &b.values);
+                weights.insert(weight, merged);
+            }
+        }
     }
 }
 
-/// Adds low-rank changes to the weights beside which they stand: the network needs them no longer.
-fn merge(low_rank: &LowRank, weights: &mut BTreeMap<String, Owned>) {
-    let factors: Vec<String> = weights.keys().filter(|name| adapted(name).is_some()).cloned().collect();
-    for name in factors {
-        let Some((weight, second)) = adapted(&name) else { continue };
-        if let (Some(a), Some(b)) = (weights.remove(&name), weights.remove(&second))
-            && let Some(weight) = weights.get_mut(&weight)
-        {
-            low_rank.merge(&mut weight.values, &a.values, &b.values);
-        }
+/// Weights of the network as a stage has changed them, from those that it has trained.
+pub(crate) fn changed(completion: Option<&Completion>, trained: BTreeMap<String, Owned>) -> BTreeMap<String, Owned> {
+    match completion {
+        Some(completion) => completion.changed(trained),
+        None => trained,
     }
 }
 
-impl Workshop {
-    /// The weights of the whole network, from those that its learner has trained.
-    pub fn completed(&self, trained: BTreeMap<String, Owned>) -> BTreeMap<String, Owned> {
-        match &self.completion {
-            Some(completion) => completion.complete(trained),
-            None => trained,
-        }
+/// All weights of the network: those that a stage has changed and those that were kept.
+pub(crate) fn completed(completion: Option<&Completion>, trained: BTreeMap<String, Owned>) -> BTreeMap<String, Owned> {
+    let mut all = changed(completion, trained);
+    let published = completion.into_iter().flat_map(|completion| &completion.backbone.weights);
+    for (name, tensor) in published {
+        all.entry(name.clone()).or_insert_with(|| Owned::clone(tensor));
     }
+    all
 }

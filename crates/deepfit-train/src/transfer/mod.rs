@@ -12,6 +12,7 @@ mod network;
 
 pub use backbone::{Backbone, SCRATCH, Takes};
 pub use completion::Completion;
+pub(crate) use completion::{changed, completed};
 pub use decide::{decide, decide_for_texts};
 pub use features::Forecast;
 pub use network::{Cut, FEATURES, Transferred};

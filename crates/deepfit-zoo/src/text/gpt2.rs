@@ -192,6 +192,10 @@ impl Body for Gpt2 {
         pooled(Pooling::Last, hidden, lengths)
     }
 
+    fn words(&self) -> Option<&Linear> {
+        self.head.as_ref()
+    }
+
     fn head(&self, features: &Tensor) -> deepfit_nn::Result<Tensor> {
         self.head.as_ref().map_or(Ok(features.clone()), |head| head.forward(features))
     }

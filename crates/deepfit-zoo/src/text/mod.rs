@@ -15,9 +15,12 @@ mod recurrent;
 mod roberta;
 mod sentence_pairs;
 mod static_embedding;
+mod token_labels;
 
 use deepfit_graph::{DType, Tensor};
 use deepfit_nn::NnError;
+use deepfit_nn::layers::Linear;
+use deepfit_nn::losses::{CrossEntropy, Reduction, cross_entropy};
 use serde::{Deserialize, Serialize};
 
 use crate::network::{InputSlot, Network, take};
@@ -35,11 +38,15 @@ pub use recurrent::{RecurrentCell, RecurrentTextConfig};
 pub use roberta::RobertaConfig;
 pub use sentence_pairs::SentencePairsConfig;
 pub use static_embedding::StaticEmbeddingConfig;
+pub use token_labels::TokenLabelsConfig;
 
 /// Name of the input of token numbers, i32 `[batch, sequence]`. What stands behind a text's end may be any token.
 pub const TOKENS: &str = "tokens";
 /// Name of the input of the texts' lengths in tokens, i32 `[batch]`, at least 1.
 pub const LENGTHS: &str = "lengths";
+
+/// Of a vocabulary of so many tokens, logits are not kept: the product that makes them is computed once more instead.
+const MANY_WORDS: usize = 16_384;
 
 /// What stands behind the hidden states.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -113,6 +120,11 @@ pub(crate) trait Body: Send + Sync {
     /// What the last layer sees of a text, f32 `[batch, features]`.
     fn features(&self, hidden: &Tensor, lengths: &Tensor) -> deepfit_nn::Result<Tensor>;
 
+    /// The last layer, if it is nothing but linear.
+    fn words(&self) -> Option<&Linear> {
+        None
+    }
+
     /// The last layer.
     fn head(&self, features: &Tensor) -> deepfit_nn::Result<Tensor>;
 }
@@ -173,6 +185,20 @@ impl TextNetwork {
             return Err(without("vocabulary", "this network has no layer that tells the next word"));
         }
         self.body.head(hidden)
+    }
+
+    /// Adds the negative logarithms of the probabilities of the tokens that come next, i32 `[...]`, behind vectors of
+    /// [`TextNetwork::hidden`] f32 `[..., width]`. Logits of a large vocabulary are computed a part at a time.
+    ///
+    /// # Errors
+    /// As [`TextNetwork::next_words`].
+    pub fn surprise(&self, hidden: &Tensor, next: &Tensor) -> deepfit_nn::Result<Tensor> {
+        let of_many = self.sizes.vocabulary >= MANY_WORDS && self.sizes.head == TextHead::Vocabulary;
+        if let Some(words) = self.body.words().filter(|_| of_many) {
+            return words.cross_entropy(hidden, next);
+        }
+        let settings = CrossEntropy { reduction: Reduction::None, ..CrossEntropy::default() };
+        cross_entropy(&self.next_words(hidden)?, next, &settings)
     }
 }
 

@@ -3,7 +3,6 @@
 use deepfit_graph::ops::ReduceKind;
 use deepfit_graph::{DType, Tensor};
 use deepfit_nn::Scope;
-use deepfit_nn::losses::{CrossEntropy, Reduction, cross_entropy};
 use serde::{Deserialize, Serialize};
 
 use super::{Context, TextHead, TextNetwork, without};
@@ -85,9 +84,8 @@ impl Network for NextToken {
     fn forward(&self, inputs: &[Tensor]) -> deepfit_nn::Result<Tensor> {
         let [tokens, lengths, next] = take(self, inputs)?;
         let body = self.body()?;
-        let logits = body.next_words(&body.hidden(&tokens, &Context::whole(&tokens, &lengths)?)?)?;
-        let settings = CrossEntropy { reduction: Reduction::None, ..CrossEntropy::default() };
-        let losses = cross_entropy(&logits, &next, &settings)?;
+        let hidden = body.hidden(&tokens, &Context::whole(&tokens, &lengths)?)?;
+        let losses = body.surprise(&hidden, &next)?;
         Ok(losses.reduce(ReduceKind::Mean, &[1], true)?)
     }
 }

@@ -5,16 +5,17 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use deepfit_cpu::{Engine, View};
-use deepfit_graph::{DType, Dim, Extents, Shape, Symbol, Tensor};
+use deepfit_graph::{DType, Dim, Extents, Mode, Shape, Symbol, Tensor, Tracer, gradients};
 use deepfit_nn::Scope;
+use deepfit_nn::losses::{CrossEntropy, cross_entropy};
 use deepfit_nn::step::evaluation_graph;
 use deepfit_zoo::{
-    Context, LENGTHS, ModelConfig, Network, PooledTextConfig, Pooling, PublishedText, SECOND, TERMS, TOKENS, TextHead,
-    build,
+    Context, LENGTHS, ModelConfig, NEXT, Network, NextTokenConfig, PooledTextConfig, Pooling, PublishedText, SECOND,
+    TERMS, TOKENS, TextHead, build,
 };
 use serde_json::Value;
 
-use crate::drawn::write;
+use crate::drawn::{uniform, write};
 
 /// How far results may lie from those of transformers in f64, relative to the largest.
 const TOLERANCE: f32 = 1e-4;
@@ -231,6 +232,117 @@ fn a_text_that_is_continued_token_by_token_has_the_hidden_states_of_the_whole() 
                 let own = running.engine.output(program, &format!("new {name}")).expect("keys");
                 rows[position * row..].copy_from_slice(own);
             }
+        }
+    }
+}
+
+#[test]
+fn the_loss_of_windows_and_its_gradients_equal_pytorchs() {
+    for name in ["gpt2", "llama", "llama-tied"] {
+        let golden = Golden::read(name);
+        let published = golden.load();
+        let expected = &golden.content["trained"];
+        let windows: Vec<Vec<i32>> = serde_json::from_value(expected["windows"].clone()).expect("windows");
+        let known: BTreeMap<String, Vec<f64>> = serde_json::from_value(expected["gradients"].clone()).expect("numbers");
+        let scope = Scope::root();
+        let config = ModelConfig::NextToken(NextTokenConfig { network: Box::new(published.config.clone()) });
+        let network = build(&config, &scope).expect("a network");
+        let declarations = scope.declarations();
+        assert_eq!(declarations.len(), known.len(), "{name}");
+        let tracer = Tracer::new(Mode::Train);
+        let inputs: Vec<Tensor> = network.inputs().iter().map(|slot| slot.on(&tracer)).collect();
+        let loss = network.forward(&inputs).and_then(|losses| Ok(losses.mean()?)).expect("a loss");
+        let parameters: Vec<Tensor> =
+            declarations.iter().map(|d| tracer.parameter(&d.name, &d.shape[..]).expect("a parameter")).collect();
+        tracer.output("loss", &loss);
+        for (d, gradient) in declarations.iter().zip(gradients(&loss, &parameters).expect("gradients")) {
+            tracer.output(&format!("gradient of {}", d.name), &gradient);
+        }
+        let length = windows[0].len() - 1;
+        let extents = Extents { batch: windows.len(), sequence: length };
+        let mut engine = Engine::new(2).expect("an engine");
+        let program = engine.compile(&tracer.graph(), extents).expect("a program");
+        for (name, array) in &published.weights {
+            engine.set_parameter(name, &array.shape, &array.values).expect("a parameter");
+        }
+        let part = |from: usize| windows.iter().flat_map(|window| window[from..][..length].to_vec()).collect();
+        let (tokens, next): (Vec<i32>, Vec<i32>) = (part(0), part(1));
+        let lengths = vec![length as i32; windows.len()];
+        let views = [(TOKENS, View::I32(&tokens)), (LENGTHS, View::I32(&lengths)), (NEXT, View::I32(&next))];
+        engine.run(program, extents, &views).expect("a run");
+        let (loss, theirs) = (engine.output(program, "loss").expect("a loss")[0], expected["loss"].as_f64());
+        assert!((f64::from(loss) / theirs.expect("a loss") - 1.0).abs() < 1e-6, "{name}: {loss} {theirs:?}");
+        for d in &declarations {
+            let (theirs, numbers) = known.iter().find(|(theirs, _)| theirs.ends_with(&d.name)).expect("its gradient");
+            let values = engine.output(program, &format!("gradient of {}", d.name)).expect("a gradient");
+            let values: Vec<f64> = values.iter().map(|&v| f64::from(v)).collect();
+            let norm = values.iter().map(|v| v * v).sum::<f64>().sqrt();
+            let along = |k: usize| -> f64 {
+                let name = format!("{k} {theirs}");
+                let direction = uniform(&name, values.len());
+                values.iter().zip(direction).map(|(value, u)| value * (2.0 * u - 1.0)).sum()
+            };
+            let found: Vec<f64> = std::iter::once(norm).chain((0..numbers.len() - 1).map(along)).collect();
+            for (found, number) in found.iter().zip(numbers) {
+                assert!((found - number).abs() < 2e-5 * numbers[0], "{name}: {theirs}: {found} {number} of {norm}");
+            }
+        }
+    }
+}
+
+/// The loss of some windows of tokens and its gradients, by the network that learns or from all logits at once.
+fn loss_and_gradients(published: &PublishedText, in_parts: bool) -> Vec<(String, Vec<f32>)> {
+    let scope = Scope::root();
+    let learning = ModelConfig::NextToken(NextTokenConfig { network: Box::new(published.config.clone()) });
+    let config = if in_parts { &learning } else { &published.config };
+    let network = build(config, &scope).expect("a network");
+    let tracer = Tracer::new(Mode::Train);
+    let slots = build(&learning, &Scope::root()).expect("a network").inputs();
+    let inputs: Vec<Tensor> = slots.iter().map(|slot| slot.on(&tracer)).collect();
+    let losses = match network.text() {
+        None => network.forward(&inputs),
+        Some(text) => text
+            .hidden(&inputs[0], &Context::whole(&inputs[0], &inputs[1]).expect("a context"))
+            .and_then(|hidden| cross_entropy(&text.next_words(&hidden)?, &inputs[2], &CrossEntropy::default())),
+    };
+    let loss = losses.expect("losses").mean().expect("a loss");
+    let declarations = scope.declarations();
+    let parameters: Vec<Tensor> =
+        declarations.iter().map(|d| tracer.parameter(&d.name, &d.shape[..]).expect("a parameter")).collect();
+    tracer.output("loss", &loss);
+    for (d, gradient) in declarations.iter().zip(gradients(&loss, &parameters).expect("gradients")) {
+        tracer.output(&d.name, &gradient);
+    }
+    let extents = Extents { batch: 3, sequence: 9 };
+    let mut engine = Engine::new(2).expect("an engine");
+    let program = engine.compile(&tracer.graph(), extents).expect("a program");
+    for (name, array) in &published.weights {
+        engine.set_parameter(name, &array.shape, &array.values).expect("a parameter");
+    }
+    let tokens: Vec<i32> = (0..27).map(|i| i * 7919 % 20_000).collect();
+    let next: Vec<i32> = (0..27).map(|i| (i + 1) * 7919 % 20_000).collect();
+    let views = [(TOKENS, View::I32(&tokens)), (LENGTHS, View::I32(&[9; 3])), (NEXT, View::I32(&next))];
+    engine.run(program, extents, &views).expect("a run");
+    let names = std::iter::once("loss".to_string()).chain(declarations.into_iter().map(|d| d.name));
+    names.map(|name| (name.clone(), engine.output(program, &name).expect("an output").to_vec())).collect()
+}
+
+#[test]
+fn a_large_vocabulary_is_learned_without_all_logits_at_once() {
+    for (name, tables) in
+        [("gpt2", &["transformer.wte.weight"][..]), ("llama", &["model.embed_tokens.weight", "lm_head.weight"])]
+    {
+        let large = |tensors: &mut BTreeMap<String, Vec<usize>>, config: &mut Value| {
+            config["vocab_size"] = 20_000.into();
+            tables.iter().for_each(|table| tensors.get_mut(*table).expect("a table")[0] = 20_000);
+        };
+        let published = Golden::read(name).load_with(large).expect("a model");
+        let (parts, whole) = (loss_and_gradients(&published, true), loss_and_gradients(&published, false));
+        assert_eq!(parts.len(), whole.len());
+        for ((name, found), (_, expected)) in parts.iter().zip(&whole) {
+            let largest = expected.iter().fold(0f32, |most, v| most.max(v.abs()));
+            let error = found.iter().zip(expected).fold(0f32, |most, (a, b)| most.max((a - b).abs()));
+            assert!(found.len() == expected.len() && error <= 1e-5 * largest, "{name}: {error:.1e} of {largest}");
         }
     }
 }

@@ -95,7 +95,9 @@ impl Embeds {
             return Err(Usage(format!("{}: {problem}", arguments.model.display())).into());
         }
         if arguments.column.is_some() {
-            output::say("note: --column has no effect: it is for models of texts");
+            output::say(
+                "note: --column has no effect: a run reads the columns that it was trained on; --column is for published models",
+            );
         }
         Ok(Embeds::Inputs(Box::new(Embedder::open(&model, layer, threads)?)))
     }

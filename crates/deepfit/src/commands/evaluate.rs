@@ -4,10 +4,10 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::{Args, ValueHint};
-use deepfit_train::Predictor;
+use deepfit_train::{Evaluation, Predictor, evaluate_pairs, is_text_model};
 
 use super::{model_path, parse_threads, threads};
-use crate::exit::Exit;
+use crate::exit::{Exit, Usage};
 use crate::output::{self, report};
 use deepfit_train::text::{Style, words};
 
@@ -16,9 +16,10 @@ use deepfit_train::text::{Style, words};
 #[command(after_help = "Examples:
   deepfit evaluate runs/digits-1 more-digits/
   deepfit evaluate runs/houses-1 sold-this-year.csv --json
-  deepfit evaluate runs/scans-1 new-scans/ --labels new-findings.csv")]
+  deepfit evaluate runs/scans-1 new-scans/ --labels new-findings.csv
+  deepfit evaluate runs/questions-1 new-pairs.csv     embeddings of texts: which belong together, or scores")]
 pub struct Arguments {
-    /// Run folder, or the model folder in it
+    /// Run folder, or the model folder in it, or a published model that embeds texts
     #[arg(value_name = "RUN", value_hint = ValueHint::DirPath)]
     run: PathBuf,
     /// Data of the kind that it was trained on, with the true classes or values
@@ -41,7 +42,21 @@ pub struct Arguments {
 /// Evaluates.
 pub fn run(arguments: &Arguments) -> Result<Exit> {
     let records = output::profiles(arguments.profile.as_deref())?;
-    let mut predictor = Predictor::open(&model_path(&arguments.run)?, threads(arguments.threads))?;
+    let model = model_path(&arguments.run)?;
+    let threads = threads(arguments.threads);
+    if is_text_model(&model) {
+        if arguments.labels.is_some() {
+            let problem = "--labels is for images, and this model embeds texts: give a table of pairs of them";
+            return Err(Usage(format!("{}: {problem}", arguments.run.display())).into());
+        }
+        let (evaluation, profile) = evaluate_pairs(&model, &arguments.data, threads, records)?;
+        tell(arguments, &evaluation)?;
+        if let (Some(profile), Some(trace)) = (profile, &arguments.profile) {
+            output::profile(&profile, threads, trace, false)?;
+        }
+        return Ok(Exit::Done);
+    }
+    let mut predictor = Predictor::open(&model, threads)?;
     if records {
         predictor.record();
     }
@@ -49,16 +64,19 @@ pub fn run(arguments: &Arguments) -> Result<Exit> {
         Some(labels) => predictor.evaluate_with_labels(&arguments.data, labels)?,
         None => predictor.evaluate(&arguments.data)?,
     };
-    if arguments.json {
-        output::json(&evaluation)?;
-    } else {
-        for note in &evaluation.notes {
-            output::say(&words::printable(note));
-        }
-        output::out(&report::evaluation(&evaluation, Style::stdout()))?;
-    }
+    tell(arguments, &evaluation)?;
     if let (Some(profile), Some(trace)) = (predictor.profile(), &arguments.profile) {
-        output::profile(&profile, threads(arguments.threads), trace, false)?;
+        output::profile(&profile, threads, trace, false)?;
     }
     Ok(Exit::Done)
+}
+
+fn tell(arguments: &Arguments, evaluation: &Evaluation) -> Result<()> {
+    if arguments.json {
+        return output::json(evaluation);
+    }
+    for note in &evaluation.notes {
+        output::say(&words::printable(note));
+    }
+    output::out(&report::evaluation(evaluation, Style::stdout()))
 }

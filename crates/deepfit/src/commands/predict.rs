@@ -29,7 +29,8 @@ pub struct Arguments {
     run: PathBuf,
     /// Images, folders or .zip files of images, or a table (CSV, TSV, JSON Lines, Parquet, Arrow; text may be
     /// compressed as .gz or .zst); `-` reads a table from standard input. For a model of texts: files of lines, tables,
-    /// folders of .txt files; `-` reads lines, or a table whose header has the columns that the run was trained on
+    /// folders of .txt files; `-` reads lines, or a table whose header has the columns that the run was trained on. For one
+    /// that labels words also .conll files and JSON Lines of tokens
     #[arg(value_name = "INPUT", required = true, value_hint = ValueHint::AnyPath)]
     inputs: Vec<PathBuf>,
     /// Of tables of texts: the column that holds them [default: the only one, or one with a usual name, such as text]
@@ -39,7 +40,8 @@ pub struct Arguments {
     #[arg(long, value_name = "FORMAT", default_value = "table")]
     format: FormatName,
     /// The same as --format json: an array of objects with `input`, `prediction` (for several labels `labels`), and
-    /// `probabilities` with `logits`, or `value`
+    /// `probabilities` with `logits`, or `value`; of labelled words with `entities`: `label`, `text`, `start`, `end` (in
+    /// characters) and `probability`
     #[arg(long, conflicts_with = "format")]
     json: bool,
     /// Threads; the result does not depend on them [default: all cores]
@@ -106,7 +108,9 @@ pub fn run(arguments: &Arguments) -> Result<Exit> {
         (outcome, notes)
     } else {
         if arguments.column.is_some() {
-            output::say("note: --column has no effect: it is for models of texts");
+            output::say(
+                "note: --column has no effect: a run reads the columns that it was trained on; --column is for published models",
+            );
         }
         let mut predictor = Predictor::open(&model, threads)?;
         if records {

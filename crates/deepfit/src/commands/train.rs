@@ -27,7 +27,8 @@ use deepfit_train::text::Style;
 pub struct Arguments {
     /// Folder with a sub-folder of images, or of .txt files, for each class (optionally below train, val and test), a .zip of
     /// images, a table (CSV, TSV, JSON Lines, Parquet or Arrow; text may be compressed as .gz or .zst) of features, texts or
-    /// the paths of images, or a .txt file whose continuation is learned
+    /// the paths of images, or a .txt file, or a folder of them side by side, whose continuation is learned, or sentences whose
+    /// words have labels (.conll, or JSON Lines with tokens and tags, or text and spans)
     #[arg(value_name = "DATA", value_hint = ValueHint::AnyPath)]
     data: Option<OsString>,
     /// Any other setting; `deepfit train --help` lists them
@@ -38,7 +39,8 @@ pub struct Arguments {
     /// class or y, else the last]
     #[arg(long, value_name = "COLUMN", help_heading = "Data")]
     target: Option<String>,
-    /// Column of a table that holds texts to learn from, or several as A,B [default: those that hold free texts]
+    /// Column of a table that holds texts to learn from, or several as A,B [default: those that hold free texts]; of labelled
+    /// words the field of tokens or of the text, with their tags or spans in --target
     #[arg(long, value_name = "COLUMN", help_heading = "Data")]
     text: Option<String>,
     /// Table that names images of the folder DATA, and says what is on them: a class, a number, or labels divided by |

@@ -71,6 +71,8 @@ fn heading(explanation: &Explanation) -> String {
         Some(PredictionValue::Labels(labels)) if labels.is_empty() => "no label".to_string(),
         Some(PredictionValue::Labels(labels)) => labels.join(", "),
         Some(PredictionValue::Value(value)) => words::number(*value),
+        // Whoever labels words is not explained.
+        Some(PredictionValue::Entities(_)) => String::new(),
         None => match explanation.details.metric {
             Some((metric, value)) => format!("{metric} {}", words::number(value)),
             None => String::new(),

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::io::{self, Write};
 
-use deepfit_train::{Prediction, PredictionValue};
+use deepfit_train::{Entity, Prediction, PredictionValue};
 
 use deepfit_train::text::{Style, Table, words};
 
@@ -23,6 +23,9 @@ const MEASURED_ROWS: usize = 64;
 /// The table shows the probabilities of this many classes, or labels.
 const SHOWN_CLASSES: usize = 3;
 const SHOWN_LABELS: usize = 5;
+
+/// The columns of spans of words, of which each has a row; an input without one has a row, too, with nothing else in it.
+const SPAN_COLUMNS: [&str; 6] = ["input", "label", "text", "start", "end", "probability"];
 
 /// Writes predictions to `out`.
 pub struct Writer<W: Write> {
@@ -82,6 +85,13 @@ impl<W: Write> Writer<W> {
     }
 
     fn table_row(&mut self, prediction: &Prediction) -> io::Result<()> {
+        if let PredictionValue::Entities(entities) = &prediction.prediction {
+            self.header = SPAN_COLUMNS.to_vec();
+            let none =
+                entities.is_empty().then(|| [&prediction.input[..], "-", "", "", "", ""].map(str::to_string).to_vec());
+            let rows = entities.iter().map(|one| span_row(&prediction.input, one, |p| format!("{p:.4}")));
+            return none.into_iter().chain(rows).try_for_each(|row| self.add_row(row));
+        }
         let mut cells = vec![prediction.input.clone(), value(&prediction.prediction, words::number)];
         if let Some(probabilities) = &prediction.probabilities {
             let mut sorted: Vec<&(String, f64)> = probabilities.iter().collect();
@@ -113,7 +123,12 @@ impl<W: Write> Writer<W> {
 
     fn table(&self) -> Table {
         // Of classes all columns but the probability are words; a value is a number.
-        Table::new(if self.header.len() > 2 { 4 } else { 1 }, &self.header)
+        let words = match self.header[..] {
+            _ if self.header == SPAN_COLUMNS => 3,
+            [_, _, _, ..] => 4,
+            _ => 1,
+        };
+        Table::new(words, &self.header)
     }
 
     fn release(&mut self) -> io::Result<()> {
@@ -127,6 +142,19 @@ impl<W: Write> Writer<W> {
     }
 
     fn csv_row(&mut self, prediction: &Prediction) -> io::Result<()> {
+        if let PredictionValue::Entities(entities) = &prediction.prediction {
+            if self.written == 0 {
+                writeln!(self.out, "{}", SPAN_COLUMNS.join(","))?;
+            }
+            if entities.is_empty() {
+                return writeln!(self.out, "{},,,,,", csv_field(&prediction.input));
+            }
+            for one in entities {
+                let row = span_row(&prediction.input, one, |p| p.to_string());
+                writeln!(self.out, "{}", row.iter().map(|cell| csv_field(cell)).collect::<Vec<_>>().join(","))?;
+            }
+            return Ok(());
+        }
         let probabilities = prediction.probabilities.as_deref().unwrap_or_default();
         if self.written == 0 {
             let labels = matches!(prediction.prediction, PredictionValue::Labels(_));
@@ -159,5 +187,13 @@ fn value(prediction: &PredictionValue, number: impl Fn(f64) -> String) -> String
         // As a table of labels has them.
         PredictionValue::Labels(labels) => labels.join("|"),
         PredictionValue::Value(value) => number(*value),
+        // Each span has a row of its own.
+        PredictionValue::Entities(_) => String::new(),
     }
+}
+
+/// The cells of a span.
+fn span_row(input: &str, span: &Entity, number: impl Fn(f64) -> String) -> Vec<String> {
+    let Entity { label, text, start, end, probability } = span;
+    vec![input.to_string(), label.clone(), text.clone(), start.to_string(), end.to_string(), number(*probability)]
 }

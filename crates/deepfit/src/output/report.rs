@@ -24,13 +24,14 @@ pub fn training(report: &Report, style: Style) -> String {
     text.push_str(&format!("{}\n", style.bold("Metrics")));
     let before = !metrics.published.is_empty();
     let mut header = vec!["metric", "train", "validation", "test", "95 % interval of test"];
-    header.extend(before.then_some("test before"));
+    header.extend(before.then_some(["validation before", "test before"]).into_iter().flatten());
     let mut table = Table::new(1, &header);
     for name in names(&[&metrics.train, &metrics.validation, &metrics.test]) {
         let mut row = vec![name.to_string()];
         row.extend([&metrics.train, &metrics.validation, &metrics.test].map(|s| value(s, name)));
         row.push(interval(&metrics.test_intervals, name));
-        row.extend(before.then(|| value(&metrics.published, name)));
+        let published = [&metrics.published_validation, &metrics.published];
+        row.extend(published.into_iter().filter(|_| before).map(|s| value(s, name)));
         table.row(row);
     }
     text.push_str(&table.render(style));
@@ -46,12 +47,15 @@ pub fn training(report: &Report, style: Style) -> String {
     }
     text.push_str(&format!("\n{}\n", style.bold("Run")));
     text.push_str(&format!(
-        "  {}: {}, {}, {} (the best was epoch {})\n",
+        "  {}: {}, {}, {} (the best was {})\n",
         words::printable(&report.run.display().to_string()),
         report.model,
         words::plural(report.parameters as u64, "parameter"),
         words::plural(report.epochs.into(), "epoch"),
-        report.best_epoch,
+        match report.best_epoch {
+            0 => "none: the published weights are kept".to_string(),
+            epoch => format!("epoch {epoch}"),
+        },
     ));
     // A process that only measured what another had trained made no step.
     let first = report.first_step_seconds.map(words::duration);
@@ -126,7 +130,9 @@ fn confusion(matrix: &[Vec<u64>], classes: &[String], part: &str, style: Style) 
     let wrong = confused(matrix);
     let total: u64 = matrix.iter().flatten().sum();
     let mistakes: u64 = wrong.iter().map(|(_, _, count)| count).sum();
-    let class = |index: usize| classes.get(index).map_or_else(|| index.to_string(), |c| words::shortened(c, LABEL));
+    let class = |index: usize| {
+        classes.get(index).map_or_else(|| index.to_string(), |c| words::shortened(&words::printable(c), LABEL))
+    };
     let summary = format!("{} of {} wrong", words::count(mistakes), words::count(total));
     if matrix.len() > MATRIX_CLASSES {
         let mut text = format!("\n{} on {part} ({summary})\n", style.bold("Most confused classes"));
@@ -180,6 +186,8 @@ mod tests {
         let classes: Vec<String> = (0..13).map(|c| format!("class{c}")).collect();
         let small = confusion(&[vec![3, 1], vec![0, 4]], &classes, "test", Style::PLAIN);
         assert!(small.contains("(1 of 8 wrong)") && small.contains("·"), "{small}");
+        let named = confusion(&[vec![3, 1], vec![0, 4]], &["a\u{1b}[2J".to_string()], "test", Style::PLAIN);
+        assert!(named.contains("a\u{fffd}[2J") && !named.contains('\u{1b}'), "{named}");
         let mut matrix = vec![vec![0; 13]; 13];
         matrix[2][5] = 7;
         matrix[4][1] = 9;

@@ -5,7 +5,7 @@ use deepfit_train::metrics::{Intervals, LabelScores, ResidualSummary, Scores};
 use deepfit_train::text::{Style, Table, words};
 
 /// Metrics as people look at them, best known first; others follow by name.
-const ORDER: [&str; 23] = [
+const ORDER: [&str; 26] = [
     "mrr",
     "recall_at_1",
     "recall_at_10",
@@ -16,6 +16,9 @@ const ORDER: [&str; 23] = [
     "sensitivity",
     "specificity",
     "f1",
+    "precision",
+    "recall",
+    "token_accuracy",
     "f1_macro",
     "f1_micro",
     "mean_average_precision",
@@ -69,19 +72,23 @@ pub fn residuals(summary: &ResidualSummary, part: &str, style: Style) -> String 
 
 /// How each label is recognised.
 pub fn labels(scores: &[LabelScores], part: &str, style: Style) -> String {
-    let mut table =
-        Table::new(1, &["label", "examples", "predicted", "precision", "recall", "f1", "average precision"]);
+    let mut header = vec!["label", "examples", "predicted", "precision", "recall", "f1"];
+    // Spans of words have none.
+    let ranked = scores.iter().any(|label| label.average_precision.is_some());
+    header.extend(ranked.then_some("average precision"));
+    let mut table = Table::new(1, &header);
     let share = |value: Option<f64>| value.map_or_else(|| "-".to_string(), words::number);
     for label in scores {
-        table.row(vec![
+        let mut row = vec![
             words::printable(&label.label),
             words::count(label.actual),
             words::count(label.predicted),
             share(label.precision),
             share(label.recall),
             share(label.f1),
-            share(label.average_precision),
-        ]);
+        ];
+        row.extend(ranked.then(|| share(label.average_precision)));
+        table.row(row);
     }
     format!("\n{} on {part}\n{}", style.bold("Labels"), table.render(style))
 }

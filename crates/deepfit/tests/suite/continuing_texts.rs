@@ -1,12 +1,11 @@
 //! Published networks that continue texts, and learn to continue another one.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::drawn;
+use crate::drawn_texts;
 use crate::program::{Place, signal, wait_for_epoch};
 
 /// A text of sentences of a small language, in which one word often tells the next.
@@ -20,30 +19,12 @@ fn book(sentences: usize) -> String {
     (0..sentences).map(sentence).collect()
 }
 
-/// A small network with drawn weights and words for tokens, as transformers publishes it.
+/// A network whose tokens are the words of the book, each with what stands behind it.
 fn publish(place: &Place, golden: &str) {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deepfit-zoo/tests/goldens/texts");
-    let golden_file = fs::read_to_string(path.join(format!("{golden}.json"))).unwrap();
-    let content: Value = serde_json::from_str(&golden_file).unwrap();
     let text = book(200);
-    let words: BTreeSet<&str> = text.split_inclusive([' ', '\n']).collect();
-    let known = std::iter::once("unknown").chain(words).zip(0_u32..);
-    let vocabulary: serde_json::Map<String, Value> = known.map(|(word, i)| (word.to_string(), i.into())).collect();
-    let tokenizer = json!({
-        "version": "1.0", "added_tokens": [], "normalizer": null, "post_processor": null,
-        "pre_tokenizer": {"type": "Split", "pattern": {"Regex": "[^ \n]*[ \n]"}, "behavior": "Isolated", "invert": false},
-        "decoder": {"type": "Fuse"},
-        "model": {"type": "WordLevel", "vocab": vocabulary, "unk_token": "unknown"},
-    });
-    place.write(&format!("{golden}/config.json"), content["config"].to_string());
-    place.write(&format!("{golden}/tokenizer.json"), tokenizer.to_string());
-    let tensors = serde_json::from_value(content["tensors"].clone()).unwrap();
-    drawn::write(&place.path(&format!("{golden}/model.safetensors")), &tensors);
-}
-
-fn tensors(path: &Path) -> BTreeMap<String, Vec<f32>> {
-    let weights = deepfit::train::read_weights(path).unwrap().0;
-    weights.into_iter().map(|(name, tensor)| (name, tensor.values)).collect()
+    let split = json!({"type": "Split", "pattern": {"Regex": "[^ \n]*[ \n]"}, "behavior": "Isolated", "invert": false});
+    let parts = json!({"pre_tokenizer": split, "decoder": {"type": "Fuse"}});
+    drawn_texts::publish_with(place, golden, &[], text.split_inclusive([' ', '\n']), parts);
 }
 
 #[test]
@@ -55,11 +36,13 @@ fn networks_that_continue_texts_learn_from_another_text() {
         publish(&place, golden);
         let run = ["train", "book.txt", "--from", golden, "--out", "run", "lr=1", "--epochs", "4", "--json"];
         let run = place.run(&run).succeeded();
-        let told = run.json()["notes"].to_string();
-        let before = told.split("as published: perplexity ").nth(1).and_then(|rest| rest.split(',').next());
-        let before: f64 = before.unwrap_or_else(|| panic!("{told}")).parse().unwrap();
-        let metric = |name: &str| run.json()["metrics"]["validation"][name].as_f64().unwrap();
-        assert!(metric("perplexity") < 0.7 * before, "{golden}: {before} {}", run.out);
+        assert!(run.err.contains("before training, on validation: bits_per_byte"), "{}", run.err);
+        let report = run.json();
+        let perplexity =
+            |part: &str| report["metrics"][part]["perplexity"].as_f64().unwrap_or_else(|| panic!("{report}"));
+        let before = perplexity("published_validation");
+        assert!(perplexity("validation") < 0.7 * before, "{golden}: {report}");
+        assert!(perplexity("test") < 0.7 * perplexity("published"), "{golden}: {report}");
         let evaluated = place.run(&["evaluate", "run", "other.txt", "--json"]).succeeded().json();
         assert!(evaluated["metrics"]["perplexity"].as_f64().unwrap() < 0.8 * before, "{golden}: {evaluated}");
         let continued = place.run(&["generate", "run", "Today the baker ", "--max-tokens", "5"]).succeeded();
@@ -70,15 +53,45 @@ fn networks_that_continue_texts_learn_from_another_text() {
 }
 
 #[test]
+fn published_weights_stay_where_training_makes_them_worse() {
+    let place = Place::new();
+    place.write("book.txt", book(400));
+    publish(&place, "gpt2");
+    let published = place.weights("gpt2/model.safetensors");
+    // Also an average of weights, of which there is none before the first step.
+    for (out, more) in [("plain", None), ("average", Some("average=0.9"))] {
+        let run = ["train", "book.txt", "--from", "gpt2", "--lr", "30000", "--epochs", "2", "--out", out];
+        let run = place.run(&[&run[..], &more.into_iter().collect::<Vec<_>>(), &["--json"]].concat()).succeeded();
+        let report = run.json();
+        assert_eq!(report["best_epoch"], 0, "{report}");
+        assert!(report["notes"].to_string().contains("training did not help"), "{report}");
+        for (before, after) in [("published_validation", "validation"), ("published", "test")] {
+            let perplexity = |part: &str| report["metrics"][part]["perplexity"].as_f64().unwrap();
+            assert!((perplexity(before) / perplexity(after) - 1.0).abs() < 1e-9, "{out}: {report}");
+        }
+        let kept = place.weights(out);
+        assert_eq!(kept.len(), published.len());
+        for (name, values) in &published {
+            let of = kept.keys().find(|key| key.ends_with(&name[..])).unwrap_or_else(|| panic!("{name}"));
+            assert!(kept[of] == *values, "{out}: {name}");
+        }
+        let lines = fs::read_to_string(place.path(out).join("metrics.jsonl")).unwrap();
+        assert!(lines.starts_with("{\"stage\":1,\"epoch\":0,"), "{lines}");
+    }
+    let shown = place.run(&["train", "--resume", "plain"]).succeeded().out;
+    assert!(shown.contains("none: the published weights are kept") && shown.contains("validation before"), "{shown}");
+}
+
+#[test]
 fn blocks_are_left_alone_or_changed_a_little() {
     let place = Place::new();
     place.write("book.txt", book(400));
     publish(&place, "gpt2");
-    let published = tensors(&place.path("gpt2/model.safetensors"));
+    let published = place.weights("gpt2/model.safetensors");
     let train = |more: &[&str], out: &str| {
         let run = ["train", "book.txt", "--from", "gpt2", "--epochs", "1", "--out", out];
         place.run(&[&run[..], more].concat()).succeeded();
-        let after = tensors(&place.path(&format!("{out}/model/model.safetensors")));
+        let after = place.weights(out);
         let changed = published.iter().filter(|(name, values)| {
             let name = after.keys().find(|key| key.ends_with(&name[..])).unwrap_or_else(|| panic!("{name} {after:?}"));
             after[name] != **values
@@ -110,6 +123,8 @@ fn what_cannot_continue_a_text_is_refused() {
     place.refuses(&["book.txt", "--from", "gpt2", "--freeze"], &["unfreeze", "learns to continue"]);
     place.refuses(&["book.txt", "--from", "gpt2", "max_tokens=100"], &["max_tokens", "15 positions"]);
     place.refuses(&["book.txt", "--from", "gpt2", "--unfreeze", "9"], &["unfreeze", "3 blocks"]);
+    place.refuses(&["book.txt", "--from", "gpt2", "refit=true"], &["refit", "the best epoch"]);
+    place.refuses(&["book.txt", "--from", "gpt2", "folds=3"], &["folds", "the best epoch"]);
 }
 
 #[test]
@@ -125,7 +140,7 @@ fn a_run_that_is_stopped_goes_on_to_the_same_weights() {
     let told = rest();
     assert_eq!(child.wait().unwrap().code(), Some(130), "{told}");
     place.run(&["train", "--resume", "stopped"]).succeeded();
-    let of = |run: &str| tensors(&place.path(&format!("{run}/model/model.safetensors")));
+    let of = |run: &str| place.weights(run);
     assert!(of("whole") == of("stopped"));
 }
 
@@ -174,4 +189,62 @@ fn the_last_parts_of_a_text_are_as_long_as_was_asked_for() {
     assert!((share(&plain, 1) - 0.1).abs() < 0.02 && (share(&plain, 2) - 0.1).abs() < 0.02, "{plain:?}");
     let asked = rows(&["validation_share=0.3", "test_share=0.15"], "asked");
     assert!((share(&asked, 1) - 0.3).abs() < 0.02 && (share(&asked, 2) - 0.15).abs() < 0.02, "{asked:?}");
+}
+
+/// Texts of a small language side by side, each of its own size and with a line that no other has.
+fn corpus(place: &Place, folder: &str, count: usize) {
+    let lines: Vec<String> = book(40 * count).lines().map(str::to_string).collect();
+    for (i, lines) in lines.chunks(40).enumerate() {
+        let text = format!("Chapter {i}\n{}\n", lines[..30 + i % 11].join("\n"));
+        place.write(&format!("{folder}/{i:03}.txt"), text);
+    }
+}
+
+#[test]
+fn a_folder_of_texts_side_by_side_is_learned_as_one() {
+    let place = Place::new();
+    corpus(&place, "books", 40);
+    place.write("books/empty.txt", " \n");
+    place.write("books/old.txt", b"caf\xe9 au lait".repeat(20));
+    place.write("books/.hidden.txt", b"\xff");
+    let arguments = ["train", "books/", "--model", "gru", "--epochs", "4", "max_tokens=16", "--out"];
+    let run = place.run(&[&arguments[..], &["run", "--json"]].concat()).succeeded();
+    let told = &run.err;
+    assert!(told.contains("40 texts of ") && told.contains("next token"), "{told}");
+    assert!(told.contains("40 documents: 32 to learn from, 4 for validation, 4 for the test"), "{told}");
+    assert!(told.contains("'empty.txt' (is empty)") && told.contains("'old.txt' (is not UTF-8"), "{told}");
+    assert!(!told.contains("hidden"), "{told}");
+    let perplexity = |report: &Value| report["metrics"]["test"]["perplexity"].as_f64().unwrap();
+    assert!(perplexity(&run.json()) < 20.0, "{}", run.out);
+    // The same bits again, and other documents with another seed.
+    let again = place.run(&[&arguments[..], &["again", "--json"]].concat()).succeeded().json();
+    assert_eq!(perplexity(&run.json()), perplexity(&again));
+    let other = place.run(&[&arguments[..], &["other", "--seed", "5", "--json"]].concat()).succeeded().json();
+    assert_ne!(perplexity(&run.json()), perplexity(&other));
+    let evaluated = place.run(&["evaluate", "run", "books/", "--json"]).succeeded().json();
+    assert!(evaluated["skipped"].to_string().contains("empty.txt"), "{evaluated}");
+    publish(&place, "gpt2");
+    let begun = place.run(&["train", "books/", "--from", "gpt2", "--epochs", "1", "--out", "begun", "--json"]);
+    assert_eq!(begun.succeeded().json()["task"], "next_token");
+
+    // Few files are cut each; folders may name the parts.
+    corpus(&place, "few", 3);
+    let few = place.run(&["train", "few", "--model", "gru", "--epochs", "1", "max_tokens=16", "--out", "few-run"]);
+    let few = few.succeeded().err;
+    assert!(few.contains("3 documents, too few") && few.contains("the last parts of each"), "{few}");
+    corpus(&place, "given/train", 12);
+    corpus(&place, "given/test", 2);
+    let given =
+        place.run(&["train", "given", "--model", "gru", "--epochs", "1", "max_tokens=16", "--out", "given-run"]);
+    let given = given.succeeded().err;
+    assert!(given.contains("14 documents: 11 to learn from, 1 for validation, 2 for the test"), "{given}");
+
+    place.write("nothing/a.txt", "");
+    place.refuses(&["nothing"], &["nothing", "'a.txt' is empty"]);
+    place.refuses(&["books", "--target", "x"], &["target", "is for tables"]);
+    for i in 0..20 {
+        place.write(&format!("mixed/{i}.txt"), "text");
+        place.write(&format!("mixed/pictures/{i}.png"), if i < 9 { "no picture" } else { continue });
+    }
+    place.refuses(&["mixed"], &["9 images and 20 .txt files", "move one kind elsewhere"]);
 }

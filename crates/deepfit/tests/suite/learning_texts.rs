@@ -1,12 +1,10 @@
 //! Networks that learn from texts: from nothing, and from published models.
 
-use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::drawn;
+use crate::drawn_texts;
 use crate::program::{Place, Ran, signal, wait_for_epoch};
 
 /// Reviews whose words tell what they think of what, and their class.
@@ -31,28 +29,9 @@ fn table(reviews: &[(String, &str)]) -> String {
     "id,review,opinion\n".to_string() + &rows.collect::<String>()
 }
 
-/// A BERT with drawn weights and words for tokens, as transformers publishes it.
-fn publish(place: &Place, name: &str) {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deepfit-zoo/tests/goldens/texts/bert.json");
-    let golden: Value = serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap();
-    let texts = reviews(60);
-    let words: std::collections::BTreeSet<&str> = texts.iter().flat_map(|(text, _)| text.split(' ')).collect();
-    let known = std::iter::once("unknown").chain(words).zip(0..).map(|(w, i): (&str, u32)| (w.to_string(), i.into()));
-    let vocabulary: serde_json::Map<String, Value> = known.collect();
-    let tokenizer = json!({
-        "version": "1.0", "added_tokens": [], "normalizer": null, "pre_tokenizer": {"type": "WhitespaceSplit"},
-        "post_processor": null, "decoder": null,
-        "model": {"type": "WordLevel", "vocab": vocabulary, "unk_token": "unknown"},
-    });
-    place.write(&format!("{name}/config.json"), golden["config"].to_string());
-    place.write(&format!("{name}/tokenizer.json"), tokenizer.to_string());
-    let tensors = serde_json::from_value(golden["tensors"].clone()).unwrap();
-    drawn::write(&place.path(&format!("{name}/model.safetensors")), &tensors);
-}
-
-fn tensors(run: &Path) -> BTreeMap<String, Vec<f32>> {
-    let weights = deepfit::train::read_weights(&run.join("model/model.safetensors")).unwrap().0;
-    weights.into_iter().map(|(name, tensor)| (name, tensor.values)).collect()
+/// A BERT whose words are those of the reviews.
+fn publish(place: &Place) {
+    drawn_texts::publish(place, "bert", reviews(60).iter().flat_map(|(text, _)| text.split(' ')));
 }
 
 fn test_metric(ran: &Ran, name: &str) -> f64 {
@@ -154,7 +133,7 @@ fn folders_of_text_files_are_classes_and_numbers_are_a_regression() {
 #[test]
 fn a_published_model_for_texts_is_a_beginning() {
     let (place, texts) = (Place::new(), reviews(120));
-    publish(&place, "bert");
+    publish(&place);
     place.write("reviews.csv", table(&texts));
     let train = |out: &str, more: &[&str]| {
         let run = [&["train", "reviews.csv", "--from", "bert", "--out", out, "--json"], more].concat();
@@ -164,7 +143,7 @@ fn a_published_model_for_texts_is_a_beginning() {
     assert!(first.err.contains("of the features of"), "{}", first.err);
     let second = train("again", &["--freeze"]);
     assert!(!second.err.contains("of the features of"), "{}", second.err);
-    assert!(tensors(&place.path("frozen")) == tensors(&place.path("again")));
+    assert!(place.weights("frozen") == place.weights("again"));
     let more = ["folds=1", "--epochs", "4"];
     train("unfrozen", &[&["--unfreeze", "all"], &more[..]].concat());
     train("last", &[&["--unfreeze", "1"], &more[..]].concat());
@@ -180,9 +159,8 @@ fn a_published_model_for_texts_is_a_beginning() {
         let (trained, used) = (test_metric(run, "log_loss"), evaluated["metrics"]["log_loss"].as_f64().unwrap());
         assert!((trained - used).abs() < 1e-4 * trained.max(0.1), "{out}: {trained} {used}");
     }
-    let (frozen, unfrozen, last) =
-        (tensors(&place.path("frozen")), tensors(&place.path("unfrozen")), tensors(&place.path("last")));
-    let low_rank = tensors(&place.path("lora"));
+    let (frozen, unfrozen, last) = (place.weights("frozen"), place.weights("unfrozen"), place.weights("last"));
+    let low_rank = place.weights("lora");
     assert_eq!(frozen.keys().collect::<Vec<_>>(), low_rank.keys().collect::<Vec<_>>());
     let word = "bert.embeddings.word_embeddings.weight";
     let (low, high) = ("bert.encoder.layer.0.output.dense.weight", "bert.encoder.layer.1.output.dense.weight");
@@ -215,7 +193,7 @@ fn a_run_on_texts_that_is_stopped_goes_on_to_the_same_weights() {
     let told = rest();
     assert_eq!(child.wait().unwrap().code(), Some(130), "{told}");
     place.run(&["train", "--resume", "stopped"]).succeeded();
-    assert!(tensors(&place.path("whole")) == tensors(&place.path("stopped")));
+    assert!(place.weights("whole") == place.weights("stopped"));
 }
 
 #[test]
@@ -230,7 +208,7 @@ fn what_is_wrong_with_texts_is_said() {
     place.refuses(&["reviews.csv", "--text", "review", "--target", "id", "task=classification"], &["id", "too many"]);
     place.write("table.csv", crate::program::table(40));
     place.refuses(&["table.csv", "--model", "lstm"], &["model", "for texts"]);
-    publish(&place, "bert");
+    publish(&place);
     place.refuses(&["table.csv", "--from", "bert"], &["from", "for texts", "a table"]);
     place.refuses(&["reviews.csv", "--from", "bert", "--unfreeze", "99"], &["unfreeze", "3 blocks"]);
     place.refuses(&["reviews.csv", "--from", "bert", "max_tokens=100000"], &["max_tokens", "positions"]);

@@ -1,12 +1,10 @@
 //! Two texts that are compared, and texts beside numbers and categories.
 
-use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
 
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::drawn;
+use crate::drawn_texts;
 use crate::program::{Place, Ran};
 
 fn random(i: usize, n: usize, below: usize) -> usize {
@@ -116,57 +114,40 @@ fn networks_from_scratch_compare_texts_too() {
     }
 }
 
-/// A small BERT with drawn weights, words for tokens, and what BERT puts around two texts.
-fn publish(place: &Place, name: &str) {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deepfit-zoo/tests/goldens/texts/bert.json");
-    let golden: Value = serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap();
+/// A BERT whose words are those of the pairs, with what it puts around two texts.
+fn publish(place: &Place) {
     let rows = pairs(100, &THINGS);
-    let words: std::collections::BTreeSet<&str> =
-        rows.iter().flat_map(|row| row[..2].iter().flat_map(|text| text.split(' '))).collect();
-    let known = ["unknown", "[CLS]", "[SEP]"].into_iter().chain(words).zip(0_u32..);
-    let vocabulary: serde_json::Map<String, Value> = known.map(|(word, i)| (word.to_string(), i.into())).collect();
+    let words = rows.iter().flat_map(|row| row[..2].iter().flat_map(|text| text.split(' ')));
     let special = |name: &str, id: u32| json!({"id": name, "ids": [id], "tokens": [name]});
     let token = |name: &str, kind: u32| json!({"SpecialToken": {"id": name, "type_id": kind}});
     let text = |name: &str, kind: u32| json!({"Sequence": {"id": name, "type_id": kind}});
-    let tokenizer = json!({
-        "version": "1.0", "added_tokens": [], "normalizer": null, "pre_tokenizer": {"type": "WhitespaceSplit"},
-        "decoder": null,
-        "post_processor": {
-            "type": "TemplateProcessing",
-            "single": [token("[CLS]", 0), text("A", 0), token("[SEP]", 0)],
-            "pair": [token("[CLS]", 0), text("A", 0), token("[SEP]", 0), text("B", 1), token("[SEP]", 1)],
-            "special_tokens": {"[CLS]": special("[CLS]", 1), "[SEP]": special("[SEP]", 2)},
-        },
-        "model": {"type": "WordLevel", "vocab": vocabulary, "unk_token": "unknown"},
+    let around = json!({
+        "type": "TemplateProcessing",
+        "single": [token("[CLS]", 0), text("A", 0), token("[SEP]", 0)],
+        "pair": [token("[CLS]", 0), text("A", 0), token("[SEP]", 0), text("B", 1), token("[SEP]", 1)],
+        "special_tokens": {"[CLS]": special("[CLS]", 1), "[SEP]": special("[SEP]", 2)},
     });
-    place.write(&format!("{name}/config.json"), golden["config"].to_string());
-    place.write(&format!("{name}/tokenizer.json"), tokenizer.to_string());
-    let tensors = serde_json::from_value(golden["tensors"].clone()).unwrap();
-    drawn::write(&place.path(&format!("{name}/model.safetensors")), &tensors);
-}
-
-fn tensors(path: &Path) -> BTreeMap<String, Vec<f32>> {
-    let weights = deepfit::train::read_weights(path).unwrap().0;
-    weights.into_iter().map(|(name, tensor)| (name, tensor.values)).collect()
+    let parts = json!({"pre_tokenizer": {"type": "WhitespaceSplit"}, "post_processor": around});
+    drawn_texts::publish_with(place, "bert", &["[CLS]", "[SEP]"], words, parts);
 }
 
 #[test]
 fn a_published_network_tells_the_second_text_from_the_first() {
     let (place, rows) = (Place::new(), pairs(400, &THINGS));
-    publish(&place, "bert");
+    publish(&place);
     place.write("pairs.csv", table(&rows));
-    let before = tensors(&place.path("bert/model.safetensors"));
+    let before = place.weights("bert/model.safetensors");
     let run = ["train", "pairs.csv", "--from", "bert", "--unfreeze", "all", "--out", "run", "--json"];
     let run = place.run(&run).succeeded();
     assert!(metric(&run, "accuracy") >= 0.8, "{}", run.out);
-    let after = tensors(&place.path("run/model/model.safetensors"));
+    let after = place.weights("run");
     let name = after.keys().find(|name| name.ends_with("token_type_embeddings.weight")).unwrap();
     let old = &before["embeddings.token_type_embeddings.weight"];
     let (width, new) = (old.len() / 2, &after[name]);
     assert!(old[..width] != new[..width] && old[width..] != new[width..], "both rows were trained");
     // Low-rank changes leave them as they are, and what stands beside the texts goes on to the last layer.
     place.run(&["train", "pairs.csv", "--from", "bert", "--lora", "2", "--out", "lora", "--epochs", "2"]).succeeded();
-    let adapted = tensors(&place.path("lora/model/model.safetensors"));
+    let adapted = place.weights("lora");
     assert!(adapted[name] == *old);
 }
 

@@ -1,5 +1,6 @@
 //! Running the program in a folder of its own.
 
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs;
 use std::io::{BufRead, BufReader, Cursor, Read, Write};
@@ -42,6 +43,14 @@ impl Place {
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(&path, bytes).unwrap();
         path
+    }
+
+    /// The weights of a run, or of a file.
+    pub fn weights(&self, name: &str) -> BTreeMap<String, Vec<f32>> {
+        let path = self.path(name);
+        let file = if path.is_dir() { path.join("model/model.safetensors") } else { path };
+        let weights = deepfit::train::read_weights(&file).unwrap().0;
+        weights.into_iter().map(|(name, tensor)| (name, tensor.values)).collect()
     }
 
     /// Where the program keeps what it can make again.

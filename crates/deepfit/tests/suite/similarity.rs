@@ -1,11 +1,10 @@
 //! Embeddings that learn which texts belong together, and what is searched by them.
 
 use std::fs;
-use std::path::Path;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use crate::drawn;
+use crate::drawn_texts;
 use crate::program::Place;
 
 const WORDS: [&str; 40] = [
@@ -41,6 +40,7 @@ fn planted_pairs_are_learned_and_searched() {
     let ran = place.run(&arguments).succeeded();
     assert!(ran.err.contains("the texts of a pair belong together"), "{}", ran.err);
     assert!(ran.err.contains("before training, on validation"), "{}", ran.err);
+    assert!(ran.err.contains("begins with minilm-static") && !ran.err.contains("words of the texts"), "{}", ran.err);
     let report = ran.json();
     assert_eq!(report["task"], "similarity");
     let (before, after) = (metric(&report, "published", "mrr"), metric(&report, "test", "mrr"));
@@ -77,6 +77,18 @@ fn planted_pairs_are_learned_and_searched() {
     let values = embedded[0]["embedding"].as_array().unwrap();
     let length: f64 = values.iter().map(|value| value.as_f64().unwrap().powi(2)).sum();
     assert!((length - 1.0).abs() < 1e-4, "{length}");
+    // Other pairs measure the run, and the published table of words beside it.
+    place.write("train.csv", table(&rows[..300]));
+    let evaluated = |model: &str, data: &str| {
+        let ran = place.run(&["evaluate", model, data, "--json"]).succeeded().json();
+        ran["metrics"]["mrr"].as_f64().unwrap_or_else(|| panic!("{ran}"))
+    };
+    assert!(evaluated("run", "train.csv") > 4.0 * evaluated("minilm-static", "train.csv"));
+    assert_eq!(evaluated("run/model", "train.csv"), evaluated("run", "train.csv"));
+    let told = place.run(&["evaluate", "run", "train.csv"]).succeeded().out;
+    assert!(told.contains("recall_at_10") && told.contains("300 rows"), "{told}");
+    let wrong = place.run(&["evaluate", "run", "questions.txt"]);
+    assert!(wrong.code == Some(2) && wrong.err.contains("two columns of texts"), "{wrong:?}");
     // A run is a published model, which the next one begins with.
     let next = place.run(&["train", "pairs.csv", "--from", "run", "--out", "next", "--epochs", "1", "--json"]);
     let next = next.succeeded().json();
@@ -110,31 +122,13 @@ fn scores_and_relations_are_learned_in_order() {
     assert!(metric(&report, "train", "roc_auc") > 0.8, "{report}");
 }
 
-/// A small BERT with drawn weights and words for tokens, as transformers publishes it.
-fn publish(place: &Place, name: &str) {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deepfit-zoo/tests/goldens/texts/bert.json");
-    let golden: Value = serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap();
-    let rows = planted(200);
-    let words: std::collections::BTreeSet<&str> = rows.iter().flatten().flat_map(|text| text.split(' ')).collect();
-    let known = std::iter::once("unknown").chain(words).zip(0_u32..);
-    let vocabulary: serde_json::Map<String, Value> = known.map(|(word, i)| (word.to_string(), i.into())).collect();
-    let tokenizer = json!({
-        "version": "1.0", "added_tokens": [], "normalizer": null, "pre_tokenizer": {"type": "WhitespaceSplit"},
-        "post_processor": null, "decoder": null,
-        "model": {"type": "WordLevel", "vocab": vocabulary, "unk_token": "unknown"},
-    });
-    place.write(&format!("{name}/config.json"), golden["config"].to_string());
-    place.write(&format!("{name}/tokenizer.json"), tokenizer.to_string());
-    let tensors = serde_json::from_value(golden["tensors"].clone()).unwrap();
-    drawn::write(&place.path(&format!("{name}/model.safetensors")), &tensors);
-}
-
 /// A small drawn transformer learns, is stopped and goes on to the same bits, and keeps the form of its publisher.
 #[test]
 fn a_transformer_that_is_resumed_has_the_same_bits() {
     let place = Place::new();
-    publish(&place, "bert");
-    place.write("pairs.csv", table(&planted(200)));
+    let rows = planted(200);
+    drawn_texts::publish(&place, "bert", rows.iter().flatten().flat_map(|text| text.split(' ')));
+    place.write("pairs.csv", table(&rows));
     let arguments = ["train", "pairs.csv", "--from", "bert", "--epochs", "6", "--lr", "0.002", "--out"];
     let whole = place.run(&[&arguments[..], &["whole", "--json"]].concat()).succeeded().json();
     assert!(metric(&whole, "test", "mrr") > metric(&whole, "published", "mrr"), "{whole}");
@@ -169,6 +163,15 @@ fn pairs_of_which_nothing_can_be_learned_are_refused_in_words() {
     place.refuses(&["constant.csv", "task=similarity"], &["score", "3", "must differ"]);
     place.write("word.csv", scored(&|i| if i == 7 { "good".to_string() } else { i.to_string() }));
     place.refuses(&["word.csv", "task=similarity", "target=score"], &["score", "good", "number"]);
+    let kinds = planted(60).into_iter().enumerate().map(|(i, [a, b])| {
+        let kind = if i % 2 == 0 { "related" } else { "unrelated" };
+        format!("{a},{b},{kind}\n")
+    });
+    place.write("kinds.csv", "question,answer,relation\n".to_string() + &kinds.collect::<String>());
+    place.refuses(&["kinds.csv", "task=similarity"], &["relation", "'related', 'unrelated'", "text=question,answer"]);
+    let named = ["train", "kinds.csv", "task=similarity", "text=question,answer", "--epochs", "1", "--out", "named"];
+    let named = place.run(&named).succeeded();
+    assert!(named.err.contains("not used: 'relation'"), "{}", named.err);
     place.write("good.csv", table(&planted(60)));
     place.refuses(&["good.csv", "--freeze"], &["unfreeze", "nothing to train"]);
     place.refuses(&["good.csv", "--lora", "4"], &["lora"]);

@@ -162,7 +162,7 @@ fn texts_get_the_classes_that_transformers_gives_them() {
     place.write("texts.txt", "3 4");
     place.run(&["predict", "model", "texts.txt"]).is_refusal(&["no classes", "deepfit embed"]);
     place.run(&["generate", "model", "3"]).is_refusal(&["does not continue texts"]);
-    place.run(&["evaluate", "model", "texts.txt"]).is_refusal(&["a model for texts"]);
+    place.run(&["evaluate", "model", "texts.txt"]).is_refusal(&["two columns of texts"]);
 }
 
 #[test]

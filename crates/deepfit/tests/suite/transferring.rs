@@ -1,6 +1,5 @@
 //! Training that begins with a published network.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
@@ -34,11 +33,6 @@ fn patterns(place: &Place, folder: &str, each: u32) {
     }
 }
 
-fn tensors(run: &Path) -> BTreeMap<String, Vec<f32>> {
-    let weights = deepfit::train::read_weights(&run.join("model/model.safetensors")).unwrap().0;
-    weights.into_iter().map(|(name, tensor)| (name, tensor.values)).collect()
-}
-
 fn test_metric(report: &Value, name: &str) -> f64 {
     report["metrics"]["test"][name].as_f64().unwrap()
 }
@@ -62,7 +56,7 @@ fn few_pictures_begin_with_the_network_that_is_part_of_the_program_and_its_featu
     // The second run finds its features, and comes to the same weights.
     let second = place.run(&["train", "pictures", "--out", "two"]).succeeded();
     assert!(!second.err.contains("features of"), "{}", second.err);
-    assert!(tensors(&place.path("one")) == tensors(&place.path("two")));
+    assert!(place.weights("one") == place.weights("two"));
     // Those that are plain sums of products are others.
     let exact = place.run(&["train", "pictures", "--out", "exact", "exact=true"]).succeeded();
     assert!(exact.err.contains("of the features of 42 samples"), "{}", exact.err);
@@ -73,7 +67,7 @@ fn few_pictures_begin_with_the_network_that_is_part_of_the_program_and_its_featu
     }
     let third = place.run(&["train", "pictures", "--out", "three"]).succeeded();
     assert!(third.err.contains("of the features of 42 samples"), "{}", third.err);
-    assert!(tensors(&place.path("one")) == tensors(&place.path("three")));
+    assert!(place.weights("one") == place.weights("three"));
     fs::remove_dir_all(place.cache()).unwrap();
     fs::write(place.cache(), "a file where a folder should be").unwrap();
     let fourth = place.run(&["train", "pictures", "--out", "four"]).succeeded();
@@ -98,7 +92,7 @@ fn a_saved_network_has_the_metrics_that_training_measured() {
         assert!((trained - used).abs() < 1e-4 * trained.max(0.1), "{out}: {trained} {used}");
     }
     // What was not trained is as it was published; of what was trained nothing is.
-    let (frozen, unfrozen) = (tensors(&place.path("frozen")), tensors(&place.path("unfrozen")));
+    let (frozen, unfrozen) = (place.weights("frozen"), place.weights("unfrozen"));
     assert_eq!(frozen.keys().collect::<Vec<_>>(), unfrozen.keys().collect::<Vec<_>>());
     let differs = |name: &str| frozen[name] != unfrozen[name];
     for name in ["conv_stem.weight", "blocks.0.0.conv_dw.weight", "blocks.5.3.conv_pwl.weight", "bn2.running_mean"] {
@@ -122,7 +116,7 @@ fn a_run_that_is_stopped_among_its_features_goes_on() {
     assert_eq!(output.status.code(), Some(130), "{rest:?}");
     place.run(&["train", "--resume", "run"]).succeeded();
     place.run(&["train", "pictures", "--out", "whole"]).succeeded();
-    assert!(tensors(&place.path("run")) == tensors(&place.path("whole")));
+    assert!(place.weights("run") == place.weights("whole"));
 }
 
 /// A small vision transformer with random weights, as torchvision would publish it.
@@ -165,7 +159,7 @@ fn changes_of_low_rank_are_merged_and_change_no_prediction() {
     let evaluated = place.run(&["evaluate", "run", "data", "--json"]).succeeded().json();
     let (trained, used) = (test_metric(&report, "log_loss"), evaluated["metrics"]["log_loss"].as_f64().unwrap());
     assert!((trained - used).abs() < 1e-4 * trained.max(0.1), "{trained} {used}");
-    let after = tensors(&place.path("run"));
+    let after = place.weights("run");
     assert!(!after.keys().any(|name| name.contains("lora")), "{:?}", after.keys());
     for (name, values) in &after {
         let adapted = name.ends_with("weight") && (name.contains("self_attention") || name.contains("mlp"));

@@ -23,6 +23,10 @@ const MOST: usize = 12;
 /// Products with fewer multiplications run on the calling thread: handing over costs more.
 const SERIAL_WORK: usize = 1 << 18;
 
+/// Of a few rows by a right operand of so many numbers or more, which take longer to fetch than to multiply, each thread
+/// fetches a part.
+const SHARED_OPERAND: usize = 1 << 15;
+
 /// The sizes of blocks, panels and tasks.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Blocking {
@@ -59,7 +63,8 @@ impl Blocking {
         };
         let lanes = isa.lanes();
         let nr = vectors * lanes;
-        let parallel = m.saturating_mul(n).saturating_mul(k) >= SERIAL_WORK;
+        let operand = n.saturating_mul(k);
+        let parallel = operand >= SHARED_OPERAND || m.saturating_mul(operand) >= SERIAL_WORK;
         let most = deepest(nr, caches);
         let kc = even(k, most);
 
@@ -233,8 +238,8 @@ fn task(m: usize, n: usize, mr: usize, nr: usize, lanes: usize, threads: usize) 
     }
     let few = (TASKS_PER_THREAD * threads).clamp(TASKS / 2, TASKS);
     let tasks = if row_tasks < few { few } else { TASKS };
-    // A single row reads B in long pieces.
-    let narrowest = if m == 1 { 9 * nr } else { 4 * nr };
+    // A single row reads B in long pieces, but each thread has some of it.
+    let narrowest = if m == 1 { n.div_ceil(threads).next_multiple_of(nr).min(9 * nr) } else { 4 * nr };
     let nt = n.div_ceil(tasks.div_ceil(row_tasks)).next_multiple_of(nr).max(narrowest).min(whole);
     let row_tasks = row_tasks.max(tasks.div_ceil(n.div_ceil(nt)));
     let mc = m.div_ceil(row_tasks).next_multiple_of(mr).max(LOW * lanes).min(m.next_multiple_of(mr));
