@@ -270,7 +270,7 @@ mod tests {
             ("lr", "fast", "a number above 0, such as 0.001"),
             ("hidden", "64", "such as [64, 64], not `64`"),
             ("nesterov", "yes", "true or false, not `yes`"),
-            ("model", "5", "auto, mlp, cnn"),
+            ("model", "5", "auto, tabm, mlp, cnn"),
             ("task", "ranking", "classification, regression, multi_label or similarity"),
             ("augment", "3", "augment.shift=0.1"),
             ("augment.shift", "much", "a number, such as 0.1, not"),
