@@ -15,7 +15,14 @@ fn stopped(folder: &Folder) -> PathBuf {
             + &(0..60).map(|i| format!("{},{},{}\n", i * 7 % 20, i % 9, i * 3 % 17)).collect::<String>(),
     );
     let run = folder.path("run");
-    let pairs = [("hidden", "[2]"), ("folds", "1"), ("refit", "false"), ("epochs", "4"), ("task", "regression")];
+    let pairs = [
+        ("model", "mlp"),
+        ("hidden", "[2]"),
+        ("folds", "1"),
+        ("refit", "false"),
+        ("epochs", "4"),
+        ("task", "regression"),
+    ];
     let outcome = prepare(settings(&data, &pairs), Some(run.clone())).unwrap().run(&mut StopAfter { left: 6 }).unwrap();
     assert!(matches!(outcome, Outcome::Interrupted { .. }));
     run

@@ -58,7 +58,8 @@ fn statistics_that_became_infinite_are_explained_with_operation_and_layer() {
 fn a_loss_that_overflows_stops_the_run() {
     // The squared error of values above 2e19 is larger than the largest f32.
     let folder = Folder::new();
-    let pairs = [("lr", "1e20"), ("optimizer", "sgd"), ("momentum", "0"), ("hidden", "[]"), ("average", "0")];
+    let pairs =
+        [("model", "mlp"), ("lr", "1e20"), ("optimizer", "sgd"), ("momentum", "0"), ("hidden", "[]"), ("average", "0")];
     let mut settings = settings(&example("diabetes.csv"), &pairs);
     (settings.folds, settings.schedule) = (Some(1), Some("constant".into()));
     let what = culprit(settings, &folder.path("run"));

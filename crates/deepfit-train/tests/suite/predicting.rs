@@ -216,7 +216,7 @@ fn a_model_with_weights_that_are_no_numbers_predicts_nothing() {
     };
     for value in [f32::NAN, f32::INFINITY] {
         let told = message(damaged("output.bias", value));
-        assert!(told.contains("`output.bias` holds") && told.contains("position 0 of 1"), "{told}");
+        assert!(told.contains("`output.bias` holds") && told.contains("position 0 of 8"), "{told}");
     }
     // Finite, but too large for what follows.
     let mut predictor = damaged("output.weight", f32::MAX).unwrap();
