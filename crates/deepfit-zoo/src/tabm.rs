@@ -115,6 +115,10 @@ impl TabmConfig {
     }
 }
 
+/// Scaled numbers further from the middle count as this: products with them stay finite, and so do the cosines of their
+/// angles.
+const FARTHEST: f32 = 1e6;
+
 /// Several multi-layer perceptrons that share most of their weights, learn each by itself, and are used together, after
 /// TabM (Gorishniy et al. 2024) with the numeric embedding of RealMLP (Holzmüller, Grinsztajn & Steinwart 2024), and with
 /// a linear connection from the inputs to the outputs, which all members share, as a network of few rows needs.
@@ -145,8 +149,9 @@ impl Tabm {
         let mut inputs = inputs.iter();
         let (mut plain, mut embedded) = (Vec::new(), Vec::new());
         if let (Some(numbers), Some(x)) = (&self.numbers, inputs.next()) {
-            plain.push(x.clone());
-            embedded.push(numbers.forward(x)?);
+            let x = x.clamp(-FARTHEST, FARTHEST)?;
+            embedded.push(numbers.forward(&x)?);
+            plain.push(x);
         }
         if !self.embeddings.is_empty() {
             let Some(categories) = inputs.next() else { return Err(wrong_inputs(self, 0)) };

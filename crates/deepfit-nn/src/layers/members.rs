@@ -80,9 +80,6 @@ impl Module for PartsLinear {
     }
 }
 
-/// Radians from which on angles are held: 32-bit numbers are a sixteenth of a radian apart there.
-const MOST_TURNS: f32 = 1e6;
-
 /// Numbers as points on waves: for each column `x` the values `cos(2 pi frequency x + phase)`, and a linear layer on them
 /// beside `x` itself (Gorishniy, Rubachev & Babenko 2022, "On embeddings for numerical features"; with phases and `x`
 /// beside by Holzmüller, Grinsztajn & Steinwart 2024, "Better by default", as PBLD).
@@ -122,8 +119,6 @@ impl Module for PeriodicEmbedding {
         tracer.in_layer(&self.path, || {
             let x = x.unsqueeze(2)?;
             let turns = x.mul(&self.frequency.on(tracer)?.mul_scalar(std::f32::consts::TAU)?)?;
-            // Where so many turns end is beyond 32 bits; and of an infinite angle there is no cosine.
-            let turns = turns.clamp(-MOST_TURNS, MOST_TURNS)?;
             let waves = turns.add(&self.phase.on(tracer)?)?.cos()?;
             let embedded = self.linear.forward(&waves)?.concat(&[&x], 2)?;
             let batch = embedded.shape().dims()[0];
