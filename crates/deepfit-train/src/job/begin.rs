@@ -191,11 +191,7 @@ pub(super) fn open(settings: &mut Settings) -> Result<Opened> {
             }
         }
         if labelled {
-            match backbone.as_ref().filter(|backbone| backbone.takes_texts()).map(|backbone| backbone.for_labels()) {
-                Some(Ok(labels)) => backbone = Some(Arc::new(labels)),
-                Some(Err(error)) => failure = Some(error),
-                None => {}
-            }
+            change(&mut backbone, &mut failure, Backbone::for_labels);
         }
         if matches!(survey, Survey::Texts(survey) if survey.partners) {
             change(&mut backbone, &mut failure, Backbone::for_similarity);
@@ -237,7 +233,7 @@ pub(super) fn open(settings: &mut Settings) -> Result<Opened> {
     Ok(Opened { data, backbone, reason })
 }
 
-/// Makes of a network for texts what two texts at a time need.
+/// Makes of a network for texts what labels of words, or two texts at a time, need.
 fn change(
     backbone: &mut Option<Arc<Backbone>>,
     failure: &mut Option<TrainError>,

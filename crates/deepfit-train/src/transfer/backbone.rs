@@ -20,9 +20,9 @@ use crate::tensors::{Owned, Shared};
 /// The value of the setting `from` that declines a transfer.
 pub const SCRATCH: &str = "scratch";
 
-/// Computed positions of longer texts are not kept ready.
 /// Share of hidden states that is dropped before words are labelled, as BERT has it (Devlin et al., 2019).
 const LABELS_DROPOUT: f32 = 0.1;
+/// Computed positions of longer texts are not kept ready.
 const MOST_POSITIONS: usize = 8192;
 
 /// What a network takes, and how it is prepared.
