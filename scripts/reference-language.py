@@ -10,7 +10,8 @@ a second are made when the trained network continues a text, by PyTorch with the
 
 The networks are those that deepfit trains: lstm (256 numbers a byte, 512 states) and transformer (GPT-2 of 4 layers, 256 wide,
 in PyTorch by transformers). Both sides take windows of 128 bytes, 32 at a time, AdamW, gradients of norm 1 at most,
-and one cycle of the learning rate.
+and one cycle of the learning rate. PyTorch's schedule would also cycle the momentum, which deepfit's does not;
+--cycle-momentum tells what that does.
 """
 
 import argparse
@@ -98,14 +99,14 @@ def pace(model: nn.Module, tokens: int) -> float:
     return tokens / best
 
 
-def of_torch(name: str, text: bytes, epochs: int, tokens: int) -> dict:
-    torch.manual_seed(1)
+def of_torch(name: str, text: bytes, epochs: int, tokens: int, seed: int, cycles: bool) -> dict:
+    torch.manual_seed(seed)
     learned, _, last = parts(text)
     rows, test = windows(learned), windows(last)
     model = {"lstm": Lstm, "transformer": Transformer}[name]()
     optimizer = torch.optim.AdamW(model.parameters(), lr=RATE, weight_decay=DECAY)
     steps = epochs * -(-len(rows) // BATCH)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=RATE, total_steps=steps)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=RATE, total_steps=steps, cycle_momentum=cycles)
     start = time.perf_counter()
     for _ in range(epochs):
         model.train()
@@ -121,10 +122,10 @@ def of_torch(name: str, text: bytes, epochs: int, tokens: int) -> dict:
     return {"bits_per_byte": bits(model, test), "seconds": seconds, "tokens_per_second": pace(model, tokens)}
 
 
-def of_deepfit(name: str, deepfit: Path, text: Path, epochs: int, threads: int, tokens: int) -> dict:
+def of_deepfit(name: str, deepfit: Path, text: Path, epochs: int, threads: int, tokens: int, seed: int) -> dict:
     with tempfile.TemporaryDirectory() as folder:
         run, more = f"{folder}/run", ["--json", "--threads", str(threads)]
-        train = [deepfit, "train", text, "--model", name, "vocabulary=257", f"batch={BATCH}", "--epochs", str(epochs)]
+        train = [deepfit, "train", text, "--model", name, "vocabulary=257", f"batch={BATCH}", "--epochs", str(epochs), "--seed", str(seed)]
         report = json.loads(subprocess.run([*train, "--quiet", "--out", run, *more], check=True, stdout=subprocess.PIPE).stdout)
         def seconds_of(tokens: int) -> float:
             best = math.inf
@@ -148,6 +149,8 @@ def main() -> None:
     parser.add_argument("--deepfit", type=Path, required=True)
     parser.add_argument("--networks", nargs="+", default=["lstm", "transformer"])
     parser.add_argument("--epochs", type=int, default=1)
+    parser.add_argument("--seeds", type=int, default=1, help="how many trainings, each of which begins with other weights in another order")
+    parser.add_argument("--cycle-momentum", action="store_true", help="PyTorch's momentum from 0.95 to 0.85 and back")
     parser.add_argument("--threads", type=int, default=2)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
@@ -155,13 +158,23 @@ def main() -> None:
     for name in arguments.networks:
         # A transformer continues as far as it has positions.
         tokens = 100 if name == "transformer" else 500
+        found = {"deepfit": [], "PyTorch": []}
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "text.txt"
             path.write_bytes(text)
-            own = of_deepfit(name, arguments.deepfit.resolve(), path, arguments.epochs, arguments.threads, tokens)
-        for side, found in (("deepfit", own), ("PyTorch", of_torch(name, text, arguments.epochs, tokens))):
-            shown = f"{found['bits_per_byte']:.4f} bits per byte, {found['seconds']:.1f} s of training"
-            print(f"{name:12} {side:8} {shown}, {found['tokens_per_second']:.0f} tokens/s", flush=True)
+            for seed in range(1, arguments.seeds + 1):
+                found["deepfit"].append(of_deepfit(name, arguments.deepfit.resolve(), path, arguments.epochs, arguments.threads, tokens, seed))
+                found["PyTorch"].append(of_torch(name, text, arguments.epochs, tokens, seed, arguments.cycle_momentum))
+                for side, runs in found.items():
+                    print(f"{name:12} {side:8} seed {seed}: {shown(runs[-1:])}", flush=True)
+        if arguments.seeds > 1:
+            for side, runs in found.items():
+                print(f"{name:12} {side:8} mean:   {shown(runs)}", flush=True)
+
+
+def shown(runs: list[dict]) -> str:
+    means = {key: sum(run[key] for run in runs) / len(runs) for key in runs[0]}
+    return "{bits_per_byte:.4f} bits per byte, {seconds:.1f} s of training, {tokens_per_second:.0f} tokens/s".format(**means)
 
 
 if __name__ == "__main__":

@@ -493,6 +493,7 @@ fn complete(mut dataset: Dataset) -> Result<Dataset> {
     let distinct = dataset.groups().iter().max().map_or(0, |most| *most as usize + 1);
     dataset.summary.duplicates = match &dataset.kind {
         Kind::Pairs(set) => set.repeated,
+        Kind::Texts(set) => set.repeated,
         // Windows of one sentence are no copies of it.
         Kind::Labels(set) => set.duplicates,
         _ => dataset.len() - distinct,

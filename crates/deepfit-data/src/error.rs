@@ -7,7 +7,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// The folder layout that is accepted, for error messages.
 pub(crate) const LAYOUT: &str = "expected a folder (or a .zip of it) with one sub-folder of images per class, such as \
-     'cats/1.jpg' and 'dogs/1.jpg', optionally below 'train', 'val' and 'test'";
+     'cats/1.jpg' and 'dogs/1.jpg', or a folder with one of .txt files, optionally below 'train', 'val' and 'test'";
 
 /// What can go wrong while data is opened, split or prepared.
 ///
@@ -358,6 +358,17 @@ fn line_name(line: u64) -> String {
 }
 
 impl Error {
+    /// Why one of several inputs could not be opened, without its path; `None` for what must end everything.
+    pub(crate) fn of_input(&self) -> Option<String> {
+        match self {
+            Error::NotFound { .. } => Some("does not exist; check the path".to_string()),
+            Error::Io { source, .. } => Some(source.to_string()),
+            Error::NotAnArchive { problem, .. } => Some(format!("cannot be read as a zip archive: {problem}")),
+            Error::NotATable { problem, .. } => Some(problem.clone()),
+            _ => None,
+        }
+    }
+
     /// An input/output error with the path it happened at; a missing path has its own message.
     pub(crate) fn io(path: &Path, source: std::io::Error) -> Error {
         if source.kind() == std::io::ErrorKind::NotFound {

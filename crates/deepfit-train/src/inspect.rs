@@ -29,12 +29,10 @@ use crate::text_model::{self, is_text_model};
 pub struct InspectOptions {
     /// Whether the passes of the optimiser are told.
     pub passes: bool,
-    /// Target column, for data.
-    pub target: Option<String>,
     /// Rows in a batch, for memory.
     pub batch: Option<usize>,
-    /// Model, for data.
-    pub model: Option<String>,
+    /// Settings of a training, for data: keys and values.
+    pub settings: Vec<(String, String)>,
 }
 
 /// A layer of the network in use.
@@ -123,11 +121,10 @@ pub fn inspect(target: &Path, options: &InspectOptions) -> Result<Inspection> {
         return assemble(title, Vec::new(), &recipe, &**network, declarations, options);
     }
     let mut settings = Settings::new(target);
-    settings.target = options.target.clone();
-    settings.batch = options.batch;
-    if let Some(model) = &options.model {
-        settings.set("model", model)?;
+    for (key, value) in &options.settings {
+        settings.set(key, value)?;
     }
+    settings.batch = options.batch.or(settings.batch);
     let (data, recipe, model) = job::choose_network(settings)?;
     let scope = deepfit_nn::Scope::root();
     let network =
@@ -149,6 +146,8 @@ pub(crate) struct Subject<'a> {
     pub declarations: &'a [Declaration],
     /// Rows in a batch, and the longest sequence.
     pub maximum: Extents,
+    /// Whether a training may leave parts of the network as they are, which then takes less memory.
+    pub whole: bool,
 }
 
 impl Subject<'_> {
@@ -161,8 +160,9 @@ impl Subject<'_> {
         for (name, graph) in graphs.into_iter().filter_map(|(name, graph)| Some((name, graph?))) {
             let (optimised, reports) = optimise_with_report(graph, maximum);
             let plan = Plan::new(optimised, *maximum, |_, _| 0);
+            let whole = if self.whole && name == "training step" { " of the whole network" } else { "" };
             memory.push((
-                format!("arena of a {name}, {batch} rows, without working memory of kernels"),
+                format!("arena of a {name}{whole}, {batch} rows, without working memory of kernels"),
                 plan.arena_bytes as u64,
             ));
             let parameters = plan.parameters.iter().map(|(_, ty)| ty.bytes(maximum) as u64).sum();
@@ -214,6 +214,7 @@ fn assemble(
         step: Some(training_graph(recipe, network, declarations, &recipe.training(), StepKind::Plain)?),
         declarations,
         maximum: Extents { batch: options.batch.unwrap_or(recipe.batch()), sequence: recipe.longest },
+        whole: recipe.transfer.is_some(),
     };
     subject.inspection(title, data, options.passes)
 }

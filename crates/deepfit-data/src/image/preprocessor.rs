@@ -175,7 +175,7 @@ impl ImagePreprocessor {
             let (many, container, entries) = match list(input) {
                 Ok(listed) => listed,
                 Err(error) => {
-                    let Some(reason) = reason(&error) else { return Err(error) };
+                    let Some(reason) = error.of_input() else { return Err(error) };
                     failed.push((given(), reason));
                     whole = Some(error);
                     continue;
@@ -225,16 +225,6 @@ fn list(input: &Path) -> Result<(bool, Container, Vec<Entry>)> {
     }
     let (container, entries) = Container::files(&[input.to_path_buf()])?;
     Ok((false, container, entries))
-}
-
-/// Why an input could not be opened, without its path; `None` for what must end everything.
-fn reason(error: &Error) -> Option<String> {
-    match error {
-        Error::NotFound { .. } => Some("does not exist; check the path".to_string()),
-        Error::Io { source, .. } => Some(source.to_string()),
-        Error::NotAnArchive { problem, .. } => Some(format!("cannot be read as a zip archive: {problem}")),
-        _ => None,
-    }
 }
 
 fn begins_as_zip(path: &Path) -> Result<bool> {

@@ -1,35 +1,39 @@
 //! Delimited text: delimiter and header found, then blocks of whole rows, which several threads read at once.
 
-use csv::{ByteRecord, ReaderBuilder};
 use memchr::{memchr, memchr2, memrchr2};
 
 use super::chunks::Chunks;
 use super::compressed::BoxRead;
+use super::quotes::{Row, Splitter};
 use super::records::{Records, line_ends};
-use super::rows::{Base, HEAD, behind, number};
+use super::rows::{Base, HEAD, behind, is_missing, number};
 use crate::error::{Error, Result};
 
 const DELIMITERS: [u8; 4] = [b',', b'\t', b';', b'|'];
+/// Rows that are looked at to tell whether the first holds names.
+const LOOKED_AT: usize = 1_000;
+/// A value that comes so often below the first row is no name there.
+const AGAIN: usize = 2;
 
 /// Delimited text being read.
-pub(super) struct Delimited<'a> {
+pub(crate) struct Delimited<'a> {
     content: Chunks<'a>,
     /// Where what follows lies.
     base: Base,
-    pub(super) delimiter: u8,
+    pub(crate) delimiter: u8,
     name: String,
 }
 
 /// What the beginning of a text tells of its columns.
-pub(super) struct Found {
-    pub(super) columns: Vec<String>,
-    pub(super) header: bool,
+pub(crate) struct Found {
+    pub(crate) columns: Vec<String>,
+    pub(crate) header: bool,
 }
 
 impl<'a> Delimited<'a> {
     /// Finds the delimiter and reads the header; `header` says whether there is one, if that is known. `refuse` looks at the
     /// first bytes.
-    pub(super) fn open(
+    pub(crate) fn open(
         content: BoxRead<'a>,
         name: &str,
         header: Option<bool>,
@@ -47,7 +51,7 @@ impl<'a> Delimited<'a> {
         let base = Base { bytes: skipped as u64, ..Base::default() };
         let mut text = Delimited { content, base, delimiter, name: name.to_string() };
         let first = text.first_row()?;
-        let header = header.unwrap_or_else(|| !first.iter().all(|field| number(field, delimiter).is_some()));
+        let header = header.unwrap_or_else(|| text.begins_with_names(&first));
         let columns = if header {
             let named = first.into_iter().enumerate();
             named.map(|(i, name)| if name.is_empty() { format!("unnamed_{}", i + 1) } else { name }).collect()
@@ -79,7 +83,7 @@ impl<'a> Delimited<'a> {
     }
 
     /// The next whole rows, or `None` after the last.
-    pub(super) fn next_block(&mut self) -> Result<Option<Vec<u8>>> {
+    pub(crate) fn next_block(&mut self) -> Result<Option<Vec<u8>>> {
         let delimiter = self.delimiter;
         self.content.next_block(|text, whole| ends(text, delimiter, whole).1)
     }
@@ -99,6 +103,37 @@ impl<'a> Delimited<'a> {
             }
             self.pass(end);
         }
+    }
+
+    /// Whether the first row is a header: not if it is all numbers, and not if values of it come again below where nothing
+    /// else speaks for names.
+    fn begins_with_names(&self, first: &[String]) -> bool {
+        if first.iter().all(|field| number(field, self.delimiter).is_some()) {
+            return false;
+        }
+        let mut again = vec![0_usize; first.len()];
+        let mut numbers = vec![(0_usize, 0_usize); first.len()];
+        let mut splitter = Splitter::new(self.content.rest(), self.delimiter, self.content.has_ended());
+        let mut row = Row::default();
+        splitter.next(&mut row);
+        for _ in 0..LOOKED_AT {
+            if splitter.next(&mut row).is_none() {
+                break;
+            }
+            for (column, name) in first.iter().enumerate() {
+                let value = std::str::from_utf8(row.get(column).unwrap_or_default()).unwrap_or_default().trim();
+                if is_missing(value) {
+                    continue;
+                }
+                again[column] += usize::from(value == name);
+                numbers[column].0 += 1;
+                numbers[column].1 += usize::from(number(value, self.delimiter).is_some());
+            }
+        }
+        let names_numbers = |(name, &(all, are)): (&String, &(usize, usize))| {
+            all > 0 && all == are && number(name, self.delimiter).is_none()
+        };
+        again.iter().all(|&count| count < AGAIN) || first.iter().zip(&numbers).any(names_numbers)
     }
 
     fn pass(&mut self, end: usize) {
@@ -135,21 +170,12 @@ fn ends(text: &[u8], delimiter: u8, whole: bool) -> (Option<usize>, Option<usize
         return (Some(first), memrchr2(b'\n', b'\r', known).map(behind));
     }
     // Line ends between quotes end no row; only a reader of the whole text can tell which are.
-    let mut reader = csv_core::ReaderBuilder::new().delimiter(delimiter).build();
-    let (mut fields, mut field_ends) = (vec![0; 16 << 10], vec![0; 1 << 10]);
-    let (mut at, mut first, mut last) = (0, None, None);
-    while at < known.len() {
-        let (result, read, _, _) = reader.read_record(&known[at..], &mut fields, &mut field_ends);
-        at += read;
-        match result {
-            csv_core::ReadRecordResult::Record => {
-                let end = behind(at - 1);
-                first = first.or(Some(end));
-                last = Some(end);
-            }
-            csv_core::ReadRecordResult::OutputFull | csv_core::ReadRecordResult::OutputEndsFull => {}
-            csv_core::ReadRecordResult::InputEmpty | csv_core::ReadRecordResult::End => break,
-        }
+    let (mut splitter, mut row) = (Splitter::new(known, delimiter, whole), Row::default());
+    let (mut first, mut last) = (None, None);
+    while splitter.next(&mut row).is_some() {
+        let end = splitter.at();
+        first = first.or(Some(end));
+        last = Some(end);
     }
     (first, last)
 }
@@ -157,11 +183,10 @@ fn ends(text: &[u8], delimiter: u8, whole: bool) -> (Option<usize>, Option<usize
 /// The delimiter that divides the first rows into equally many fields, and more than one.
 pub(crate) fn sniff(head: &[u8], complete: bool) -> u8 {
     let score = |delimiter: u8| {
-        let mut reader = ReaderBuilder::new().delimiter(delimiter).has_headers(false).flexible(true).from_reader(head);
+        let (mut splitter, mut row) = (Splitter::new(head, delimiter, true), Row::default());
         let mut counts: Vec<usize> = Vec::new();
-        let mut record = ByteRecord::new();
-        while counts.len() < 50 && reader.read_byte_record(&mut record).unwrap_or(false) {
-            counts.push(record.len());
+        while counts.len() < 50 && splitter.next(&mut row).is_some() {
+            counts.push(row.len());
         }
         if !complete && counts.len() > 1 && counts.len() < 50 {
             // The last record was cut off.

@@ -3,11 +3,11 @@
 use std::cell::Cell;
 use std::ops::Range;
 
-use csv::{ByteRecord, ReaderBuilder};
 use memchr::{memchr, memchr_iter, memchr3_iter};
 
 use super::columns::{Columns, Shown};
 use super::json_lines::{Cells, Names};
+use super::quotes::{Row, Splitter};
 use super::rows::{Base, Place};
 use crate::error::{Error, Result};
 
@@ -37,8 +37,8 @@ enum Reading<'a> {
         fields: Vec<Range<usize>>,
     },
     Quoted {
-        reader: csv::Reader<&'a [u8]>,
-        record: ByteRecord,
+        splitter: Splitter<'a>,
+        row: Row,
     },
     /// An object in JSON in each line.
     JsonLines {
@@ -63,7 +63,7 @@ impl Fields<'_> {
     pub(crate) fn len(&self) -> usize {
         match &self.records.reading {
             Reading::Plain { fields, .. } => fields.len(),
-            Reading::Quoted { record, .. } => record.len(),
+            Reading::Quoted { row, .. } => row.len(),
             Reading::JsonLines { cells, .. } => cells.len(),
             Reading::Columns { row, .. } => row.len(),
         }
@@ -77,7 +77,7 @@ impl Fields<'_> {
                 Some(valid) => &valid[fields[column].clone()],
                 None => std::str::from_utf8(&text[fields[column].clone()]).unwrap_or_default(),
             },
-            Reading::Quoted { record, .. } => std::str::from_utf8(&record[column]).unwrap_or_default(),
+            Reading::Quoted { row, .. } => std::str::from_utf8(row.get(column).unwrap_or_default()).unwrap_or_default(),
             Reading::JsonLines { cells, .. } => cells.get(column),
             Reading::Columns { columns, row } => row.get(columns, column),
         };
@@ -107,9 +107,7 @@ impl<'a> Records<'a> {
         let reading = if memchr(b'"', text).is_none() {
             Reading::Plain { found: memchr3_iter(delimiter, b'\n', b'\r', text), at: 0, fields: Vec::new() }
         } else {
-            let mut options = ReaderBuilder::new();
-            options.delimiter(delimiter).has_headers(false).flexible(true);
-            Reading::Quoted { reader: options.from_reader(text), record: ByteRecord::new() }
+            Reading::Quoted { splitter: Splitter::new(text, delimiter, true), row: Row::default() }
         };
         Records { valid: std::str::from_utf8(text).ok(), delimiter, columns, ..Records::of(text, name, reading) }
     }
@@ -176,18 +174,10 @@ impl<'a> Records<'a> {
                 }
                 Ok(!fields.is_empty())
             }
-            Reading::Quoted { reader, record } => {
-                let found = reader.read_byte_record(record).map_err(|problem| {
-                    let text = problem.to_string();
-                    match problem.into_kind() {
-                        csv::ErrorKind::Io(source) => Error::Io { path: self.name.into(), source },
-                        _ => Error::Table { name: self.name.to_string(), problem: text },
-                    }
-                })?;
-                let start = record.position().map_or(0, csv::Position::byte) as usize;
-                let blank = text[start.min(text.len())..].iter().take_while(|byte| matches!(byte, b'\n' | b'\r'));
-                self.start = start + blank.count();
-                Ok(found)
+            Reading::Quoted { splitter, row } => {
+                let begin = splitter.next(row);
+                self.start = begin.unwrap_or(text.len());
+                Ok(begin.is_some())
             }
             Reading::JsonLines { names, at, cells } => {
                 while *at < text.len() {
@@ -213,7 +203,7 @@ impl<'a> Records<'a> {
                 [only] => &self.text[only.clone()],
                 _ => return false,
             },
-            Reading::Quoted { record, .. } if record.len() == 1 => &record[0],
+            Reading::Quoted { row, .. } if row.len() == 1 => row.get(0).unwrap_or_default(),
             Reading::Quoted { .. } | Reading::JsonLines { .. } | Reading::Columns { .. } => return false,
         };
         only.iter().all(u8::is_ascii_whitespace) && self.columns != Some(1)
@@ -235,9 +225,8 @@ impl<'a> Records<'a> {
             Reading::Plain { fields, .. } => {
                 fields.iter().try_for_each(|field| check(&self.text[field.clone()], field.start))
             }
-            Reading::Quoted { record, .. } => record.iter().enumerate().try_for_each(|(i, field)| {
-                check(field, self.start + record.range(i).map_or(0, |range| range.start) + i)
-            }),
+            Reading::Quoted { row: fields, .. } => (0..fields.len())
+                .try_for_each(|field| check(fields.get(field).unwrap_or_default(), fields.begin(field))),
             // Whoever took their text apart has looked at it.
             Reading::JsonLines { .. } | Reading::Columns { .. } => Ok(()),
         }
@@ -299,10 +288,8 @@ mod tests {
             let all = |quoted: bool| {
                 let mut records = Records::delimited(text.as_bytes(), b',', "text", None);
                 if quoted {
-                    let mut options = ReaderBuilder::new();
-                    options.has_headers(false).flexible(true);
-                    let reader = options.from_reader(text.as_bytes());
-                    records.reading = Reading::Quoted { reader, record: ByteRecord::new() };
+                    let splitter = Splitter::new(text.as_bytes(), b',', true);
+                    records.reading = Reading::Quoted { splitter, row: Row::default() };
                 }
                 let mut rows = Vec::new();
                 while let Some(fields) = records.next().unwrap() {

@@ -12,6 +12,7 @@ mod preprocessor;
 mod reader;
 mod samples;
 mod terms;
+mod tied;
 mod tokenizer;
 mod trained;
 mod windows;

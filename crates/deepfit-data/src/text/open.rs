@@ -1,6 +1,6 @@
 //! Opening a data set of texts: a table with a column of texts, or a folder of `.txt` files for each class.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -12,6 +12,7 @@ use super::preprocessor::{TextPreprocessor, cut_note};
 use super::reader::text_of;
 use super::samples::{Samples, TextForm, TextSource, class_counts};
 use super::terms::Terms;
+use super::tied::{SHARED, tied};
 use crate::dataset::{MIN_ROWS, OpenOptions, Summary, Task, TaskKind};
 use crate::division::role;
 use crate::error::{Error, Result};
@@ -19,7 +20,7 @@ use crate::folder::{self, Holds, text_files};
 use crate::image;
 use crate::source::Source;
 use crate::split::{Part, RowId, quantile_bins};
-use crate::table::{self, AmountForm, TableSet, TargetScale, find_target, moments};
+use crate::table::{self, AmountForm, TARGET_NAMES, TableSet, TargetScale, find_target, moments};
 use crate::target::{Target, TargetForm};
 
 /// What is given in place of the names of columns where there are no texts to learn from.
@@ -91,7 +92,10 @@ pub(crate) struct TextSet {
     pub(crate) ids: Vec<RowId>,
     pub(crate) task: Task,
     pub(crate) parts: Vec<Option<Part>>,
+    /// Rows that stay on one side of every split: those of the same inputs, and pairs that share a text.
     pub(crate) groups: Vec<u32>,
+    /// Rows whose inputs stand further above.
+    pub(crate) repeated: usize,
     targets: Arc<Vec<Target>>,
     columns: Option<TextColumns>,
     beside: Option<TableSet>,
@@ -207,10 +211,14 @@ pub(crate) fn recognise(path: &Path, options: &OpenOptions) -> Result<Option<Tex
     }
     if let Some(asked) = &options.text {
         for column in asked.split(',').map(str::trim) {
-            let at = seen.columns.iter().position(|known| known == column).ok_or_else(|| Error::NoColumn {
-                name: name.to_string(),
-                column: column.to_string(),
-                columns: seen.columns.join(", "),
+            let at = seen.columns.iter().position(|known| known == column).ok_or_else(|| {
+                let near = table::nearest(column, seen.columns.iter().map(String::as_str));
+                let near = near.map_or(String::new(), |near| format!("; did you mean '{near}'?"));
+                let problem = format!(
+                    "names '{column}', which is no column of '{name}'{near} It has {}",
+                    seen.columns.join(", ")
+                );
+                Error::Setting { setting: "text", problem }
             })?;
             if options.target.is_some() && at == target {
                 let problem = format!("names '{column}', which is the target");
@@ -219,9 +227,16 @@ pub(crate) fn recognise(path: &Path, options: &OpenOptions) -> Result<Option<Tex
             text.push(at);
         }
     } else {
-        let free = |&column: &usize| column != target && role(options, &seen.columns[column]).is_none();
-        let others = (0..seen.columns.len()).filter(free);
-        text = others.filter(|&column| is_free_text(values(column))).collect();
+        let free: Vec<usize> =
+            (0..seen.columns.len()).filter(|&column| role(options, &seen.columns[column]).is_none()).collect();
+        text = free.iter().copied().filter(|&column| is_free_text(values(column))).collect();
+        let is_named =
+            options.target.is_some() || TARGET_NAMES.iter().any(|name| seen.columns[target].eq_ignore_ascii_case(name));
+        let is_told = |column: &usize| !text.contains(column) && has_few_values(values(*column));
+        // Where there are more, which of them is meant only the user knows.
+        if is_named || free.iter().filter(|column| is_told(column)).count() != 1 {
+            text.retain(|&column| column != target);
+        }
         if text.is_empty() {
             return Ok(None);
         }
@@ -236,7 +251,7 @@ pub(crate) fn recognise(path: &Path, options: &OpenOptions) -> Result<Option<Tex
         return Err(Error::Setting { setting: "pairs", problem });
     }
     let target = if text.contains(&target) {
-        // The last column is a text: another must be the target.
+        // The last column is a text: another must be the target, as where lines begin with a class.
         let found = (0..seen.columns.len())
             .rfind(|column| !text.contains(column) && role(options, &seen.columns[*column]).is_none());
         found.ok_or_else(|| {
@@ -252,6 +267,16 @@ pub(crate) fn recognise(path: &Path, options: &OpenOptions) -> Result<Option<Tex
         text: text.into_iter().map(|column| seen.columns[column].clone()).collect(),
         target: seen.columns[target].clone(),
     }))
+}
+
+/// Whether each of the values comes twice on average, or more often.
+fn has_few_values<'a>(values: impl Iterator<Item = &'a str>) -> bool {
+    let (mut different, mut count) = (std::collections::HashSet::new(), 0_usize);
+    for value in values.filter(|value| !value.is_empty()) {
+        count += 1;
+        different.insert(value);
+    }
+    count > 0 && different.len() * 2 <= count
 }
 
 /// Whether values are texts rather than the words of categories.
@@ -348,21 +373,48 @@ pub(crate) fn open(
         let problem = format!("class '{}' has no text to be trained on", found.task.classes()[empty]);
         return Err(Error::Table { name: path.to_string_lossy().into_owned(), problem });
     }
-    let groups = match &found.beside {
+    let mut groups = match &found.beside {
         Some(beside) => samples.groups_with(&beside.groups),
         None => samples.groups(),
     };
+    let repeated = groups.len() - groups.iter().max().map_or(0, |most| *most as usize + 1);
+    if pairs {
+        let (shared, fits) = shared_texts(&texts);
+        if fits {
+            groups = shared;
+        } else {
+            summary.notes.push(SHARED.to_string());
+        }
+    }
     Ok(TextSet {
         ids: found.rows.into_iter().map(|row| row.id).collect(),
         task: found.task,
         parts: if parts.iter().any(Option::is_some) { parts } else { Vec::new() },
         groups,
+        repeated,
         targets: Arc::new(targets),
         columns: found.columns,
         beside: found.beside,
         samples: Arc::new(samples),
         form,
     })
+}
+
+/// A number for each pair that those share which have a text in common; false if too many have.
+fn shared_texts(passages: &[Passage]) -> (Vec<u32>, bool) {
+    fn number<'t>(numbers: &mut HashMap<&'t str, u32>, next: &mut u32, text: &'t str) -> u32 {
+        *next += 1;
+        // What is empty has nothing in common.
+        if text.trim().is_empty() { *next - 1 } else { *numbers.entry(text).or_insert(*next - 1) }
+    }
+    let (mut numbers, mut next) = (HashMap::new(), 0);
+    let mut pairs = Vec::with_capacity(passages.len());
+    for Passage { text, second } in passages {
+        let second = second.as_deref().unwrap_or_default();
+        pairs.push([text, second].map(|text| number(&mut numbers, &mut next, text)));
+    }
+    let (groups, _, fits) = tied(&pairs, next as usize);
+    (groups, fits)
 }
 
 /// Texts and targets of tables of which the first is for training, and numbers and categories beside them.

@@ -162,7 +162,9 @@ impl TextPreprocessor {
             rows.parts.push(row.part);
         }
         if let Some(beside) = &self.beside {
-            rows.tables.push(Arc::new(beside.table.clone()).open_labelled(path, threads)?.source);
+            let opened = Arc::new(beside.table.clone()).open_labelled(path, threads)?;
+            rows.notes.extend(opened.notes);
+            rows.tables.push(opened.source);
         }
         let form = TargetForm::of(&self.task, self.target_scale);
         let mut opened = self.opened(rows, form, threads)?;
@@ -224,14 +226,22 @@ impl TextPreprocessor {
         let mut rows = Rows::default();
         if let (Some(beside), Some(columns)) = (&self.beside, &self.columns) {
             for path in inputs {
-                let opened = Arc::new(beside.table.clone()).open_inputs(path, threads)?;
+                let opened = match Arc::new(beside.table.clone()).open_inputs(path, threads) {
+                    Ok(opened) => opened,
+                    Err(error) => {
+                        let Some(reason) = error.of_input().filter(|_| inputs.len() > 1) else { return Err(error) };
+                        rows.failed.push((path.display().to_string(), reason));
+                        continue;
+                    }
+                };
                 let texts = table::texts(path, columns.header, &columns.names(), threads)?;
                 let prefix = if inputs.len() > 1 { format!("{}:", path.display()) } else { String::new() };
-                rows.of_table(&prefix, &texts, columns.pairs, opened.source);
+                rows.of_table(&prefix, &texts, columns.pairs, opened);
             }
             return Ok(rows);
         }
-        self.reader().read(inputs, &mut |row| rows.push(row))?;
+        let notes = self.reader().read(inputs, &mut |row| rows.push(row))?;
+        rows.notes.extend(notes);
         Ok(rows)
     }
 
@@ -250,21 +260,25 @@ impl TextPreprocessor {
             reader.read_to_end(&mut all).map_err(|source| Error::io(Path::new(name), source))?;
             let opened = Arc::new(beside.table.clone()).read_inputs(&all[..], name)?;
             let texts = table::read_texts(&all[..], name, columns.header, &columns.names())?;
-            rows.of_table("", &texts, columns.pairs, opened.source);
+            rows.of_table("", &texts, columns.pairs, opened);
             return self.unlabelled(rows, 1);
         }
-        self.reader().read_from(reader, name, &mut |row| rows.push(row))?;
+        let notes = self.reader().read_from(reader, name, &mut |row| rows.push(row))?;
+        rows.notes.extend(notes);
         self.unlabelled(rows, 1)
     }
 
     fn reader(&self) -> Texts {
         let known = self.columns.as_ref().map(|columns| columns.text.clone()).unwrap_or_default();
-        Texts { column: None, known, pairs: self.takes_pairs() }
+        let header = self.columns.as_ref().map(|columns| columns.header);
+        Texts { column: None, header, known, pairs: self.takes_pairs() }
     }
 
     fn unlabelled(&self, mut rows: Rows, threads: usize) -> Result<Opened> {
         if self.task == Task::NextToken {
-            let problem = "the model continues texts, by `deepfit generate`, and knows no classes of them".to_string();
+            let problem =
+                "the model continues texts, by `deepfit generate`; it has neither classes nor embeddings of them";
+            let problem = problem.to_string();
             return Err(Error::Inputs { problem });
         }
         if let Some(known) = &self.labels {
@@ -286,7 +300,7 @@ impl TextPreprocessor {
     }
 
     fn opened(&self, rows: Rows, form: TargetForm, threads: usize) -> Result<Opened> {
-        let Rows { names, passages, targets, parts, tables, mut failed } = rows;
+        let Rows { names, passages, targets, parts, tables, mut failed, notes } = rows;
         let mut refused = Vec::new();
         let (samples, cut) = Samples::new(&passages, &self.form()?, threads, &mut refused);
         let columns = self.beside.as_ref().map(|beside| Columns::new(beside.clone(), tables));
@@ -295,6 +309,7 @@ impl TextPreprocessor {
         failed.extend(refused.into_iter().map(|(row, problem)| (names[row].clone(), problem)));
         let mut opened = Opened::new(Arc::new(source), names, failed, &parts);
         opened.rows.retain(|row| !lost.contains(&(*row as usize)));
+        opened.notes.extend(notes);
         if cut > 0 {
             opened.notes.push(cut_note(cut, passages.len(), self.most_tokens));
         }
@@ -312,6 +327,7 @@ struct Rows {
     /// Their numbers and categories, where these count.
     tables: Vec<Arc<dyn Source>>,
     failed: Vec<(String, String)>,
+    notes: Vec<String>,
 }
 
 impl Rows {
@@ -329,12 +345,13 @@ impl Rows {
     }
 
     /// Adds the rows of a table, with what stands beside their texts.
-    fn of_table(&mut self, prefix: &str, texts: &table::Texts, pairs: bool, beside: Arc<dyn Source>) {
+    fn of_table(&mut self, prefix: &str, texts: &table::Texts, pairs: bool, beside: Opened) {
         for row in 0..texts.len() {
             self.names.push(format!("{prefix}{row}"));
             self.passages.push(Passage::of_columns(texts.row(row), pairs));
         }
-        self.tables.push(beside);
+        self.notes.extend(beside.notes);
+        self.tables.push(beside.source);
     }
 }
 

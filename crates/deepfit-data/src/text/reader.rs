@@ -4,12 +4,11 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Cursor, Read};
 use std::path::{Path, PathBuf};
 
-use csv::{ByteRecord, ReaderBuilder};
 use walkdir::WalkDir;
 
 use super::passage::Passage;
 use crate::error::{Error, Result};
-use crate::table::{self, BoxRead, Format, Rows, foreign, nearest, sniff};
+use crate::table::{self, BoxRead, Delimited, Format, Row, Rows, Splitter, foreign, nearest, sniff};
 
 /// A text, or why it cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,6 +26,8 @@ pub struct TextRow {
 pub struct Texts {
     /// Column of tables; without, the only one, or one by a usual name.
     pub column: Option<String>,
+    /// Whether tables of delimited text have a header, if that is known.
+    pub header: Option<bool>,
     /// Columns that are read one after the other in tables that have them all, if no column is asked for.
     pub known: Vec<String>,
     /// Whether two such columns are compared.
@@ -43,33 +44,36 @@ const LONGEST: u64 = 64 << 20;
 
 impl Texts {
     /// Gives the texts of files and folders to `each`, in order: of a table (`.csv`, `.tsv`, `.jsonl`, Parquet, Arrow) those
-    /// of a column, of a folder its `.txt` files, each as a whole, of any other file its lines.
+    /// of a column, of a folder its `.txt` files, each as a whole, of any other file its lines. One of several inputs that
+    /// cannot be opened is given with the reason, by its path. Returns what is worth knowing, a sentence each.
     ///
     /// # Errors
-    /// If a file cannot be read or is no text, a table has no column that could be meant, or `each` fails.
+    /// If the only input cannot be opened, one cannot be read to its end, a table has no column that could be meant, or
+    /// `each` fails.
     pub fn read<E: From<Error>>(
         &self,
         inputs: &[PathBuf],
         each: &mut dyn FnMut(TextRow) -> Result<(), E>,
-    ) -> Result<(), E> {
+    ) -> Result<Vec<String>, E> {
+        let mut notes = Vec::new();
         for path in inputs {
-            let metadata = std::fs::metadata(path).map_err(|source| match source.kind() {
-                std::io::ErrorKind::NotFound => Error::NotFound { path: path.clone() },
-                _ => Error::io(path, source),
-            })?;
-            if metadata.is_dir() {
-                read_folder(path, each)?;
-                continue;
-            }
             let prefix = if inputs.len() > 1 { format!("{}:", path.display()) } else { String::new() };
-            let (head, content) = table::begin(path)?;
-            match table::known(&head).or_else(|| table::called(path)) {
-                Some(Format::Delimited) => self.read_table(content, path, &prefix, each)?,
-                Some(_) => self.read_rows(Rows::open(path, None)?, &prefix, each)?,
-                None => read_lines(content, path, &prefix, each)?,
+            let found = match Found::open(path) {
+                Ok(found) => found,
+                Err(error) => {
+                    let Some(reason) = error.of_input().filter(|_| inputs.len() > 1) else { return Err(error.into()) };
+                    each(TextRow { name: path.display().to_string(), text: Err(reason), second: None })?;
+                    continue;
+                }
+            };
+            match found {
+                Found::Folder(files) => read_files(&files, each)?,
+                Found::Delimited(content) => notes.extend(self.read_table(content, path, &prefix, each)?),
+                Found::Rows(rows) => notes.extend(self.read_rows(rows, &prefix, each)?),
+                Found::Lines(content) => read_lines(content, path, &prefix, each)?,
             }
         }
-        Ok(())
+        Ok(notes)
     }
 
     /// Gives the lines of something that is read to `each`, or with a column the fields of a table.
@@ -81,11 +85,11 @@ impl Texts {
         reader: impl Read,
         name: &str,
         each: &mut dyn FnMut(TextRow) -> Result<(), E>,
-    ) -> Result<(), E> {
+    ) -> Result<Vec<String>, E> {
         let (head, content) = table::uncompressed(Box::new(reader), Path::new(name))?;
         let in_columns = self.column.is_some() || !self.known.is_empty();
         if table::known(&head).is_some() || (in_columns && head.trim_ascii_start().starts_with(b"{")) {
-            return self.read_rows(Rows::read(content, name, None)?, "", each);
+            return Ok(self.read_rows(Rows::read(content, name, None)?, "", each)?.into_iter().collect());
         }
         let (head, complete, rest) = begin(content, Path::new(name))?;
         let first = head.split(|&byte| byte == b'\n').next().unwrap_or_default();
@@ -95,60 +99,52 @@ impl Texts {
         let is_table = self.column.is_some() || (!self.known.is_empty() && self.known.iter().all(is_known));
         let all: BoxRead<'_> = Box::new(Cursor::new(head).chain(rest));
         if is_table {
-            return self.read_table(all, Path::new(name), "", each);
+            return Ok(self.read_table(all, Path::new(name), "", each)?.into_iter().collect());
         }
-        read_lines(all, Path::new(name), "", each)
+        read_lines(all, Path::new(name), "", each)?;
+        Ok(Vec::new())
     }
 
+    /// The texts of a table of delimited fields. Returns what is worth knowing of the choice of its column.
     fn read_table<E: From<Error>>(
         &self,
-        reader: impl Read,
+        content: BoxRead<'_>,
         path: &Path,
         prefix: &str,
         each: &mut dyn FnMut(TextRow) -> Result<(), E>,
-    ) -> Result<(), E> {
-        let (head, complete, rest) = begin(reader, path)?;
-        let delimiter = sniff(&head, complete);
-        let mut rows =
-            ReaderBuilder::new().delimiter(delimiter).flexible(true).from_reader(Cursor::new(head).chain(rest));
-        let failed = |error: csv::Error| Error::NotATable {
-            path: path.to_path_buf(),
-            problem: format!("cannot be read: {error}"),
-            needed: String::new(),
-        };
-        let header: Vec<String> = rows
-            .byte_headers()
-            .map_err(failed)?
-            .iter()
-            .map(|name| String::from_utf8_lossy(name).into_owned())
-            .collect();
-        let columns = self.choose(&header, path)?;
-        let mut record = ByteRecord::new();
+    ) -> Result<Option<String>, E> {
+        let (mut text, found) =
+            Delimited::open(content, &path.to_string_lossy(), self.header, |head| refuse_foreign(head, path))?;
+        let header = found.columns;
+        let (columns, note) = self.choose(&header, path)?;
         let mut number = 0_u64;
-        while rows.read_byte_record(&mut record).map_err(failed)? {
-            let field = |&column: &usize| match record.get(column) {
-                Some(field) => text_of(field.to_vec()),
-                None => Err(format!("has {} fields, too few for the column '{}'", record.len(), header[column])),
-            };
-            let fields = columns.iter().map(field).collect::<Result<Vec<String>, String>>();
-            let name = format!("{prefix}{number}");
-            each(match fields.map(|fields| Passage::of_columns(&fields, self.pairs)) {
-                Ok(Passage { text, second }) => TextRow { name, text: Ok(text), second },
-                Err(problem) => TextRow { name, text: Err(problem), second: None },
-            })?;
-            number += 1;
+        while let Some(block) = text.next_block()? {
+            let (mut rows, mut row) = (Splitter::new(&block, text.delimiter, true), Row::default());
+            while rows.next(&mut row).is_some() {
+                let field = |&column: &usize| match row.get(column) {
+                    Some(field) => text_of(field.trim_ascii().to_vec()),
+                    None => Err(format!("has {} fields, too few for the column '{}'", row.len(), header[column])),
+                };
+                let fields = columns.iter().map(field).collect::<Result<Vec<String>, String>>();
+                let name = format!("{prefix}{number}");
+                each(match fields.map(|fields| Passage::of_columns(&fields, self.pairs)) {
+                    Ok(Passage { text, second }) => TextRow { name, text: Ok(text), second },
+                    Err(problem) => TextRow { name, text: Err(problem), second: None },
+                })?;
+                number += 1;
+            }
         }
-        Ok(())
+        Ok(note)
     }
 
-    /// The texts of a table that is no delimited text.
+    /// As [`Texts::read_table`], of a table that is no delimited text.
     fn read_rows<E: From<Error>>(
         &self,
         mut rows: Rows<'_>,
         prefix: &str,
         each: &mut dyn FnMut(TextRow) -> Result<(), E>,
-    ) -> Result<(), E> {
-        let columns = self.choose(&rows.columns, Path::new(&rows.name))?;
+    ) -> Result<Option<String>, E> {
+        let (columns, note) = self.choose(&rows.columns, Path::new(&rows.name))?;
         rows.try_for_each_block(
             1,
             |records| {
@@ -166,15 +162,16 @@ impl Texts {
                 Ok(())
             },
         )
+        .map(|()| note)
     }
 
-    /// The columns that are meant.
-    fn choose(&self, header: &[String], path: &Path) -> Result<Vec<usize>> {
+    /// The columns that are meant; also what is worth knowing where others might be.
+    fn choose(&self, header: &[String], path: &Path) -> Result<(Vec<usize>, Option<String>)> {
         let find = |name: &str| header.iter().position(|column| column == name);
         let listed = header.join(", ");
         let wrong = |problem: String| Error::NotATable { path: path.to_path_buf(), problem, needed: String::new() };
         if let Some(name) = &self.column {
-            return find(name).map(|column| vec![column]).ok_or_else(|| {
+            return find(name).map(|column| (vec![column], None)).ok_or_else(|| {
                 let near = nearest(name, header.iter().map(String::as_str));
                 let near = near.map_or(String::new(), |near| format!("; did you mean '{near}'?"));
                 wrong(format!("has no column '{name}'{near} There are: {listed}"))
@@ -182,13 +179,17 @@ impl Texts {
         }
         let known: Option<Vec<usize>> = self.known.iter().map(|name| find(name)).collect();
         if let Some(known) = known.filter(|known| !known.is_empty()) {
-            return Ok(known);
+            return Ok((known, None));
         }
         let lower: Vec<String> = header.iter().map(|name| name.trim().to_lowercase()).collect();
         let usual = USUAL.iter().find_map(|usual| lower.iter().position(|column| column == usual));
         match (usual, header.len()) {
-            (Some(column), _) => Ok(vec![column]),
-            (None, 1) => Ok(vec![0]),
+            (_, 1) => Ok((vec![0], None)),
+            (Some(column), _) => {
+                let name = path.display();
+                let note = format!("the texts of '{name}' are those of its column '{}', of {listed}", header[column]);
+                Ok((vec![column], Some(note)))
+            }
             (None, _) => {
                 Err(wrong(format!("has several columns, {listed}; say which holds the texts, by --column NAME")))
             }
@@ -196,17 +197,49 @@ impl Texts {
     }
 }
 
+/// An input, opened.
+enum Found {
+    Folder(Vec<PathBuf>),
+    Delimited(BoxRead<'static>),
+    Rows(Rows<'static>),
+    Lines(BoxRead<'static>),
+}
+
+impl Found {
+    fn open(path: &Path) -> Result<Found> {
+        if std::fs::metadata(path).map_err(|source| Error::io(path, source))?.is_dir() {
+            return text_files(path).map(Found::Folder);
+        }
+        let (head, content) = table::begin(path)?;
+        refuse_foreign(&head, path)?;
+        Ok(match table::known(&head).or_else(|| table::called(path)) {
+            Some(Format::Delimited) => Found::Delimited(content),
+            Some(_) => Found::Rows(Rows::open(path, None)?),
+            None => Found::Lines(content),
+        })
+    }
+}
+
 /// The text files in a folder, in the order of their paths.
-fn read_folder<E: From<Error>>(folder: &Path, each: &mut dyn FnMut(TextRow) -> Result<(), E>) -> Result<(), E> {
-    let mut found = 0;
+fn text_files(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
     for entry in WalkDir::new(folder).sort_by_file_name() {
         let entry = entry.map_err(|error| Error::io(folder, error.into()))?;
-        let path = entry.path();
-        let is_text = path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("txt"));
-        if !entry.file_type().is_file() || !is_text {
-            continue;
+        let is_text = entry.path().extension().is_some_and(|ending| ending.eq_ignore_ascii_case("txt"));
+        if entry.file_type().is_file() && is_text {
+            found.push(entry.into_path());
         }
-        found += 1;
+    }
+    if found.is_empty() {
+        let problem = "is a folder without .txt files".to_string();
+        return Err(Error::NotATable { path: folder.to_path_buf(), problem, needed: String::new() });
+    }
+    Ok(found)
+}
+
+/// Files, each of which is a text.
+fn read_files<E>(files: &[PathBuf], each: &mut dyn FnMut(TextRow) -> Result<(), E>) -> Result<(), E> {
+    for path in files {
         let mut bytes = Vec::new();
         let read = File::open(path).and_then(|file| file.take(LONGEST).read_to_end(&mut bytes));
         let text = match read {
@@ -214,10 +247,6 @@ fn read_folder<E: From<Error>>(folder: &Path, each: &mut dyn FnMut(TextRow) -> R
             Err(error) => Err(format!("cannot be read: {error}")),
         };
         each(TextRow { name: path.display().to_string(), text, second: None })?;
-    }
-    if found == 0 {
-        let problem = "is a folder without .txt files".to_string();
-        return Err(Error::NotATable { path: folder.to_path_buf(), problem, needed: String::new() }.into());
     }
     Ok(())
 }
@@ -252,13 +281,16 @@ fn read_lines<E: From<Error>>(
 fn begin<R: Read>(mut reader: R, path: &Path) -> Result<(Vec<u8>, bool, R)> {
     let mut head = Vec::new();
     reader.by_ref().take(HEAD as u64).read_to_end(&mut head).map_err(|source| Error::io(path, source))?;
-    // Texts may hold any character, but no file of these kinds.
-    if let Some(what) = foreign(&head).filter(|what| !what.starts_with("binary")) {
-        let problem = format!("is {}", what.replace("not a table", "not text"));
-        return Err(Error::NotATable { path: path.to_path_buf(), problem, needed: String::new() });
-    }
+    refuse_foreign(&head, path)?;
     let complete = head.len() < HEAD;
     Ok((without_mark(head), complete, reader))
+}
+
+/// Texts may hold any character, but files of some kinds are none.
+fn refuse_foreign(head: &[u8], path: &Path) -> Result<()> {
+    let Some(what) = foreign(head).filter(|what| !what.starts_with("binary")) else { return Ok(()) };
+    let problem = format!("is {}", what.replace("not a table", "not text"));
+    Err(Error::NotATable { path: path.to_path_buf(), problem, needed: String::new() })
 }
 
 /// Without the mark that some programs put before UTF-8.

@@ -84,7 +84,7 @@ impl Tokenizer {
             Tokens::Characters => {
                 let model = WordLevel::builder().unk_token(UNKNOWN.to_string()).build().map_err(wrong)?;
                 let mut inner = Inner::new(ModelWrapper::WordLevel(model));
-                let each = SplitPattern::Regex("(?s).".to_string());
+                let each = SplitPattern::Regex(r"[\s\S]".to_string());
                 let each = Split::new(each, SplitDelimiterBehavior::Isolated, false).map_err(wrong)?;
                 inner.with_pre_tokenizer(Some(PreTokenizerWrapper::Split(each)));
                 inner.with_decoder(Some(DecoderWrapper::Fuse(Fuse::new())));

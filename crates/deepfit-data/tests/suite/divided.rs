@@ -242,3 +242,19 @@ fn texts_and_pictures_of_tables_are_divided_by_the_same_columns() {
         assert_eq!(split.train, (0..42).collect::<Vec<u32>>());
     }
 }
+
+#[test]
+fn pairs_of_texts_that_share_one_stay_on_one_side() {
+    let folder = Folder::new();
+    let mut text = String::from("premise,hypothesis,label\n");
+    for i in 0..90 {
+        let (premise, label) = (i * 2 / 3, ["follows", "contradicts"][i % 2]);
+        text += &format!("they walked {premise} miles along the river,somebody was walking for {i} hours,{label}\n");
+    }
+    let data = opened(&folder, &text, &OpenOptions::default());
+    assert!(data.is_texts() && data.summary().pairs && data.summary().duplicates == 0);
+    for seed in 1..4 {
+        let split = data.split(&SplitOptions::seeded(seed)).unwrap();
+        apart(&parts(&split), &(0..90).map(|i| i * 2 / 3).collect::<Vec<usize>>());
+    }
+}

@@ -211,6 +211,30 @@ fn tables_without_header_get_numbered_columns() {
 }
 
 #[test]
+fn a_first_row_whose_values_come_again_is_no_header_unless_it_names_numbers() {
+    let names = |header: &str| {
+        let mut text = format!("{header}\n");
+        (0..40).for_each(|i| text += &format!("{}.5,{}.25,{}\n", i * 7 % 31, i % 9, ["red", "white"][i % 2]));
+        let data = table(text).unwrap();
+        (data.len(), data.summary().target.clone().unwrap())
+    };
+    assert_eq!(names("5.1,3.5,red"), (41, "column_3".to_string()));
+    assert_eq!(names("5.1,3.5,blue"), (40, "blue".to_string()));
+    // A column of numbers has a name.
+    assert_eq!(names("width,3.5,red"), (40, "red".to_string()));
+}
+
+/// Lines of a class and a sentence, without header, in one of which a quote opens that nothing closes.
+#[test]
+fn texts_with_single_quotes_and_their_classes_before_them_are_all_read() {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/sentences.tsv");
+    let data = deepfit_data::open(&path, &OpenOptions::default()).unwrap();
+    let classes = ["algebra", "graphs", "learning", "tables"].map(str::to_string).to_vec();
+    assert_eq!((data.len(), data.task()), (1760, &Task::Classification { classes }));
+    assert_eq!(data.summary().class_counts, [440; 4]);
+}
+
+#[test]
 fn a_column_of_numbers_with_a_few_odd_words_is_numeric() {
     let mut text = String::from("a,y\n");
     (0..60).for_each(|i| text += &format!("{},{}\n", if i == 30 { "broken".into() } else { format!("{i}.5") }, i % 2));

@@ -254,15 +254,16 @@ fn last_shares(settings: &Settings) -> (f64, f64) {
     (validation, if settings.test_share == TEST_SHARE { validation.min(TEST_SHARE) } else { settings.test_share })
 }
 
-/// What would be trained on data: its description, the recipe and the network.
+/// What would be trained on data: its description, the recipe and the whole network.
 pub(crate) fn choose(mut settings: Settings) -> Result<(Vec<String>, Recipe, ModelConfig)> {
     let Opened { data, backbone, .. } = open(&mut settings)?;
     let shares = SplitOptions { seed: settings.seed, validation: settings.validation_share, test: settings.test_share };
     let split = data.split(&shares)?;
     let (recipe, _) = Recipe::resolve(settings, &data, &split, backbone.as_deref())?;
+    let prepared = data.prepare(&split.train)?;
     let model = match backbone {
-        Some(backbone) => backbone.config.clone().with_outputs(recipe.task.outputs()),
-        None => recipe.model(&data.prepare(&split.train)?, &split.train)?,
+        Some(backbone) => backbone.config_with(recipe.task.outputs(), transfer::beside(&*prepared.source)),
+        None => recipe.model(&prepared, &split.train)?,
     };
     Ok((data.describe(), recipe, model))
 }

@@ -29,6 +29,7 @@ impl Session {
             step,
             declarations: &self.declarations,
             maximum: self.options.maximum(),
+            whole: false,
         };
         subject.inspection("a network".to_string(), Vec::new(), false)
     }

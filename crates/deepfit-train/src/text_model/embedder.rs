@@ -99,10 +99,15 @@ impl TextEmbedder {
 
     fn embed(
         &mut self,
-        read: impl FnOnce(&mut dyn FnMut(TextRow) -> Result<()>) -> Result<()>,
+        read: impl FnOnce(&mut dyn FnMut(TextRow) -> Result<()>) -> Result<Vec<String>>,
         each: &mut dyn FnMut(Embedding) -> Result<()>,
     ) -> Result<Vec<(String, String)>> {
-        self.run(|stream, give| read(&mut |row| stream.push(row, give)), each)
+        let read = |stream: &mut Stream, give: Each<'_>| {
+            let notes = read(&mut |row| stream.push(row, give))?;
+            stream.note(notes);
+            Ok(())
+        };
+        self.run(read, each)
     }
 
     /// Lets the stream give results, and makes embeddings of them.

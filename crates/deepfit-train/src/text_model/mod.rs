@@ -174,7 +174,8 @@ pub(crate) fn inspect(path: &Path, options: &InspectOptions) -> Result<Inspectio
     let declarations: Vec<Declaration> = scope.declarations();
     let sequence = sizes.positions.min(MEDIUM);
     let maximum = Extents { batch: options.batch.unwrap_or(32), sequence };
-    let subject = Subject { forward: &forward, prediction, step: None, declarations: &declarations, maximum };
+    let subject =
+        Subject { forward: &forward, prediction, step: None, declarations: &declarations, maximum, whole: false };
     let mut data = vec![published.report.to_string()];
     data.extend(published.report.notes.iter().cloned());
     data.push(format!(

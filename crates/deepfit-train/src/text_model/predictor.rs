@@ -77,14 +77,15 @@ impl TextPredictor {
 
     fn predict(
         &mut self,
-        read: impl FnOnce(&mut dyn FnMut(TextRow) -> Result<()>) -> Result<()>,
+        read: impl FnOnce(&mut dyn FnMut(TextRow) -> Result<()>) -> Result<Vec<String>>,
         each: &mut dyn FnMut(Prediction) -> Result<()>,
     ) -> Result<Vec<(String, String)>> {
         let published = &self.stream.model().published;
         let (classes, several) = (published.classes.clone(), published.multi_label);
         let stream = &mut self.stream;
         let mut give = |input: Input, logits: &[f32]| each(prediction(input.name, logits, &classes, several));
-        read(&mut |row| stream.push(row, &mut give))?;
+        let notes = read(&mut |row| stream.push(row, &mut give))?;
+        stream.note(notes);
         stream.finish(&mut give)
     }
 }

@@ -133,6 +133,11 @@ impl Stream {
         Ok(std::mem::take(&mut self.failed))
     }
 
+    /// Adds what is worth knowing of the texts.
+    pub(super) fn note(&mut self, notes: Vec<String>) {
+        self.model.notes.extend(notes);
+    }
+
     /// What is worth knowing so far. Each is given once.
     pub(super) fn take_notes(&mut self) -> Vec<String> {
         std::mem::take(&mut self.model.notes)

@@ -80,7 +80,7 @@ impl Transfer {
         let outputs = recipe.task.outputs();
         let plan = recipe.transfer.as_ref().filter(|_| stage.trial.unfrozen > 0);
         let lora = plan.and_then(|plan| plan.lora);
-        let terms = base.beside_slots().iter().map(Slot::values).sum();
+        let terms = beside(&*base);
         let (network, declarations, values) = Transferred::new(&self.backbone, (outputs, terms), cut, lora)?;
         let mut training = recipe.training_of(&stage.trial);
         training.frozen = network.frozen()?;
@@ -200,4 +200,9 @@ impl Transfer {
 /// The numbers of blocks after which features are wanted, each once, in rising order.
 fn depths(cuts: &[Cut]) -> BTreeSet<usize> {
     cuts.iter().filter(|cut| cut.applied).map(|cut| cut.blocks).collect()
+}
+
+/// Number of the values that the last layer sees beside what the network makes of a sample.
+pub(crate) fn beside(source: &dyn Source) -> usize {
+    source.beside_slots().iter().map(Slot::values).sum()
 }

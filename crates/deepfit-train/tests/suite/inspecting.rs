@@ -35,6 +35,12 @@ fn check(inspection: &Inspection) {
     }
 }
 
+/// All, with settings of a training.
+fn with(settings: &[(&str, &str)]) -> InspectOptions {
+    let settings = settings.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect();
+    InspectOptions { settings, ..all() }
+}
+
 #[test]
 fn a_table_and_the_run_on_it_show_the_same_network() {
     let folder = Folder::new();
@@ -65,12 +71,12 @@ fn every_kind_of_network_can_be_inspected() {
     let words: String =
         (0..60).map(|i| format!("{},{},{}\n", i * i % 101, ["red", "blue", "green"][i % 3], i * 7 % 11)).collect();
     let words = folder.write("words.csv", format!("size,colour,price\n{words}"));
-    let price = InspectOptions { target: Some("price".to_string()), ..all() };
+    let price = with(&[("target", "price")]);
     let table = inspect(&words, &price).unwrap();
     check(&table);
     assert!(table.layers.iter().any(|l| l.operation.contains("embedding") && l.parameters > 0), "{:?}", table.layers);
     for (model, least) in [("cnn", 10_000), ("resnet18", 11_000_000)] {
-        let options = InspectOptions { model: Some(model.to_string()), ..all() };
+        let options = with(&[("model", model)]);
         let images = inspect(&example("digits.zip"), &options).unwrap();
         check(&images);
         assert!(images.parameters > least && images.title.contains(model), "{}: {}", images.title, images.parameters);
@@ -92,8 +98,7 @@ fn a_larger_batch_needs_more_memory() {
 #[test]
 fn layers_are_told_as_they_are_trained() {
     let of = |model: &str, batch| {
-        let options =
-            InspectOptions { model: Some(model.to_string()), batch: Some(batch), ..InspectOptions::default() };
+        let options = InspectOptions { batch: Some(batch), passes: false, ..with(&[("model", model)]) };
         inspect(&example("digits.zip"), &options).unwrap()
     };
     for (model, norm) in [("cnn", "bn1"), ("resnet18", "layer1.0.bn1"), ("mobilenet_v2", "features.0.1")] {
@@ -117,10 +122,10 @@ fn what_cannot_be_inspected_is_explained() {
     let told = |path: PathBuf, options| inspect(&path, &options).unwrap_err().to_string();
     assert!(told(folder.path("absent"), all()).contains("does not exist"));
     let table = folder.write("some.csv", rows_of("diabetes.csv", 0..50));
-    let no_column = InspectOptions { target: Some("progresion".to_string()), ..all() };
+    let no_column = with(&[("target", "progresion")]);
     let told_of_column = told(table.clone(), no_column);
     assert!(told_of_column.contains("progression"), "{told_of_column}");
-    let cnn = InspectOptions { model: Some("cnn".to_string()), ..all() };
+    let cnn = with(&[("model", "cnn")]);
     assert!(told(table, cnn).contains("for images"));
 }
 

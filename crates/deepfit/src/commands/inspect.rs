@@ -7,7 +7,7 @@ use clap::{Args, ValueHint};
 use deepfit_train::{InspectOptions, inspect};
 
 use super::{model_path, parse_rows};
-use crate::exit::Exit;
+use crate::exit::{Exit, Usage};
 use crate::output;
 use deepfit_train::text::Style;
 
@@ -17,6 +17,7 @@ use deepfit_train::text::Style;
   deepfit inspect runs/digits-1                          the network of a run
   deepfit inspect examples/digits.zip                    the network that training would build
   deepfit inspect photos/ --model resnet18 --batch 64    another one
+  deepfit inspect reviews.csv --text review dropout=0.3  with settings of a training
   deepfit inspect runs/digits-1 --passes                 what each optimisation of the graph saves
   deepfit inspect weights.safetensors                    the tensors of a file")]
 pub struct Arguments {
@@ -29,9 +30,18 @@ pub struct Arguments {
     /// Of data: column of a table to predict
     #[arg(long, value_name = "COLUMN")]
     target: Option<String>,
+    /// Of data: column of a table that holds texts, or several as A,B
+    #[arg(long, value_name = "COLUMN")]
+    text: Option<String>,
     /// Of data: architecture
     #[arg(long, value_name = "NAME")]
     model: Option<String>,
+    /// Of data: published model to begin with, or scratch
+    #[arg(long, value_name = "MODEL")]
+    from: Option<PathBuf>,
+    /// Of data: any other setting of a training; `deepfit train --help` lists them
+    #[arg(value_name = "KEY=VALUE")]
+    settings: Vec<String>,
     /// Of data: rows in a batch
     #[arg(long, value_name = "N", allow_hyphen_values = true, value_parser = parse_rows)]
     batch: Option<usize>,
@@ -42,21 +52,15 @@ pub struct Arguments {
 
 /// Inspects.
 pub fn run(arguments: &Arguments) -> Result<Exit> {
+    let settings = arguments.settings()?;
     let trained = ["config.json", "settings.toml", "model/config.json"];
     if trained.iter().any(|file| arguments.subject.join(file).is_file()) {
-        for (option, given) in [("--target", arguments.target.is_some()), ("--model", arguments.model.is_some())] {
-            if given {
-                let what = arguments.subject.display();
-                output::say(&format!("note: {option} has no effect: it is for data, and '{what}' is trained already"));
-            }
+        for (key, _) in &settings {
+            let what = arguments.subject.display();
+            output::say(&format!("note: `{key}` has no effect: it is for data, and '{what}' is trained already"));
         }
     }
-    let options = InspectOptions {
-        passes: arguments.passes,
-        target: arguments.target.clone(),
-        batch: arguments.batch,
-        model: arguments.model.clone(),
-    };
+    let options = InspectOptions { passes: arguments.passes, batch: arguments.batch, settings };
     let inspection = inspect(&model_path(&arguments.subject)?, &options)?;
     if arguments.json {
         output::json(&inspection)?;
@@ -64,4 +68,26 @@ pub fn run(arguments: &Arguments) -> Result<Exit> {
         output::out(&inspection.text(output::width(), Style::stdout()))?;
     }
     Ok(Exit::Done)
+}
+
+impl Arguments {
+    /// Settings of a training, options before those that are written as KEY=VALUE.
+    fn settings(&self) -> Result<Vec<(String, String)>> {
+        let from = match &self.from {
+            Some(path) if path.as_os_str() != "scratch" => Some(model_path(path)?.display().to_string()),
+            scratch => scratch.as_ref().map(|_| "scratch".to_string()),
+        };
+        let options = [("target", &self.target), ("text", &self.text), ("model", &self.model), ("from", &from)];
+        let given = options.into_iter().filter_map(|(key, value)| Some((key.to_string(), value.clone()?)));
+        let mut settings: Vec<(String, String)> = given.collect();
+        for word in &self.settings {
+            let Some((key, value)) = word.split_once('=') else {
+                return Err(
+                    Usage(format!("'{word}' is no KEY=VALUE; one RUN, DATA or MODEL is inspected at a time")).into()
+                );
+            };
+            settings.push((key.trim().to_string(), value.trim().to_string()));
+        }
+        Ok(settings)
+    }
 }

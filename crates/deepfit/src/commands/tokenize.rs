@@ -70,10 +70,13 @@ pub fn run(arguments: &Arguments) -> Result<Exit> {
         writeln!(out, "{line}").map_err(output::stdout_error)
     };
     let texts = Texts { column: arguments.column.clone(), ..Texts::default() };
-    if arguments.inputs.iter().any(|path| path.as_os_str() == "-") {
-        texts.read_from(std::io::stdin().lock(), "standard input", &mut each)?;
+    let notes = if arguments.inputs.iter().any(|path| path.as_os_str() == "-") {
+        texts.read_from(std::io::stdin().lock(), "standard input", &mut each)?
     } else {
-        texts.read(&arguments.inputs, &mut each)?;
+        texts.read(&arguments.inputs, &mut each)?
+    };
+    for note in notes {
+        output::say(&words::printable(&note));
     }
     out.flush().map_err(output::stdout_error)?;
     Ok(if failed == 0 { Exit::Done } else { Exit::BadInput })

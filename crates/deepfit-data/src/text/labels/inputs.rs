@@ -63,6 +63,7 @@ fn opened(cut: Cut, form: &TextForm, known: bool, failed: Vec<(String, String)>,
 pub(crate) struct Unlabelled {
     sentences: Sentences,
     failed: Vec<(String, String)>,
+    notes: Vec<String>,
 }
 
 impl Unlabelled {
@@ -74,18 +75,28 @@ impl Unlabelled {
         let mut all = Unlabelled::default();
         for path in inputs {
             let prefix = if inputs.len() > 1 { format!("{}:", path.display()) } else { String::new() };
-            if path.is_file() && is_lines(path) {
-                all.lines(&text_of(path)?, path, &prefix)?;
-            } else if path.is_file() && is_json(path) && texts.column.is_none() {
-                all.objects(&text_of(path)?, path, &prefix, known)?;
-            } else {
-                texts.read(std::slice::from_ref(path), &mut |row| {
-                    let name = if path.is_dir() { row.name } else { format!("{prefix}{}", row.name) };
-                    all.push(TextRow { name, ..row }, known)
-                })?;
+            if let Err(error) = all.add(path, &prefix, texts, known) {
+                let Some(reason) = error.of_input().filter(|_| inputs.len() > 1) else { return Err(error) };
+                all.failed.push((path.display().to_string(), reason));
             }
         }
         Ok(all)
+    }
+
+    /// Adds what one file or folder holds.
+    fn add(&mut self, path: &Path, prefix: &str, texts: &Texts, known: &LabelForm) -> Result<()> {
+        if path.is_file() && is_lines(path) {
+            return self.lines(&text_of(path)?, path, prefix);
+        }
+        if path.is_file() && is_json(path) && texts.column.is_none() {
+            return self.objects(&text_of(path)?, path, prefix, known);
+        }
+        let notes = texts.read(std::slice::from_ref(&path.to_path_buf()), &mut |row| {
+            let name = if path.is_dir() { row.name } else { format!("{prefix}{}", row.name) };
+            self.push(TextRow { name, ..row }, known)
+        })?;
+        self.notes.extend(notes);
+        Ok(())
     }
 
     /// Reads JSON Lines, lines or a table from somewhere.
@@ -98,7 +109,8 @@ impl Unlabelled {
         if head.trim_ascii_start().starts_with(b"{") && texts.column.is_none() {
             all.objects(&text_from(content, Path::new(name))?, Path::new(name), "", known)?;
         } else {
-            texts.read_from(content, name, &mut |row| all.push(row, known))?;
+            let notes = texts.read_from(content, name, &mut |row| all.push(row, known))?;
+            all.notes.extend(notes);
         }
         Ok(all)
     }
@@ -165,5 +177,7 @@ impl Unlabelled {
 /// If the tokenizer refuses one.
 pub(crate) fn predicted(all: Unlabelled, form: &TextForm, threads: usize) -> Result<Opened> {
     let cut = Cut::new(all.sentences, form, threads)?;
-    Ok(opened(cut, form, false, all.failed, &[]))
+    let mut opened = opened(cut, form, false, all.failed, &[]);
+    opened.notes.extend(all.notes);
+    Ok(opened)
 }
