@@ -53,7 +53,27 @@ fn options_for_data_are_noted_where_a_run_is_inspected() {
     let place = Place::new();
     place.trained(&example("diabetes.csv"), "run", &[]);
     let ran = place.run(&["inspect", "run", "--model", "cnn", "--target", "age"]).succeeded();
-    assert!(ran.err.contains("--model has no effect") && ran.err.contains("--target has no effect"), "{}", ran.err);
+    assert!(ran.err.contains("`model` has no effect") && ran.err.contains("`target` has no effect"), "{}", ran.err);
     let ran = place.run(&["inspect", &example("diabetes.csv"), "--target", "age"]).succeeded();
     assert_eq!(ran.err, "");
+}
+
+#[test]
+fn texts_are_looked_at_with_the_settings_of_a_training() {
+    let place = Place::new();
+    let sentences = example("sentences.tsv");
+    let whole = place.run(&["inspect", &sentences, "--json"]).succeeded().json();
+    let layer = |inspection: &serde_json::Value, name: &str| {
+        inspection["layers"].as_array().unwrap().iter().find(|layer| layer["layer"] == name).cloned()
+    };
+    // The words of the texts are inputs of the last layer, too, as in the run.
+    place.trained(&sentences, "run", &["epochs=1"]);
+    let run = place.run(&["inspect", "run", "--json"]).succeeded().json();
+    assert!(layer(&run, "terms").is_some() && layer(&whole, "terms").is_some(), "{whole}");
+    let settings = ["--from", "scratch", "--model", "lstm", "vocabulary=500", "max_tokens=30", "--json"];
+    let lstm = place.run(&[&["inspect", &sentences][..], &settings].concat()).succeeded().json();
+    assert_eq!(layer(&lstm, "tokens").unwrap()["output"], "i32 [batch, sequence]");
+    assert!(layer(&lstm, "terms").is_none() && lstm["parameters"].as_u64() < whole["parameters"].as_u64(), "{lstm}");
+    place.run(&["inspect", &sentences, "vocabulery=500"]).is_refusal(&["vocabulery", "vocabulary"]);
+    place.run(&["inspect", &sentences, "more.tsv"]).is_refusal(&["more.tsv", "KEY=VALUE"]);
 }

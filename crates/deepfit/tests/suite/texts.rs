@@ -139,6 +139,12 @@ fn texts_come_from_lines_tables_folders_and_standard_input() {
     place.run(&["embed", "model", "d.csv"]).is_refusal(&["d.csv", "one, two", "--column NAME"]);
     place.run(&["embed", "model", "b.csv", "--column", "txt"]).is_refusal(&["no column 'txt'", "'text'"]);
     place.run(&["embed", "model", "nothing.txt"]).is_refusal(&["nothing.txt", "does not exist"]);
+    // Where there are others, they are embedded.
+    let ran = place.run(&["embed", "model", "nothing.txt", "a.txt", "--json"]);
+    assert!(ran.code == Some(2) && ran.err.contains("nothing.txt: does not exist"), "{ran:?}");
+    assert_eq!(json_rows(ran).len(), 2);
+    let told = place.run(&["embed", "model", "b.csv", "--json"]).succeeded().err;
+    assert!(told.contains("of its column 'text', of id, text"), "{told}");
 }
 
 #[test]
