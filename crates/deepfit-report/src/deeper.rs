@@ -15,8 +15,8 @@ use crate::plot::Plot;
 use crate::plots::{features, importance, project};
 
 /// Rows that are explained: mistakes, and rows that are told rightly.
-const MISTAKES: usize = 4;
-const RIGHT: usize = 2;
+const MISTAKES: usize = 3;
+const RIGHT: usize = 1;
 /// Most rows of the importance of columns, and of the map.
 const MOST_ROWS: usize = 2_000;
 /// Groups of a map by values.
@@ -55,7 +55,7 @@ pub struct Deeper {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Explained {
     /// The row.
-    pub name: String,
+    pub id: RowId,
     /// What was said of it, and what is true.
     pub sentence: String,
     /// What counts.
@@ -290,10 +290,6 @@ fn in_words(run: &RunRecord, truth: &[f32]) -> String {
 }
 
 fn explained(id: &RowId, explanation: &Explanation, truth: Option<String>) -> Option<Explained> {
-    let name = match id {
-        RowId::Row(row) => format!("row {row}"),
-        RowId::Path(path) => path.clone(),
-    };
     let said = match &explanation.prediction {
         Some(PredictionValue::Class(class)) => format!("'{class}'"),
         Some(PredictionValue::Labels(labels)) if labels.is_empty() => "no label".to_string(),
@@ -304,6 +300,12 @@ fn explained(id: &RowId, explanation: &Explanation, truth: Option<String>) -> Op
     let sure = explanation.class.as_ref().map_or(String::new(), |(_, p)| format!(" ({:.1} %)", 100.0 * p));
     let truth = truth.map_or(String::new(), |truth| format!(", and the truth is {truth}"));
     let sentence = format!("The network says {said}{sure}{truth}. Explained by {}.", explanation.method);
+    let unit = match &explanation.attributions {
+        Attributions::Named(_) if explanation.details.words.is_empty() => {
+            format!("Numbers say how much of the {} each column adds. ", explanation.unit)
+        }
+        _ => String::new(),
+    };
     let test = explanation.faithfulness.as_ref().map_or(String::new(), |test| {
         format!("Tested: better than {} of {} random orders.", test.better_than, test.orders)
     });
@@ -325,5 +327,5 @@ fn explained(id: &RowId, explanation: &Explanation, truth: Option<String>) -> Op
             Parts::Columns(all)
         }
     };
-    Some(Explained { name, sentence, parts, test, warning: explanation.warning() })
+    Some(Explained { id: id.clone(), sentence, parts, test: unit + &test, warning: explanation.warning() })
 }

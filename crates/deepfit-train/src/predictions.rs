@@ -16,7 +16,7 @@ use crate::metrics::{LABEL_THRESHOLD, SimilarityMetrics};
 use crate::progress::check_version;
 use crate::run_folder::{Durability, FORMAT_VERSION};
 use crate::tagging::{Gathered, Tags};
-use crate::tensors::{self, Owned};
+use crate::tensors::{self, Borrowed};
 
 /// Most rows that are kept; of labelled words, most words.
 pub const MOST_ROWS: usize = 10_000;
@@ -59,6 +59,9 @@ pub struct Predictions {
 pub struct Mistake {
     /// Where it comes from.
     pub id: RowId,
+    /// The file that it is, if a table names files.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
     /// How bad it is: the logarithmic loss, the distance from the true value, or the rank.
     pub loss: f64,
     /// As [`Predictions::predicted`]; of labelled words the number of the tag that each word was given.
@@ -82,10 +85,11 @@ impl Predictions {
     /// If it cannot be written.
     pub(crate) fn save(&self, path: &Path) -> Result<()> {
         let rows = self.ids.len();
-        let shaped = |values: &[f32]| Owned { shape: vec![rows, values.len() / rows.max(1)], values: values.to_vec() };
-        let (predicted, truths) = (shaped(&self.predicted), shaped(&self.truths));
-        let named =
-            BTreeMap::from([(PREDICTED.to_string(), predicted.borrowed()), (TRUTHS.to_string(), truths.borrowed())]);
+        let (predicted, truths) = ([rows, self.outputs], [rows, self.truths.len() / rows.max(1)]);
+        let named = BTreeMap::from([
+            (PREDICTED.to_string(), Borrowed { shape: &predicted, values: &self.predicted }),
+            (TRUTHS.to_string(), Borrowed { shape: &truths, values: &self.truths }),
+        ]);
         let content = serde_json::to_string(self).map_err(|e| TrainError::run(path, e.to_string()))?;
         tensors::write(path, Durability::Process, &named, KEY, content)
     }
@@ -296,7 +300,10 @@ impl Keeper {
                 Some(tags) => tags.decode(&bad.predicted).into_iter().map(|tag| tag as f32).collect(),
                 None => bad.predicted,
             };
-            Mistake { id: id(bad.row), loss: bad.loss, predicted, truths: bad.truths, sample }
+            let id = id(bad.row);
+            let is_path = tags.is_some() || matches!(id, RowId::Path(_));
+            let file = if is_path { None } else { data.file_of(bad.row).map(str::to_string) };
+            Mistake { id, file, loss: bad.loss, predicted, truths: bad.truths, sample }
         });
         let worst = worst.collect();
         // Rows of sequences came by their lengths; words of a sentence stay in their order.

@@ -87,7 +87,7 @@ fn numbers(runs: &[RunRecord], names: &[String]) -> Markup {
         div class="wide" role="region" tabindex="0" aria-label="Table: numbers of all runs" {
             table {
                 caption class="hidden" { "Numbers of all runs" }
-                thead { tr { th scope="col" { "What" } @for name in names { th scope="col" { (clean(name)) } } th scope="col" { "What it means" } } }
+                thead { tr { th scope="col" { "What" } @for name in names { th scope="col" { (clean(name)) } } th scope="col" class="meaning" { "What it means" } } }
                 tbody {
                     @for name in metrics {
                         @let known = meaning(name);

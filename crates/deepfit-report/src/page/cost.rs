@@ -31,7 +31,7 @@ pub(super) fn section(run: &RunRecord, report: &Report) -> Markup {
         div class="wide" role="region" tabindex="0" aria-label="Table: cost" {
             table {
                 caption class="hidden" { "Cost" }
-                thead { tr { th scope="col" { "What" } th scope="col" { "How much" } th scope="col" { "What it means" } } }
+                thead { tr { th scope="col" { "What" } th scope="col" { "How much" } th scope="col" class="meaning" { "What it means" } } }
                 tbody {
                     @for (what, value, sentence) in &rows {
                         tr { th scope="row" { (what) } td { (value) } td class="meaning" { (sentence) } }

@@ -6,6 +6,7 @@ use maud::{Markup, html};
 
 use super::facts::Facts;
 use super::figures;
+use super::mistakes::name;
 use crate::clean::clean;
 use crate::deeper::{Deeper, Explained, Parts};
 use crate::plot::Plot;
@@ -32,7 +33,7 @@ pub(super) fn section(run: &RunRecord, facts: &Facts, deeper: Option<&Deeper>) -
                  stronger, the more they count. Each explanation was tested: the parts were taken away in the order of their weight, \
                  and in orders drawn by chance."
             }
-            ul class="cards" { @for one in &deeper.explanations { li { (explanation(one)) } } }
+            ul class="cards" { @for one in &deeper.explanations { li { (explanation(one, &heading(run, facts, one))) } } }
         }
         @if !deeper.continued.is_empty() {
             h3 { "How it goes on" }
@@ -44,10 +45,17 @@ pub(super) fn section(run: &RunRecord, facts: &Facts, deeper: Option<&Deeper>) -
     }
 }
 
-fn explanation(one: &Explained) -> Markup {
+/// The name of a row that is explained.
+fn heading(run: &RunRecord, facts: &Facts, one: &Explained) -> String {
+    let mut mistakes = run.predictions.iter().flat_map(|predictions| &predictions.worst);
+    let file = mistakes.find(|mistake| mistake.id == one.id).and_then(|mistake| mistake.file.clone());
+    file.unwrap_or_else(|| name(&one.id, facts))
+}
+
+fn explanation(one: &Explained, heading: &str) -> Markup {
     html! {
         article {
-            h4 { (clean(&one.name)) }
+            h4 { (clean(heading)) }
             @match &one.parts {
                 Parts::Picture { width, height, base64 } => {
                     img width=(width) height=(height) src={ "data:image/jpeg;base64," (base64) }

@@ -49,7 +49,7 @@ pub(super) fn section(run: &RunRecord, report: &Report, facts: &Facts) -> Markup
                         @if published { th scope="col" { "Before training" } }
                         th scope="col" { "Validation" }
                         th scope="col" { "Training" }
-                        th scope="col" { "What it means" }
+                        th scope="col" class="meaning" { "What it means" }
                     }
                 }
                 tbody {

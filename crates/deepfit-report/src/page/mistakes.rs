@@ -60,7 +60,7 @@ pub(super) fn name(id: &RowId, facts: &Facts) -> String {
 }
 
 fn card(run: &RunRecord, report: &Report, facts: &Facts, mistake: &Mistake) -> Markup {
-    let id = name(&mistake.id, facts);
+    let id = mistake.file.clone().unwrap_or_else(|| name(&mistake.id, facts));
     let sentence = sentence(run, report, mistake);
     html! {
         article {

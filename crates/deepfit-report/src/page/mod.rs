@@ -134,20 +134,17 @@ fn learning(run: &RunRecord, plots: &[Plot]) -> Markup {
             }
         }
         @if let Some(report) = &run.report {
-            p { (chosen(report.best_epoch, report.epochs)) }
+            p { (chosen(report.best_epoch)) }
         }
         (figures(plots))
     }
 }
 
-fn chosen(best: u32, epochs: u32) -> String {
+fn chosen(best: u32) -> String {
     match best {
         0 => "Training made the published weights no better, so that these are kept as they were.".to_string(),
-        best => format!(
-            "The weights that are kept have seen all training rows {}; {} in this stage.",
-            if best == 1 { "once".to_string() } else { format!("{best} times") },
-            words::plural(u64::from(epochs), "epoch") + if epochs == 1 { " was trained" } else { " were trained" }
-        ),
+        1 => "The weights that are kept have seen all training rows once.".to_string(),
+        best => format!("The weights that are kept have seen all training rows {best} times."),
     }
 }
 

@@ -96,10 +96,9 @@ fn advice(run: &RunRecord, report: &Report, facts: &Facts) -> Vec<String> {
         }
     }
     if report.data.waits() {
-        advice.push(
-            "Training waited for its data: store images at the size that is trained on, or give more threads."
-                .to_string(),
-        );
+        let images = run.input.as_deref() == Some("image");
+        let smaller = if images { "store images at the size that is trained on, or " } else { "" };
+        advice.push(format!("Training waited for its data: {smaller}give more threads (--threads N)."));
     }
     advice
 }

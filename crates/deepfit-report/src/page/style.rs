@@ -76,7 +76,7 @@ pre{background:var(--card);border:1px solid var(--line);padding:.7rem;overflow:a
 .sides{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,20rem),1fr));gap:1rem}
 footer{margin-top:3rem;color:var(--soft);font-size:.9rem}
 :focus-visible{outline:3px solid var(--link);outline-offset:2px}
-@media print{body{max-width:none;font-size:10pt}nav,.skip,details:not([open]){display:none}
+@media print{html{font-size:10pt}body{max-width:none}nav,.skip,details:not([open]){display:none}
     .plot-box,.cards article,tr{break-inside:avoid}.figures{grid-template-columns:1fr 1fr}
     .wide{overflow:visible}table{font-size:8.5pt}th,td{padding:.15rem .3rem}.meaning{min-width:0}thead th{white-space:normal}a{color:inherit}h2,h3{break-after:avoid}}
 @media (prefers-reduced-motion:no-preference){html{scroll-behavior:smooth}}

@@ -89,7 +89,7 @@ pub(super) fn reliability(task: &Task, predictions: &Predictions) -> Option<Plot
         percent(gap),
         of_rows(predictions, if matches!(task, Task::Labels { .. }) { "sentences" } else { "test rows" })
     );
-    let mut drawn = Series::new("predictions of similar confidence, with 95 % interval", Mark::Points, 0, points);
+    let mut drawn = Series::new("what comes true, with 95 % interval", Mark::Points, 0, points);
     drawn.intervals = intervals;
     let guide = Series::new("probabilities that keep their word", Mark::Guide, 0, vec![[0.0, 0.0], [1.0, 1.0]]);
     let share = if several { "share that has the label" } else { "share that is right" };

@@ -68,10 +68,10 @@ fn plot(title: &str, names: &[String], counts: &[Vec<u64>], rows: &str, columns:
     if let Some(&(truth, predicted, n)) = wrong.first() {
         let of_class: u64 = counts[truth].iter().sum();
         finding += &format!(
-            " The most frequent mistake: '{}' taken for '{}', {} times ({} of that class).",
+            " The most frequent mistake: '{}' taken for '{}', {} ({} of that class).",
             name(truth),
             name(predicted),
-            words::count(n),
+            words::plural(n, "time"),
             percent(n as f64 / of_class.max(1) as f64)
         );
     }

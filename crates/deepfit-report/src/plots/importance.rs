@@ -9,7 +9,9 @@ const MOST: usize = 20;
 
 /// How much worse the test rows are predicted when a column is shuffled; `whole` is how well they are with all.
 pub fn importance(falls: &[(String, f64)], metric: &str, whole: f64, rows: usize) -> Plot {
-    let mut sorted = falls.to_vec();
+    // What rounding alone makes is nothing.
+    let exact = |fall: f64| if fall.abs() < 1e-9 { 0.0 } else { fall };
+    let mut sorted: Vec<(String, f64)> = falls.iter().map(|(name, fall)| (name.clone(), exact(*fall))).collect();
     sorted.sort_by(|a, b| b.1.total_cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
     let mut table = Data::new(&["column", &format!("fall of {metric}")]);
     sorted.iter().for_each(|(name, fall)| table.row(vec![name.clone(), words::number(*fall)]));
@@ -17,7 +19,7 @@ pub fn importance(falls: &[(String, f64)], metric: &str, whole: f64, rows: usize
         sorted.iter().take(3).map(|(name, fall)| format!("'{name}' ({})", words::number(*fall))).collect();
     let idle = sorted.iter().filter(|(_, fall)| *fall <= 0.0).count();
     let finding = format!(
-        "{metric} on {} is {}. It falls most without {}; {} of {} columns could be shuffled without any loss.",
+        "With all columns {metric} on {} is {}. It falls most without {}; {} of {} columns could be shuffled without any loss.",
         words::plural(rows as u64, "test row"),
         words::number(whole),
         first.join(", "),

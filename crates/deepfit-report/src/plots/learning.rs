@@ -167,7 +167,10 @@ fn validation(run: &RunRecord, stages: &BTreeMap<usize, Vec<&EpochRecord>>, name
     Plot {
         name: "validation",
         title: format!("{} on validation rows", known.title),
-        reading: format!("{} By such numbers it was decided when to stop.", known.sentence),
+        reading: format!(
+            "{} Nothing is learned from the validation rows; by them it is decided when to stop.",
+            known.sentence
+        ),
         finding,
         chart: Chart::Xy(Xy { x, y, series }),
         table: epochs_table(&["epoch", &known.title], &[of_validation]),

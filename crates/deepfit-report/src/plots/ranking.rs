@@ -176,9 +176,9 @@ fn precision(all: &[(String, Curves)], predictions: &Predictions) -> Plot {
     }
     let least = all.iter().min_by(|a, b| a.1.average_precision.total_cmp(&b.1.average_precision));
     let finding = least.map_or(String::new(), |(name, curves)| {
-        let smallest = if all.len() > 1 { "smallest for" } else { "for" };
+        let smallest = if all.len() > 1 { " smallest" } else { "" };
         format!(
-            "Average precision is {} {smallest} '{name}', which makes up {} of the rows.",
+            "Average precision is{smallest} for '{name}': {}. That class makes up {} of the rows.",
             words::number(curves.average_precision),
             percent(curves.share)
         )

@@ -18,7 +18,7 @@ pub use style::{plain_rules, rules};
 /// Width of all plots, in their own units: a phone's.
 const WIDTH: f64 = 420.0;
 /// Characters have about this width.
-const LETTER: f64 = 6.4;
+const LETTER: f64 = 7.0;
 /// Lines have this height.
 const LINE: f64 = 17.0;
 

@@ -36,7 +36,7 @@ pub(super) fn draw(xy: &Xy) -> Drawn {
     let (right, bottom) = (WIDTH - RIGHT, TOP + HEIGHT);
     let at_x = |value: f64| LEFT + xy.x.share(value).unwrap_or(0.0) * (right - LEFT);
     let at_y = |value: f64| bottom - xy.y.share(value).unwrap_or(0.0) * HEIGHT;
-    let (legend, below) = legend(&xy.series, bottom + 48.0);
+    let (legend, below) = legend(&xy.series, bottom + 56.0);
     let body = html! {
         @for (value, label) in xy.y.ticks(5) {
             line class="grid" x1=(number(LEFT)) x2=(number(right)) y1=(number(at_y(value))) y2=(number(at_y(value))) {}

@@ -46,6 +46,7 @@ pub fn classification(names: &[&str], rows: usize) -> RunRecord {
     let confusion = metrics.confusion().unwrap().chunks(n).map(<[u64]>::to_vec).collect::<Vec<_>>();
     let mistake = Mistake {
         id: RowId::Path(format!("{HOSTILE}/a picture.png")),
+        file: None,
         loss: 3.0,
         predicted: predicted[..n].to_vec(),
         truths: vec![1.0],
@@ -82,6 +83,7 @@ pub fn regression(rows: usize, target: &str) -> RunRecord {
         truths.iter().zip(0..).map(|(truth, row)| truth * 0.8 + 30.0 + (drawn(row + 9999) * 40.0) as f32).collect();
     let mistake = Mistake {
         id: RowId::Row(3),
+        file: Some(format!("{HOSTILE}.png")),
         loss: 12.5,
         predicted: vec![100.0],
         truths: vec![112.5],
