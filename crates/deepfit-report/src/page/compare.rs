@@ -1,8 +1,8 @@
 //! Several runs side by side.
 
-use deepfit_train::RunRecord;
 use deepfit_train::metrics::higher_is_better;
 use deepfit_train::text::words;
+use deepfit_train::{Report, RunRecord};
 use maud::{Markup, html};
 
 use super::facts::Facts;
@@ -71,15 +71,34 @@ fn numbers(runs: &[RunRecord], names: &[String]) -> Markup {
         let values = reports.iter().flatten().filter_map(|report| report.metrics.test.get(name));
         if higher_is_better(name) { values.reduce(f64::max) } else { values.reduce(f64::min) }
     };
-    let other: [(&str, &dyn Fn(&RunRecord) -> String); 6] = [
-        ("Model", &|run| run.report.as_ref().map_or("not finished".to_string(), |report| report.model.clone())),
-        ("Trained numbers", &|run| {
-            run.report.as_ref().map_or("–".to_string(), |r| words::count(r.parameters as u64))
-        }),
-        ("Epochs", &|run| run.report.as_ref().map_or("–".to_string(), |r| r.best_epoch.to_string())),
-        ("Time in all", &|run| run.report.as_ref().map_or("–".to_string(), |r| words::duration(r.seconds))),
-        ("Memory", &|run| run.report.as_ref().map_or("–".to_string(), |r| words::bytes(r.peak_memory_bytes))),
-        ("Size of the model", &|run| words::bytes(run.model_bytes)),
+    let of_report = |run: &RunRecord, of: &dyn Fn(&Report) -> String| run.report.as_ref().map_or("–".to_string(), of);
+    let other: [(&str, &dyn Fn(&RunRecord) -> String, &str); 6] = [
+        (
+            "Model",
+            &|run| of_report(run, &|report| report.model.clone()),
+            "The kind of network; a run without has not ended.",
+        ),
+        (
+            "Trained numbers",
+            &|run| of_report(run, &|report| words::count(report.parameters as u64)),
+            "Weights that training has set: more can learn more, and need more rows.",
+        ),
+        (
+            "Epochs",
+            &|run| of_report(run, &|report| report.best_epoch.to_string()),
+            "How often the weights that are kept have seen all training rows.",
+        ),
+        (
+            "Time in all",
+            &|run| of_report(run, &|report| words::duration(report.seconds)),
+            "From the start of the program to its end.",
+        ),
+        (
+            "Memory",
+            &|run| of_report(run, &|report| words::bytes(report.peak_memory_bytes)),
+            "The most that the program occupied.",
+        ),
+        ("Size of the model", &|run| words::bytes(run.model_bytes), "What has to be kept, or sent, to use it."),
     ];
     let main = runs.iter().find_map(|run| Facts::of(run).main);
     html! {
@@ -110,8 +129,12 @@ fn numbers(runs: &[RunRecord], names: &[String]) -> Markup {
                             td class="meaning" { (known.sentence) }
                         }
                     }
-                    @for (what, of) in &other {
-                        tr { th scope="row" { (what) } @for run in runs { td { (clean(&of(run))) } } td {} }
+                    @for (what, of, sentence) in &other {
+                        tr {
+                            th scope="row" { (what) }
+                            @for run in runs { td { (clean(&of(run))) } }
+                            td class="meaning" { (sentence) }
+                        }
                     }
                 }
             }
