@@ -10,6 +10,8 @@
 mod clean;
 mod deeper;
 mod error;
+#[cfg(feature = "png")]
+mod letters;
 mod meaning;
 mod page;
 mod plot;

@@ -10,6 +10,9 @@ use crate::clean::clean;
 
 /// Cells of a row that are shown at once.
 const CELLS: usize = 8;
+/// Most cells of a row in the page, and letters of one.
+const MOST_CELLS: usize = 150;
+const MOST_LETTERS: usize = 160;
 /// Words around a wrong one.
 const AROUND: usize = 6;
 
@@ -24,7 +27,9 @@ pub(super) fn section(run: &RunRecord, report: &Report, facts: &Facts) -> Markup
     };
     html! {
         h3 { (title) }
-        @if predictions.worst.is_empty() {
+        @if predictions.measured == 0 {
+            p { "There are no test " (facts.many) ", so that no mistakes are known." }
+        } @else if predictions.worst.is_empty() {
             p { "There is no mistake among the " (words::count(predictions.measured as u64)) " test " (facts.many) "." }
         } @else {
             p { (order(&report.task)) }
@@ -80,20 +85,34 @@ fn shown(sample: &Sample, sentence: &str, run: &RunRecord, report: &Report, mist
                 src={ "data:" (media) ";base64," (base64) };
         },
         Sample::Cells { cells } => html! {
-            dl class="cells" {
-                @for (column, cell) in cells.iter().take(CELLS) { div { dt { (clean(column)) } dd { (clean(cell)) } } }
-            }
+            (cells_shown(&cells[..cells.len().min(CELLS)]))
             @if cells.len() > CELLS {
                 details {
-                    summary { "All " (cells.len()) " columns" span class="hidden" { " of " (clean(sentence)) } }
-                    dl class="cells" {
-                        @for (column, cell) in cells.iter().skip(CELLS) { div { dt { (clean(column)) } dd { (clean(cell)) } } }
-                    }
+                    summary { (more(cells.len())) span class="hidden" { " of " (clean(sentence)) } }
+                    (cells_shown(&cells[CELLS..cells.len().min(MOST_CELLS)]))
                 }
             }
         },
         Sample::Texts { texts } => html! { @for text in texts { blockquote { (clean(text)) } } },
         Sample::Words { words } => words_shown(words, run, report, mistake),
+    }
+}
+
+fn more(columns: usize) -> String {
+    if columns > MOST_CELLS {
+        format!("The first {MOST_CELLS} of {columns} columns")
+    } else {
+        format!("All {columns} columns")
+    }
+}
+
+fn cells_shown(cells: &[(String, String)]) -> Markup {
+    html! {
+        dl class="cells" {
+            @for (column, cell) in cells {
+                div { dt { (clean(column)) } dd { (clean(&words::shortened(cell, MOST_LETTERS))) } }
+            }
+        }
     }
 }
 

@@ -7,6 +7,8 @@ use crate::plot::{Axis, Chart, Data, Mark, Plot, Series, Xy};
 
 /// Most classes that have a look of their own; the others share one.
 const MOST: usize = 6;
+/// Most groups that are listed.
+const LISTED: usize = 200;
 
 /// Rows as numbers, projected on two directions, with the share of their variance that these hold.
 #[derive(Debug, Clone, PartialEq)]
@@ -80,7 +82,7 @@ pub fn features(projection: &Projection, groups: &[String], grouping: &str) -> P
         series.push(Series::new(name, Mark::Points, look, points.clone()));
     }
     let mut table = Data::new(&[grouping, "rows", "centre, first direction", "centre, second direction"]);
-    for (name, points) in &counts {
+    for (name, points) in counts.iter().take(LISTED) {
         let mean = |at: usize| points.iter().map(|point| point[at]).sum::<f64>() / points.len() as f64;
         table.row(vec![name.clone(), points.len().to_string(), words::number(mean(0)), words::number(mean(1))]);
     }

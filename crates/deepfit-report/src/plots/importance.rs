@@ -6,6 +6,8 @@ use crate::plot::{Bars, Chart, Data, Plot};
 
 /// Most columns that are drawn.
 const MOST: usize = 20;
+/// Most that are listed.
+const LISTED: usize = 300;
 
 /// How much worse the test rows are predicted when a column is shuffled; `whole` is how well they are with all.
 pub fn importance(falls: &[(String, f64)], metric: &str, whole: f64, rows: usize) -> Plot {
@@ -14,7 +16,7 @@ pub fn importance(falls: &[(String, f64)], metric: &str, whole: f64, rows: usize
     let mut sorted: Vec<(String, f64)> = falls.iter().map(|(name, fall)| (name.clone(), exact(*fall))).collect();
     sorted.sort_by(|a, b| b.1.total_cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
     let mut table = Data::new(&["column", &format!("fall of {metric}")]);
-    sorted.iter().for_each(|(name, fall)| table.row(vec![name.clone(), words::number(*fall)]));
+    sorted.iter().take(LISTED).for_each(|(name, fall)| table.row(vec![name.clone(), words::number(*fall)]));
     let first: Vec<String> =
         sorted.iter().take(3).map(|(name, fall)| format!("'{name}' ({})", words::number(*fall))).collect();
     let idle = sorted.iter().filter(|(_, fall)| *fall <= 0.0).count();

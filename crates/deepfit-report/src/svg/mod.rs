@@ -13,6 +13,8 @@ use maud::{Markup, PreEscaped, html};
 use crate::clean::clean;
 use crate::plot::{Chart, Plot};
 
+#[cfg(feature = "png")]
+pub(crate) use style::light;
 pub use style::{plain_rules, rules};
 
 /// Width of all plots, in their own units: a phone's.

@@ -5,6 +5,10 @@
 
 /// Colours of series on a light page.
 const LIGHT: [&str; LOOKS] = ["#0072b2", "#d55e00", "#008060", "#b0508a", "#b07000", "#3a8fc4", "#666666"];
+/// Letters and axes, what lies behind them, and the paper, of a light page.
+const INK: &str = "#1b1b1b";
+const FAINT: &str = "#d8d8d8";
+const PAPER: &str = "#ffffff";
 /// Colours of series on a dark page.
 const DARK: [&str; LOOKS] = ["#56b4e9", "#ff8c42", "#2ec4a0", "#e29bc4", "#f0c24c", "#9ad1f5", "#b0b0b0"];
 
@@ -29,7 +33,7 @@ pub fn rules() -> String {
         }
         text
     };
-    let light = scheme("#1b1b1b", "#d8d8d8", "#ffffff", ["#ffffff", "#1b1b1b"], &LIGHT);
+    let light = scheme(INK, FAINT, PAPER, [PAPER, INK], &LIGHT);
     let dark = scheme("#e8e8e8", "#454545", "#16181c", ["#101010", "#101010"], &DARK);
     format!(
         ".plot text{{font-family:system-ui,\"Segoe UI\",Roboto,\"DejaVu Sans\",sans-serif;font-size:12px}}\
@@ -41,4 +45,18 @@ pub fn rules() -> String {
 pub fn plain_rules() -> String {
     let all = rules();
     all.split("@media").next().unwrap_or_default().to_string()
+}
+
+/// The colour on a light page that a class gives to the fill, or to the stroke, of an element.
+#[cfg(feature = "png")]
+pub(crate) fn light(class: &str, of_stroke: bool) -> Option<&'static str> {
+    let numbered = |prefix: char| class.strip_prefix(prefix)?.parse::<usize>().ok();
+    match (class, of_stroke) {
+        ("axis" | "guide", true) => Some(INK),
+        ("grid" | "cell", true) => Some(FAINT),
+        ("paper" | "on0", false) => Some(PAPER),
+        ("on1", false) => Some(INK),
+        (_, true) => LIGHT.get(numbered('s')?).copied(),
+        (_, false) => LIGHT.get(numbered('f')?).copied(),
+    }
 }

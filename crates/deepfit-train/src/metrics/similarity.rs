@@ -295,6 +295,26 @@ mod tests {
     }
 
     #[test]
+    fn what_became_of_pairs_is_what_the_scores_are_made_of() {
+        let mut metrics = SimilarityMetrics::new(PairLabel::Partners);
+        let (x, y, z) = ([1.0f32, 0.0], [0.8f32, 0.6], [0.0f32, 1.0]);
+        metrics.add_partners(&[[x, y], [y, z], [z, x]].concat().concat(), &[0, 1, 2, 3, 4, 5]);
+        let outcomes = metrics.outcomes();
+        let mean = outcomes.iter().map(|one| 1.0 / f64::from(one.found)).sum::<f64>() / 3.0;
+        assert!((mean - metrics.scores().get("mrr").unwrap()).abs() < 1e-12);
+        // The first is second to the third's text, and the second and third are told apart worst.
+        assert_eq!(outcomes.iter().map(|one| one.found).collect::<Vec<_>>(), [2.0, 3.0, 3.0]);
+        assert_eq!((outcomes[0].truth, outcomes[0].loss), (0.8, Some(2.0)));
+        // What is added later is ranked, too.
+        metrics.add_partners(&[z, z].concat(), &[6, 7]);
+        assert_eq!(metrics.outcomes().len(), 4);
+        let mut scored = SimilarityMetrics::new(PairLabel::Score);
+        scored.add_scored(&[[x, x], [x, z]].concat().concat(), &[1.0, 5.0]);
+        let losses: Vec<f64> = scored.outcomes().iter().filter_map(|one| one.loss).collect();
+        assert_eq!(losses, [0.5, 0.5]);
+    }
+
+    #[test]
     fn correlations_and_the_rank_loss_equal_their_definitions() {
         let (cosines, scores) = ([0.9, 0.1, 0.4, 0.4], [5.0, 1.0, 1.0, 3.0]);
         assert_eq!(ranks(&cosines), [3.0, 0.0, 1.5, 1.5]);
