@@ -820,6 +820,11 @@ impl Dataset {
         }
     }
 
+    /// The file that a row is, of images: its path relative to the folder or archive.
+    pub fn file_of(&self, row: u32) -> Option<&str> {
+        if let Kind::Images(set) = &self.kind { Some(&set.files[row as usize].entry.name) } else { None }
+    }
+
     /// A split by row ids.
     pub fn save_split(&self, split: &Split) -> SavedSplit {
         let ids = |rows: &[u32]| rows.iter().map(|&row| self.row_id(row)).collect();

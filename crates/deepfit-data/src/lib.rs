@@ -32,6 +32,7 @@ mod memory;
 mod parallel;
 mod preprocessor;
 mod rng;
+mod sample;
 mod source;
 mod split;
 mod table;
@@ -47,6 +48,7 @@ pub use features::{FeatureSource, Features};
 pub use image::{Augment, Border, Filter, ImageColumns, ImagePreprocessor, ImageSurvey, Resize, ResizeTo};
 pub use loader::{LoadedBatch, Loader, LoaderOptions, LoaderTimes};
 pub use preprocessor::Preprocessor;
+pub use sample::Sample;
 pub use source::{Cell, IGNORED, Pass, Piece, Source};
 pub use split::{Part, RowId, SavedSplit, Split, SplitOptions};
 pub use table::{

@@ -16,7 +16,7 @@ use crate::faithfulness::{self, Faithfulness, random_orders};
 use crate::grad_cam::{self, grad_cam, last_convolution};
 use crate::gradients::{integrated, smooth};
 use crate::method::{Kind, Method};
-use crate::neighbours::Known;
+use crate::neighbours::{self, Known};
 use crate::pictures::{Cells, Picture, is_picture};
 use crate::removal::{Removal, leave_one_out, ranked};
 use crate::rows::Rows;
@@ -148,11 +148,70 @@ impl Explainer {
             (_, Inputs::Paths(paths)) => (preprocessor.open_inputs(paths, self.threads)?, None),
             (_, Inputs::Reader(reader, name)) => (preprocessor.read_inputs(reader, name)?, None),
         };
-        self.notes.extend(opened.notes);
-        let mut failed = opened.failed;
-        if opened.rows.is_empty() {
-            return Ok(failed);
-        }
+        let mut opened = opened;
+        self.notes.append(&mut opened.notes);
+        let mut failed = std::mem::take(&mut opened.failed);
+        failed.extend(self.each(&opened, passages.as_deref(), method, request, each)?);
+        Ok(failed)
+    }
+
+    /// Explains rows of data that has been opened, [`Opened::rows`], by the method that suits the model, and gives each
+    /// explanation to `each`; of texts with what they are, for all rows of the data. Returns the rows that failed.
+    ///
+    /// # Errors
+    /// As [`Explainer::explain`].
+    pub fn explain_rows(
+        &mut self,
+        opened: &Opened,
+        passages: Option<&[Passage]>,
+        request: &Request,
+        each: Each<'_>,
+    ) -> Result<Vec<(String, String)>> {
+        let method = request.method.unwrap_or_else(|| self.default_method());
+        method.require(self.kind())?;
+        self.require_fit(method, request)?;
+        self.each(opened, passages, method, request, each)
+    }
+
+    /// How much worse rows of a table that has been opened are predicted when a column is shuffled.
+    ///
+    /// # Errors
+    /// If the model takes no tables, or cannot run.
+    pub fn importance(&mut self, opened: &Opened, name: &str) -> Result<Explanation> {
+        let table = self.table()?;
+        self.importance_of(&table, opened, name)
+    }
+
+    /// What the last layer sees of rows of data that has been opened, in their order.
+    ///
+    /// # Errors
+    /// If a row cannot be read, or the network knows no features.
+    pub fn features(&mut self, opened: &Opened) -> Result<Vec<(u32, Vec<f32>)>> {
+        neighbours::all_features(&mut self.subject, opened)
+    }
+
+    /// Texts that are there already, as [`Explainer::explain_rows`] wants them.
+    ///
+    /// # Errors
+    /// If the model takes no texts, or two where one is given.
+    pub fn open_passages(&self, passages: Vec<Passage>) -> Result<Opened> {
+        Ok(texts::preprocessor(&self.subject)?.open_passages(passages, self.threads)?)
+    }
+
+    /// How new data is prepared for the model.
+    pub fn preprocessor(&self) -> &Preprocessor {
+        self.subject.preprocessor()
+    }
+
+    fn each(
+        &mut self,
+        opened: &Opened,
+        passages: Option<&[Passage]>,
+        method: Method,
+        request: &Request,
+        each: Each<'_>,
+    ) -> Result<Vec<(String, String)>> {
+        let mut failed = Vec::new();
         for &number in &opened.rows {
             let name = opened.names[number as usize].clone();
             // One at a time, in the order of the inputs.
@@ -161,7 +220,7 @@ impl Explainer {
                 failed.extend(loader.failures().map(|failure| (failure.name.clone(), failure.reason.clone())));
                 continue;
             };
-            let passage = passages.as_ref().and_then(|all| all.get(number as usize)).cloned();
+            let passage = passages.and_then(|all| all.get(number as usize)).cloned();
             let given = Given { name, row: Rows::of(&batch), source: &opened.source, number, passage };
             drop(batch);
             each(self.one(given, method, request)?)?;
@@ -410,12 +469,16 @@ impl Explainer {
             return Err(ExplainError::asked(problem));
         };
         let table = self.table()?;
-        let opened = table.open_labelled(path, self.threads)?;
-        self.notes.extend(opened.notes);
+        let mut opened = table.open_labelled(path, self.threads)?;
+        self.notes.append(&mut opened.notes);
+        self.importance_of(&table, &opened, &path.to_string_lossy())
+    }
+
+    fn importance_of(&mut self, table: &TablePreprocessor, opened: &Opened, name: &str) -> Result<Explanation> {
         let mut batch = Batch::new();
         opened.source.fill(&opened.rows, Pass::Evaluate, &mut batch)?;
         let rows = Rows::of(&batch);
-        let columns = Columns::of(&table, self.subject.names());
+        let columns = Columns::of(table, self.subject.names());
         let targets: Array = batch.targets.clone();
         let mut sums = vec![0.0; columns.names.len()];
         let mut of_table =
@@ -429,7 +492,7 @@ impl Explainer {
         let whole = of_table.scores(&[vec![true; columns.names.len()]])?[0];
         let metric = if *self.subject.task() == Task::Regression { "r2" } else { "accuracy" };
         Ok(Explanation {
-            input: path.to_string_lossy().into_owned(),
+            input: name.to_string(),
             prediction: None,
             class: None,
             method: Method::Permutation,

@@ -107,6 +107,14 @@ impl Explanation {
         }
     }
 
+    /// The picture with what counts in it beside it, as the bytes of a JPEG file, with its width and height.
+    pub fn jpeg(&self) -> Option<(u32, u32, Vec<u8>)> {
+        match (&self.details.picture, &self.attributions) {
+            (Some(picture), Attributions::Pixels(map)) => picture.jpeg(map),
+            _ => None,
+        }
+    }
+
     /// What a reader must know before relying on it, in words.
     pub fn warning(&self) -> Option<String> {
         if let Some((like, share)) = &self.details.neighbours {

@@ -49,6 +49,19 @@ fn features(subject: &mut Subject, rows: &Rows) -> Result<Vec<Vec<f32>>> {
     Ok(all)
 }
 
+/// What the last layer sees of all rows of data that has been opened, with their numbers.
+pub(crate) fn all_features(subject: &mut Subject, opened: &Opened) -> Result<Vec<(u32, Vec<f32>)>> {
+    let options = LoaderOptions::evaluate(AT_ONCE, 1);
+    let mut loader = Loader::new(opened.source.clone(), opened.rows.clone(), options)?;
+    let mut all = Vec::with_capacity(opened.rows.len());
+    while let Some(batch) = loader.next()? {
+        let rows = Rows::of(&batch);
+        all.extend(batch.rows.iter().copied().zip(features(subject, &rows)?));
+    }
+    all.sort_by_key(|(row, _)| *row);
+    Ok(all)
+}
+
 fn embedding(input: String, values: Vec<f32>) -> Embedding {
     Embedding { input, text: None, embedding: Some(values), logits: None, hidden: None }
 }

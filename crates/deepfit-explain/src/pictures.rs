@@ -5,6 +5,7 @@ use std::path::Path;
 use deepfit_data::Array;
 use deepfit_graph::philox::Stream;
 use deepfit_zoo::{ImageConfig, InputSlot};
+use image::codecs::jpeg::JpegEncoder;
 use image::{Rgb, RgbImage};
 
 use crate::error::{ExplainError, Result};
@@ -138,11 +139,8 @@ impl Picture {
         (0..RANDOM_ORDERS as u64).map(moved).collect()
     }
 
-    /// Writes the picture with a map on it: red is for the explained class, blue against it. Beside it the picture itself.
-    ///
-    /// # Errors
-    /// If the file cannot be written.
-    pub fn write(&self, map: &Map, path: &Path) -> Result<()> {
+    /// The picture, and beside it the same with a map on it: red is for the explained class, blue against it.
+    fn drawn(&self, map: &Map) -> RgbImage {
         let times = LEAST_SIDE.div_ceil(self.height.min(self.width)).max(1);
         let (height, width) = (self.height * times, self.width * times);
         // A smooth map for a picture that is as large as it is; whole pixels of one that is enlarged.
@@ -160,6 +158,22 @@ impl Picture {
                 out.put_pixel((width + 8 + x) as u32, y as u32, Rgb(over(here, share).map(byte)));
             }
         }
+        out
+    }
+
+    /// The picture and the map on it as the bytes of a JPEG file, with its width and height.
+    pub fn jpeg(&self, map: &Map) -> Option<(u32, u32, Vec<u8>)> {
+        let drawn = self.drawn(map);
+        let mut file = Vec::new();
+        JpegEncoder::new_with_quality(&mut file, 85).encode_image(&drawn).ok()?;
+        Some((drawn.width(), drawn.height(), file))
+    }
+
+    /// Writes the picture and the map on it as PNG.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    pub fn write(&self, map: &Map, path: &Path) -> Result<()> {
         let failed = |error: image::ImageError| ExplainError::Write {
             path: path.to_path_buf(),
             source: match error {
@@ -167,7 +181,7 @@ impl Picture {
                 other => std::io::Error::other(other.to_string()),
             },
         };
-        out.save_with_format(path, image::ImageFormat::Png).map_err(failed)
+        self.drawn(map).save_with_format(path, image::ImageFormat::Png).map_err(failed)
     }
 }
 

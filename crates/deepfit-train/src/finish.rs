@@ -3,15 +3,17 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use deepfit_data::{Dataset, Task};
+use deepfit_data::{Dataset, Preprocessor, Source, Task};
 use deepfit_zoo::ModelConfig;
 
+use crate::baseline::Baseline;
 use crate::data_times::DataTimes;
 use crate::error::Result;
 use crate::job::{Job, Workshop};
-use crate::measure::{Goal, Measured, measure};
+use crate::measure::{Goal, Measured, measure, measure_and_keep};
 use crate::metrics::Scores;
 use crate::model_folder;
+use crate::predictions::Keeper;
 use crate::process;
 use crate::recipe::Recipe;
 use crate::report::{Report, ReportMetrics};
@@ -63,12 +65,12 @@ pub(crate) fn finish(
         None => model_folder::save(&job.folder.model(), &name, &model, &preprocessor, &weights, &job.recipe.settings)?,
     }
     drop((weights, completion));
-    let mut on = |rows: &[u32], intervals: bool| -> Result<Option<Measured>> {
+    let goal = Goal::of(&job.recipe, stage.target_scale);
+    let mut on = |rows: &[u32], intervals: bool, keeper: Option<&mut Keeper>| -> Result<Option<Measured>> {
         if rows.is_empty() {
             return Ok(None);
         }
-        let goal = Goal::of(&job.recipe, stage.target_scale);
-        let measured = measure(&mut using, source.clone(), rows.to_vec(), &goal, intervals)?;
+        let measured = measure_and_keep(&mut using, source.clone(), rows.to_vec(), &goal, intervals, keeper)?;
         for (name, reason) in &measured.failures {
             job.progress.notes.add(&format!("not measured: {name}: {reason}"));
         }
@@ -77,8 +79,10 @@ pub(crate) fn finish(
     // Each text is compared with all others of the part, so that many would take long.
     let step = if embeds { stage.train.len().div_ceil(MOST_COMPARED) } else { 1 };
     let trained: Vec<u32> = stage.train.iter().copied().step_by(step.max(1)).collect();
-    let train = on(&trained, false)?;
-    let test = on(&job.split.test, true)?;
+    let train = on(&trained, false, None)?;
+    let mut keeper = Keeper::new(task, &*source, &job.split.test, task.outputs());
+    let test = on(&job.split.test, true, Some(&mut keeper))?;
+    keep(job, &*source, &preprocessor, &goal, keeper)?;
     let epochs = if refit { stage.epochs } else { job.progress.best.map_or(job.progress.epoch, |(epoch, _)| epoch) };
     let run = job.folder.root().to_path_buf();
     Ok(Report {
@@ -112,6 +116,24 @@ pub(crate) fn finish(
         next: next_commands(&run, &job.data),
         run,
     })
+}
+
+/// Writes what was predicted. Where there is no place for it, the run is whole without, and its report tells less.
+fn keep(job: &Job, source: &dyn Source, preprocessor: &Preprocessor, goal: &Goal<'_>, keeper: Keeper) -> Result<()> {
+    let stage = &job.stages[job.progress.stage];
+    let (train, test) = (&stage.train, &job.split.test);
+    let baseline = Baseline::of(goal.task, source, train, test, goal.scale, goal.positive)?;
+    let predictions = if job.recipe.transfer.is_some() {
+        // What was learned from is features, which nobody can look at.
+        let base = job.data.prepare(train)?.source;
+        keeper.finish(&job.data, &*base, preprocessor, baseline)
+    } else {
+        keeper.finish(&job.data, source, preprocessor, baseline)
+    };
+    if let Err(error) = predictions.save(&job.folder.predictions()) {
+        job.progress.notes.add(&format!("predictions for the test rows are not kept: {error}"));
+    }
+    Ok(())
 }
 
 /// Name of the model that a run trains: of its architecture.
@@ -153,6 +175,7 @@ pub(crate) fn next_commands(run: &Path, data: &Dataset) -> Vec<String> {
         format!("deepfit predict {shown} {example}"),
         format!("deepfit evaluate {shown} DATA"),
         format!("deepfit inspect {shown}"),
+        format!("deepfit report {shown} --full"),
     ]
 }
 

@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+mod baseline;
 mod data_times;
 mod embedder;
 mod error;
@@ -24,12 +25,14 @@ pub mod metrics;
 mod model_folder;
 mod nearest;
 mod pairs;
+mod predictions;
 mod predictor;
 mod process;
 pub mod profile;
 mod progress;
 mod published;
 mod recipe;
+mod record;
 mod report;
 mod run_folder;
 mod search;
@@ -46,6 +49,7 @@ mod training_rows;
 mod transfer;
 mod weights;
 
+pub use baseline::Baseline;
 pub use data_times::DataTimes;
 pub use embedder::{Embedder, Embedding, Layer};
 pub use error::{ErrorKind, Result, TrainError};
@@ -56,15 +60,18 @@ pub use job::{Job, Outcome, prepare, resume, resume_with};
 pub use model_folder::{Model, ModelDescription, open_any as open_model};
 pub use nearest::{Gallery, Neighbour, Neighbours, Search};
 pub use pairs::evaluate_pairs;
+pub use predictions::{MOST_ROWS, Mistake, Predictions};
 pub use predictor::{Evaluation, Prediction, PredictionValue, Predictor};
 pub use process::{available_bytes, cpu_seconds, peak_bytes, process_seconds, resident_bytes};
+pub use progress::EpochRecord;
 pub use published::{published_model, published_text};
+pub use record::{RunRecord, State};
 pub use report::{Report, ReportMetrics};
-pub use run_folder::FORMAT_VERSION;
+pub use run_folder::{Durability, FORMAT_VERSION, write_atomically};
 pub use session::{Epoch, Examples, Fit, Outputs, Session, SessionOptions, Values};
 pub use settings::{Settings, Unfreeze, parse_duration};
 pub use tagging::Entity;
 pub use tensors::Owned;
 pub use text_model::{Finish, Generated, Generator, Sampling, TextEmbedder, TextPredictor, is_text_model};
-pub use training_rows::training_rows;
+pub use training_rows::{test_rows, training_rows};
 pub use weights::{Misfit, read as read_weights};

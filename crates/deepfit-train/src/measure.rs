@@ -1,4 +1,4 @@
-//! A network's metrics on rows, streamed: neither logits nor predictions are kept.
+//! A network's metrics on rows, streamed: neither logits nor predictions are kept, unless a keeper keeps them.
 
 use std::sync::Arc;
 
@@ -10,6 +10,7 @@ use crate::metrics::{
     ClassificationMetrics, Intervals, LabelScores, LanguageMetrics, MultiLabelMetrics, RegressionMetrics,
     ResidualSummary, Scores, SimilarityMetrics, TaggingMetrics,
 };
+use crate::predictions::Keeper;
 use crate::recipe::Recipe;
 use crate::tagging::Sentences;
 
@@ -135,6 +136,18 @@ pub fn measure(
     goal: &Goal<'_>,
     intervals: bool,
 ) -> Result<Measurement> {
+    measure_and_keep(using, source, rows, goal, intervals, None)
+}
+
+/// As [`measure`]; a keeper sees all predictions.
+pub(crate) fn measure_and_keep(
+    using: &mut Predicting,
+    source: Arc<dyn Source>,
+    rows: Vec<u32>,
+    goal: &Goal<'_>,
+    intervals: bool,
+    mut keeper: Option<&mut Keeper>,
+) -> Result<Measurement> {
     let scale = goal.scale;
     let mut metrics = match (goal.task, intervals) {
         (Task::Classification { classes }, true) => {
@@ -158,7 +171,8 @@ pub fn measure(
     // Data held in memory as numbers is prepared faster than a thread is started.
     let workers = usize::from(source.scratch_bytes() > 0);
     let mut gathered = Sentences::new(source.clone(), using.outputs);
-    let mut loader = Loader::new(source, rows, LoaderOptions::evaluate(using.batch, workers))?;
+    let mut of_pairs = Vec::new();
+    let mut loader = Loader::new(source.clone(), rows, LoaderOptions::evaluate(using.batch, workers))?;
     // Values in original units; reused from batch to batch.
     let (mut values, mut truths) = (Vec::new(), Vec::new());
     let mut count = 0;
@@ -167,17 +181,44 @@ pub fn measure(
         let outputs = using.outputs;
         let predictions = using.predict(&batch)?;
         match (&mut metrics, &batch.targets) {
-            (Measured::Classes(classes), Array::I32(targets)) => classes.add(predictions, targets)?,
-            (Measured::Words(words), Array::I32(targets)) => {
-                gathered.add(&batch.rows, predictions, targets, batch.sequence);
-                for (_, one) in gathered.take_whole() {
-                    words.add(&one.probabilities, &one.targets, outputs);
+            (Measured::Classes(classes), Array::I32(targets)) => {
+                classes.add(predictions, targets)?;
+                if let Some(keeper) = &mut keeper {
+                    keeper.add_classes(&batch.rows, predictions, targets);
                 }
             }
-            (Measured::Tokens(tokens), Array::F32(bytes)) => tokens.add(predictions, bytes, batch.sequence),
-            (Measured::Pairs(pairs), Array::I32(texts)) => pairs.add_partners(predictions, texts),
-            (Measured::Pairs(pairs), Array::F32(scores)) => pairs.add_scored(predictions, scores),
-            (Measured::Labels(labels), Array::F32(targets)) => labels.add(predictions, targets)?,
+            (Measured::Words(words), Array::I32(targets)) => {
+                gathered.add(&batch.rows, predictions, targets, batch.sequence);
+                if let Some(keeper) = &mut keeper {
+                    keeper.add_pieces(&batch.rows, &*source);
+                }
+                for (sentence, one) in gathered.take_whole() {
+                    words.add(&one.probabilities, &one.targets, outputs);
+                    if let Some(keeper) = &mut keeper {
+                        keeper.add_sentence(sentence, &one);
+                    }
+                }
+            }
+            (Measured::Tokens(tokens), Array::F32(bytes)) => {
+                tokens.add(predictions, bytes, batch.sequence);
+                if let Some(keeper) = &mut keeper {
+                    keeper.add_windows(&batch.rows, predictions, bytes);
+                }
+            }
+            (Measured::Pairs(pairs), Array::I32(texts)) => {
+                pairs.add_partners(predictions, texts);
+                of_pairs.extend_from_slice(&batch.rows);
+            }
+            (Measured::Pairs(pairs), Array::F32(scores)) => {
+                pairs.add_scored(predictions, scores);
+                of_pairs.extend_from_slice(&batch.rows);
+            }
+            (Measured::Labels(labels), Array::F32(targets)) => {
+                labels.add(predictions, targets)?;
+                if let Some(keeper) = &mut keeper {
+                    keeper.add_labels(&batch.rows, predictions, targets);
+                }
+            }
             (Measured::Values(regression), Array::F32(targets)) => {
                 let original = |x: f32| scale.map_or(x, |s| s.inverse(f64::from(x)) as f32);
                 values.clear();
@@ -185,6 +226,9 @@ pub fn measure(
                 truths.clear();
                 truths.extend(targets.iter().map(|&x| original(x)));
                 regression.add(&values, &truths)?;
+                if let Some(keeper) = &mut keeper {
+                    keeper.add_values(&batch.rows, &values, &truths);
+                }
             }
             _ => {
                 return Err(TrainError::setting(
@@ -193,6 +237,9 @@ pub fn measure(
                 ));
             }
         }
+    }
+    if let (Measured::Pairs(pairs), Some(keeper)) = (&metrics, &mut keeper) {
+        keeper.add_pairs(&of_pairs, pairs);
     }
     // The loader's own list: batches of which no row could be read never arrive here.
     let failures = loader.failures().map(|f| (f.name.clone(), f.reason.clone())).collect();

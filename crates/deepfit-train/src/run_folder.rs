@@ -69,6 +69,16 @@ impl RunFolder {
         self.root.join("result.json")
     }
 
+    /// What was predicted for the test rows.
+    pub fn predictions(&self) -> PathBuf {
+        self.root.join("predictions.safetensors")
+    }
+
+    /// The page that tells of the run.
+    pub fn report(&self) -> PathBuf {
+        self.root.join("report.html")
+    }
+
     /// The trained model.
     pub fn model(&self) -> PathBuf {
         self.root.join("model")

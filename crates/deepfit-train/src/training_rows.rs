@@ -1,4 +1,4 @@
-//! The rows that a run has learned from, opened again for whoever compares new ones with them.
+//! The rows that a run has learned from, or was measured on, opened again for whoever compares or explains.
 
 use std::collections::HashSet;
 use std::path::{Component, Path};
@@ -15,42 +15,74 @@ use crate::settings::Settings;
 /// # Errors
 /// If the data is not where the run says, or is no longer what it was trained on.
 pub fn training_rows(run: &Path, preprocessor: &Preprocessor, threads: usize) -> Result<Option<Opened>> {
+    let Some((settings, split)) = of_run(run)? else { return Ok(None) };
+    let mut opened = open(run, &settings, &settings.data, preprocessor, threads)?;
+    opened.rows = found(&opened, &settings.data, &split.train).into_iter().map(|(row, _)| row).collect();
+    if opened.rows.is_empty() {
+        let problem = "has changed: none of the rows that the run has learned from is there";
+        return Err(TrainError::run(&settings.data, problem));
+    }
+    Ok(Some(opened))
+}
+
+/// The test rows of a run, prepared as its model wants them, in [`Opened::rows`], with where each of these comes from.
+///
+/// # Errors
+/// As [`training_rows`]; also if this is no run folder.
+pub fn test_rows(run: &Path, preprocessor: &Preprocessor, threads: usize) -> Result<(Opened, Vec<RowId>)> {
+    let Some((settings, split)) = of_run(run)? else {
+        return Err(TrainError::run(run, "is not a run folder, and has no test rows"));
+    };
+    let data = settings.test.as_ref().unwrap_or(&settings.data);
+    let mut opened = open(run, &settings, data, preprocessor, threads)?;
+    let (rows, ids): (Vec<u32>, Vec<RowId>) = found(&opened, data, &split.test).into_iter().unzip();
+    if rows.is_empty() {
+        return Err(TrainError::run(data, "has changed: none of the rows that the run was tested on is there"));
+    }
+    opened.rows = rows;
+    Ok((opened, ids))
+}
+
+/// Settings and split of a run folder; nothing if it is none.
+fn of_run(run: &Path) -> Result<Option<(Settings, SavedSplit)>> {
     if !run.join("settings.toml").is_file() {
         return Ok(None);
     }
     let folder = RunFolder::open(run)?;
     let (settings, _) = Settings::of_run(&folder.settings())?;
-    let missing = [Some(&settings.data), settings.labels.as_ref()].into_iter().flatten().find(|path| !path.exists());
-    if let Some(path) = missing {
-        let problem = format!("names the training data '{}', which is no longer there", path.display());
-        return Err(TrainError::run(folder.settings(), problem));
-    }
     let damaged = |e: serde_json::Error| TrainError::run(folder.split(), format!("is damaged: {e}"));
     let split: SavedSplit = serde_json::from_str(&read_text(&folder.split())?).map_err(damaged)?;
-    let mut opened = match &settings.labels {
-        Some(labels) => preprocessor.open_images_with(&settings.data, labels, threads)?,
-        None => preprocessor.open_labelled(&settings.data, threads)?,
-    };
-    let rows: HashSet<u64> =
-        split.train.iter().filter_map(|id| if let RowId::Row(row) = id { Some(*row) } else { None }).collect();
-    let paths: HashSet<&str> =
-        split.train.iter().filter_map(|id| if let RowId::Path(path) = id { Some(&path[..]) } else { None }).collect();
-    let learned = |row: u32| {
+    Ok(Some((settings, split)))
+}
+
+/// Opens data that a run names.
+fn open(run: &Path, settings: &Settings, data: &Path, preprocessor: &Preprocessor, threads: usize) -> Result<Opened> {
+    let labels = settings.labels.as_ref().filter(|_| data == settings.data);
+    let missing = [Some(data), labels.map(|path| &**path)].into_iter().flatten().find(|path| !path.exists());
+    if let Some(path) = missing {
+        let problem = format!("names the data '{}', which is no longer there", path.display());
+        return Err(TrainError::run(RunFolder::at(run).settings(), problem));
+    }
+    Ok(match labels {
+        Some(labels) => preprocessor.open_images_with(data, labels, threads)?,
+        None => preprocessor.open_labelled(data, threads)?,
+    })
+}
+
+/// The rows that are named in a part of a split, with their names there.
+fn found(opened: &Opened, data: &Path, part: &[RowId]) -> Vec<(u32, RowId)> {
+    let part: HashSet<&RowId> = part.iter().collect();
+    let numbered = part.iter().all(|id| matches!(id, RowId::Row(_)));
+    let id = |row: u32| {
         let name = &opened.names[row as usize];
         match name.parse() {
-            Ok(number) if paths.is_empty() => rows.contains(&number),
+            Ok(number) if numbered => RowId::Row(number),
             // A table of images tells rows by their number, and names are paths.
-            _ if paths.is_empty() => rows.contains(&u64::from(row)),
-            _ => paths.contains(&inside(name, &settings.data)[..]),
+            _ if numbered => RowId::Row(u64::from(row)),
+            _ => RowId::Path(inside(name, data)),
         }
     };
-    let known: Vec<u32> = (0..opened.source.len() as u32).filter(|&row| learned(row)).collect();
-    if known.is_empty() {
-        let problem = "has changed: none of the rows that the run has learned from is there";
-        return Err(TrainError::run(&settings.data, problem));
-    }
-    opened.rows = known;
-    Ok(Some(opened))
+    (0..opened.source.len() as u32).map(|row| (row, id(row))).filter(|(_, id)| part.contains(id)).collect()
 }
 
 /// A file's path relative to the data that it is part of, as a split names it.

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use deepfit_explain::ExplainError;
+use deepfit_report::ReportError;
 use deepfit_train::{ErrorKind, TrainError};
 
 use crate::output::{self, Closed};
@@ -56,6 +57,7 @@ fn code(error: &anyhow::Error) -> u8 {
         cause.is::<Usage>()
             || cause.is::<deepfit_data::Error>()
             || cause.downcast_ref::<TrainError>().is_some_and(|e| e.kind() == ErrorKind::Input)
+            || cause.downcast_ref::<ReportError>().is_some_and(ReportError::is_input)
             || cause.downcast_ref::<ExplainError>().is_some_and(|e| e.kind() == ErrorKind::Input)
     });
     #[cfg(feature = "hub")]

@@ -30,6 +30,7 @@ pub use passage::Passage;
 pub use preprocessor::TextPreprocessor;
 pub use reader::{TextRow, Texts};
 pub use samples::TextForm;
+pub(crate) use samples::{LENGTHS, SECOND, TOKENS};
 pub use terms::Terms;
 pub use tokenizer::{Encoded, Tokenizer};
 pub use trained::Tokens;

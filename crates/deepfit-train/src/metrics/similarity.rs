@@ -1,5 +1,7 @@
 //! How well embeddings tell which texts belong together.
 
+use std::cell::OnceCell;
+
 use deepfit_data::PairLabel;
 
 use super::interval;
@@ -32,15 +34,47 @@ pub struct SimilarityMetrics {
     second: Vec<f32>,
     texts: Vec<[i32; 2]>,
     scores: Vec<f32>,
+    ranked: OnceCell<Vec<Ranked>>,
+}
+
+/// How a partner does among all texts.
+#[derive(Debug, Clone, Copy)]
+struct Ranked {
+    /// 1 where no other text is as near.
+    rank: usize,
+    /// Sum over all texts of the exponential of 20 times how much nearer each is than the partner.
+    sum: f64,
+    /// Of both texts.
+    cosine: f32,
+}
+
+/// What became of a pair.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct PairOutcome {
+    /// The rank of the partner; of pairs with scores the cosine.
+    pub(crate) found: f32,
+    /// The cosine; of pairs with scores the score.
+    pub(crate) truth: f32,
+    /// The rank where it is not the first; of pairs with scores the distance between the ranks of cosine and score, as a
+    /// share of all.
+    pub(crate) loss: Option<f64>,
 }
 
 impl SimilarityMetrics {
     /// Of no pairs so far.
     pub fn new(label: PairLabel) -> SimilarityMetrics {
-        SimilarityMetrics { label, first: Vec::new(), second: Vec::new(), texts: Vec::new(), scores: Vec::new() }
+        SimilarityMetrics {
+            label,
+            first: Vec::new(),
+            second: Vec::new(),
+            texts: Vec::new(),
+            scores: Vec::new(),
+            ranked: OnceCell::new(),
+        }
     }
 
     fn add(&mut self, embeddings: &[f32], pairs: usize) {
+        self.ranked = OnceCell::new();
         let width = embeddings.len() / (2 * pairs.max(1));
         for pair in embeddings.chunks_exact((2 * width).max(1)) {
             self.first.extend_from_slice(&pair[..width]);
@@ -73,11 +107,44 @@ impl SimilarityMetrics {
         if self.label == PairLabel::Partners { self.retrieval().1 } else { Intervals::default() }
     }
 
-    fn retrieval(&self) -> (Scores, Intervals) {
+    /// What became of each pair, in the order in which they were added.
+    pub(crate) fn outcomes(&self) -> Vec<PairOutcome> {
+        if self.label == PairLabel::Partners {
+            let outcome = |one: &Ranked| PairOutcome {
+                found: one.rank as f32,
+                truth: one.cosine,
+                loss: (one.rank > 1).then_some(one.rank as f64),
+            };
+            return self.ranked().iter().map(outcome).collect();
+        }
+        let (cosines, truths) = self.cosines();
+        let (of_cosines, of_truths) = (ranks(&cosines), ranks(&truths));
+        let all = cosines.len().max(1) as f64;
+        let outcome = |at: usize| PairOutcome {
+            found: cosines[at] as f32,
+            truth: self.scores[at],
+            loss: Some((of_cosines[at] - of_truths[at]).abs() / all),
+        };
+        (0..cosines.len()).map(outcome).collect()
+    }
+
+    /// Cosines and scores of pairs with scores.
+    fn cosines(&self) -> (Vec<f64>, Vec<f64>) {
+        let width = (self.first.len() / self.scores.len().max(1)).max(1);
+        let both = self.first.chunks_exact(width).zip(self.second.chunks_exact(width));
+        let cosines = both.map(|(a, b)| f64::from(dot(a, b))).collect();
+        (cosines, self.scores.iter().map(|&score| f64::from(score)).collect())
+    }
+
+    /// How each partner does among all texts.
+    fn ranked(&self) -> &[Ranked] {
+        self.ranked.get_or_init(|| self.rank())
+    }
+
+    fn rank(&self) -> Vec<Ranked> {
         let pairs = self.texts.len();
         let width = self.first.len() / pairs.max(1);
-        let (mut ranks, mut first, mut tenth, mut losses) =
-            (Moments::default(), Moments::default(), Moments::default(), Moments::default());
+        let mut ranked = Vec::with_capacity(pairs);
         // The texts of a block of pairs stay in the cache while all second texts pass by.
         for begin in (0..pairs).step_by(BLOCK) {
             let block = begin..(begin + BLOCK).min(pairs);
@@ -100,12 +167,20 @@ impl SimilarityMetrics {
                     sums[at] += f64::from(SCALE * more).exp();
                 }
             }
-            for (above, sum) in above.into_iter().zip(sums) {
-                ranks.add(1.0 / (above + 1) as f64);
-                first.add(f64::from(u8::from(above == 0)));
-                tenth.add(f64::from(u8::from(above < 10)));
-                losses.add(sum.ln());
-            }
+            let each = above.into_iter().zip(sums).zip(own);
+            ranked.extend(each.map(|((above, sum), cosine)| Ranked { rank: above + 1, sum, cosine }));
+        }
+        ranked
+    }
+
+    fn retrieval(&self) -> (Scores, Intervals) {
+        let (mut ranks, mut first, mut tenth, mut losses) =
+            (Moments::default(), Moments::default(), Moments::default(), Moments::default());
+        for one in self.ranked() {
+            ranks.add(1.0 / one.rank as f64);
+            first.add(f64::from(u8::from(one.rank == 1)));
+            tenth.add(f64::from(u8::from(one.rank <= 10)));
+            losses.add(one.sum.ln());
         }
         let (mut scores, mut intervals) = (Scores::default(), Intervals::default());
         for (name, moments) in
@@ -122,15 +197,7 @@ impl SimilarityMetrics {
     }
 
     fn correlation(&self) -> Scores {
-        let pairs = self.scores.len();
-        let width = (self.first.len() / pairs.max(1)).max(1);
-        let cosines: Vec<f64> = self
-            .first
-            .chunks_exact(width)
-            .zip(self.second.chunks_exact(width))
-            .map(|(a, b)| f64::from(dot(a, b)))
-            .collect();
-        let truths: Vec<f64> = self.scores.iter().map(|&score| f64::from(score)).collect();
+        let (cosines, truths) = self.cosines();
         let mut scores = Scores::default();
         scores.insert_defined("pearson", pearson(&cosines, &truths));
         scores.insert_defined("spearman", pearson(&ranks(&cosines), &ranks(&truths)));
@@ -225,6 +292,26 @@ mod tests {
         let rest: f64 = [(1.0 + 2.0 * (20.0f64 * -0.16).exp() + (20.0f64 * -0.16).exp()).ln()].iter().sum();
         let fourth = (1.0 + 2.0 + (20.0f64 * 0.16).exp()).ln();
         assert!((scores.get("log_loss").unwrap() - (2.0 * expected + rest + fourth) / 4.0).abs() < 1e-5, "{scores:?}");
+    }
+
+    #[test]
+    fn what_became_of_pairs_is_what_the_scores_are_made_of() {
+        let mut metrics = SimilarityMetrics::new(PairLabel::Partners);
+        let (x, y, z) = ([1.0f32, 0.0], [0.8f32, 0.6], [0.0f32, 1.0]);
+        metrics.add_partners(&[[x, y], [y, z], [z, x]].concat().concat(), &[0, 1, 2, 3, 4, 5]);
+        let outcomes = metrics.outcomes();
+        let mean = outcomes.iter().map(|one| 1.0 / f64::from(one.found)).sum::<f64>() / 3.0;
+        assert!((mean - metrics.scores().get("mrr").unwrap()).abs() < 1e-12);
+        // The first is second to the third's text, and the second and third are told apart worst.
+        assert_eq!(outcomes.iter().map(|one| one.found).collect::<Vec<_>>(), [2.0, 3.0, 3.0]);
+        assert_eq!((outcomes[0].truth, outcomes[0].loss), (0.8, Some(2.0)));
+        // What is added later is ranked, too.
+        metrics.add_partners(&[z, z].concat(), &[6, 7]);
+        assert_eq!(metrics.outcomes().len(), 4);
+        let mut scored = SimilarityMetrics::new(PairLabel::Score);
+        scored.add_scored(&[[x, x], [x, z]].concat().concat(), &[1.0, 5.0]);
+        let losses: Vec<f64> = scored.outcomes().iter().filter_map(|one| one.loss).collect();
+        assert_eq!(losses, [0.5, 0.5]);
     }
 
     #[test]

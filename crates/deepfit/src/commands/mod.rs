@@ -10,7 +10,9 @@ mod inspect;
 #[cfg(feature = "hub")]
 mod models;
 mod nearest;
+mod plot;
 mod predict;
+mod report;
 mod tokenize;
 mod train;
 
@@ -28,6 +30,10 @@ pub enum Command {
     Evaluate(evaluate::Arguments),
     /// Use a trained network on pictures, rows or texts
     Predict(predict::Arguments),
+    /// Write the page that tells of a run, or of several side by side
+    Report(report::Arguments),
+    /// Show a plot of a run here, or write it as SVG or PNG
+    Plot(plot::Arguments),
     /// Tell why a network decides as it does: which pixels, columns or words it goes by
     Explain(explain::Arguments),
     /// Write what a network makes of pictures, rows or texts before it decides
@@ -57,6 +63,8 @@ pub fn run(command: Command) -> anyhow::Result<Exit> {
         Command::Train(arguments) => train::run(&arguments, &interrupt),
         Command::Evaluate(arguments) => evaluate::run(&arguments),
         Command::Predict(arguments) => predict::run(&arguments),
+        Command::Report(arguments) => report::run(&arguments),
+        Command::Plot(arguments) => plot::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Embed(arguments) => embed::run(&arguments),
         Command::Generate(arguments) => generate::run(&arguments),

@@ -13,7 +13,7 @@ use crate::interrupt::Interrupt;
 use crate::output::progress::Progress;
 use crate::output::{self, plan, report};
 use crate::program;
-use deepfit_train::text::Style;
+use deepfit_train::text::{Style, words};
 
 /// Arguments of `deepfit train`.
 ///
@@ -199,10 +199,18 @@ pub fn run(arguments: &Arguments, interrupt: &Interrupt) -> Result<Exit> {
     match outcome? {
         Outcome::Finished(mut result) => {
             result.seconds = process_seconds();
+            // The run is whole without it.
+            let page = match deepfit_report::write_page(&result.run) {
+                Ok(page) => Some(page),
+                Err(error) => {
+                    output::say(&words::printable(&format!("note: there is no report of this run: {error}")));
+                    None
+                }
+            };
             if arguments.json {
                 output::json(&result)?;
             } else if !arguments.quiet {
-                output::out(&report::training(&result, Style::stdout()))?;
+                output::out(&report::training(&result, page.as_deref(), Style::stdout()))?;
             }
             tell_profile()?;
             Ok(Exit::Done)

@@ -1,5 +1,7 @@
 //! Metrics, confusion and residuals, and what to do next.
 
+use std::path::Path;
+
 use deepfit_train::metrics::{ECE_BINS, Scores};
 use deepfit_train::{Evaluation, Report};
 
@@ -17,8 +19,8 @@ const LABEL: usize = 12;
 /// What helps where training waits for its data.
 const WAITS: &str = "data was prepared too slowly: store images at the size that is trained on, or give more threads";
 
-/// What a finished training has reached.
-pub fn training(report: &Report, style: Style) -> String {
+/// What a finished training has reached, and where the page is that tells more.
+pub fn training(report: &Report, page: Option<&Path>, style: Style) -> String {
     let mut text = String::new();
     let metrics = &report.metrics;
     text.push_str(&format!("{}\n", style.bold("Metrics")));
@@ -75,6 +77,12 @@ pub fn training(report: &Report, style: Style) -> String {
     }
     if report.data.waits() {
         text.push_str(&format!("  {}\n", style.yellow(WAITS)));
+    }
+    if let Some(page) = page {
+        text.push_str(&format!(
+            "  {} tells more: open it in a browser\n",
+            words::printable(&page.display().to_string())
+        ));
     }
     for note in &report.notes {
         text.push_str(&format!("  {}\n", style.yellow(&words::printable(note))));

@@ -23,6 +23,7 @@ mod profiling;
 mod program;
 mod published;
 mod real_input;
+mod reporting;
 mod resuming;
 mod series;
 mod settings;

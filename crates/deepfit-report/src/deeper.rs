@@ -1,0 +1,331 @@
+//! What needs the model and the data again: explanations of some test rows, the importance of columns, a map of what the last
+//! layer sees, continuations of a text.
+
+use std::collections::HashMap;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use deepfit_data::{Array, Opened, Passage, RowId, Sample, Task};
+use deepfit_explain::{Attributions, Explainer, Explanation, Kind, Request};
+use deepfit_train::text::words;
+use deepfit_train::{Generator, PredictionValue, RunRecord, Sampling, test_rows};
+
+use crate::error::Result;
+use crate::plot::Plot;
+use crate::plots::{features, importance, project};
+
+/// Rows that are explained: mistakes, and rows that are told rightly.
+const MISTAKES: usize = 3;
+const RIGHT: usize = 1;
+/// Most rows of the importance of columns, and of the map.
+const MOST_ROWS: usize = 2_000;
+/// Groups of a map by values.
+const GROUPS: usize = 4;
+/// Letters of a beginning that is continued, and tokens that follow.
+const BEGINNING: usize = 60;
+const TOKENS: usize = 80;
+
+/// Which parts are wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Wanted {
+    /// Explanations of some rows, and continuations of a text.
+    pub explanations: bool,
+    /// Importance of columns.
+    pub importance: bool,
+    /// A map of what the last layer sees.
+    pub map: bool,
+}
+
+/// What was found.
+#[derive(Debug, Clone, Default)]
+pub struct Deeper {
+    /// How much worse the test rows are predicted without each column.
+    pub importance: Option<Plot>,
+    /// The test rows as the last layer sees them.
+    pub map: Option<Plot>,
+    /// Explanations of some rows.
+    pub explanations: Vec<Explained>,
+    /// Beginnings of a text, and how the network goes on.
+    pub continued: Vec<(String, String)>,
+    /// What could not be done, one sentence each.
+    pub notes: Vec<String>,
+}
+
+/// An explanation of one row.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Explained {
+    /// The row.
+    pub id: RowId,
+    /// What was said of it, and what is true.
+    pub sentence: String,
+    /// What counts.
+    pub parts: Parts,
+    /// How the explanation did when it was tested.
+    pub test: String,
+    /// Why it should not be relied on.
+    pub warning: Option<String>,
+}
+
+/// Parts of a row with their weights.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Parts {
+    /// The picture and its map, side by side in a JPEG.
+    Picture {
+        /// Pixels of both.
+        width: u32,
+        /// Rows of pixels.
+        height: u32,
+        /// The file.
+        base64: String,
+    },
+    /// Words with their shares of the strongest weight.
+    Words(Vec<(String, f64)>),
+    /// Columns, what stands in them, and their weights; the strongest first.
+    Columns(Vec<(String, String, f64)>),
+}
+
+impl Deeper {
+    /// Runs the model of a run that has ended on its test rows again. What cannot be done is told in [`Deeper::notes`].
+    ///
+    /// # Errors
+    /// If the model is damaged.
+    pub fn look(run: &RunRecord, wanted: Wanted, threads: usize) -> Result<Deeper> {
+        let mut found = Deeper::default();
+        match &run.task {
+            Some(Task::NextToken) => {
+                if wanted.explanations {
+                    found.continue_texts(run, threads)?;
+                } else {
+                    found.notes.push("the network continues texts, and has no map of rows".to_string());
+                }
+                return Ok(found);
+            }
+            Some(Task::Labels { .. }) | None => {
+                let what = if run.task.is_none() { "embeds texts" } else { "labels words" };
+                found
+                    .notes
+                    .push(format!("the network {what}: single decisions that could be explained are not made by it"));
+                return Ok(found);
+            }
+            Some(_) => {}
+        }
+        let mut explainer = Explainer::open(&run.root, threads)?;
+        let rows = test_rows(&run.root, explainer.preprocessor(), threads);
+        let rows = match rows {
+            Ok(rows) => Some(rows),
+            Err(error) => {
+                found.notes.push(format!("the test rows cannot be looked at again: {error}"));
+                None
+            }
+        };
+        if let Some((opened, _)) = &rows {
+            if wanted.importance && explainer.kind() == Kind::Tables {
+                found.importance = Some(columns(&mut explainer, opened)?);
+            }
+            if wanted.map {
+                found.map = map(&mut explainer, opened, run)?;
+                if found.map.is_none() {
+                    found.notes.push(
+                        "the rows are all the same to the last layer, so that there is no map of them".to_string(),
+                    );
+                }
+            }
+        }
+        if wanted.explanations {
+            found.explain(run, &mut explainer, rows.as_ref())?;
+        }
+        found.notes.extend(explainer.take_notes());
+        Ok(found)
+    }
+
+    fn explain(
+        &mut self,
+        run: &RunRecord,
+        explainer: &mut Explainer,
+        rows: Option<&(Opened, Vec<RowId>)>,
+    ) -> Result<()> {
+        let Some(predictions) = &run.predictions else {
+            self.notes.push("no mistakes are kept in the run folder, so that none are explained".to_string());
+            return Ok(());
+        };
+        let truths: HashMap<&RowId, usize> = predictions.ids.iter().zip(0..).collect();
+        let mut all = Vec::new();
+        let mut take = |explanation: Explanation| {
+            all.push(explanation);
+            Ok(())
+        };
+        let mut ids: Vec<RowId> = Vec::new();
+        if explainer.kind() == Kind::Texts {
+            // Texts are there as the network has read them.
+            let mistakes = predictions.worst.iter().take(MISTAKES + RIGHT);
+            let mut passages = Vec::new();
+            for mistake in mistakes {
+                let Some(Sample::Texts { texts }) = &mistake.sample else { continue };
+                let [text, second @ ..] = &texts[..] else { continue };
+                passages.push(Passage { text: text.clone(), second: second.first().cloned() });
+                ids.push(mistake.id.clone());
+            }
+            if passages.is_empty() {
+                return Ok(());
+            }
+            let opened = explainer.open_passages(passages.clone())?;
+            explainer.explain_rows(&opened, Some(&passages), &Request::default(), &mut take)?;
+        } else if let Some((opened, names)) = rows {
+            let places: HashMap<&RowId, u32> = names.iter().zip(opened.rows.iter().copied()).collect();
+            let wrong = predictions.worst.iter().map(|mistake| &mistake.id).take(MISTAKES);
+            let mut chosen: Vec<&RowId> = wrong.filter(|id| places.contains_key(id)).collect();
+            let mistaken: Vec<&RowId> = predictions.worst.iter().map(|mistake| &mistake.id).collect();
+            let right = predictions.ids.iter().filter(|id| !mistaken.contains(id) && places.contains_key(id));
+            // From different places of the test part, which may be sorted by class.
+            let right: Vec<&RowId> = right.collect();
+            chosen.extend((0..RIGHT).filter_map(|i| right.get((2 * i + 1) * right.len() / (2 * RIGHT))));
+            let rows = chosen.iter().filter_map(|id| places.get(id).copied()).collect();
+            ids.extend(chosen.into_iter().cloned());
+            let (source, names) = (opened.source.clone(), opened.names.clone());
+            let some = Opened { source, names, rows, failed: Vec::new(), notes: Vec::new(), sentences: None };
+            explainer.explain_rows(&some, None, &Request::default(), &mut take)?;
+        }
+        for (id, explanation) in ids.into_iter().zip(all) {
+            let kept = truths.get(&id).map(|&row| predictions.row(row).1);
+            let truth = kept.or_else(|| {
+                let mistake = predictions.worst.iter().find(|mistake| mistake.id == id)?;
+                Some(&mistake.truths[..])
+            });
+            let truth = truth.map(|truth| in_words(run, truth));
+            self.explanations.extend(explained(&id, &explanation, truth));
+        }
+        Ok(())
+    }
+
+    /// How the network goes on from beginnings of test windows.
+    fn continue_texts(&mut self, run: &RunRecord, threads: usize) -> Result<()> {
+        let worst = run.predictions.iter().flat_map(|predictions| &predictions.worst);
+        let text = |sample: &Option<Sample>| match sample {
+            Some(Sample::Texts { texts }) => texts.first().cloned(),
+            _ => None,
+        };
+        let mut generator = Generator::open(&run.root, threads)?;
+        let sampling = Sampling { max_tokens: TOKENS, temperature: 0.8, top_k: None, top_p: None, seed: 1 };
+        for beginning in worst.filter_map(|mistake| text(&mistake.sample)).take(2) {
+            let beginning: String = beginning.chars().take(BEGINNING).collect();
+            match generator.generate(&beginning, &sampling, &mut |_| Ok(())) {
+                Ok(generated) => self.continued.push((beginning, generated.text)),
+                Err(error) => self.notes.push(format!("a text could not be continued: {error}")),
+            }
+        }
+        self.notes.extend(generator.take_notes());
+        Ok(())
+    }
+}
+
+/// Some of the rows, from all of the data.
+fn some(opened: &Opened) -> Opened {
+    let step = opened.rows.len().div_ceil(MOST_ROWS).max(1);
+    let rows = opened.rows.iter().copied().step_by(step).collect();
+    let (source, names) = (opened.source.clone(), opened.names.clone());
+    Opened { source, names, rows, failed: Vec::new(), notes: Vec::new(), sentences: None }
+}
+
+fn columns(explainer: &mut Explainer, opened: &Opened) -> Result<Plot> {
+    let some = some(opened);
+    let found = explainer.importance(&some, "the test rows")?;
+    let Attributions::Named(falls) = &found.attributions else {
+        return Ok(importance(&[], found.unit, 0.0, some.rows.len()));
+    };
+    let whole = found.details.metric.map_or(0.0, |(_, value)| value);
+    Ok(importance(falls, found.unit, whole, some.rows.len()))
+}
+
+fn map(explainer: &mut Explainer, opened: &Opened, run: &RunRecord) -> Result<Option<Plot>> {
+    let some = some(opened);
+    let found = explainer.features(&some)?;
+    let rows: Vec<u32> = found.iter().map(|(row, _)| *row).collect();
+    let vectors: Vec<Vec<f32>> = found.into_iter().map(|(_, features)| features).collect();
+    let Some(projection) = project(&vectors) else { return Ok(None) };
+    let mut targets = Array::empty(some.source.target_dtype());
+    some.source.targets(&rows, &mut targets);
+    let scale = explainer.preprocessor().target_scale();
+    let (groups, grouping) = match (&run.task, &targets) {
+        (Some(Task::Regression), Array::F32(values)) => {
+            let values = values.iter().map(|&x| scale.map_or(f64::from(x), |s| s.inverse(f64::from(x))));
+            (by_value(&values.collect::<Vec<_>>()), "true values")
+        }
+        (_, Array::I32(classes)) => {
+            (classes.iter().map(|&class| in_words(run, &[class as f32])).collect(), "true class")
+        }
+        (_, Array::F32(labels)) => {
+            let width = (labels.len() / rows.len().max(1)).max(1);
+            (labels.chunks(width).map(|labels| in_words(run, labels)).collect(), "labels")
+        }
+        (_, Array::U8(_)) => (vec![String::new(); rows.len()], "rows"),
+    };
+    Ok(Some(features(&projection, &groups, grouping)))
+}
+
+/// Names of quarters of values.
+fn by_value(values: &[f64]) -> Vec<String> {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let bound = |group: usize| sorted[(group * (sorted.len() - 1)) / GROUPS];
+    let name = |group: usize| format!("{} to {}", words::number(bound(group)), words::number(bound(group + 1)));
+    let group = |value: &f64| (0..GROUPS - 1).find(|&group| *value <= bound(group + 1)).unwrap_or(GROUPS - 1);
+    values.iter().map(|value| name(group(value))).collect()
+}
+
+/// A truth in words.
+fn in_words(run: &RunRecord, truth: &[f32]) -> String {
+    let classes = run.task.as_ref().map(Task::classes).unwrap_or_default();
+    match &run.task {
+        Some(Task::MultiLabel { .. }) => {
+            let own = classes.iter().zip(truth).filter(|(_, is)| **is >= 0.5).map(|(name, _)| name.clone());
+            let own: Vec<String> = own.collect();
+            if own.is_empty() { "no label".to_string() } else { own.join(", ") }
+        }
+        Some(Task::Classification { .. }) => {
+            let class = truth.first().map_or(0, |class| *class as usize);
+            classes.get(class).cloned().unwrap_or_else(|| class.to_string())
+        }
+        _ => words::number(f64::from(truth.first().copied().unwrap_or(0.0))),
+    }
+}
+
+fn explained(id: &RowId, explanation: &Explanation, truth: Option<String>) -> Option<Explained> {
+    let said = match &explanation.prediction {
+        Some(PredictionValue::Class(class)) => format!("'{class}'"),
+        Some(PredictionValue::Labels(labels)) if labels.is_empty() => "no label".to_string(),
+        Some(PredictionValue::Labels(labels)) => labels.join(", "),
+        Some(PredictionValue::Value(value)) => words::number(*value),
+        Some(PredictionValue::Entities(_)) | None => return None,
+    };
+    let sure = explanation.class.as_ref().map_or(String::new(), |(_, p)| format!(" ({:.1} %)", 100.0 * p));
+    let truth = truth.map_or(String::new(), |truth| format!(", and the truth is {truth}"));
+    let sentence = format!("The network says {said}{sure}{truth}. Explained by {}.", explanation.method);
+    let unit = match &explanation.attributions {
+        Attributions::Named(_) if explanation.details.words.is_empty() => {
+            format!("Numbers say how much of the {} each column adds. ", explanation.unit)
+        }
+        _ => String::new(),
+    };
+    let test = explanation.faithfulness.as_ref().map_or(String::new(), |test| {
+        format!("Tested: better than {} of {} random orders.", test.better_than, test.orders)
+    });
+    let parts = match &explanation.attributions {
+        Attributions::Pixels(_) => {
+            let (width, height, bytes) = explanation.jpeg()?;
+            Parts::Picture { width, height, base64: STANDARD.encode(bytes) }
+        }
+        Attributions::Named(_) if !explanation.details.words.is_empty() => {
+            let shown = &explanation.details.words;
+            let most = shown.iter().map(|word| word.value.abs()).fold(f64::MIN_POSITIVE, f64::max);
+            Parts::Words(shown.iter().map(|word| (word.written.clone(), word.value / most)).collect())
+        }
+        Attributions::Named(values) => {
+            let cell = |at: usize| explanation.details.cells.get(at).cloned().unwrap_or_default();
+            let mut all: Vec<(String, String, f64)> =
+                values.iter().enumerate().map(|(at, (name, value))| (name.clone(), cell(at), *value)).collect();
+            all.sort_by(|a, b| b.2.abs().total_cmp(&a.2.abs()));
+            Parts::Columns(all)
+        }
+    };
+    Some(Explained { id: id.clone(), sentence, parts, test: unit + &test, warning: explanation.warning() })
+}

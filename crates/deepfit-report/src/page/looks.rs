@@ -1,0 +1,100 @@
+//! What the network goes by: explanations of some test rows, columns that count, and a map of what its last layer sees.
+
+use deepfit_train::RunRecord;
+use deepfit_train::text::words;
+use maud::{Markup, html};
+
+use super::facts::Facts;
+use super::figures;
+use super::mistakes::name;
+use crate::clean::clean;
+use crate::deeper::{Deeper, Explained, Parts};
+use crate::plot::Plot;
+
+pub(super) fn section(run: &RunRecord, facts: &Facts, deeper: Option<&Deeper>) -> Markup {
+    let Some(deeper) = deeper else {
+        let again = words::printable(&run.root.display().to_string());
+        return html! {
+            p {
+                "To see what the network goes by, the model has to be run on the data again: "
+                code { "deepfit report " (clean(&again)) " --full" }
+                " adds that to this page."
+            }
+        };
+    };
+    let plots: Vec<Plot> = deeper.importance.iter().chain(&deeper.map).cloned().collect();
+    html! {
+        @for note in &deeper.notes { p class="warning" { (clean(note)) } }
+        (figures(&plots))
+        @if !deeper.explanations.is_empty() {
+            h3 { "Some test " (facts.many) ", explained" }
+            p {
+                "Parts that speak for what was said are marked in red and underlined, parts that speak against it in blue and dashed; the \
+                 stronger, the more they count. Each explanation was tested: the parts were taken away in the order of their weight, \
+                 and in orders drawn by chance."
+            }
+            ul class="cards" { @for one in &deeper.explanations { li { (explanation(one, &heading(run, facts, one))) } } }
+        }
+        @if !deeper.continued.is_empty() {
+            h3 { "How it goes on" }
+            p { "The network was given a beginning from the test text, and went on by itself." }
+            @for (beginning, rest) in &deeper.continued {
+                blockquote { (clean(beginning)) ins { (clean(rest)) } }
+            }
+        }
+    }
+}
+
+/// The name of a row that is explained.
+fn heading(run: &RunRecord, facts: &Facts, one: &Explained) -> String {
+    let mut mistakes = run.predictions.iter().flat_map(|predictions| &predictions.worst);
+    let file = mistakes.find(|mistake| mistake.id == one.id).and_then(|mistake| mistake.file.clone());
+    file.unwrap_or_else(|| name(&one.id, facts))
+}
+
+fn explanation(one: &Explained, heading: &str) -> Markup {
+    html! {
+        article {
+            h4 { (clean(heading)) }
+            @match &one.parts {
+                Parts::Picture { width, height, base64 } => {
+                    img width=(width) height=(height) src={ "data:image/jpeg;base64," (base64) }
+                        alt={ "Left the picture, right what counts in it: " (clean(&one.sentence)) };
+                },
+                Parts::Words(all) => {
+                    p class="words" {
+                        @for (word, share) in all {
+                            @if let Some(class) = strength(*share) {
+                                span class=(class) title=(format!("{share:+.2} of the strongest")) { (clean(word)) }
+                            } @else { (clean(word)) }
+                            " "
+                        }
+                    }
+                },
+                Parts::Columns(all) => {
+                    dl class="cells" {
+                        @for (column, cell, value) in all.iter().take(6) {
+                            div { dt { (clean(column)) " = " (clean(cell)) } dd { (format!("{value:+.3}")) } }
+                        }
+                    }
+                },
+            }
+            p { (clean(&one.sentence)) }
+            p class="why" { (clean(&one.test)) }
+            @if let Some(warning) = &one.warning { p class="warning" { (clean(warning)) } }
+        }
+    }
+}
+
+/// The class of a word by its share of the strongest weight.
+fn strength(share: f64) -> Option<&'static str> {
+    match share {
+        s if s > 0.66 => Some("for3"),
+        s if s > 0.33 => Some("for2"),
+        s if s > 0.1 => Some("for1"),
+        s if s < -0.66 => Some("against3"),
+        s if s < -0.33 => Some("against2"),
+        s if s < -0.1 => Some("against1"),
+        _ => None,
+    }
+}

@@ -1,0 +1,172 @@
+//! The page of a run, section by section, and of several runs side by side.
+//!
+//! It is one file without scripts that loads nothing. What was read (names of classes, columns and files, texts) is put into
+//! it as text by `maud`, which escapes it.
+
+mod compare;
+mod cost;
+mod facts;
+mod figure;
+mod looks;
+mod metrics;
+mod mistakes;
+mod next;
+mod style;
+mod summary;
+
+use deepfit_train::text::words;
+use deepfit_train::{RunRecord, State};
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+
+use crate::clean::clean;
+use crate::deeper::Deeper;
+use crate::plot::Plot;
+use crate::plots;
+
+pub use compare::compared;
+use facts::Facts;
+use figure::figure;
+
+/// A part of the page with its heading.
+struct Section {
+    id: &'static str,
+    title: &'static str,
+    body: Markup,
+}
+
+/// The page of a run; with what was looked at deeper, if it was.
+pub fn page(run: &RunRecord, deeper: Option<&Deeper>) -> String {
+    let facts = Facts::of(run);
+    let mut drawn = plots::of_run(run);
+    let mut take = |names: &[&str]| -> Vec<Plot> {
+        names.iter().filter_map(|name| Some(drawn.remove(drawn.iter().position(|plot| plot.name == *name)?))).collect()
+    };
+    let mut sections = Vec::new();
+    if let Some(report) = &run.report {
+        sections.push(Section {
+            id: "how-good",
+            title: "How good is it?",
+            body: metrics::section(run, report, &facts),
+        });
+    }
+    let learned = take(&["learning-curve", "validation", "learning-rate"]);
+    sections.push(Section { id: "learning", title: "How it learned", body: learning(run, &learned) });
+    if let Some(report) = &run.report {
+        let wrong = take(&[
+            "confusion",
+            "classes",
+            "labels",
+            "predicted",
+            "residuals",
+            "residuals-by-value",
+            "windows",
+            "ranks",
+            "similarity",
+        ]);
+        sections.push(Section {
+            id: "mistakes",
+            title: "Where it is wrong",
+            body: html! { (figures(&wrong)) (mistakes::section(run, report, &facts)) },
+        });
+        let trust = take(&["reliability", "roc", "precision-recall"]);
+        if !trust.is_empty() {
+            let body = html! { p { (metrics::trust(report)) } (figures(&trust)) };
+            sections.push(Section { id: "trust", title: "How far to trust its probabilities", body });
+        }
+        sections.push(Section { id: "looks-at", title: "What it looks at", body: looks::section(run, &facts, deeper) });
+        sections.push(Section { id: "cost", title: "What it cost", body: cost::section(run, report) });
+        sections.push(Section { id: "next", title: "What to try next", body: next::section(run, report, &facts) });
+    }
+    sections.push(Section { id: "settings", title: "How it was made", body: settings(run) });
+    let title = format!("{}: what was learnt", facts.name);
+    shell(&title, summary::header(run, &facts), &sections)
+}
+
+/// The document around sections.
+fn shell(title: &str, header: Markup, sections: &[Section]) -> String {
+    let style = style::rules();
+    let document = html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                meta name="color-scheme" content="light dark";
+                meta name="generator" content="deepfit";
+                title { (clean(title)) }
+                // Made here, of nothing that was read.
+                style { (PreEscaped(style)) }
+            }
+            body {
+                a class="skip" href="#main" { "Skip to the content" }
+                header { (header) }
+                nav aria-label="Sections" {
+                    ul { @for section in sections { li { a href={ "#" (section.id) } { (section.title) } } } }
+                }
+                main id="main" {
+                    @for section in sections {
+                        section aria-labelledby={ (section.id) } {
+                            h2 id=(section.id) { (section.title) }
+                            (section.body)
+                        }
+                    }
+                }
+                footer { p { "Written by deepfit " (env!("CARGO_PKG_VERSION")) ". This file needs no network and holds no scripts." } }
+            }
+        }
+    };
+    document.into_string()
+}
+
+/// Several figures, side by side where there is space.
+fn figures(plots: &[Plot]) -> Markup {
+    html! { @if !plots.is_empty() { div class="figures" { @for plot in plots { (figure(plot, plot.name)) } } } }
+}
+
+fn learning(run: &RunRecord, plots: &[Plot]) -> Markup {
+    let stages = run.epochs.iter().map(|epoch| epoch.stage).max().unwrap_or(0);
+    html! {
+        @if plots.is_empty() { p { "No epoch has ended yet, so that there are no curves." } }
+        @if stages > 1 {
+            p {
+                "The network was trained " (stages) " times: first to find out, on rows that were held out, how long to train (and, \
+                 where there is a choice, how), and then to make the weights that are kept. Thin lines are single trainings."
+            }
+        }
+        @if let Some(report) = &run.report {
+            p { (chosen(report.best_epoch)) }
+        }
+        (figures(plots))
+    }
+}
+
+fn chosen(best: u32) -> String {
+    match best {
+        0 => "Training made the published weights no better, so that these are kept as they were.".to_string(),
+        1 => "The weights that are kept have seen all training rows once.".to_string(),
+        best => format!("The weights that are kept have seen all training rows {best} times."),
+    }
+}
+
+/// Settings, notes and rows.
+fn settings(run: &RunRecord) -> Markup {
+    let text = std::fs::read_to_string(run.root.join("settings.toml")).unwrap_or_default();
+    html! {
+        @if let Some([train, validation, test]) = run.rows {
+            p {
+                (words::count(train as u64)) " rows were for training, " (words::count(validation as u64)) " for validation (to decide by) \
+                 and " (words::count(test as u64)) " for the test, which nothing was decided by."
+            }
+        }
+        @let notes: Vec<&String> = run.report.iter().flat_map(|report| &report.notes).chain(&run.notes).collect();
+        @if !notes.is_empty() {
+            h3 { "Worth knowing" }
+            ul { @for note in notes { li { (clean(note)) } } }
+        }
+        details {
+            summary { "All settings" }
+            pre tabindex="0" { (clean(&text)) }
+        }
+        @if run.state == State::Finished { p { "The folder of the run: " code { (clean(&run.root.display().to_string())) } } }
+    }
+}

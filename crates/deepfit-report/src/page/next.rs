@@ -1,0 +1,109 @@
+//! What may help, by what the numbers say, and the commands that use the model.
+
+use deepfit_train::metrics::higher_is_better;
+use deepfit_train::text::words;
+use deepfit_train::{Report, RunRecord};
+use maud::{Markup, html};
+
+use super::facts::Facts;
+use crate::clean::clean;
+use crate::meaning::meaning;
+
+pub(super) fn section(run: &RunRecord, report: &Report, facts: &Facts) -> Markup {
+    let advice = advice(run, report, facts);
+    html! {
+        @if advice.is_empty() {
+            p { "Nothing in the numbers asks for a change. More data of the kind that is told wrongly usually helps most." }
+        } @else {
+            ul { @for one in &advice { li { (clean(one)) } } }
+        }
+        h3 { "Use it" }
+        ul class="commands" { @for command in &report.next { li { code { (clean(command)) } } } }
+    }
+}
+
+/// Advice, the most important first.
+fn advice(run: &RunRecord, report: &Report, facts: &Facts) -> Vec<String> {
+    let mut advice = Vec::new();
+    let (metrics, many) = (&report.metrics, facts.many);
+    let main = facts.main.and_then(|name| Some((name, metrics.test.get(name)?)));
+    if let Some((name, value)) = main {
+        let up = higher_is_better(name);
+        let title = meaning(name).title;
+        let baseline = run.predictions.as_ref().and_then(|p| p.baseline.as_ref()?.metrics.get(name));
+        if baseline.is_some_and(|other| if up { value <= other } else { value >= other }) {
+            advice.push(format!(
+                "It is no better than a simple method. Look whether the inputs can tell what is asked for, whether the truth in the data \
+                 is right, and at the worst mistakes above; then try more {many}, or a longer training (epochs=N, --time)."
+            ));
+        }
+        if let Some(on_training) = metrics.train.get(name) {
+            let gap = if up { on_training - value } else { value - on_training };
+            let scale = if up { 1.0 - value } else { value };
+            if gap > 0.05 && gap > 0.5 * scale.abs() {
+                advice.push(format!(
+                    "{title} is {} on training {many} and {} on new ones: part of what was learned is the training {many} by heart. More \
+                     {many} help most; so do stronger regularisation (weight_decay=0.1, dropout=0.3) and, for pictures, augmentation.",
+                    words::number(on_training),
+                    words::number(value)
+                ));
+            }
+        }
+        if let Some([low, high]) = metrics.test_intervals.get(name).filter(|[low, high]| up && high - low > 0.1) {
+            advice.push(format!(
+                "The interval of the test is wide ({} to {}): with more test {many} one would know better how good it is (--test PATH, \
+                 or test_fraction=0.3).",
+                words::number(low),
+                words::number(high)
+            ));
+        }
+    }
+    let last = run.epochs.iter().map(|epoch| epoch.epoch).max().unwrap_or(0);
+    if report.best_epoch > 0 && report.best_epoch == last && last > 1 {
+        let stopped = report.notes.iter().any(|note| note.contains("early stop"));
+        if !stopped {
+            advice.push(format!(
+                "The last epoch was the best: the network may still have been learning. Try --epochs {}.",
+                2 * last
+            ));
+        }
+    }
+    if metrics.test.get("ece").is_some_and(|error| error > 0.08) {
+        advice.push(
+            "Its probabilities are off by much. More training data, fewer epochs or label_smoothing=0.1 bring them nearer to the truth."
+                .to_string(),
+        );
+    }
+    if let Some(counts) = &report.confusion {
+        let sizes: Vec<u64> = counts.iter().map(|row| row.iter().sum()).collect();
+        let (least, most) = (sizes.iter().min().copied().unwrap_or(0), sizes.iter().max().copied().unwrap_or(0));
+        if least * 10 < most {
+            advice.push(format!(
+                "Classes are very unequal ({} to {} test {many}). class_weights=true makes rare ones count more.",
+                words::count(least),
+                words::count(most)
+            ));
+        }
+        if let Some((truth, predicted, n)) = most_confused(counts).filter(|(.., n)| *n >= 3) {
+            let name = |at: usize| report.classes.get(at).cloned().unwrap_or_else(|| at.to_string());
+            advice.push(format!(
+                "'{}' is taken for '{}' {} times. More {many} of both classes, above all such as are hard to tell apart, or a look at \
+                 whether they are labelled rightly.",
+                name(truth),
+                name(predicted),
+                words::count(n)
+            ));
+        }
+    }
+    if report.data.waits() {
+        let images = run.input.as_deref() == Some("image");
+        let smaller = if images { "store images at the size that is trained on, or " } else { "" };
+        advice.push(format!("Training waited for its data: {smaller}give more threads (--threads N)."));
+    }
+    advice
+}
+
+fn most_confused(counts: &[Vec<u64>]) -> Option<(usize, usize, u64)> {
+    let cells = counts.iter().enumerate().flat_map(|(t, row)| row.iter().enumerate().map(move |(p, &n)| (t, p, n)));
+    cells.filter(|(truth, predicted, _)| truth != predicted).max_by_key(|&(t, p, n)| (n, std::cmp::Reverse((t, p))))
+}

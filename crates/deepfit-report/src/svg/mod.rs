@@ -1,0 +1,99 @@
+//! Plots as SVG: text stays text, colours come from classes, and a title and a description say what it is.
+//!
+//! The crates that draw charts write colours and fonts into every element, or scripts, and know neither descriptions nor
+//! dark pages; so the elements are made here, by the same crate that makes the page, which escapes whatever stands in them.
+
+mod bars;
+mod matrix;
+mod style;
+mod xy;
+
+use maud::{Markup, PreEscaped, html};
+
+use crate::clean::clean;
+use crate::plot::{Chart, Plot};
+
+#[cfg(feature = "png")]
+pub(crate) use style::light;
+pub use style::{plain_rules, rules};
+
+/// Width of all plots, in their own units: a phone's.
+const WIDTH: f64 = 420.0;
+/// Characters have about this width.
+const LETTER: f64 = 7.0;
+/// Lines have this height.
+const LINE: f64 = 17.0;
+
+/// What is drawn, and how high it is.
+struct Drawn {
+    height: f64,
+    body: Markup,
+}
+
+/// A plot as an element of a page that has the [`rules`]; `id` tells it from all others of the page.
+pub fn embedded(plot: &Plot, id: &str) -> Markup {
+    let Drawn { height, body } = draw(plot);
+    element(plot, id, 0.0, height, None, None, body)
+}
+
+/// A plot as a file by itself; light alone where it is for a program that knows no dark pages.
+pub fn file(plot: &Plot, light: bool) -> String {
+    let Drawn { height, body } = draw(plot);
+    let title = clean(&plot.title);
+    let heading = html! { text class="title" x=(number(WIDTH / 2.0)) y="-8" text-anchor="middle" { (title) } };
+    let rules = if light { plain_rules() } else { rules() };
+    let whole = element(plot, plot.name, 28.0, height, Some(&rules), Some(heading), body);
+    format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n{}\n", whole.into_string())
+}
+
+fn element(
+    plot: &Plot,
+    id: &str,
+    above: f64,
+    height: f64,
+    rules: Option<&str>,
+    heading: Option<Markup>,
+    body: Markup,
+) -> Markup {
+    let (title, finding) = (clean(&plot.title), clean(&plot.finding));
+    let view = format!("0 {} {} {}", number(-above), number(WIDTH), number(height + above));
+    // A program that draws a file wants to know its size; a page has its own.
+    let size = rules.map(|_| (number(WIDTH), number(height + above)));
+    html! {
+        svg xmlns="http://www.w3.org/2000/svg" class="plot" viewBox=(view) width=[size.as_ref().map(|s| &s.0)]
+            height=[size.as_ref().map(|s| &s.1)] role="img" aria-labelledby={ (id) "-title " (id) "-desc" } {
+            title id={ (id) "-title" } { (title) }
+            desc id={ (id) "-desc" } { (finding) }
+            @if let Some(rules) = rules {
+                // Made here, of nothing that was read.
+                style { (PreEscaped(rules)) }
+                rect class="paper" x="0" y=(number(-above)) width=(number(WIDTH)) height=(number(height + above)) {}
+            }
+            @if let Some(heading) = heading { (heading) }
+            (body)
+        }
+    }
+}
+
+fn draw(plot: &Plot) -> Drawn {
+    match &plot.chart {
+        Chart::Xy(xy) => xy::draw(xy),
+        Chart::Bars(bars) => bars::draw(bars),
+        Chart::Matrix(matrix) => matrix::draw(matrix),
+    }
+}
+
+/// A coordinate, to a tenth.
+fn number(value: f64) -> String {
+    let text = format!("{value:.1}");
+    match text.strip_suffix(".0") {
+        Some("-0") => "0".to_string(),
+        Some(whole) => whole.to_string(),
+        None => text,
+    }
+}
+
+/// A name, cut in the middle to fit so many units.
+fn fitted(name: &str, width: f64) -> String {
+    deepfit_train::text::words::shortened(&clean(name), (width / LETTER).max(4.0) as usize)
+}

@@ -1,0 +1,130 @@
+//! Single plots.
+
+use deepfit_report::{Chart, Plot, bins, of_run, svg_file, terminal};
+use deepfit_train::text::Style;
+use roxmltree::Document;
+
+use crate::run::{HOSTILE, classification, regression};
+
+fn all() -> Vec<Plot> {
+    let mut plots = of_run(&classification(&["cat", HOSTILE, "dog"], 300));
+    plots.extend(of_run(&classification(&["no", HOSTILE], 300)));
+    plots.extend(of_run(&classification(&(0..40).map(|_| "many").collect::<Vec<_>>(), 2000)));
+    plots.extend(of_run(&regression(300, HOSTILE)));
+    plots
+}
+
+#[test]
+fn every_plot_is_a_well_formed_drawing_with_words_for_those_who_cannot_see_it() {
+    let plots = all();
+    let names: Vec<&str> = plots.iter().map(|plot| plot.name).collect();
+    for name in [
+        "learning-curve",
+        "validation",
+        "learning-rate",
+        "confusion",
+        "classes",
+        "reliability",
+        "roc",
+        "precision-recall",
+        "predicted",
+        "residuals",
+        "residuals-by-value",
+    ] {
+        assert!(names.contains(&name), "{name} is missing: {names:?}");
+    }
+    for plot in plots {
+        let text = svg_file(&plot, false);
+        let document = Document::parse(&text).unwrap_or_else(|e| panic!("{}: {e}\n{text}", plot.name));
+        let root = document.root_element();
+        assert_eq!((root.tag_name().name(), root.attribute("role")), ("svg", Some("img")));
+        let labels = root.attribute("aria-labelledby").unwrap();
+        for id in labels.split(' ') {
+            let named = document.descendants().find(|node| node.attribute("id") == Some(id)).unwrap();
+            assert!(named.text().is_some_and(|text| text.len() > 5), "{}: {id}", plot.name);
+        }
+        assert!(document.descendants().all(|node| node.tag_name().name() != "script"), "{}", plot.name);
+        assert!(!text.contains("NaN") && !text.contains("inf"), "{}", plot.name);
+        assert!(!plot.reading.is_empty() && !plot.finding.is_empty() && !plot.table.rows.is_empty(), "{}", plot.name);
+        let width = plot.table.header.len();
+        assert!(plot.table.rows.iter().all(|row| row.len() == width), "{}: {:?}", plot.name, plot.table);
+    }
+}
+
+#[test]
+fn names_are_written_and_never_obeyed() {
+    let plots = of_run(&classification(&["cat", HOSTILE, "dog"], 300));
+    for plot in plots {
+        let text = svg_file(&plot, false);
+        assert!(!text.contains("<script") && !text.contains('\u{1b}') && !text.contains('\u{0}'), "{}", plot.name);
+        let shown = terminal::text(&plot, 80, Style::PLAIN);
+        assert!(!shown.contains('\u{1b}') && !shown.contains('\u{0}'), "{shown}");
+    }
+    let confusion =
+        of_run(&classification(&["cat", HOSTILE, "dog"], 300)).into_iter().find(|p| p.name == "confusion").unwrap();
+    assert!(svg_file(&confusion, false).contains("&lt;scr"), "the beginning of the name is there as text");
+}
+
+#[test]
+fn a_matrix_holds_the_counts_of_the_result() {
+    let run = classification(&["a", "b", "c"], 500);
+    let confusion = of_run(&run).into_iter().find(|plot| plot.name == "confusion").unwrap();
+    let Chart::Matrix(matrix) = &confusion.chart else { panic!("{confusion:?}") };
+    assert_eq!(Some(&matrix.counts), run.report.as_ref().unwrap().confusion.as_ref());
+    let cells: Vec<String> = confusion.table.rows.iter().flat_map(|row| row[1..].to_vec()).collect();
+    let counts: Vec<String> = matrix.counts.iter().flatten().map(u64::to_string).collect();
+    assert_eq!(cells, counts);
+}
+
+#[test]
+fn the_bins_give_the_calibration_error_of_the_result() {
+    for classes in [vec!["no", "yes"], vec!["a", "b", "c"]] {
+        let run = classification(&classes, 700);
+        let bins = bins(run.task.as_ref().unwrap(), run.predictions.as_ref().unwrap());
+        let count: u64 = bins.iter().map(|bin| bin.count).sum();
+        let error: f64 = bins.iter().map(|bin| (bin.right as f64 - bin.confidence).abs()).sum::<f64>() / count as f64;
+        let told = run.report.unwrap().metrics.test.get("ece").unwrap();
+        assert!((error - told).abs() < 1e-9 && count == 700, "{error} {told}");
+    }
+}
+
+#[test]
+fn the_area_that_is_drawn_is_that_of_the_result() {
+    let run = classification(&["no", "yes"], 900);
+    let told = run.report.as_ref().unwrap().metrics.test.get("roc_auc").unwrap();
+    let roc = of_run(&run).into_iter().find(|plot| plot.name == "roc").unwrap();
+    // The metric is from a histogram of probabilities.
+    let written: f64 = roc.finding.split("The area is ").nth(1).unwrap().split(' ').next().unwrap().parse().unwrap();
+    assert!((written - told).abs() < 2e-3, "{written} {told}");
+}
+
+#[test]
+fn ten_thousand_points_are_one_short_path() {
+    let plots = of_run(&regression(10_000, "price"));
+    let predicted = plots.iter().find(|plot| plot.name == "predicted").unwrap();
+    let text = svg_file(predicted, false);
+    assert!(text.len() < 250_000, "{}", text.len());
+    assert!(text.matches("<path").count() < 10);
+}
+
+#[test]
+fn a_terminal_shows_lines_bars_and_counts_within_its_width() {
+    for plot in all() {
+        let shown = terminal::text(&plot, 70, Style::PLAIN);
+        let widest = shown.lines().map(|line| line.chars().count()).max().unwrap();
+        // A matrix is as wide as its names make it.
+        assert!(widest <= 100 || matches!(plot.chart, Chart::Matrix(_)), "{}: {widest}\n{shown}", plot.name);
+        assert!(shown.lines().count() > 4, "{shown}");
+    }
+}
+
+#[cfg(feature = "png")]
+#[test]
+fn a_png_shows_what_the_svg_does() {
+    let plot = of_run(&regression(300, "price")).into_iter().find(|plot| plot.name == "residuals").unwrap();
+    match deepfit_report::png(&plot) {
+        Ok(bytes) => assert!(bytes.starts_with(b"\x89PNG") && bytes.len() > 5_000, "{}", bytes.len()),
+        // A system without fonts.
+        Err(error) => assert!(error.to_string().contains(".svg instead"), "{error}"),
+    }
+}
