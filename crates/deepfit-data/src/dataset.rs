@@ -631,7 +631,7 @@ impl Dataset {
         matches!(self.kind, Kind::Table(_))
     }
 
-    /// Tokens of the longest text, and of the vocabulary; of data that is texts.
+    /// Tokens of the longest text (or of both, where two stand side by side), and of the vocabulary; of data that is texts.
     pub fn text_sizes(&self) -> Option<(usize, usize)> {
         match &self.kind {
             Kind::Texts(set) => Some((set.longest(), set.form.tokenizer.vocabulary())),

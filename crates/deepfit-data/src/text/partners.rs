@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::open::{TextSurvey, is_free_text};
 use super::preprocessor::TextPreprocessor;
-use super::samples::{LENGTHS, Ragged, TOKENS, TextForm};
+use super::samples::{LENGTHS, Ragged, SECOND, TOKENS, TextForm};
 use super::tied::{SHARED, tied};
 use crate::batch::{Array, Batch, DType, Slot};
 use crate::dataset::{OpenOptions, Opened, Summary, Task, TaskKind};
@@ -127,6 +127,7 @@ struct Texts {
     pairs: Vec<[u32; 2]>,
     /// Of each pair, its score; none of partners.
     scores: Vec<f32>,
+    /// Tokens of both texts of the longest pair.
     longest: usize,
 }
 
@@ -319,23 +320,25 @@ impl Texts {
                 })
             }));
         }
-        let (mut tokens, mut longest, mut cut) = (Ragged::default(), 1, 0);
+        let (mut tokens, mut cut) = (Ragged::default(), 0);
         for (text, encoded) in all.iter().zip(form.tokenizer.encode_all(&all, form.most_tokens, threads)) {
             let encoded = encoded.map_err(|problem| Error::Tokenizer {
                 path: path.to_path_buf(),
                 problem: format!("the text '{}' {problem}", text.chars().take(40).collect::<String>()),
             })?;
             cut += usize::from(encoded.whole > encoded.ids.len());
-            longest = longest.max(encoded.ids.len());
             // Something must be seen of each text.
             tokens.push(if encoded.ids.is_empty() { vec![0] } else { encoded.ids });
         }
         let scores = if label == PairLabel::Partners { Vec::new() } else { scaled(rows) };
+        let both = |pair: &[u32; 2]| pair.iter().map(|&text| tokens.get(text as usize).len()).sum();
+        let longest = pairs.iter().map(both).max().unwrap_or(2);
         Ok((Texts { tokens, pairs, scores, longest }, cut))
     }
 
+    /// Tokens of both texts of a pair.
     fn length(&self, row: u32) -> usize {
-        self.pairs[row as usize].iter().map(|&text| self.tokens.get(text as usize).len()).max().unwrap_or(1)
+        self.pairs[row as usize].iter().map(|&text| self.tokens.get(text as usize).len()).sum()
     }
 }
 
@@ -371,15 +374,21 @@ impl PairSet {
         (PairSource { texts: self.texts.clone(), label: self.label, slots: slots() }, preprocessor)
     }
 
-    /// Tokens of the longest text.
+    /// Tokens of both texts of the longest pair.
     pub(crate) fn longest(&self) -> usize {
         self.texts.longest
     }
 }
 
-/// The inputs: of each pair the tokens of the first text, filled up, then those of the second, and both lengths.
+/// Name of the input of the tokens' positions in their text.
+const POSITIONS: &str = "positions";
+
+/// The inputs: of each pair the tokens of both texts, one behind the other, with their positions; how many these are, and where
+/// the second begins.
 pub(super) fn slots() -> Vec<Slot> {
-    vec![Slot { sequence: true, ..Slot::new(TOKENS, &[2], DType::I32) }, Slot::new(LENGTHS, &[2], DType::I32)]
+    let sequence = |name| Slot { sequence: true, ..Slot::new(name, &[], DType::I32) };
+    let number = |name| Slot::new(name, &[], DType::I32);
+    vec![sequence(TOKENS), sequence(POSITIONS), number(LENGTHS), number(SECOND)]
 }
 
 /// Pairs of texts as batches. Their targets are scores, f32, or, of partners, the numbers of both texts, i32 `[batch, 2]`, by
@@ -415,14 +424,17 @@ impl Source for PairSource {
         out.reset(&self.slots, (self.target_dtype(), self.target_width()), rows.len());
         let longest = rows.iter().map(|&row| self.texts.length(row)).max().unwrap_or(1);
         for (slot, input) in self.slots.iter().zip(&mut out.inputs) {
-            let Array::I32(input) = input else { unreachable!("tokens and lengths are whole numbers") };
-            for text in rows.iter().flat_map(|&row| self.texts.pairs[row as usize]) {
-                let tokens = self.texts.tokens.get(text as usize);
-                if slot.name == LENGTHS {
-                    input.push(tokens.len() as i32);
-                } else {
-                    let end = input.len() + longest;
-                    input.extend(tokens.iter().map(|&token| token as i32));
+            let Array::I32(input) = input else { unreachable!("all inputs of pairs are whole numbers") };
+            for &row in rows {
+                let both = self.texts.pairs[row as usize].map(|text| self.texts.tokens.get(text as usize));
+                let end = input.len() + longest;
+                match &slot.name[..] {
+                    LENGTHS => input.push((both[0].len() + both[1].len()) as i32),
+                    SECOND => input.push(both[0].len() as i32),
+                    POSITIONS => input.extend(both.iter().flat_map(|tokens| 0..tokens.len() as i32)),
+                    _ => input.extend(both.iter().flat_map(|tokens| tokens.iter()).map(|&token| token as i32)),
+                }
+                if slot.sequence {
                     input.resize(end, 0);
                 }
             }

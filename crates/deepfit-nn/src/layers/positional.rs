@@ -188,24 +188,25 @@ impl RotaryPositions {
         2 * self.frequencies.len()
     }
 
-    /// Cosines and sines for the given positions, i32 `[T]`.
+    /// Cosines and sines for the given positions, i32 `[T]`, or `[batch, T]` where they differ.
     ///
     /// # Errors
-    /// If the positions are no list. One that is not below the number of positions stops the run with an error.
+    /// If the positions have other axes. One that is not below the number of positions stops the run with an error.
     pub fn turns(&self, positions: &Tensor) -> Result<RotaryTurns> {
         let tracer = positions.tracer();
         let table_of = |function: fn(f64) -> f64| -> Result<Tensor> {
-            let &[length] = positions.shape().dims() else {
-                return Err(positions
-                    .error("rotary", format!("positions must be [T], not {}", positions.shape()))
-                    .into());
-            };
+            let mut dims = positions.shape().dims().to_vec();
+            if !(1..=2).contains(&dims.len()) {
+                let problem = format!("positions must be [T] or [batch, T], not {}", positions.shape());
+                return Err(positions.error("rotary", problem).into());
+            }
             let half = self.frequencies.len();
             check_table(&self.path, &[self.positions, half])?;
             let row = |position: usize| self.frequencies.iter().map(move |f| function(position as f64 * f) as f32);
             let table = HostTensor::f32(&[self.positions, half], (0..self.positions).flat_map(row).collect());
             let rows = tracer.constant(table).embedding(positions)?;
-            Ok(rows.reshape(vec![length, Dim::fixed(1), Dim::fixed(half)])?)
+            dims.extend([Dim::fixed(1), Dim::fixed(half)]);
+            Ok(rows.reshape(dims)?)
         };
         let rows_of = |function| tracer.in_layer(&self.path, || table_of(function));
         Ok(RotaryTurns { cos: rows_of(f64::cos)?, sin: rows_of(f64::sin)? })

@@ -7,12 +7,16 @@ use deepfit_nn::{Parameter, Result};
 /// Where tokens stand and what they see beside themselves.
 #[derive(Debug)]
 pub struct Context {
-    /// Positions of the tokens, i32 `[T]`.
+    /// Positions of the tokens, i32 `[T]`, or `[batch, T]` where they differ.
     positions: Tensor,
+    /// The same, but of texts that stand side by side counted from the first of both, i32 `[T]`.
+    places: Tensor,
     /// Number of tokens of each text, i32 `[batch]`; all that there are without.
     lengths: Option<Tensor>,
     /// Of two texts that are read together, where the second begins, i32 `[batch]`.
     second: Option<Tensor>,
+    /// Of two texts that stand side by side, a bias `[batch, 1, T, T]` that hides keys of the other one from a query.
+    other: Option<Tensor>,
     /// Keys and values of all tokens so far, by layer.
     past: Option<Vec<(Tensor, Tensor)>>,
     /// Keys and values of the tokens, by layer.
@@ -38,8 +42,29 @@ impl Context {
             return Err(tokens.error("tokens", format!("must be [batch, T], not {}", tokens.shape())).into());
         };
         let positions = tokens.tracer().arange(length)?;
-        let lengths = Some(lengths.clone());
-        Ok(Context { positions, lengths, second: None, past: None, kept: RefCell::default() })
+        let (places, lengths) = (positions.clone(), Some(lengths.clone()));
+        Ok(Context { positions, places, lengths, second: None, other: None, past: None, kept: RefCell::default() })
+    }
+
+    /// Of two texts that stand side by side and see nothing of each other: tokens i32 `[batch, T]` with their positions i32
+    /// `[batch, T]`, the lengths i32 `[batch]` of both together, and the place of the second i32 `[batch]`.
+    ///
+    /// # Errors
+    /// If the tokens are no batch of sequences.
+    pub(crate) fn side_by_side(
+        tokens: &Tensor,
+        positions: &Tensor,
+        lengths: &Tensor,
+        second: &Tensor,
+    ) -> Result<Context> {
+        let whole = Context::whole(tokens, lengths)?;
+        let of_second = from_place(&whole.places, second)?.to_f32()?;
+        let &[batch, length] = tokens.shape().dims() else { return Ok(whole) };
+        let queries = of_second.reshape(vec![batch, 1.into(), length, 1.into()])?;
+        let keys = of_second.reshape(vec![batch, 1.into(), 1.into(), length])?;
+        let (same, tracer) = (queries.equal(&keys)?, tokens.tracer());
+        let other = same.select(&tracer.scalar(0.0), &tracer.scalar(f32::NEG_INFINITY))?;
+        Ok(Context { positions: positions.clone(), other: Some(other), ..whole })
     }
 
     /// Of two texts that are read together, the second from its place i32 `[batch]` on.
@@ -50,8 +75,9 @@ impl Context {
     /// Of one token more, at a position i32 `[1]`: keys and values f32 `[batch, S, heads, width]` of each layer hold those
     /// of the tokens before it, with room for its own at its position, the last.
     pub fn next(position: &Tensor, past: Vec<(Tensor, Tensor)>) -> Context {
-        let (lengths, second, kept) = (None, None, RefCell::default());
-        Context { positions: position.clone(), lengths, second, past: Some(past), kept }
+        let (positions, places) = (position.clone(), position.clone());
+        let (lengths, second, other, kept) = (None, None, None, RefCell::default());
+        Context { positions, places, lengths, second, other, past: Some(past), kept }
     }
 
     /// Keys and values f32 `[batch, T, heads, width]` of the tokens, by layer: what later tokens need of them. Known as
@@ -77,10 +103,10 @@ impl Context {
 
     /// Which tokens belong to the second of two texts, `[batch, T, 1]`; nothing where there is one.
     pub(crate) fn of_second(&self) -> Result<Option<Tensor>> {
-        self.second.as_ref().map(|second| from_place(&self.positions, second)).transpose()
+        self.second.as_ref().map(|second| from_place(&self.places, second)).transpose()
     }
 
-    /// Positions of the tokens, i32 `[T]`.
+    /// Positions of the tokens, i32 `[T]`, or `[batch, T]` where they differ.
     pub(crate) fn positions(&self) -> &Tensor {
         &self.positions
     }
@@ -93,7 +119,8 @@ impl Context {
         };
         let layer = self.kept.borrow().len();
         self.kept.borrow_mut().push((key.clone(), value.clone()));
-        let mut options = AttentionOptions { lengths: self.lengths.clone(), ..AttentionOptions::default() };
+        let (lengths, bias) = (self.lengths.clone(), self.other.clone());
+        let mut options = AttentionOptions { lengths, bias, ..AttentionOptions::default() };
         let past = self.past.as_ref().map(|past| past.get(layer).ok_or_else(|| too_few(query, past.len())));
         let (key, value) = match past.transpose()? {
             None => {
@@ -104,7 +131,11 @@ impl Context {
         };
         if let Some(window) = sight.window {
             let keys = key.shape().dims()[1];
-            options.bias = Some(self.hidden_beyond(query.tracer(), keys, window)?);
+            let far = self.hidden_beyond(query.tracer(), keys, window)?;
+            options.bias = Some(match &options.bias {
+                Some(other) => other.add(&far)?,
+                None => far,
+            });
             // What stands behind the end of a text may be too far away to see any of it, and means nothing.
             options.allow_hidden = true;
         }
@@ -116,14 +147,14 @@ impl Context {
         let length = past.shape().dims()[1];
         let place = |x: Tensor, length: Dim| x.to_f32()?.reshape(vec![length, 1.into(), 1.into()]);
         let places = place(past.tracer().arange(length)?, length)?;
-        let here = places.equal(&place(self.positions.clone(), 1.into())?)?;
+        let here = places.equal(&place(self.places.clone(), 1.into())?)?;
         Ok(here.select(own, past)?)
     }
 
     /// A bias `[T, keys]` that hides what is further away than `window` positions.
     fn hidden_beyond(&self, tracer: &Tracer, keys: Dim, window: usize) -> Result<Tensor> {
-        let length = self.positions.shape().dims()[0];
-        let rows = self.positions.to_f32()?.reshape(vec![length, 1.into()])?;
+        let length = self.places.shape().dims()[0];
+        let rows = self.places.to_f32()?.reshape(vec![length, 1.into()])?;
         let distance = tracer.arange(keys)?.to_f32()?.sub(&rows)?.abs()?;
         let far = distance.greater(&tracer.scalar(window as f32))?;
         Ok(far.select(&tracer.scalar(f32::NEG_INFINITY), &tracer.scalar(0.0))?)
@@ -139,7 +170,7 @@ pub(super) fn from_place(positions: &Tensor, place: &Tensor) -> Result<Tensor> {
     Ok(positions.add_scalar(0.5)?.greater(&place)?)
 }
 
-/// Learned vectors of the tokens' positions `[T, width]`, the first of which has row `first` of a table.
+/// Learned vectors of the tokens' positions `[T, width]`, or of each text's own `[batch, T, width]`, the first of which has row `first` of a table.
 pub(crate) fn learned_positions(table: &Parameter, first: usize, context: &Context) -> Result<Tensor> {
     let tracer = context.positions.tracer();
     tracer.in_layer(table.name.strip_suffix(".weight").unwrap_or(&table.name), || {

@@ -24,15 +24,22 @@ pub enum Pooling {
 /// # Errors
 /// If the shapes do not fit.
 pub fn pooled(pooling: Pooling, hidden: &Tensor, lengths: &Tensor) -> deepfit_nn::Result<Tensor> {
+    hidden.tracer().in_layer("pooling", || Span::to(hidden, lengths)?.pooled(pooling, hidden))
+}
+
+/// The same for each of two texts that stand side by side, of which the second begins at a place i32 `[batch]`.
+///
+/// # Errors
+/// If the shapes do not fit.
+pub(super) fn pooled_each(
+    pooling: Pooling,
+    hidden: &Tensor,
+    lengths: &Tensor,
+    second: &Tensor,
+) -> deepfit_nn::Result<(Tensor, Tensor)> {
     hidden.tracer().in_layer("pooling", || {
-        let within = Span::to(hidden, lengths)?;
-        Ok(match pooling {
-            // The axis is as long as the longest text, whatever that is, so nothing can be cut from it.
-            Pooling::Cls => within.sum(hidden, within.places.equal(&hidden.tracer().scalar(0.0))?)?,
-            Pooling::Mean => within.mean(hidden)?,
-            Pooling::Max => within.max(hidden)?,
-            Pooling::Last => within.sum(hidden, within.end.add_scalar(-1.0)?.equal(&within.places)?)?,
-        })
+        let [first, second] = Span::both(hidden, lengths, second)?;
+        Ok((first.pooled(pooling, hidden)?, second.pooled(pooling, hidden)?))
     })
 }
 
@@ -48,8 +55,7 @@ pub fn pooled_pair(
     second: &Tensor,
 ) -> deepfit_nn::Result<(Tensor, Tensor)> {
     hidden.tracer().in_layer("pooling", || {
-        let first = Span::to(hidden, second)?;
-        let second = Span { begin: Some(first.end.clone()), ..Span::to(hidden, lengths)? };
+        let [first, second] = Span::both(hidden, lengths, second)?;
         let of = |span: &Span| if pooling == Pooling::Max { span.max(hidden) } else { span.mean(hidden) };
         Ok((of(&first)?, of(&second)?))
     })
@@ -74,6 +80,26 @@ impl Span {
         let end = end.to_f32()?.reshape(vec![batch, 1.into(), 1.into()])?;
         let places = hidden.tracer().arange(length)?.to_f32()?.reshape(vec![length, 1.into()])?;
         Ok(Span { places, begin: None, end })
+    }
+
+    /// Of two texts, the second of which begins at a place i32 `[batch]`.
+    fn both(hidden: &Tensor, lengths: &Tensor, second: &Tensor) -> deepfit_nn::Result<[Span; 2]> {
+        let first = Span::to(hidden, second)?;
+        let second = Span { begin: Some(first.end.clone()), ..Span::to(hidden, lengths)? };
+        Ok([first, second])
+    }
+
+    fn pooled(&self, pooling: Pooling, hidden: &Tensor) -> deepfit_nn::Result<Tensor> {
+        match pooling {
+            // The axis is as long as the longest text, whatever that is, so nothing can be cut from it.
+            Pooling::Cls => {
+                let first = hidden.tracer().scalar(0.0);
+                self.sum(hidden, self.places.equal(self.begin.as_ref().unwrap_or(&first))?)
+            }
+            Pooling::Mean => self.mean(hidden),
+            Pooling::Max => self.max(hidden),
+            Pooling::Last => self.sum(hidden, self.end.add_scalar(-1.0)?.equal(&self.places)?),
+        }
     }
 
     /// Of all tokens in it, otherwise what `otherwise` says.

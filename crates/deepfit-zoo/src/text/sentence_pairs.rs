@@ -2,16 +2,19 @@
 
 use std::collections::BTreeSet;
 
-use deepfit_graph::{DType, Dim, Tensor};
+use deepfit_graph::{DType, Tensor};
 use deepfit_nn::Scope;
 use serde::{Deserialize, Serialize};
 
 use super::pooled::unit_length;
-use super::{Context, LENGTHS, Pooling, TOKENS, TextHead, TextNetwork, pooled, without};
+use super::pooling::pooled_each;
+use super::{Context, LENGTHS, Pooling, SECOND, TOKENS, TextHead, TextNetwork, without};
 use crate::error::{Result, require};
 use crate::network::{InputSlot, ModelConfig, Network, build, first_blocks, take};
 
 const MODEL: &str = "sentence_pairs";
+/// Name of the input of the tokens' positions in their text.
+const POSITIONS: &str = "positions";
 
 /// Settings of a network that embeds texts, as it is trained on pairs of them (Reimers and Gurevych, 2019).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -43,9 +46,10 @@ impl SentencePairsConfig {
     }
 }
 
-/// Both texts of pairs, side by side in one batch of twice the size. Inputs: of each pair the tokens of the first text,
-/// filled up, then those of the second, i32 `[batch, sequence, 2]` in name alone, and both lengths, i32 `[batch, 2]`. Its
-/// output is, for each pair, both embeddings, each 1 long: f32 `[batch, 2 width]`.
+/// Both texts of pairs side by side, which see nothing of each other, so that little is filled up where they are of different
+/// lengths. Inputs: the tokens of the first and, behind them, of the second, i32 `[batch, T]`, with the position of each in its
+/// text, i32 `[batch, T]`; the lengths of both together and where the second begins, i32 `[batch]` each. Its output is, for each
+/// pair, both embeddings, each 1 long: f32 `[batch, 2 width]`.
 pub struct SentencePairs {
     backbone: Box<dyn Network>,
     pooling: Pooling,
@@ -59,7 +63,9 @@ impl SentencePairs {
 
 impl Network for SentencePairs {
     fn inputs(&self) -> Vec<InputSlot> {
-        vec![InputSlot::sequence(TOKENS, &[2], DType::I32), InputSlot::new(LENGTHS, &[2], DType::I32)]
+        let sequence = |name| InputSlot::sequence(name, &[], DType::I32);
+        let number = |name| InputSlot::new(name, &[], DType::I32);
+        vec![sequence(TOKENS), sequence(POSITIONS), number(LENGTHS), number(SECOND)]
     }
 
     fn outputs(&self) -> usize {
@@ -76,20 +82,14 @@ impl Network for SentencePairs {
     }
 
     fn up_to(&self, inputs: &[Tensor], blocks: usize) -> deepfit_nn::Result<Tensor> {
-        let [tokens, lengths] = take(self, inputs)?;
-        let body = self.body()?;
-        let &[batch, sequence, _] = tokens.shape().dims() else {
-            return Err(tokens.error(MODEL, format!("needs [batch, T, 2], not {}", tokens.shape())).into());
-        };
-        let texts = batch * Dim::fixed(2);
-        let tokens = tokens.reshape(vec![texts, sequence])?;
-        let lengths = lengths.reshape(vec![texts])?;
-        let hidden = body.up_to(&tokens, &Context::whole(&tokens, &lengths)?, blocks)?;
+        let [tokens, positions, lengths, second] = take(self, inputs)?;
+        let context = Context::side_by_side(&tokens, &positions, &lengths, &second)?;
+        let hidden = self.body()?.up_to(&tokens, &context, blocks)?;
         if blocks < self.blocks() {
             return Ok(hidden);
         }
-        let one = unit_length(&pooled(self.pooling, &hidden, &lengths)?)?;
-        Ok(one.reshape(vec![batch, Dim::fixed(self.outputs())])?)
+        let (first, second) = pooled_each(self.pooling, &hidden, &lengths, &second)?;
+        Ok(unit_length(&first)?.concat(&[&unit_length(&second)?], 1)?)
     }
 
     fn head(&self, features: &Tensor) -> deepfit_nn::Result<Tensor> {

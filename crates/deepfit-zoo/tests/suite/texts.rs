@@ -11,7 +11,7 @@ use deepfit_nn::losses::{CrossEntropy, cross_entropy};
 use deepfit_nn::step::evaluation_graph;
 use deepfit_zoo::{
     Context, LENGTHS, ModelConfig, NEXT, Network, NextTokenConfig, PooledTextConfig, Pooling, PublishedText, SECOND,
-    TERMS, TOKENS, TextHead, build,
+    SentencePairsConfig, TERMS, TOKENS, TextHead, build,
 };
 use serde_json::Value;
 
@@ -286,6 +286,73 @@ fn the_loss_of_windows_and_its_gradients_equal_pytorchs() {
             for (found, number) in found.iter().zip(numbers) {
                 assert!((found - number).abs() < 2e-5 * numbers[0], "{name}: {theirs}: {found} {number} of {norm}");
             }
+        }
+    }
+}
+
+/// The vector of a text's hidden states, 1 long.
+fn embedding(pooling: Pooling, hidden: &[f32], width: usize) -> Vec<f32> {
+    let tokens: Vec<&[f32]> = hidden.chunks(width).collect();
+    let of = |i: usize| match pooling {
+        Pooling::Cls => tokens[0][i],
+        Pooling::Last => tokens[tokens.len() - 1][i],
+        Pooling::Mean => tokens.iter().map(|token| token[i]).sum::<f32>() / tokens.len() as f32,
+        Pooling::Max => tokens.iter().map(|token| token[i]).fold(f32::MIN, f32::max),
+    };
+    let pooled: Vec<f32> = (0..width).map(of).collect();
+    let length = pooled.iter().map(|v| v * v).sum::<f32>().sqrt();
+    pooled.iter().map(|v| v / length).collect()
+}
+
+/// Two texts that stand side by side in a row are embedded as each by itself, whatever stands beside or behind them.
+#[test]
+fn texts_side_by_side_see_nothing_of_each_other() {
+    for name in ["bert", "distilbert-classes", "roberta-classes", "modernbert-classes", "gpt2-body", "llama", "mistral"]
+    {
+        let (golden, published) = (Golden::read(name), Golden::read(name).load());
+        let texts = golden.texts();
+        let mut alone = Running::new(&published);
+        let (width, hidden) = (alone.width, alone.run(&texts, 0).0);
+        for pooling in [Pooling::Mean, Pooling::Cls, Pooling::Last, Pooling::Max] {
+            let backbone = Box::new(published.config.clone());
+            let config = ModelConfig::SentencePairs(SentencePairsConfig { backbone, pooling });
+            let scope = Scope::root();
+            let network = build(&config, &scope).expect("a network");
+            let mut engine = Engine::new(2).expect("an engine").for_inference(true);
+            for d in scope.declarations() {
+                let array = published.weights.iter().find(|(name, _)| **name == d.name).expect("a parameter").1;
+                engine.set_parameter(&d.name, &array.shape, &array.values).expect("a parameter");
+            }
+            let graph = evaluation_graph(|tracer| {
+                let inputs: Vec<Tensor> = network.inputs().iter().map(|slot| slot.on(tracer)).collect();
+                Ok(vec![("both".to_string(), network.forward(&inputs)?)])
+            })
+            .expect("a graph");
+            let pairs: Vec<[usize; 2]> = (0..texts.len()).map(|i| [i, (i + 1) % texts.len()]).collect();
+            let sequence = pairs.iter().map(|pair| pair.map(|i| texts[i].len()).iter().sum()).max().unwrap_or(0);
+            let extents = Extents { batch: pairs.len(), sequence };
+            let program = engine.compile(&graph, extents).expect("a program");
+            let (mut tokens, mut positions, mut lengths, mut second) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+            for (row, pair) in pairs.iter().enumerate() {
+                for &text in pair {
+                    tokens.extend(&texts[text]);
+                    positions.extend(0..texts[text].len() as i32);
+                }
+                lengths.push((tokens.len() - row * sequence) as i32);
+                second.push(texts[pair[0]].len() as i32);
+                tokens.resize((row + 1) * sequence, 3);
+                positions.resize((row + 1) * sequence, 0);
+            }
+            let views = [
+                (TOKENS, View::I32(&tokens)),
+                ("positions", View::I32(&positions)),
+                (LENGTHS, View::I32(&lengths)),
+                (SECOND, View::I32(&second)),
+            ];
+            engine.run(program, extents, &views).expect("a run");
+            let found = engine.output(program, "both").expect("embeddings");
+            let of = |&text: &usize| embedding(pooling, &hidden[text], width);
+            close(&format!("{name} {pooling:?}"), found, &pairs.iter().flatten().flat_map(of).collect::<Vec<f32>>());
         }
     }
 }
