@@ -44,7 +44,7 @@ pub(crate) fn finish(
 ) -> Result<Report> {
     let stage = &job.stages[job.progress.stage];
     let refit = stage.purpose == Purpose::Refit;
-    let Workshop { source, preprocessor, model, mut learner, completion } = workshop;
+    let Workshop { source, inputs, preprocessor, model, mut learner, completion } = workshop;
     let weights = if refit || best_weights.is_empty() { learner.weights()? } else { best_weights };
     let parameters = learner.parameters();
     let name = model_name(&job.recipe, &model);
@@ -82,7 +82,7 @@ pub(crate) fn finish(
     let train = on(&trained, false, None)?;
     let mut keeper = Keeper::new(task, &*source, &job.split.test, task.outputs());
     let test = on(&job.split.test, true, Some(&mut keeper))?;
-    keep(job, &*source, &preprocessor, &goal, keeper)?;
+    keep(job, &*inputs, &preprocessor, &goal, keeper)?;
     let epochs = if refit { stage.epochs } else { job.progress.best.map_or(job.progress.epoch, |(epoch, _)| epoch) };
     let run = job.folder.root().to_path_buf();
     Ok(Report {
@@ -119,17 +119,11 @@ pub(crate) fn finish(
 }
 
 /// Writes what was predicted. Where there is no place for it, the run is whole without, and its report tells less.
-fn keep(job: &Job, source: &dyn Source, preprocessor: &Preprocessor, goal: &Goal<'_>, keeper: Keeper) -> Result<()> {
+fn keep(job: &Job, inputs: &dyn Source, preprocessor: &Preprocessor, goal: &Goal<'_>, keeper: Keeper) -> Result<()> {
     let stage = &job.stages[job.progress.stage];
     let (train, test) = (&stage.train, &job.split.test);
-    let baseline = Baseline::of(goal.task, source, train, test, goal.scale, goal.positive)?;
-    let predictions = if job.recipe.transfer.is_some() {
-        // What was learned from is features, which nobody can look at.
-        let base = job.data.prepare(train)?.source;
-        keeper.finish(&job.data, &*base, preprocessor, baseline)
-    } else {
-        keeper.finish(&job.data, source, preprocessor, baseline)
-    };
+    let baseline = Baseline::of(goal.task, inputs, train, test, goal.scale, goal.positive)?;
+    let predictions = keeper.finish(&job.data, inputs, preprocessor, baseline);
     if let Err(error) = predictions.save(&job.folder.predictions()) {
         job.progress.notes.add(&format!("predictions for the test rows are not kept: {error}"));
     }

@@ -76,6 +76,8 @@ pub struct Job {
 /// What a stage is trained with.
 pub(crate) struct Workshop {
     pub(crate) source: Arc<dyn Source>,
+    /// The inputs as they are, of which what is learned from may be features.
+    pub(crate) inputs: Arc<dyn Source>,
     pub(crate) preprocessor: Preprocessor,
     pub(crate) model: ModelConfig,
     pub(crate) learner: Learner,
@@ -94,7 +96,8 @@ impl Workshop {
         let model = recipe.model(&prepared, &stage.train)?;
         let learner = Learner::new(recipe, Blueprint::from_scratch(recipe, &model)?, recipe.settings.threads)?;
         let Prepared { source, preprocessor } = prepared;
-        Ok(Workshop { source, preprocessor, model, learner, completion: None })
+        let inputs = source.clone();
+        Ok(Workshop { source, inputs, preprocessor, model, learner, completion: None })
     }
 }
 

@@ -76,6 +76,7 @@ impl Transfer {
     /// If the network cannot be cut, built or compiled.
     pub fn workshop(&self, recipe: &Recipe, stage: &Stage, prepared: Prepared) -> Result<Workshop> {
         let Prepared { source: base, preprocessor } = prepared;
+        let inputs = base.clone();
         let cut = recipe.cut(&stage.trial);
         let outputs = recipe.task.outputs();
         let plan = recipe.transfer.as_ref().filter(|_| stage.trial.unfrozen > 0);
@@ -121,7 +122,7 @@ impl Transfer {
         let model = self.backbone.config_with(outputs, terms);
         let blueprint = Blueprint { network: Box::new(network), declarations, training, values };
         let learner = Learner::new(recipe, blueprint, recipe.settings.threads)?;
-        Ok(Workshop { source, preprocessor, model, learner, completion: Some(completion) })
+        Ok(Workshop { source, inputs, preprocessor, model, learner, completion: Some(completion) })
     }
 
     /// Tries what a transfer costs beside the training of a last layer.
