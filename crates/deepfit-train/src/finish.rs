@@ -3,14 +3,16 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use deepfit_data::{Dataset, Preprocessor, Source, Task};
+use deepfit_data::{Dataset, Preprocessor, Source, TargetScale, Task};
 use deepfit_zoo::ModelConfig;
 
 use crate::baseline::Baseline;
 use crate::data_times::DataTimes;
+use crate::decision::{self, Decision, Familiarity, Findings};
 use crate::error::Result;
 use crate::job::{Job, Workshop};
-use crate::measure::{Goal, Measured, measure, measure_and_keep};
+use crate::learned;
+use crate::measure::{Goal, Measured, Measurement, measure, measure_keeping};
 use crate::metrics::Scores;
 use crate::model_folder;
 use crate::predictions::Keeper;
@@ -57,33 +59,60 @@ pub(crate) fn finish(
     } else {
         None
     };
+    let epochs = if refit { stage.epochs } else { job.progress.best.map_or(job.progress.epoch, |(epoch, _)| epoch) };
+    let (decision, mut findings) = decide(job, &*source, stage.target_scale, epochs);
     let mut using = learner.into_predicting(&weights)?;
     // The network in use has its own copy: this one becomes what is saved, and goes before anything is measured.
     let weights = completed(completion.as_ref(), weights);
     match completion.as_ref().filter(|_| embeds) {
         Some(completion) => sentence_model::save(&job.folder.model(), completion.backbone(), &weights)?,
-        None => model_folder::save(&job.folder.model(), &name, &model, &preprocessor, &weights, &job.recipe.settings)?,
+        None => {
+            let (folder, settings) = (job.folder.model(), &job.recipe.settings);
+            model_folder::save(&folder, &name, &model, &preprocessor, &weights, settings, &decision)?;
+        }
+    }
+    let mut familiarity = None;
+    if !embeds {
+        // Features of a published network know nothing of the samples that they are of.
+        let of_samples = job.data.prepare(&stage.train)?.source;
+        if !job.data.is_images() {
+            learned::save(&job.folder.model(), &*of_samples, &stage.train)?;
+        }
+        if job.data.is_table() {
+            familiarity = Familiarity::fit(&*of_samples, &stage.train)?;
+            familiarity.iter().try_for_each(|familiarity| familiarity.save(&job.folder.model()))?;
+        }
     }
     drop((weights, completion));
-    let goal = Goal::of(&job.recipe, stage.target_scale);
-    let mut on = |rows: &[u32], intervals: bool, keeper: Option<&mut Keeper>| -> Result<Option<Measured>> {
+    let goal = Goal {
+        decision: Some(&decision),
+        familiarity: familiarity.as_ref(),
+        ..Goal::of(&job.recipe, stage.target_scale)
+    };
+    let mut on = |rows: &[u32], goal: &Goal<'_>, keeper: Option<&mut Keeper>| -> Result<Option<Measurement>> {
         if rows.is_empty() {
             return Ok(None);
         }
-        let measured = measure_and_keep(&mut using, source.clone(), rows.to_vec(), &goal, intervals, keeper)?;
+        let intervals = keeper.is_some();
+        let measured = measure_keeping(&mut using, source.clone(), rows.to_vec(), goal, intervals, None, keeper)?;
         for (name, reason) in &measured.failures {
             job.progress.notes.add(&format!("not measured: {name}: {reason}"));
         }
-        Ok(Some(measured.metrics))
+        Ok(Some(measured))
     };
     // Each text is compared with all others of the part, so that many would take long.
     let step = if embeds { stage.train.len().div_ceil(MOST_COMPARED) } else { 1 };
     let trained: Vec<u32> = stage.train.iter().copied().step_by(step.max(1)).collect();
-    let train = on(&trained, false, None)?;
+    let train = on(&trained, &goal, None)?.map(|train| train.metrics);
     let mut keeper = Keeper::new(task, &*source, &job.split.test, task.outputs());
-    let test = on(&job.split.test, true, Some(&mut keeper))?;
+    let test = on(&job.split.test, &Goal { by: job.data.subgroups(), ..goal }, Some(&mut keeper))?;
     keep(job, &*source, &preprocessor, &goal, keeper)?;
-    let epochs = if refit { stage.epochs } else { job.progress.best.map_or(job.progress.epoch, |(epoch, _)| epoch) };
+    if let Some(test) = &test {
+        findings.take_measured(&test.findings);
+    }
+    let subgroups = test.as_ref().and_then(|test| test.subgroups.clone());
+    let unlike = test.as_ref().and_then(|test| test.familiarity);
+    let test = test.map(|test| test.metrics);
     let run = job.folder.root().to_path_buf();
     Ok(Report {
         task: task.name().to_string(),
@@ -101,7 +130,13 @@ pub(crate) fn finish(
         confusion: test.as_ref().and_then(Measured::confusion),
         residuals: test.as_ref().and_then(Measured::residuals),
         labels: test.as_ref().and_then(|test| test.labels(task.classes())),
+        calibration: findings.calibration,
+        conformal: findings.conformal,
+        costs: findings.costs,
+        subgroups,
+        familiarity: unlike,
         positive: job.recipe.settings.positive.clone(),
+        repeats: None,
         resumed_at_step: job.description.resumed_at_step,
         planned_memory_bytes: job.description.planned_memory_bytes,
         peak_memory_bytes: process::peak_bytes(),
@@ -134,6 +169,26 @@ fn keep(job: &Job, source: &dyn Source, preprocessor: &Preprocessor, goal: &Goal
         job.progress.notes.add(&format!("predictions for the test rows are not kept: {error}"));
     }
     Ok(())
+}
+
+/// Fits what is made of the network's outputs to what the chosen epoch predicted of validation rows.
+fn decide(job: &Job, source: &dyn Source, scale: Option<TargetScale>, epoch: u32) -> (Decision, Findings) {
+    let recipe = &job.recipe;
+    if !recipe.decides() {
+        return Default::default();
+    }
+    match job.held_out(epoch) {
+        Ok(mut held) => {
+            held.targets = decision::targets(source, &held.rows, scale);
+            decision::fit(&recipe.wanted(), &held, &recipe.task)
+        }
+        Err(why) => {
+            job.progress
+                .notes
+                .add(&format!("probabilities are not calibrated, and no sets or intervals are given: {why}"));
+            Default::default()
+        }
+    }
 }
 
 /// Name of the model that a run trains: of its architecture.

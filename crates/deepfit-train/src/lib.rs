@@ -8,6 +8,7 @@
 
 mod baseline;
 mod data_times;
+mod decision;
 mod embedder;
 mod error;
 mod event;
@@ -18,6 +19,7 @@ mod forecast;
 mod in_order;
 mod inspect;
 mod job;
+mod learned;
 mod learner;
 mod limits;
 mod measure;
@@ -33,6 +35,7 @@ mod progress;
 mod published;
 mod recipe;
 mod record;
+mod repeats;
 mod report;
 mod run_folder;
 mod search;
@@ -51,12 +54,17 @@ mod weights;
 
 pub use baseline::Baseline;
 pub use data_times::DataTimes;
+pub use decision::{
+    Calibration, CalibrationReport, Compared, Conformal, ConformalReport, CostReport, Costs, Covered, Decision,
+    FamiliarityReport, Isotonic, Judged, Quality,
+};
 pub use embedder::{Embedder, Embedding, Layer};
 pub use error::{ErrorKind, Result, TrainError};
 pub use event::{Event, Flow, Observer, Silent};
 pub use forecast::Description;
 pub use inspect::{InspectOptions, Inspection, LayerRow, PassRow, inspect};
 pub use job::{Job, Outcome, prepare, resume, resume_with};
+pub use measure::{SubgroupRow, SubgroupScores};
 pub use model_folder::{Model, ModelDescription, open_any as open_model};
 pub use nearest::{Gallery, Neighbour, Neighbours, Search};
 pub use pairs::evaluate_pairs;
@@ -66,6 +74,7 @@ pub use process::{available_bytes, cpu_seconds, peak_bytes, process_seconds, res
 pub use progress::EpochRecord;
 pub use published::{published_model, published_text};
 pub use record::{RunRecord, State};
+pub use repeats::{Repeated, RepeatsReport};
 pub use report::{Report, ReportMetrics};
 pub use run_folder::{Durability, FORMAT_VERSION, write_atomically};
 pub use session::{Epoch, Examples, Fit, Outputs, Session, SessionOptions, Values};

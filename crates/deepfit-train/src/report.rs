@@ -5,7 +5,10 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::data_times::DataTimes;
+use crate::decision::{CalibrationReport, ConformalReport, CostReport, FamiliarityReport};
+use crate::measure::SubgroupScores;
 use crate::metrics::{Intervals, LabelScores, ResidualSummary, Scores};
+use crate::repeats::RepeatsReport;
 
 /// Metrics of the three parts.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -48,9 +51,27 @@ pub struct Report {
     /// How each label is recognised in the test rows, for several labels.
     #[serde(default)]
     pub labels: Option<Vec<LabelScores>>,
+    /// How probabilities were calibrated, and what that is worth on the test rows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub calibration: Option<CalibrationReport>,
+    /// Sets of classes or intervals, and how often they hold what is true in the test rows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub conformal: Option<ConformalReport>,
+    /// What errors cost in the test rows, where they have costs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub costs: Option<CostReport>,
+    /// How many of the test rows of a table are unlike those of training.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub familiarity: Option<FamiliarityReport>,
+    /// Metrics of the test rows by the values of a column, where that was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subgroups: Option<SubgroupScores>,
     /// Of two classes, the one that sensitivity, specificity and F1 are of.
     #[serde(default)]
     pub positive: Option<String>,
+    /// What the same reached with other splits, where that was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repeats: Option<RepeatsReport>,
     /// Steps that had been made when the run was resumed.
     pub resumed_at_step: Option<u64>,
     /// Memory of the whole process as planned before the first step.

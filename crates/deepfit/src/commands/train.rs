@@ -63,6 +63,13 @@ pub struct Arguments {
     #[arg(long, value_name = "COLUMN", help_heading = "Data")]
     split: Option<String>,
 
+    /// Column of a table that says how much each row counts: in the loss, and in all metrics
+    #[arg(long, value_name = "COLUMN", help_heading = "Data")]
+    weight: Option<String>,
+    /// Column of a table by whose values the test rows are also measured by themselves
+    #[arg(long, value_name = "COLUMN", help_heading = "Data")]
+    by: Option<String>,
+
     /// Architecture: tabm or mlp for tables; cnn, resnet18, resnet34, resnet50 or mobilenet_v2 for images; lstm, gru, rnn or transformer for texts [default: auto, which goes by the data]
     #[arg(long, value_name = "NAME", help_heading = "Model and training")]
     model: Option<String>,
@@ -103,6 +110,12 @@ pub struct Arguments {
         help_heading = "Model and training"
     )]
     lr: Option<String>,
+    /// Metric on validation by which epochs and ways are chosen, such as roc_auc [default: log_loss, or rmse of a regression]
+    #[arg(long, value_name = "NAME", help_heading = "Model and training")]
+    metric: Option<String>,
+    /// Do all of it with so many splits, and tell mean, deviation and interval of what they reach; the model is the first's
+    #[arg(long, value_name = "N", allow_hyphen_values = true, help_heading = "Model and training")]
+    repeats: Option<String>,
     /// Seed of split, first weights, order, augmentation and dropout: the same seed gives the same bits [default: 1]
     #[arg(long, value_name = "N", allow_hyphen_values = true, help_heading = "Model and training")]
     seed: Option<String>,
@@ -116,7 +129,7 @@ pub struct Arguments {
     /// Go on with a run that was interrupted; it knows its data and settings, of which only --threads can change
     #[arg(
         long, value_name = "RUN", value_hint = ValueHint::DirPath, help_heading = "Run",
-        conflicts_with_all = ["target", "text", "labels", "validation", "test", "group", "time_split", "split", "from", "freeze", "unfreeze", "lora", "model", "epochs", "time", "batch", "lr", "seed", "out",
+        conflicts_with_all = ["target", "text", "labels", "validation", "test", "group", "time_split", "split", "weight", "by", "from", "freeze", "unfreeze", "lora", "model", "epochs", "time", "batch", "lr", "metric", "repeats", "seed", "out",
                               "config"]
     )]
     resume: Option<PathBuf>,
@@ -146,6 +159,7 @@ const EXAMPLES: &str = "Examples:
   deepfit train houses.csv --target price --time 2m
   deepfit train photos/ --from models/vit/ --unfreeze 2
   deepfit train photos/ --model resnet18 --epochs 20 --seed 7 --out runs/photos
+  deepfit train patients.csv --target died --by hospital --repeats 10 cost.false_negative=10
   deepfit train photos/ augment.flip=true label_smoothing=0.1
   deepfit train reviews.csv --text review --target stars
   deepfit train labels.csv                          a table of image files and what is on them
@@ -305,6 +319,8 @@ impl Arguments {
             (&self.group, &mut settings.group),
             (&self.time_split, &mut settings.time_split),
             (&self.split, &mut settings.split),
+            (&self.weight, &mut settings.weight),
+            (&self.by, &mut settings.by),
         ] {
             if value.is_some() {
                 field.clone_from(value);
@@ -327,6 +343,8 @@ impl Arguments {
             ("time", &self.time),
             ("batch", &self.batch),
             ("lr", &self.lr),
+            ("metric", &self.metric),
+            ("repeats", &self.repeats),
             ("seed", &self.seed),
             ("threads", &self.threads),
         ];

@@ -1,5 +1,6 @@
 //! What the command writes: results on standard output, everything else on standard error.
 
+pub mod decisions;
 pub mod embeddings;
 pub mod explanations;
 pub mod neighbours;

@@ -5,6 +5,7 @@ mod bad_runs;
 mod bad_tables;
 mod benching;
 mod continuing_texts;
+mod deciding;
 mod drawn_texts;
 mod evaluating;
 mod examples;
