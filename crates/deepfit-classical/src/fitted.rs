@@ -82,6 +82,15 @@ impl Fitted {
     /// # Errors
     /// If the rows are not like those that it was trained on.
     pub fn predict(&self, matrix: &Matrix, threads: usize) -> Result<Vec<f32>> {
+        self.predict_within(matrix, Work::unlimited(threads, 0))
+    }
+
+    /// As [`predict`](Self::predict), until it is told to stop.
+    ///
+    /// # Errors
+    /// As there, or if it was asked to stop.
+    pub fn predict_within(&self, matrix: &Matrix, work: Work<'_>) -> Result<Vec<f32>> {
+        let threads = work.threads;
         let (sparse, needs_numbers) = match &self.kind {
             Kind::Constant(_) => (matrix.is_sparse(), false),
             Kind::Linear(linear) => (linear.is_sparse(), true),
@@ -98,7 +107,7 @@ impl Fitted {
         match &self.kind {
             Kind::Constant(constant) => Ok(constant.predict(matrix.rows())),
             Kind::Linear(linear) => Ok(linear.predict(matrix, threads)),
-            Kind::Neighbours(neighbours) => neighbours.predict(matrix, Work::unlimited(threads, 0)),
+            Kind::Neighbours(neighbours) => neighbours.predict(matrix, work),
             Kind::Trees(trees) => Ok(trees.predict(matrix, threads)),
         }
     }

@@ -135,6 +135,26 @@ impl Matrix {
         Matrix { rows: rows.len(), width: self.width, kinds: self.kinds.clone(), values, sparse: None }
     }
 
+    /// Matrices of the same columns, one below the other.
+    ///
+    /// # Panics
+    /// If they differ in their columns.
+    pub fn concat(parts: Vec<Matrix>) -> Matrix {
+        let mut parts = parts.into_iter();
+        let Some(mut all) = parts.next() else { return Matrix::dense(0, Vec::new()) };
+        for part in parts {
+            assert!(part.kinds == all.kinds && part.is_sparse() == all.is_sparse(), "columns are the same");
+            all.rows += part.rows;
+            if let (Some((starts, columns)), Some((of_starts, of_columns))) = (&mut all.sparse, &part.sparse) {
+                let before = columns.len();
+                columns.extend_from_slice(of_columns);
+                starts.extend(of_starts[1..].iter().map(|start| before + start));
+            }
+            all.values.extend_from_slice(&part.values);
+        }
+        all
+    }
+
     /// Some columns as a dense matrix, for learners that look at columns one by one.
     #[must_use]
     pub fn columns(&self, wanted: &[u32]) -> Matrix {

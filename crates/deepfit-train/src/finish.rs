@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::time::Instant;
 
 use deepfit_data::{Dataset, Preprocessor, Source, Task};
 use deepfit_zoo::ModelConfig;
@@ -14,10 +15,12 @@ use crate::measure::{Goal, Measured, measure, measure_and_keep};
 use crate::metrics::Scores;
 use crate::model_folder;
 use crate::predictions::Keeper;
+use crate::predicts::{Remembered, Remembering};
 use crate::process;
 use crate::recipe::Recipe;
-use crate::report::{Report, ReportMetrics};
+use crate::report::{OnTest, Report, ReportMetrics};
 use crate::sentence_model;
+use crate::simpler;
 use crate::stage::{Purpose, selecting};
 use crate::tensors::Owned;
 use crate::transfer::completed;
@@ -66,11 +69,19 @@ pub(crate) fn finish(
     }
     drop((weights, completion));
     let goal = Goal::of(&job.recipe, stage.target_scale);
+    let mut remembered = job.remembers.then(Remembered::default);
     let mut on = |rows: &[u32], intervals: bool, keeper: Option<&mut Keeper>| -> Result<Option<Measured>> {
         if rows.is_empty() {
             return Ok(None);
         }
-        let measured = measure_and_keep(&mut using, source.clone(), rows.to_vec(), &goal, intervals, keeper)?;
+        // Those that are kept are of the test.
+        let measured = match remembered.as_mut().filter(|_| keeper.is_some()) {
+            Some(so_far) => {
+                let mut using = Remembering::new(&mut using, so_far);
+                measure_and_keep(&mut using, source.clone(), rows.to_vec(), &goal, intervals, keeper)?
+            }
+            None => measure_and_keep(&mut using, source.clone(), rows.to_vec(), &goal, intervals, keeper)?,
+        };
         for (name, reason) in &measured.failures {
             job.progress.notes.add(&format!("not measured: {name}: {reason}"));
         }
@@ -81,8 +92,16 @@ pub(crate) fn finish(
     let trained: Vec<u32> = stage.train.iter().copied().step_by(step.max(1)).collect();
     let train = on(&trained, false, None)?;
     let mut keeper = Keeper::new(task, &*source, &job.split.test, task.outputs());
+    let measuring = Instant::now();
     let test = on(&job.split.test, true, Some(&mut keeper))?;
+    let test_seconds = measuring.elapsed().as_secs_f64();
     keep(job, &*source, &preprocessor, &goal, keeper)?;
+    let baselines = simpler::ways(job, &source, &preprocessor, &stage.train)?;
+    if let Some(test) = &test {
+        for told in simpler::warnings(&baselines, &test.scores()) {
+            job.progress.notes.add(&told);
+        }
+    }
     let epochs = if refit { stage.epochs } else { job.progress.best.map_or(job.progress.epoch, |(epoch, _)| epoch) };
     let run = job.folder.root().to_path_buf();
     Ok(Report {
@@ -91,12 +110,14 @@ pub(crate) fn finish(
         parameters,
         metrics: ReportMetrics {
             train: train.as_ref().map(Measured::scores).unwrap_or_default(),
-            validation: validation_scores(job, epochs),
+            validation: mean(&validation_scores(job, epochs)),
+            validation_folds: of_folds(validation_scores(job, epochs)),
             test: test.as_ref().map(Measured::scores).unwrap_or_default(),
-            published_validation: published.as_ref().map(|_| validation_scores(job, 0)).unwrap_or_default(),
+            published_validation: published.as_ref().map(|_| mean(&validation_scores(job, 0))).unwrap_or_default(),
             published: published.unwrap_or_default(),
             test_intervals: test.as_ref().map(Measured::intervals).unwrap_or_default(),
         },
+        baselines,
         classes: task.classes().to_vec(),
         confusion: test.as_ref().and_then(Measured::confusion),
         residuals: test.as_ref().and_then(Measured::residuals),
@@ -114,6 +135,7 @@ pub(crate) fn finish(
         data: times.data,
         notes: job.progress.notes.all(),
         next: next_commands(&run, &job.data),
+        on_test: remembered.map(|predictions| OnTest { predictions, seconds: test_seconds }),
         run,
     })
 }
@@ -179,10 +201,10 @@ pub(crate) fn next_commands(run: &Path, data: &Dataset) -> Vec<String> {
     ]
 }
 
-/// Metrics on validation rows that were not trained on: at the chosen epoch, the mean over the selecting stages.
-fn validation_scores(job: &Job, epoch: u32) -> Scores {
+/// Metrics on validation rows that were not trained on: at the chosen epoch, of each of the selecting stages.
+fn validation_scores(job: &Job, epoch: u32) -> Vec<&Scores> {
     let selecting = selecting(&job.stages, &job.stages[job.progress.stage].trial);
-    let records: Vec<&Scores> = selecting
+    selecting
         .into_iter()
         .filter_map(|stage| {
             let mut records = job.progress.epochs_of(stage);
@@ -195,8 +217,12 @@ fn validation_scores(job: &Job, epoch: u32) -> Scores {
                 .or(last)
                 .map(|e| &e.validation)
         })
-        .collect();
-    mean(&records)
+        .collect()
+}
+
+/// The metrics of each fold, where there are some.
+fn of_folds(records: Vec<&Scores>) -> Vec<Scores> {
+    if records.len() > 1 { records.into_iter().cloned().collect() } else { Vec::new() }
 }
 
 /// The mean of each metric over the stages that have it.

@@ -7,6 +7,8 @@
 #![warn(missing_docs)]
 
 mod baseline;
+mod classical;
+mod compare;
 mod data_times;
 mod embedder;
 mod error;
@@ -27,6 +29,7 @@ mod nearest;
 mod pairs;
 mod predictions;
 mod predictor;
+mod predicts;
 mod process;
 pub mod profile;
 mod progress;
@@ -39,6 +42,7 @@ mod search;
 mod sentence_model;
 mod session;
 mod settings;
+mod simpler;
 mod stage;
 mod stepper;
 mod tagging;
@@ -50,6 +54,11 @@ mod transfer;
 mod weights;
 
 pub use baseline::Baseline;
+pub use classical::ClassicalModel;
+pub use compare::{
+    BUDGET, CompareEvent, CompareObserver, CompareOptions, CompareOutcome, Comparison, NotRun, Versus, WayResult,
+    compare,
+};
 pub use data_times::DataTimes;
 pub use embedder::{Embedder, Embedding, Layer};
 pub use error::{ErrorKind, Result, TrainError};

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use deepfit_data::{Array, Loader, LoaderOptions, Source, TargetScale, Task};
 
 use crate::error::{Result, TrainError};
-use crate::learner::Predicting;
 use crate::metrics::{
     ClassificationMetrics, Intervals, LabelScores, LanguageMetrics, MultiLabelMetrics, RegressionMetrics,
     ResidualSummary, Scores, SimilarityMetrics, TaggingMetrics,
 };
 use crate::predictions::Keeper;
+use crate::predicts::Predicts;
 use crate::recipe::Recipe;
 use crate::tagging::Sentences;
 
@@ -130,7 +130,7 @@ impl Measured {
 
 /// Predicts rows and compares with their targets.
 pub fn measure(
-    using: &mut Predicting,
+    using: &mut dyn Predicts,
     source: Arc<dyn Source>,
     rows: Vec<u32>,
     goal: &Goal<'_>,
@@ -170,15 +170,15 @@ pub(crate) fn measure_and_keep(
     };
     // Data held in memory as numbers is prepared faster than a thread is started.
     let workers = usize::from(source.scratch_bytes() > 0);
-    let mut gathered = Sentences::new(source.clone(), using.outputs);
+    let mut gathered = Sentences::new(source.clone(), using.outputs());
     let mut of_pairs = Vec::new();
-    let mut loader = Loader::new(source.clone(), rows, LoaderOptions::evaluate(using.batch, workers))?;
+    let mut loader = Loader::new(source.clone(), rows, LoaderOptions::evaluate(using.batch(), workers))?;
     // Values in original units; reused from batch to batch.
     let (mut values, mut truths) = (Vec::new(), Vec::new());
     let mut count = 0;
     while let Some(batch) = loader.next()? {
         count += batch.len;
-        let outputs = using.outputs;
+        let outputs = using.outputs();
         let predictions = using.predict(&batch)?;
         match (&mut metrics, &batch.targets) {
             (Measured::Classes(classes), Array::I32(targets)) => {

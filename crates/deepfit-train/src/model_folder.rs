@@ -10,6 +10,7 @@ use deepfit_nn::{Declaration, Scope};
 use deepfit_zoo::{ModelConfig, Network, Published};
 use serde::{Deserialize, Serialize};
 
+use crate::classical;
 use crate::error::{Result, TrainError};
 use crate::learner::Predicting;
 use crate::progress::check_version;
@@ -81,6 +82,7 @@ pub struct Model {
 /// # Errors
 /// If it is none of these, or damaged.
 pub fn open(path: &Path) -> Result<Model> {
+    classical::refuse(path)?;
     match find(path) {
         Ok(folder) if !published::is_published(&folder) => load(&folder),
         Ok(folder) => published::open(&folder),

@@ -11,15 +11,14 @@ use serde::{Serialize, Serializer};
 
 use crate::error::Result;
 use crate::in_order::InOrder;
-use crate::learner::Predicting;
 use crate::measure::{Goal, measure, positive};
 use crate::metrics::{Intervals, LABEL_THRESHOLD, LabelScores, ResidualSummary, Scores};
-use crate::model_folder;
+use crate::predicts::{self, Predicts};
 use crate::tagging::{Entity, Sentences, Tags};
 
 /// A trained model in use.
 pub struct Predictor {
-    using: Predicting,
+    using: Box<dyn Predicts + Send>,
     preprocessor: Preprocessor,
     threads: usize,
     notes: Vec<String>,
@@ -123,21 +122,19 @@ impl Predictor {
     /// # Errors
     /// If it holds no model, or a damaged one, or one of a newer version.
     pub fn open(path: &Path, threads: usize) -> Result<Predictor> {
-        let model = model_folder::open(path)?;
-        let (batch, notes) = (model.batch(), model.notes.clone());
-        let positive = positive(model.preprocessor.task(), model.description.positive.as_deref());
-        let (using, preprocessor) = model.into_predicting(threads, batch)?;
+        let predicts::InUse { using, preprocessor, positive: named, notes } = predicts::open(path, threads)?;
+        let positive = positive(preprocessor.task(), named.as_deref());
         Ok(Predictor { using, preprocessor, threads, notes, positive })
     }
 
     /// Records the time of each operation from now on.
     pub fn record(&mut self) {
-        self.using.engine.record();
+        self.using.record();
     }
 
     /// What was recorded; `None` without [`Predictor::record`].
     pub fn profile(&mut self) -> Option<Profile> {
-        self.using.engine.profile()
+        self.using.profile()
     }
 
     /// Classes, labels or regression.
@@ -172,7 +169,7 @@ impl Predictor {
     fn evaluate_opened(&mut self, opened: Opened) -> Result<Evaluation> {
         let task = self.preprocessor.task().clone();
         let goal = Goal { task: &task, scale: self.preprocessor.target_scale(), positive: self.positive };
-        let measured = measure(&mut self.using, opened.source, opened.rows, &goal, true)?;
+        let measured = measure(&mut *self.using, opened.source, opened.rows, &goal, true)?;
         let mut skipped = opened.failed;
         skipped.extend(measured.failures);
         let (rows, measured) = (measured.rows, measured.metrics);
@@ -239,9 +236,9 @@ impl Predictor {
             return Ok(failed);
         }
         let mut given = InOrder::new(&*opened.source, &opened.rows);
-        let mut loader = Loader::new(opened.source, opened.rows, LoaderOptions::evaluate(self.using.batch, 1))?;
+        let mut loader = Loader::new(opened.source, opened.rows, LoaderOptions::evaluate(self.using.batch(), 1))?;
         while let Some(batch) = loader.next()? {
-            let outputs = self.using.outputs;
+            let outputs = self.using.outputs();
             let values = self.using.predict(&batch)?.to_vec();
             let logits = self.using.logits().unwrap_or_default();
             for ((row, values), logits) in
@@ -292,11 +289,11 @@ impl Predictor {
         tags: &Tags,
         each: &mut dyn FnMut(Prediction) -> Result<()>,
     ) -> Result<Vec<(String, String)>> {
-        let mut gathered = Sentences::new(opened.source.clone(), self.using.outputs);
+        let mut gathered = Sentences::new(opened.source.clone(), self.using.outputs());
         let mut found = BTreeMap::new();
         self.notes.extend(opened.notes);
         if !opened.rows.is_empty() {
-            let options = LoaderOptions::evaluate(self.using.batch, 1);
+            let options = LoaderOptions::evaluate(self.using.batch(), 1);
             let mut loader = Loader::new(opened.source, opened.rows, options)?;
             while let Some(batch) = loader.next()? {
                 let probabilities = self.using.predict(&batch)?;

@@ -4,8 +4,10 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::baseline::Baseline;
 use crate::data_times::DataTimes;
 use crate::metrics::{Intervals, LabelScores, ResidualSummary, Scores};
+use crate::predicts::Remembered;
 
 /// Metrics of the three parts.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -14,6 +16,9 @@ pub struct ReportMetrics {
     pub train: Scores,
     /// On the validation rows: of the best epoch before a refit; with folds, the mean over these.
     pub validation: Scores,
+    /// On the validation rows of each fold, at the same epoch, where there are folds.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub validation_folds: Vec<Scores>,
     /// On the test rows, which nothing was chosen by.
     pub test: Scores,
     /// On the test rows before training, of a published network that has the same use already.
@@ -39,6 +44,10 @@ pub struct Report {
     pub parameters: usize,
     /// Metrics of the three parts.
     pub metrics: ReportMetrics,
+    /// What simpler ways reach on the test rows: the same prediction for every row, and of tables a linear model, if it takes
+    /// a fifth of the time at most.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub baselines: Vec<Baseline>,
     /// Names of the classes or labels; empty for a regression.
     pub classes: Vec<String>,
     /// Test rows by true class (outer) and predicted class (inner).
@@ -77,4 +86,16 @@ pub struct Report {
     pub notes: Vec<String>,
     /// What to do next.
     pub next: Vec<String>,
+    /// What a comparison needs of the test rows.
+    #[serde(skip)]
+    pub(crate) on_test: Option<OnTest>,
+}
+
+/// What was predicted for the test rows.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct OnTest {
+    /// The predictions.
+    pub(crate) predictions: Remembered,
+    /// Seconds that they took.
+    pub(crate) seconds: f64,
 }

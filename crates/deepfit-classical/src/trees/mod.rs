@@ -21,11 +21,14 @@ use tree::Tree;
 const LEAVES: [usize; 2] = [6, 31];
 /// With more rows, only the larger ones are tried, and on a single part that is held out.
 const MANY: usize = 20_000;
+/// With more rows times columns times outputs, trees of one size alone are tried.
+const MUCH: usize = 5_000_000;
+const MEDIUM_LEAVES: usize = 15;
 /// Folds of that choice.
 const FOLDS: usize = 3;
 /// Most rounds, and how many without improvement end them.
 const MOST_ROUNDS: usize = 400;
-const PATIENCE: usize = 25;
+const PATIENCE: usize = 20;
 
 /// How trees are grown; what is `None` is chosen.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -173,6 +176,7 @@ fn choose(matrix: &Matrix, target: &Target, options: TreesOptions, work: Work<'_
     let candidates = match options.leaves {
         Some(leaves) => vec![leaves],
         None if many => vec![LEAVES[1]],
+        None if rows * matrix.width() * target.outputs() > MUCH => vec![MEDIUM_LEAVES],
         None => LEAVES.to_vec(),
     };
     let most = options.rounds.unwrap_or(MOST_ROUNDS);

@@ -88,16 +88,16 @@ fn require_utf8(key: &str, path: &Path) -> Result<()> {
 }
 
 /// Data with the network that a run on it begins with, if it does not begin from scratch.
-pub(super) struct Opened {
-    pub(super) data: Dataset,
-    pub(super) backbone: Option<Arc<Backbone>>,
+pub(crate) struct Opened {
+    pub(crate) data: Dataset,
+    pub(crate) backbone: Option<Arc<Backbone>>,
     /// How that was decided, if the settings left it open.
-    pub(super) reason: Option<String>,
+    pub(crate) reason: Option<String>,
 }
 
 /// Opens the data. Whether to begin with a published network is decided once it is known how many images there are, and of
 /// which size; the settings then say so.
-pub(super) fn open(settings: &mut Settings) -> Result<Opened> {
+pub(crate) fn open(settings: &mut Settings) -> Result<Opened> {
     let options = OpenOptions {
         target: settings.target.clone(),
         task: settings.task,

@@ -12,9 +12,9 @@ use std::time::Instant;
 use deepfit_data::{Dataset, Loader, LoaderOptions, Prepared, Preprocessor, Source, Split};
 use deepfit_zoo::ModelConfig;
 
-use begin::Opened;
 pub(crate) use begin::choose as choose_network;
 pub use begin::prepare;
+pub(crate) use begin::{Opened, open};
 use resume::require_fit;
 pub use resume::{resume, resume_with};
 
@@ -64,6 +64,8 @@ pub struct Job {
     is_new: bool,
     /// Whether the time of operations is recorded.
     records: bool,
+    /// Whether what is predicted for the test rows is kept.
+    pub(crate) remembers: bool,
     /// Whether the run folder was chosen, not given.
     automatic: bool,
     pub(crate) description: Description,
@@ -205,6 +207,7 @@ impl Job {
             finished,
             is_new,
             records: false,
+            remembers: false,
             automatic: false,
             description,
             workshop,

@@ -63,6 +63,15 @@ pub struct Recipe {
     pub transfer: Option<TransferPlan>,
 }
 
+/// Resolves which of two classes is the positive one, where a run does not resolve all settings.
+///
+/// # Errors
+/// If the settings name one that is not there.
+pub fn choose_positive(settings: &mut Settings, data: &Dataset, train: &[u32]) -> Result<()> {
+    let counts = balance::class_counts(data, train);
+    balance::choose_positive(settings, data.task(), &counts, &mut Vec::new())
+}
+
 impl Recipe {
     /// Resolves settings for data and its split. Also gives notes: which settings change nothing in this run, and why.
     ///

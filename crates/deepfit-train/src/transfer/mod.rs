@@ -191,6 +191,15 @@ impl Transfer {
         Ok(Flow::Continue)
     }
 
+    /// Seconds that the features after so many blocks would take, where they are not known from before.
+    ///
+    /// # Errors
+    /// If the network cannot be built, or a sample cannot be read.
+    pub fn feature_seconds(&self, base: &Arc<dyn Source>, blocks: usize, settings: &Settings) -> Result<f64> {
+        let source = self.source(base, blocks)?;
+        Ok(features::forecast(&self.backbone, &source, self.contents(&**base), blocks, settings)?.seconds)
+    }
+
     /// Forgets features that no later stage needs.
     pub fn keep_only(&self, needed: impl Fn(usize) -> bool) {
         self.sources.lock().unwrap_or_else(PoisonError::into_inner).retain(|&blocks, _| needed(blocks));

@@ -1,7 +1,9 @@
 //! What the command writes: results on standard output, everything else on standard error.
 
+pub mod comparison;
 pub mod embeddings;
 pub mod explanations;
+pub mod importances;
 pub mod neighbours;
 pub mod plan;
 pub mod predictions;

@@ -38,6 +38,15 @@ pub fn training(report: &Report, page: Option<&Path>, style: Style) -> String {
     }
     text.push_str(&table.render(style));
     text.push_str(&explained(&metrics.test, report.positive.as_deref(), style));
+    for baseline in &report.baselines {
+        let shown: Vec<String> = names(&[&baseline.metrics])
+            .into_iter()
+            .filter(|name| ["accuracy", "log_loss", "f1_micro", "mae", "rmse"].contains(name))
+            .map(|name| format!("{name} {}", value(&baseline.metrics, name)))
+            .collect();
+        let line = format!("without a network, {}: {}", baseline.method, shown.join(", "));
+        text.push_str(&format!("  {}\n", style.dim(&words::printable(&line))));
+    }
     if let Some(matrix) = &report.confusion {
         text.push_str(&confusion(matrix, &report.classes, "test", style));
     }
