@@ -22,8 +22,16 @@ const FACTORED: usize = 1_024;
 const PIECE: usize = 1 << 20;
 const MOST_PIECES: usize = 16;
 /// Largest part of the mean loss's gradient where a logistic regression counts as solved, and most steps.
-const TOLERANCE: f64 = 1e-6;
-const MOST_STEPS: usize = 500;
+const EXACT: Effort = Effort { tolerance: 1e-6, most_steps: 500 };
+/// To choose a penalty, it is enough to come near.
+const NEAR: Effort = Effort { tolerance: 1e-4, most_steps: 60 };
+
+/// How exactly steps solve.
+#[derive(Clone, Copy)]
+struct Effort {
+    tolerance: f64,
+    most_steps: usize,
+}
 
 /// How a linear model is fitted.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
@@ -65,7 +73,7 @@ impl Linear {
             Some(penalty) => penalty,
             None => choose(&scaled, target, work)?,
         };
-        let weights = path(&scaled, target, &[penalty], work)?.pop().unwrap_or_default();
+        let weights = path(&scaled, target, &[penalty], EXACT, work, &mut |_| true)?.pop().unwrap_or_default();
         let weights = weights.into_iter().map(|w| w as f32).collect();
         let classes = if let Target::Classes { classes, .. } = target { *classes } else { 0 };
         Ok(Linear { scale, width: matrix.width(), sparse: matrix.is_sparse(), classes, weights, penalty })
@@ -132,10 +140,17 @@ fn choose(scaled: &Matrix, target: &Target, work: Work<'_>) -> Result<f64> {
         let (train, held) = &parts[fold];
         let (matrix, own) = (scaled.select(train), target.select(train));
         let (held_matrix, held_target) = (scaled.select(held), target.select(held));
-        let fitted = path(&matrix, &own, &PENALTIES, inner)?;
         let classes = if let Target::Classes { classes, .. } = target { *classes } else { 0 };
-        let loss = |weights: &Vec<f64>| held_target.loss(&predict(&held_matrix, weights, classes, inner.threads));
-        Ok(fitted.iter().map(|weights| loss(weights) * held.len() as f64).collect::<Vec<f64>>())
+        let mut losses: Vec<f64> = Vec::new();
+        path(&matrix, &own, &PENALTIES, NEAR, inner, &mut |weights| {
+            let loss = held_target.loss(&predict(&held_matrix, weights, classes, inner.threads));
+            losses.push(loss * held.len() as f64);
+            // Once it grows twice in a row, weaker penalties make it no smaller again.
+            !matches!(losses[..], [.., a, b, c] if a < b && b < c)
+        })?;
+        let last = losses.last().copied().unwrap_or(f64::INFINITY);
+        losses.resize(PENALTIES.len(), last);
+        Ok(losses)
     });
     let losses = losses.into_iter().collect::<Result<Vec<_>>>()?;
     let of = |penalty: &usize| losses.iter().map(|fold| fold[*penalty]).sum::<f64>();
@@ -143,13 +158,22 @@ fn choose(scaled: &Matrix, target: &Target, work: Work<'_>) -> Result<f64> {
     Ok(PENALTIES[best])
 }
 
-/// Weights for each of the penalties, strong ones first.
-fn path(scaled: &Matrix, target: &Target, penalties: &[f64], work: Work<'_>) -> Result<Vec<Vec<f64>>> {
+/// Weights for each of the penalties, strong ones first, until `goes_on`, which is given each, says no.
+fn path(
+    scaled: &Matrix,
+    target: &Target,
+    penalties: &[f64],
+    effort: Effort,
+    work: Work<'_>,
+    goes_on: &mut dyn FnMut(&[f64]) -> bool,
+) -> Result<Vec<Vec<f64>>> {
     match target {
         Target::Values(values) if !scaled.is_sparse() && scaled.width() <= FACTORED => {
-            factored(scaled, values, penalties, work)
+            let all = factored(scaled, values, penalties, work)?;
+            let kept = all.iter().position(|weights| !goes_on(weights)).map_or(all.len(), |last| last + 1);
+            Ok(all.into_iter().take(kept).collect())
         }
-        _ => stepped(scaled, target, penalties, work),
+        _ => stepped(scaled, target, penalties, effort, work, goes_on),
     }
 }
 
@@ -277,7 +301,14 @@ fn descend(target: &Target, row: usize, out: &mut [f64]) -> f64 {
 }
 
 /// Weights that steps lead to.
-fn stepped(scaled: &Matrix, target: &Target, penalties: &[f64], work: Work<'_>) -> Result<Vec<Vec<f64>>> {
+fn stepped(
+    scaled: &Matrix,
+    target: &Target,
+    penalties: &[f64],
+    effort: Effort,
+    work: Work<'_>,
+    goes_on: &mut dyn FnMut(&[f64]) -> bool,
+) -> Result<Vec<Vec<f64>>> {
     let (rows, width) = (scaled.rows(), scaled.width());
     let outputs = match target {
         Target::Classes { classes, .. } => columns(*classes),
@@ -300,7 +331,7 @@ fn stepped(scaled: &Matrix, target: &Target, penalties: &[f64], work: Work<'_>) 
     let mut all = Vec::with_capacity(penalties.len());
     for &penalty in penalties {
         let share = penalty / rows as f64;
-        minimise(&mut x, TOLERANCE, MOST_STEPS, &mut |x, gradient| {
+        minimise(&mut x, effort.tolerance, effort.most_steps, &mut |x, gradient| {
             work.go_on()?;
             let sums = parallel::map(work.threads, pieces.len(), |piece| {
                 let (mut loss, mut sum, mut out) = (0.0, vec![0.0; x.len()], vec![0.0; outputs]);
@@ -327,6 +358,9 @@ fn stepped(scaled: &Matrix, target: &Target, penalties: &[f64], work: Work<'_>) 
             Ok(loss / rows as f64 + 0.5 * share * x[..weights].iter().map(|w| w * w).sum::<f64>())
         })?;
         all.push(x.clone());
+        if !goes_on(&x) {
+            break;
+        }
     }
     Ok(all)
 }

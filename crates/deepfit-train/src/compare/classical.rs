@@ -29,7 +29,7 @@ use crate::run_folder::{FORMAT_VERSION, RunFolder, write_text};
 /// A classical way may take this share of the time that is left: what comes after it needs some, too.
 const SHARE: f64 = 0.5;
 /// Each of its trainings may take so much more than an equal part of that.
-const SLACK: f64 = 1.5;
+const SLACK: f64 = 1.2;
 
 /// Trains the learner in all folds and on all rows, saves and measures it.
 pub(super) fn run(
@@ -42,6 +42,16 @@ pub(super) fn run(
     observer: &mut dyn CompareObserver,
     stop: &(dyn Fn() -> bool + Sync),
 ) -> Result<Ended> {
+    let cost = Cost::begin();
+    let published = contest.published.as_ref().filter(|_| features == Features::Frozen);
+    let made = match published {
+        Some(published) => match published.features(&contest.all_rows(), clock, observer)? {
+            Ready::Stopped => return Ok(Ended::Stopped),
+            Ready::None(why) => return Ok(Ended::NotRun(why)),
+            Ready::Made(made) => Some((published, made)),
+        },
+        None => None,
+    };
     let share = if learner == Learner::Constant { 1.0 } else { SHARE };
     let (begun, allowed) = (Instant::now(), clock.left() * share);
     // Whoever takes too long for the first fold will for all: what is left is better spent on something else.
@@ -50,24 +60,19 @@ pub(super) fn run(
         let due = (part.load(Ordering::Relaxed) + 1) as f64 / parts as f64;
         learner != Learner::Constant && begun.elapsed().as_secs_f64() > allowed * (SLACK * due).min(1.0)
     };
+    // By the folds that are done, whether all trainings fit.
+    let fits = |done: usize| {
+        let all = begun.elapsed().as_secs_f64() / done.max(1) as f64 * parts as f64;
+        learner == Learner::Constant || done == 0 || all <= allowed
+    };
     let give_up = || stop() || out_of_time();
     let work = Work { threads: contest.settings.threads, seed: contest.settings.seed, stop: &give_up };
-    let cost = Cost::begin();
-    let published = contest.published.as_ref().filter(|_| features == Features::Frozen);
-    let made = match published.map(|published| published.features(&contest.all_rows(), clock, observer)).transpose()? {
-        Some(Ready::Stopped) => return Ok(Ended::Stopped),
-        Some(Ready::None(why)) => return Ok(Ended::NotRun(why)),
-        Some(Ready::Made(made)) => Some((published, made)),
-        None => None,
-    };
-    let made = made.and_then(|(published, made)| Some((published?, made)));
-    let mut trial = Trial { contest, features, learner, work, made };
-    match trial.carry_out(way, run, &cost, observer, &out_of_time, &part) {
+    let trial = Trial { contest, features, learner, work, made };
+    match trial.carry_out(way, run, &cost, observer, &part, &fits) {
         Ok(Some(ran)) => Ok(Ended::Ran(Box::new(ran))),
-        Ok(None) | Err(TrainError::Classical(ClassicalError::Stopped)) if stop() || !out_of_time() => {
-            Ok(Ended::Stopped)
-        }
-        Ok(None) | Err(TrainError::Classical(ClassicalError::Stopped)) => Ok(Ended::NotRun(format!(
+        Ok(None) => Ok(Ended::Stopped),
+        Err(TrainError::Classical(ClassicalError::Stopped)) if stop() => Ok(Ended::Stopped),
+        Err(TrainError::Classical(ClassicalError::Stopped)) => Ok(Ended::NotRun(format!(
             "all of its trainings would take more than {allowed:.1} s, its share of the time that was left"
         ))),
         Err(TrainError::Classical(ClassicalError::Rows(problem))) => Ok(Ended::NotRun(problem)),
@@ -124,23 +129,26 @@ impl Trial<'_> {
 
     /// Nothing if the observer asked to stop.
     fn carry_out(
-        &mut self,
+        &self,
         way: &Way,
         run: &Path,
         cost: &Cost,
         observer: &mut dyn CompareObserver,
-        out_of_time: &dyn Fn() -> bool,
         part: &AtomicUsize,
+        fits: &dyn Fn(usize) -> bool,
     ) -> Result<Option<Ran>> {
         let contest = self.contest;
         let parts = contest.folds.len() + 1;
         let mut of_folds = Vec::new();
         let mut notes = Vec::new();
         for (i, (train, held)) in contest.folds.iter().enumerate() {
-            part.store(i, Ordering::Relaxed);
-            if observer.event(&CompareEvent::Part { number: i + 1, of: parts }) == Flow::Stop || out_of_time() {
+            if observer.event(&CompareEvent::Part { number: i + 1, of: parts }) == Flow::Stop {
                 return Ok(None);
             }
+            if !fits(i) {
+                return Err(ClassicalError::Stopped.into());
+            }
+            part.store(i, Ordering::Relaxed);
             let made = self.train(train)?;
             let encoded = self.encoded(&made.encoder, &made.source, held)?;
             let predictions = made.fitted.predict_within(&encoded.matrix, self.work)?;

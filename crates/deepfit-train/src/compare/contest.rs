@@ -3,6 +3,7 @@
 use std::cell::OnceCell;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Instant;
 
 use deepfit_classical::Target;
 use deepfit_data::{Array, Dataset, Part, Split, SplitOptions, TargetScale, Task};
@@ -84,6 +85,8 @@ pub(super) struct Contest {
     pub(super) notes: Vec<String>,
     /// Of two classes, the positive one.
     pub(super) positive: usize,
+    /// Seconds that opening the data took.
+    pub(super) seconds: f64,
     /// Histograms of all images, once they are known: they are the same in all folds.
     pub(super) histograms: OnceCell<Encoded>,
 }
@@ -92,7 +95,9 @@ impl Contest {
     /// Opens the data and divides it.
     pub(super) fn open(settings: Settings, metric: Option<String>) -> Result<Contest> {
         let mut settings = settings;
+        let begun = Instant::now();
         let (data, published) = views(&mut settings)?;
+        let seconds = begun.elapsed().as_secs_f64();
         let known: &[&str] = match data.task() {
             Task::Classification { .. } => &OF_CLASSES,
             Task::Regression => &OF_VALUES,
@@ -155,6 +160,7 @@ impl Contest {
             metric,
             notes,
             positive,
+            seconds,
             histograms: OnceCell::new(),
         };
         contest.look_at_targets();

@@ -15,8 +15,10 @@ use crate::transfer::SCRATCH;
 
 /// What surrounds the training needs some of the time: compiling, measuring, saving.
 const SHARE: f64 = 0.85;
-/// With fewer epochs than this, and fewer than the half of those that it should have, a network has not learned.
-const FEWEST_EPOCHS: u32 = 5;
+/// A network that is trained for less than this share of the epochs that it should have has not learned.
+const LEAST: f64 = 1.0 / 3.0;
+/// A step forward and back takes about so many times as long as a step forward.
+const BACKWARD: f64 = 3.0;
 
 /// Trains, saves and measures the network.
 pub(super) fn run(
@@ -29,33 +31,37 @@ pub(super) fn run(
     observer: &mut dyn CompareObserver,
 ) -> Result<Ended> {
     let share = clock.left() / (later + 1) as f64;
+    let too_little =
+        |needed: f64| Ended::NotRun(format!("it needs about {} or more, and has {}", words(needed), words(share)));
+    let least = least_seconds(contest, network)?;
+    if least > share {
+        return Ok(too_little(least));
+    }
     let cost = Cost::begin();
     let settings = settings(contest, network);
-    let asked = |time: Option<f64>| Settings { time, ..settings.clone() };
-    // Without a limit, so that it is known how long it should take.
-    let whole = match prepare(asked(None), Some(run.to_path_buf())) {
-        Ok(job) => job,
+    let planned = |allowed: f64| prepare(Settings { time: Some(allowed), ..settings.clone() }, Some(run.to_path_buf()));
+    let outcome = planned(share * SHARE).and_then(|job| {
+        // What was planned with took time, and the end of the run will: all rows are predicted once more.
+        let (train, validation, test) = job.description().rows;
+        let each = job.description().seconds_per_epoch / (train + validation).max(1) as f64;
+        let end = each * (contest.pool.len() + test) as f64 / 2.0;
+        let allowed = (share - cost.seconds()) * SHARE - end;
+        let fits = job.description().seconds_total <= allowed.max(0.0);
+        if fits || allowed <= 0.1 { Ok((job, fits)) } else { Ok((planned(allowed)?, true)) }
+    });
+    let mut job = match outcome {
+        Ok((job, true)) => job,
+        Ok((job, false)) => return Ok(too_little(job.description().seconds_total)),
         Err(error @ TrainError::Io { .. }) => return Err(error),
         Err(error) if error.kind() == ErrorKind::Input => return Ok(Ended::NotRun(error.to_string())),
         Err(error) => return Err(error),
     };
-    let (wanted, needed) = (whole.description().epochs, whole.description().seconds_total);
-    let allowed = (share - cost.seconds()) * SHARE;
-    let (mut job, mut note) = (whole, None);
-    if needed > allowed {
-        drop(job);
-        let too_little =
-            |allowed: f64| format!("it needs about {} of training, and has {}", words(needed), words(allowed.max(0.0)));
-        if allowed <= 0.1 {
-            return Ok(Ended::NotRun(too_little(allowed)));
-        }
-        job = prepare(asked(Some(allowed)), Some(run.to_path_buf()))?;
-        let epochs = job.description().epochs;
-        if epochs < FEWEST_EPOCHS.min(wanted) && 2 * epochs < wanted {
-            return Ok(Ended::NotRun(format!("{}, which is {epochs} of {wanted} epochs", too_little(allowed))));
-        }
-        note = (epochs < wanted).then(|| format!("the time allowed {epochs} of {wanted} epochs"));
+    let (epochs, wanted) = (job.description().epochs, job.wanted_epochs);
+    if f64::from(epochs) < f64::from(wanted) * LEAST {
+        let why = format!("the time allows {epochs} of {wanted} epochs, in which it learns too little to be compared");
+        return Ok(Ended::NotRun(why));
     }
+    let note = (epochs < wanted).then(|| format!("the time allowed {epochs} of {wanted} epochs"));
     job.remembers = true;
     let data = job.description().model.clone();
     let mut watch = Watch { inner: observer, end: clock, asked: false };
@@ -72,7 +78,8 @@ pub(super) fn run(
         }
         Err(error) => return Err(error),
     };
-    report.notes.extend(note);
+    // What the run noted is in its own result.
+    report.notes = note.into_iter().collect();
     let folds = match &report.metrics.validation_folds[..] {
         [] => vec![report.metrics.validation.clone()],
         folds => folds.to_vec(),
@@ -89,6 +96,18 @@ pub(super) fn run(
     let timed = (rows.len(), on_test.seconds, train_seconds);
     let result = result(contest, way, &folds, &report, timed, &cost, chosen);
     Ok(Ended::Ran(Box::new(Ran { result, rows })))
+}
+
+/// Seconds that the way takes at least, by what is known before it is planned, which takes long for large networks.
+fn least_seconds(contest: &Contest, network: &Network) -> Result<f64> {
+    let (Some(published), Network::FineTuning(_)) = (&contest.published, network) else {
+        // The data is opened once more.
+        return Ok(contest.seconds);
+    };
+    let each = published.seconds_per_sample(&contest.pool)?;
+    // Two epochs of each fold and of the final training.
+    let epochs = 2.0 * (contest.folds.len() + 1) as f64;
+    Ok(contest.seconds + BACKWARD * each * contest.pool.len() as f64 * epochs)
 }
 
 fn words(seconds: f64) -> String {

@@ -14,7 +14,7 @@ use crate::settings::Settings;
 use crate::transfer::{Backbone, Cut, Transfer};
 
 /// Features may take this share of the time that is left.
-const SHARE: f64 = 0.4;
+const SHARE: f64 = 0.6;
 
 /// A published network, and the data as it takes it.
 pub(super) struct PublishedNetwork {
@@ -54,6 +54,12 @@ impl PublishedNetwork {
     /// Number of its blocks.
     pub(super) fn blocks(&self) -> Result<usize> {
         self.transfer.backbone.blocks()
+    }
+
+    /// Seconds that the network takes for a sample.
+    pub(super) fn seconds_per_sample(&self, rows: &[u32]) -> Result<f64> {
+        let base = self.data.prepare(rows)?.source;
+        self.transfer.seconds_per_sample(&base, self.transfer.backbone.blocks()?, &self.settings)
     }
 
     /// The features, which are made when they are first asked for, if there is time.

@@ -66,6 +66,8 @@ pub struct Job {
     records: bool,
     /// Whether what is predicted for the test rows is kept.
     pub(crate) remembers: bool,
+    /// Epochs that it would have without a limit of time.
+    pub(crate) wanted_epochs: u32,
     /// Whether the run folder was chosen, not given.
     automatic: bool,
     pub(crate) description: Description,
@@ -156,6 +158,7 @@ impl Job {
         }
         let mut description =
             describe(&data, &split, &recipe, &stages, &mut workshop, base_bytes, folder.root(), is_new, beside)?;
+        let wanted_epochs = recipe.epochs();
         if is_new && description.epochs < recipe.epochs() {
             // The time allows fewer epochs: a decision, saved with the settings.
             recipe.settings.epochs = Some(description.epochs);
@@ -208,6 +211,7 @@ impl Job {
             is_new,
             records: false,
             remembers: false,
+            wanted_epochs,
             automatic: false,
             description,
             workshop,

@@ -200,6 +200,14 @@ impl Transfer {
         Ok(features::forecast(&self.backbone, &source, self.contents(&**base), blocks, settings)?.seconds)
     }
 
+    /// Seconds that so many blocks take for a sample, tried on some.
+    ///
+    /// # Errors
+    /// If the network cannot be built, or the samples that are tried cannot be read.
+    pub fn seconds_per_sample(&self, base: &Arc<dyn Source>, blocks: usize, settings: &Settings) -> Result<f64> {
+        features::seconds_per_sample(&self.backbone, base, blocks, settings)
+    }
+
     /// Forgets features that no later stage needs.
     pub fn keep_only(&self, needed: impl Fn(usize) -> bool) {
         self.sources.lock().unwrap_or_else(PoisonError::into_inner).retain(|&blocks, _| needed(blocks));

@@ -129,7 +129,7 @@ fn ways_that_no_longer_fit_the_time_are_listed_with_the_reason() {
     place.write("crossed.csv", crossed(3000));
     let begun = Instant::now();
     let ran = place.run(&["compare", "crossed.csv", "--time", "1s", "--json", "--quiet"]).succeeded();
-    assert!(begun.elapsed().as_secs_f64() < 3.0, "{} s", begun.elapsed().as_secs_f64());
+    assert!(begun.elapsed().as_secs_f64() < 5.0, "{} s", begun.elapsed().as_secs_f64());
     let found = ran.json();
     let not_run = found["not_run"].as_array().unwrap();
     assert!(not_run.iter().any(|one| one["name"] == "network"), "{found:#}");
@@ -150,7 +150,7 @@ fn few_rows_constant_columns_and_classes_of_one_row_are_told() {
     assert!(notes.contains("the test has") && notes.contains("rows"), "{notes}");
     assert!(!found["ways"].as_array().unwrap().is_empty());
     // Nothing is to be learned here: whatever is recommended, it is no network.
-    let noise: String = (0..60).map(|i| format!("{},{}\n", i % 2, i * 7 % 13)).collect();
+    let noise: String = (0..60).map(|i| format!("{},{}\n", i * 7919 % 1009, i * 7 % 13)).collect();
     place.write("noise.csv", String::from("a,value\n") + &noise);
     let found = compared(&place, &["noise.csv", "--target", "value", "--time", "60s", "task=regression"]);
     assert!(["mean", "ridge-regression"].contains(&found["recommended"].as_str().unwrap()), "{}", found["reason"]);
