@@ -141,7 +141,7 @@ pub fn measure(
 
 /// As [`measure`]; a keeper sees all predictions.
 pub(crate) fn measure_and_keep(
-    using: &mut Predicting,
+    using: &mut dyn Predicts,
     source: Arc<dyn Source>,
     rows: Vec<u32>,
     goal: &Goal<'_>,
