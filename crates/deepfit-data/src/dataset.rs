@@ -16,6 +16,7 @@ use crate::table::{self, ColumnKind, Scaling, TableSet};
 use crate::text::{
     self, LabelFiles, LabelSet, LanguageSet, PairLabel, PairSet, Sentences, TextForm, TextSet, TextSurvey, Tokens,
 };
+use crate::weighing::{self, Subgroups};
 
 /// Rows or images that are needed to train, validate and test.
 pub const MIN_ROWS: usize = 10;
@@ -162,6 +163,10 @@ pub struct OpenOptions {
     pub time_split: Option<String>,
     /// Column of a table that says of each row whether it is for training, validation or test.
     pub split: Option<String>,
+    /// Column of a table that says how much each row counts.
+    pub weight: Option<String>,
+    /// Column of a table by whose values rows are also looked at by themselves.
+    pub by: Option<String>,
 }
 
 impl Default for OpenOptions {
@@ -189,6 +194,8 @@ impl Default for OpenOptions {
             group: None,
             time_split: None,
             split: None,
+            weight: None,
+            by: None,
         }
     }
 }
@@ -245,6 +252,9 @@ pub struct Dataset {
     strata: Vec<u32>,
     /// What columns say of how rows are divided.
     division: Division,
+    /// Weight of each row; empty if all count alike.
+    weights: Vec<f64>,
+    subgroups: Option<Subgroups>,
 }
 
 /// Data ready for batches, with the statistics it was prepared by.
@@ -318,6 +328,7 @@ pub fn open_adapted(
     }
     let is_table = !path.is_dir() && !text::is_text_file(path) && !holds_images(path)?;
     division::check(options.labels.as_deref().or(is_table.then_some(path)), &options)?;
+    weighing::check(options.labels.as_deref().or(is_table.then_some(path)), &options)?;
     let contents = match path.is_dir() && options.labels.is_none() {
         true => Some(folder::contents(path)?),
         false => None,
@@ -481,6 +492,7 @@ fn open_labels(
     adapt: &mut dyn FnMut(&Survey, &mut OpenOptions),
 ) -> Result<Dataset> {
     division::check(None, &options)?;
+    weighing::check(None, &options)?;
     let mut summary = Summary::default();
     let adapt = &mut |survey: &TextSurvey, options: &mut OpenOptions| adapt(&Survey::Texts(survey.clone()), options);
     let mut set = text::open_labels(path, files, &mut options, adapt, &mut summary)?;
@@ -550,14 +562,15 @@ impl Dataset {
         parts: Vec<Option<Part>>,
         strata: Vec<u32>,
     ) -> Dataset {
-        let division = Division::default();
-        Dataset { path: path.to_path_buf(), kind, task, summary, options, parts, strata, division }
+        let (division, weights, subgroups) = (Division::default(), Vec::new(), None);
+        Dataset { path: path.to_path_buf(), kind, task, summary, options, parts, strata, division, weights, subgroups }
     }
 
-    /// Reads the columns that say how rows are divided, if any do.
+    /// Reads the columns that say how rows are divided and how much they count, if any do.
     fn divide(&mut self) -> Result<()> {
         let options = &self.options;
-        if options.group.is_none() && options.time_split.is_none() && options.split.is_none() {
+        let roles = [&options.group, &options.time_split, &options.split, &options.weight, &options.by];
+        if roles.iter().all(|column| column.is_none()) {
             return Ok(());
         }
         let in_file = |part: &Part| match part {
@@ -571,6 +584,13 @@ impl Dataset {
         };
         let origins: Vec<division::Origin> = (0..self.len() as u32).map(origin).collect();
         let table = options.labels.clone().unwrap_or_else(|| self.path.clone());
+        if let Some(column) = &options.weight {
+            self.weights = weighing::weights(&weighing::column(&table, options, column)?, column, &origins)?;
+            self.summary.notes.push(format!("rows count by '{column}': in the loss, and in all metrics"));
+        }
+        if let Some(column) = &options.by {
+            self.subgroups = Some(weighing::subgroups(&weighing::column(&table, options, column)?, column, &origins)?);
+        }
         let mut division = division::read(&table, options, &origins)?;
         if let Some(column) = &options.group {
             let groups = division.groups.iter().max().map_or(0, |most| *most as usize + 1);
@@ -698,6 +718,16 @@ impl Dataset {
     /// Class of a row, for classification.
     pub fn class_of(&self, row: u32) -> Option<u32> {
         matches!(self.task, Task::Classification { .. }).then(|| self.strata[row as usize])
+    }
+
+    /// Weight of each row, if they do not all count alike.
+    pub fn weights(&self) -> Option<&[f64]> {
+        (!self.weights.is_empty()).then_some(&self.weights[..])
+    }
+
+    /// Rows by the values of a column, if they are looked at by one.
+    pub fn subgroups(&self) -> Option<&Subgroups> {
+        self.subgroups.as_ref()
     }
 
     fn groups(&self) -> &[u32] {

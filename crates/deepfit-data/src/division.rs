@@ -9,6 +9,7 @@ use crate::error::{Error, Result};
 use crate::image;
 use crate::split::Part;
 use crate::table::{self, DateForm, Texts, is_target_missing, named_column, value_error};
+use crate::weighing;
 
 /// What the columns say of each row.
 #[derive(Default)]
@@ -32,6 +33,9 @@ fn roles(options: &OpenOptions) -> [(&'static str, Option<&str>, &'static str); 
 
 /// What a column is for, if it is no feature.
 pub(crate) fn role(options: &OpenOptions, column: &str) -> Option<&'static str> {
+    if options.weight.as_deref() == Some(column) {
+        return Some("says how much a row counts");
+    }
     roles(options).into_iter().find(|(_, named, _)| *named == Some(column)).map(|(_, _, why)| why)
 }
 
@@ -82,12 +86,7 @@ pub(crate) fn read(table: &Path, options: &OpenOptions, rows: &[Origin]) -> Resu
         table::texts(path, header, &[column], options.threads)
     };
     if let Some(group) = &options.group {
-        let mut tables = vec![(None, name.clone(), column(table, group)?)];
-        for (path, part) in [(&options.validation, Part::Validation), (&options.test, Part::Test)] {
-            let Some(path) = path else { continue };
-            tables.push((Some(part), path.to_string_lossy().into_owned(), column(path, group)?));
-        }
-        division.groups = read_groups(&tables, group, rows)?;
+        division.groups = read_groups(&weighing::column(table, options, group)?, group, rows)?;
         let own = rows.iter().zip(&division.groups).filter(|((part, _), _)| part.is_none());
         let mut different: Vec<u32> = own.map(|(_, group)| *group).collect();
         different.sort_unstable();

@@ -38,6 +38,7 @@ mod split;
 mod table;
 mod target;
 mod text;
+mod weighing;
 
 pub use batch::{Array, Batch, DType, Failure, Mix, Slot};
 pub use dataset::{
@@ -59,3 +60,4 @@ pub use text::{
     ColumnTerms, Encoded, LabelForm, PairLabel, Passage, Sentences, Terms, TextColumns, TextForm, TextPreprocessor,
     TextRow, TextSurvey, Texts, Tokenizer, Tokens, WordSplit, is_continued, is_text_file, open_pairs,
 };
+pub use weighing::Subgroups;

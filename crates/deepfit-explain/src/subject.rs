@@ -7,7 +7,7 @@ use deepfit_cpu::{Engine, ProgramId, View};
 use deepfit_data::{Preprocessor, Task};
 use deepfit_graph::{DType, Extents, Graph, Tensor, Tracer};
 use deepfit_nn::step::evaluation_graph;
-use deepfit_train::{Model, Owned, PredictionValue, TrainError, available_bytes};
+use deepfit_train::{Decision, Model, Owned, PredictionValue, TrainError, available_bytes};
 use deepfit_zoo::{ImageConfig, InputSlot, ModelConfig, Network};
 
 use crate::error::{ExplainError, Result};
@@ -67,6 +67,8 @@ pub struct Subject {
     programs: Programs,
     /// Whether a class's logit is taken less the mean of all classes'.
     centred: bool,
+    /// What is made of its outputs.
+    decision: Decision,
 }
 
 impl Subject {
@@ -93,7 +95,8 @@ impl Subject {
         let engine = model.engine(threads)?;
         let Model { description, preprocessor, network, notes, .. } = model;
         let centred = preprocessor.task().is_classification();
-        Ok((Subject { centred, ..Subject::of(network, description.model, preprocessor, engine) }, notes))
+        let decision = description.decision;
+        Ok((Subject { centred, decision, ..Subject::of(network, description.model, preprocessor, engine) }, notes))
     }
 
     /// A network with the given weights, by name.
@@ -116,7 +119,16 @@ impl Subject {
 
     fn of(network: Box<dyn Network>, config: ModelConfig, preprocessor: Preprocessor, engine: Engine) -> Subject {
         let names = network.inputs().into_iter().map(|slot| slot.name).collect();
-        Subject { network, config, preprocessor, engine, names, programs: Programs::new(), centred: false }
+        Subject {
+            network,
+            config,
+            preprocessor,
+            engine,
+            names,
+            programs: Programs::new(),
+            centred: false,
+            decision: Decision::default(),
+        }
     }
 
     /// How inputs become what the network takes.
@@ -277,8 +289,17 @@ impl Subject {
         self.preprocessor.target_scale().map_or(1.0, |scale| scale.deviation)
     }
 
-    /// Probabilities of all classes or labels.
+    /// Probabilities of all classes or labels, calibrated as those of predictions are.
     pub fn probabilities(&self, logits: &[f32]) -> Vec<f64> {
+        let raw = self.raw_probabilities(logits);
+        if self.decision.is_empty() {
+            return raw;
+        }
+        let raw: Vec<f32> = raw.into_iter().map(|p| p as f32).collect();
+        self.decision.judge(&raw, self.task()).probabilities.into_iter().map(f64::from).collect()
+    }
+
+    fn raw_probabilities(&self, logits: &[f32]) -> Vec<f64> {
         let logits = logits.iter().map(|&logit| f64::from(logit));
         if let Task::MultiLabel { .. } = self.task() {
             return logits.map(|logit| 1.0 / (1.0 + (-logit).exp())).collect();
@@ -294,6 +315,11 @@ impl Subject {
         let classes = self.task().classes();
         if classes.is_empty() {
             return (PredictionValue::Value(self.score(logits, 0, Unit::Value)), 0);
+        }
+        if self.task().is_classification() && !self.decision.is_empty() {
+            let raw: Vec<f32> = self.raw_probabilities(logits).into_iter().map(|p| p as f32).collect();
+            let class = self.decision.judge(&raw, self.task()).class;
+            return (PredictionValue::Class(classes[class].clone()), class);
         }
         let best = (0..logits.len()).fold(0, |best, class| if logits[class] > logits[best] { class } else { best });
         if let Task::MultiLabel { .. } = self.task() {

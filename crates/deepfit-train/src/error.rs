@@ -46,6 +46,9 @@ pub enum TrainError {
     /// The engine refused something.
     #[error(transparent)]
     Engine(#[from] deepfit_cpu::Error),
+    /// A classical learner refused something.
+    #[error(transparent)]
+    Classical(#[from] deepfit_classical::ClassicalError),
     /// A metric met values that it cannot count.
     #[error(transparent)]
     Metric(#[from] crate::metrics::MetricError),

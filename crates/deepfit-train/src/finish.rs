@@ -2,22 +2,27 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::time::Instant;
 
-use deepfit_data::{Dataset, Preprocessor, Source, Task};
+use deepfit_data::{Dataset, Preprocessor, Source, TargetScale, Task};
 use deepfit_zoo::ModelConfig;
 
 use crate::baseline::Baseline;
 use crate::data_times::DataTimes;
+use crate::decision::{self, Decision, Familiarity, Findings};
 use crate::error::Result;
 use crate::job::{Job, Workshop};
-use crate::measure::{Goal, Measured, measure, measure_and_keep};
+use crate::learned;
+use crate::measure::{Goal, Measured, Measurement, measure, measure_keeping};
 use crate::metrics::Scores;
 use crate::model_folder;
 use crate::predictions::Keeper;
+use crate::predicts::{Remembered, Remembering};
 use crate::process;
 use crate::recipe::Recipe;
-use crate::report::{Report, ReportMetrics};
+use crate::report::{OnTest, Report, ReportMetrics};
 use crate::sentence_model;
+use crate::simpler;
 use crate::stage::{Purpose, selecting};
 use crate::tensors::Owned;
 use crate::transfer::completed;
@@ -44,7 +49,7 @@ pub(crate) fn finish(
 ) -> Result<Report> {
     let stage = &job.stages[job.progress.stage];
     let refit = stage.purpose == Purpose::Refit;
-    let Workshop { source, preprocessor, model, mut learner, completion } = workshop;
+    let Workshop { source, inputs, preprocessor, model, mut learner, completion } = workshop;
     let weights = if refit || best_weights.is_empty() { learner.weights()? } else { best_weights };
     let parameters = learner.parameters();
     let name = model_name(&job.recipe, &model);
@@ -57,33 +62,75 @@ pub(crate) fn finish(
     } else {
         None
     };
+    let epochs = if refit { stage.epochs } else { job.progress.best.map_or(job.progress.epoch, |(epoch, _)| epoch) };
+    let (decision, mut findings) = decide(job, &*source, stage.target_scale, epochs);
     let mut using = learner.into_predicting(&weights)?;
     // The network in use has its own copy: this one becomes what is saved, and goes before anything is measured.
     let weights = completed(completion.as_ref(), weights);
     match completion.as_ref().filter(|_| embeds) {
         Some(completion) => sentence_model::save(&job.folder.model(), completion.backbone(), &weights)?,
-        None => model_folder::save(&job.folder.model(), &name, &model, &preprocessor, &weights, &job.recipe.settings)?,
+        None => {
+            let (folder, settings) = (job.folder.model(), &job.recipe.settings);
+            model_folder::save(&folder, &name, &model, &preprocessor, &weights, settings, &decision)?;
+        }
+    }
+    let mut familiarity = None;
+    if !embeds {
+        if !job.data.is_images() {
+            learned::save(&job.folder.model(), &*inputs, &stage.train)?;
+        }
+        if job.data.is_table() {
+            familiarity = Familiarity::fit(&*inputs, &stage.train)?;
+            familiarity.iter().try_for_each(|familiarity| familiarity.save(&job.folder.model()))?;
+        }
     }
     drop((weights, completion));
-    let goal = Goal::of(&job.recipe, stage.target_scale);
-    let mut on = |rows: &[u32], intervals: bool, keeper: Option<&mut Keeper>| -> Result<Option<Measured>> {
+    let goal = Goal {
+        decision: Some(&decision),
+        familiarity: familiarity.as_ref(),
+        ..Goal::of(&job.recipe, stage.target_scale)
+    };
+    let mut remembered = job.remembers.then(Remembered::default);
+    let mut on = |rows: &[u32], goal: &Goal<'_>, keeper: Option<&mut Keeper>| -> Result<Option<Measurement>> {
         if rows.is_empty() {
             return Ok(None);
         }
-        let measured = measure_and_keep(&mut using, source.clone(), rows.to_vec(), &goal, intervals, keeper)?;
+        // Those that are kept are of the test.
+        let intervals = keeper.is_some();
+        let (source, rows) = (source.clone(), rows.to_vec());
+        let measured = match remembered.as_mut().filter(|_| keeper.is_some()) {
+            Some(so_far) => {
+                let mut using = Remembering::new(&mut using, so_far);
+                measure_keeping(&mut using, source, rows, goal, intervals, None, keeper)?
+            }
+            None => measure_keeping(&mut using, source, rows, goal, intervals, None, keeper)?,
+        };
         for (name, reason) in &measured.failures {
             job.progress.notes.add(&format!("not measured: {name}: {reason}"));
         }
-        Ok(Some(measured.metrics))
+        Ok(Some(measured))
     };
     // Each text is compared with all others of the part, so that many would take long.
     let step = if embeds { stage.train.len().div_ceil(MOST_COMPARED) } else { 1 };
     let trained: Vec<u32> = stage.train.iter().copied().step_by(step.max(1)).collect();
-    let train = on(&trained, false, None)?;
+    let train = on(&trained, &goal, None)?.map(|train| train.metrics);
     let mut keeper = Keeper::new(task, &*source, &job.split.test, task.outputs());
-    let test = on(&job.split.test, true, Some(&mut keeper))?;
-    keep(job, &*source, &preprocessor, &goal, keeper)?;
-    let epochs = if refit { stage.epochs } else { job.progress.best.map_or(job.progress.epoch, |(epoch, _)| epoch) };
+    let measuring = Instant::now();
+    let test = on(&job.split.test, &Goal { by: job.data.subgroups(), ..goal }, Some(&mut keeper))?;
+    let test_seconds = measuring.elapsed().as_secs_f64();
+    keep(job, &*inputs, &preprocessor, &goal, keeper)?;
+    if let Some(test) = &test {
+        findings.take_measured(&test.findings);
+    }
+    let subgroups = test.as_ref().and_then(|test| test.subgroups.clone());
+    let unlike = test.as_ref().and_then(|test| test.familiarity);
+    let test = test.map(|test| test.metrics);
+    let baselines = simpler::ways(job, &inputs, &preprocessor, &stage.train)?;
+    if let Some(test) = &test {
+        for told in simpler::warnings(&baselines, &test.scores()) {
+            job.progress.notes.add(&told);
+        }
+    }
     let run = job.folder.root().to_path_buf();
     Ok(Report {
         task: task.name().to_string(),
@@ -91,17 +138,25 @@ pub(crate) fn finish(
         parameters,
         metrics: ReportMetrics {
             train: train.as_ref().map(Measured::scores).unwrap_or_default(),
-            validation: validation_scores(job, epochs),
+            validation: mean(&validation_scores(job, epochs)),
+            validation_folds: of_folds(validation_scores(job, epochs)),
             test: test.as_ref().map(Measured::scores).unwrap_or_default(),
-            published_validation: published.as_ref().map(|_| validation_scores(job, 0)).unwrap_or_default(),
+            published_validation: published.as_ref().map(|_| mean(&validation_scores(job, 0))).unwrap_or_default(),
             published: published.unwrap_or_default(),
             test_intervals: test.as_ref().map(Measured::intervals).unwrap_or_default(),
         },
+        baselines,
         classes: task.classes().to_vec(),
         confusion: test.as_ref().and_then(Measured::confusion),
         residuals: test.as_ref().and_then(Measured::residuals),
         labels: test.as_ref().and_then(|test| test.labels(task.classes())),
+        calibration: findings.calibration,
+        conformal: findings.conformal,
+        costs: findings.costs,
+        subgroups,
+        familiarity: unlike,
         positive: job.recipe.settings.positive.clone(),
+        repeats: None,
         resumed_at_step: job.description.resumed_at_step,
         planned_memory_bytes: job.description.planned_memory_bytes,
         peak_memory_bytes: process::peak_bytes(),
@@ -114,26 +169,41 @@ pub(crate) fn finish(
         data: times.data,
         notes: job.progress.notes.all(),
         next: next_commands(&run, &job.data),
+        on_test: remembered.map(|predictions| OnTest { predictions, seconds: test_seconds }),
         run,
     })
 }
 
 /// Writes what was predicted. Where there is no place for it, the run is whole without, and its report tells less.
-fn keep(job: &Job, source: &dyn Source, preprocessor: &Preprocessor, goal: &Goal<'_>, keeper: Keeper) -> Result<()> {
+fn keep(job: &Job, inputs: &dyn Source, preprocessor: &Preprocessor, goal: &Goal<'_>, keeper: Keeper) -> Result<()> {
     let stage = &job.stages[job.progress.stage];
     let (train, test) = (&stage.train, &job.split.test);
-    let baseline = Baseline::of(goal.task, source, train, test, goal.scale, goal.positive)?;
-    let predictions = if job.recipe.transfer.is_some() {
-        // What was learned from is features, which nobody can look at.
-        let base = job.data.prepare(train)?.source;
-        keeper.finish(&job.data, &*base, preprocessor, baseline)
-    } else {
-        keeper.finish(&job.data, source, preprocessor, baseline)
-    };
+    let baseline = Baseline::of(goal.task, inputs, train, test, goal.scale, goal.positive)?;
+    let predictions = keeper.finish(&job.data, inputs, preprocessor, baseline);
     if let Err(error) = predictions.save(&job.folder.predictions()) {
         job.progress.notes.add(&format!("predictions for the test rows are not kept: {error}"));
     }
     Ok(())
+}
+
+/// Fits what is made of the network's outputs to what the chosen epoch predicted of validation rows.
+fn decide(job: &Job, source: &dyn Source, scale: Option<TargetScale>, epoch: u32) -> (Decision, Findings) {
+    let recipe = &job.recipe;
+    if !recipe.decides() {
+        return Default::default();
+    }
+    match job.held_out(epoch) {
+        Ok(mut held) => {
+            held.targets = decision::targets(source, &held.rows, scale);
+            decision::fit(&recipe.wanted(), &held, &recipe.task)
+        }
+        Err(why) => {
+            job.progress
+                .notes
+                .add(&format!("probabilities are not calibrated, and no sets or intervals are given: {why}"));
+            Default::default()
+        }
+    }
 }
 
 /// Name of the model that a run trains: of its architecture.
@@ -179,10 +249,10 @@ pub(crate) fn next_commands(run: &Path, data: &Dataset) -> Vec<String> {
     ]
 }
 
-/// Metrics on validation rows that were not trained on: at the chosen epoch, the mean over the selecting stages.
-fn validation_scores(job: &Job, epoch: u32) -> Scores {
+/// Metrics on validation rows that were not trained on: at the chosen epoch, of each of the selecting stages.
+fn validation_scores(job: &Job, epoch: u32) -> Vec<&Scores> {
     let selecting = selecting(&job.stages, &job.stages[job.progress.stage].trial);
-    let records: Vec<&Scores> = selecting
+    selecting
         .into_iter()
         .filter_map(|stage| {
             let mut records = job.progress.epochs_of(stage);
@@ -195,8 +265,12 @@ fn validation_scores(job: &Job, epoch: u32) -> Scores {
                 .or(last)
                 .map(|e| &e.validation)
         })
-        .collect();
-    mean(&records)
+        .collect()
+}
+
+/// The metrics of each fold, where there are some.
+fn of_folds(records: Vec<&Scores>) -> Vec<Scores> {
+    if records.len() > 1 { records.into_iter().cloned().collect() } else { Vec::new() }
 }
 
 /// The mean of each metric over the stages that have it.

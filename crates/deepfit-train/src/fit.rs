@@ -10,11 +10,12 @@ use deepfit_data::{Loader, PairLabel, Source, Task};
 use deepfit_nn::Schedule;
 
 use crate::data_times::DataTimes;
+use crate::decision::{Record, Records};
 use crate::error::{Result, TrainError};
 use crate::event::{Event, Flow, Observer};
 use crate::learner::{Learner, Place};
-use crate::measure::{Goal, measure};
-use crate::metrics::Scores;
+use crate::measure::{Goal, measure_keeping};
+use crate::metrics::{Scores, higher_is_better};
 use crate::progress::{self, EpochRecord, Progress};
 use crate::recipe::Recipe;
 use crate::run_folder::Durability;
@@ -52,6 +53,8 @@ pub struct Fit<'a> {
     pub checkpoint: &'a Path,
     /// Weights of the best epoch, where they are kept.
     pub best_weights: &'a mut BTreeMap<String, Owned>,
+    /// Where predictions of the validation rows are kept, if they are.
+    pub held_out: Option<Records>,
     /// Seconds of training, over all processes, after which the stage stops.
     pub deadline: Option<f64>,
     /// Where epochs are listed.
@@ -201,8 +204,8 @@ impl Fit<'_> {
 
     /// What the published weights reach: they are the result unless training makes them better.
     fn measure_untrained(&mut self, progress: &mut Progress, observer: &mut dyn Observer) -> Result<()> {
-        let validation = self.validate(progress)?;
-        progress.best = validation.get(monitored(&self.recipe.task)).map(|value| (0, value));
+        let (validation, _) = self.validate(progress)?;
+        progress.best = self.recipe.monitored().of(&validation).map(|value| (0, value));
         if self.stage.keep_best {
             *self.best_weights = self.learner.weights()?;
         }
@@ -215,9 +218,11 @@ impl Fit<'_> {
     /// Says so where the published weights are the result.
     fn tell_of_published(&self, progress: &Progress, observer: &mut dyn Observer) {
         let Some((0, before)) = progress.best else { return };
-        let metric = monitored(&self.recipe.task);
+        let monitored = self.recipe.monitored();
+        let (metric, before) = (monitored.name, monitored.turned(before));
         let trained = progress.epochs_of(progress.stage).filter(|e| e.epoch > 0);
-        let after = trained.filter_map(|e| e.validation.get(metric)).fold(f64::INFINITY, f64::min);
+        let after = trained.filter_map(|e| monitored.of(&e.validation)).fold(f64::INFINITY, f64::min);
+        let after = monitored.turned(after);
         observer.event(&Event::Note(&format!(
             "training did not help: the published weights are kept ({metric} on validation was {before:.4} before training, \
              and at best {after:.4} after an epoch)"
@@ -246,9 +251,12 @@ impl Fit<'_> {
     ) -> Result<Flow> {
         progress.epoch += 1;
         let train_loss = progress.loss_sum / progress.loss_rows as f64;
-        let validation = if self.stage.validation.is_empty() { Scores::default() } else { self.validate(progress)? };
-        let monitored = monitored(&self.recipe.task);
-        let value = validation.get(monitored);
+        let (validation, predicted) = match self.stage.validation.is_empty() {
+            true => (Scores::default(), Record::default()),
+            false => self.validate(progress)?,
+        };
+        let monitored = self.recipe.monitored();
+        let value = monitored.of(&validation);
         let best = value.is_some_and(|v| progress.best.is_none_or(|(_, b)| v < b));
         if best {
             progress.best = value.map(|v| (progress.epoch, v));
@@ -258,6 +266,11 @@ impl Fit<'_> {
                 *self.best_weights = self.learner.weights()?;
             }
         }
+        if let Some(records) = self.held_out.as_mut().filter(|records| records.keeps_all() || best)
+            && !predicted.rows.is_empty()
+        {
+            records.add(progress.epoch, &predicted)?;
+        }
         let steps = self.loader.steps_per_epoch();
         let learning_rate = self.rate(progress.update.saturating_sub(1), steps, progress.plateau.rate);
         self.observe_plateau(progress, value.unwrap_or(train_loss), observer);
@@ -266,7 +279,7 @@ impl Fit<'_> {
             epochs: self.stage.epochs,
             train_loss,
             validation: (!self.stage.validation.is_empty()).then_some(&validation),
-            monitored: value.map(|v| (monitored, v)),
+            monitored: value.map(|v| (monitored.name, monitored.turned(v))),
             best,
             seconds: started.elapsed().as_secs_f64(),
             data,
@@ -278,18 +291,22 @@ impl Fit<'_> {
         let waited = progress.epoch - progress.best.map_or(progress.epoch, |(epoch, _)| epoch);
         if patience > 0 && waited >= patience && progress.epoch < self.stage.epochs {
             progress.stage_ended = true;
-            let note = format!("early stop: {monitored} on validation has not improved for {waited} epochs");
+            let note = format!("early stop: {} on validation has not improved for {waited} epochs", monitored.name);
             observer.event(&Event::Note(&note));
         }
         Ok(flow)
     }
 
-    fn validate(&mut self, progress: &Progress) -> Result<Scores> {
+    /// Metrics on the validation rows, and what was predicted of them if that is kept.
+    fn validate(&mut self, progress: &Progress) -> Result<(Scores, Record)> {
         let (source, rows) = (self.source.clone(), self.stage.validation.clone());
         let goal = Goal::of(self.recipe, self.stage.target_scale);
-        let measured = self.learner.with_averaged(|using| measure(using, source, rows, &goal, false));
+        let mut predicted = Record::default();
+        let keep = self.held_out.is_some().then_some(&mut predicted);
+        let measured =
+            self.learner.with_averaged(|using| measure_keeping(using, source, rows, &goal, false, keep, None));
         match measured {
-            Ok(measured) => Ok(measured.metrics.scores()),
+            Ok(measured) => Ok((measured.metrics.scores(), predicted)),
             Err(TrainError::Predictions { what }) => {
                 let advice = self.advice();
                 Err(TrainError::NonFinite { epoch: progress.epoch, step: progress.step, what, advice })
@@ -340,7 +357,26 @@ impl Fit<'_> {
     }
 }
 
-/// The metric by which epochs are compared; smaller is better. A proper score, where accuracy would hide small changes.
+/// The metric by which epochs and ways of training are compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Monitored<'a> {
+    /// Its name.
+    pub name: &'a str,
+}
+
+impl Monitored<'_> {
+    /// Its value so that less is better: the distance to 1, which no metric exceeds of which more is better.
+    pub fn of(&self, scores: &Scores) -> Option<f64> {
+        scores.get(self.name).map(|value| self.turned(value))
+    }
+
+    /// The value itself, from that of which less is better, and the other way round.
+    pub fn turned(&self, value: f64) -> f64 {
+        if higher_is_better(self.name) { 1.0 - value } else { value }
+    }
+}
+
+/// The metric by which epochs are compared where none is asked for: a proper score, where accuracy would hide small changes.
 pub fn monitored(task: &Task) -> &'static str {
     match task {
         Task::Classification { .. } | Task::MultiLabel { .. } | Task::Labels { .. } | Task::NextToken => "log_loss",

@@ -110,7 +110,7 @@ pub(crate) fn describe(
     let total = |epochs: u32| {
         features.seconds + stages.iter().map(|s| per_epoch(s) * f64::from(epochs.min(s.epochs))).sum::<f64>()
     };
-    if let (Some(limit), true) = (recipe.settings.time, is_new) {
+    if let (Some(limit), true) = (recipe.settings.time_of_each(), is_new) {
         // A tenth is left for what surrounds the training.
         let fits = |epochs: u32| total(epochs) <= 0.9 * limit;
         // Where other things take the time, epochs that cost next to nothing are not worth saving.
@@ -288,7 +288,7 @@ fn rehearse(
         drop(batch);
         let seconds = now.elapsed().as_secs_f64();
         spent += seconds;
-        let training = (seconds * training_steps as f64).min(recipe.settings.time.unwrap_or(f64::INFINITY));
+        let training = (seconds * training_steps as f64).min(recipe.settings.time_of_each().unwrap_or(f64::INFINITY));
         allowed = (training * REHEARSAL_SHARE).clamp(REHEARSAL_SECONDS, REHEARSAL_LIMIT);
         if full || steps.is_empty() {
             steps.push(seconds);

@@ -115,8 +115,17 @@ pub fn inspect(target: &Path, options: &InspectOptions) -> Result<Inspection> {
         let settings =
             if run.settings().is_file() { Settings::of_run(&run.settings())?.0 } else { Settings::default() };
         let class_counts = vec![1; task.classes().len()];
-        let recipe =
-            Recipe { settings, task, class_counts, rows: 0, longest: model.longest().min(MEDIUM), transfer: None };
+        let recipe = Recipe {
+            settings,
+            task,
+            class_counts,
+            rows: 0,
+            longest: model.longest().min(MEDIUM),
+            transfer: None,
+            weights: None,
+            loss_weights: None,
+            costs: None,
+        };
         let title = format!("{}: a trained {}", target.display(), model.description.name);
         return assemble(title, Vec::new(), &recipe, &**network, declarations, options);
     }

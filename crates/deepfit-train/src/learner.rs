@@ -28,6 +28,8 @@ const LOGITS: &str = "logits";
 pub const TARGET: &str = "target";
 const PARTNER: &str = "partner";
 const SHARE: &str = "share";
+/// How much each row counts in the loss, f32 `[batch]`.
+const WEIGHT: &str = "weight";
 
 /// Rows at a time when the network of a run is used: no more than in training of sequences, whose rows are many steps.
 pub fn evaluation_batch(recipe: &Recipe) -> usize {
@@ -129,6 +131,8 @@ pub struct Learner {
     using: Predicting,
     stepper: Stepper,
     mixes: bool,
+    /// How much each row of the data counts in the loss, if they do not all count alike.
+    weights: Option<Arc<[f32]>>,
     values: Shared,
     /// What training changes: all but the weights that stay as they are.
     changing: Vec<Declaration>,
@@ -163,7 +167,8 @@ impl Learner {
         let largest = Extents { batch: evaluation_batch(recipe), sequence: recipe.longest };
         let using = Predicting::new(engine, &*network, &recipe.task, largest, false)?;
         require_memory("activations and gradients", using.engine.arena_bytes() as u64)?;
-        let mut learner = Learner { using, stepper, mixes: recipe.mixes(), values, changing, updated: false };
+        let (mixes, weights) = (recipe.mixes(), recipe.loss_weights.clone());
+        let mut learner = Learner { using, stepper, mixes, weights, values, changing, updated: false };
         learner.set_first_values()?;
         Ok(learner)
     }
@@ -216,18 +221,18 @@ impl Learner {
 
     /// Trains on one batch and returns its loss.
     pub fn step(&mut self, batch: &Batch, place: Place) -> Result<f64> {
-        let Learner { using: Predicting { engine, inputs, .. }, stepper, mixes, .. } = self;
+        let Learner { using: Predicting { engine, inputs, .. }, stepper, mixes, weights, .. } = self;
         let step = |views: &[(&str, View<'_>)]| stepper.step(engine, extents(batch), views, place);
-        let loss = with_targets(inputs, batch, *mixes, step)?;
+        let loss = with_targets(inputs, batch, *mixes, weights.as_deref(), step)?;
         self.updated |= place.last;
         Ok(loss)
     }
 
     /// In words, what in a batch or in the network is not finite first.
     pub fn find_non_finite(&mut self, batch: &Batch, place: Place) -> Option<String> {
-        let Learner { using: Predicting { engine, inputs, .. }, stepper, mixes, .. } = self;
+        let Learner { using: Predicting { engine, inputs, .. }, stepper, mixes, weights, .. } = self;
         let find = |views: &[(&str, View<'_>)]| stepper.find_non_finite(engine, extents(batch), views, place);
-        with_targets(inputs, batch, *mixes, find)
+        with_targets(inputs, batch, *mixes, weights.as_deref(), find)
     }
 
     /// Runs `body` with the weights that count: their moving average, if there is one by now.
@@ -276,7 +281,13 @@ impl Learner {
 }
 
 /// Runs `body` on the inputs and the targets of a batch, by name.
-fn with_targets<T>(names: &[String], batch: &Batch, mixes: bool, body: impl FnOnce(&[(&str, View<'_>)]) -> T) -> T {
+fn with_targets<T>(
+    names: &[String],
+    batch: &Batch,
+    mixes: bool,
+    weights: Option<&[f32]>,
+    body: impl FnOnce(&[(&str, View<'_>)]) -> T,
+) -> T {
     let mut views = views(names, batch);
     // What comes next is an input.
     if !names.iter().any(|name| name == NEXT) {
@@ -296,6 +307,11 @@ fn with_targets<T>(names: &[String], batch: &Batch, mixes: bool, body: impl FnOn
                 views.push((SHARE, View::F32(&ones)));
             }
         }
+    }
+    let of_rows: Vec<f32>;
+    if let Some(weights) = weights {
+        of_rows = batch.rows.iter().map(|&row| weights[row as usize]).collect();
+        views.push((WEIGHT, View::F32(&of_rows)));
     }
     body(&views)
 }
@@ -348,6 +364,9 @@ fn traced(recipe: &Recipe, network: &dyn Network, tracer: &Tracer) -> deepfit_nn
 fn loss(recipe: &Recipe, tracer: &Tracer, output: &Tensor) -> deepfit_nn::Result<Tensor> {
     debug_assert_eq!(tracer.mode(), Mode::Train);
     let rows = || Shape::new(&[Symbol::Batch]);
+    let weight = recipe.loss_weights.as_ref().map(|_| tracer.input(WEIGHT, rows(), DType::F32));
+    // Rows that count differently are combined after their losses are known.
+    let reduction = if weight.is_some() { Reduction::None } else { Reduction::Mean };
     if let Task::Regression = recipe.task {
         let target = tracer.input(TARGET, rows(), DType::F32);
         let (value, target) = match members(output) {
@@ -357,11 +376,12 @@ fn loss(recipe: &Recipe, tracer: &Tracer, output: &Tensor) -> deepfit_nn::Result
             }
             None => (output.reshape(rows())?, target),
         };
-        return match recipe.settings.loss.as_deref() {
-            Some("absolute") => losses::l1(&value, &target, Reduction::Mean),
-            Some("huber") => losses::huber(&value, &target, 1.0, Reduction::Mean),
-            _ => losses::mse(&value, &target, Reduction::Mean),
+        let loss = match recipe.settings.loss.as_deref() {
+            Some("absolute") => losses::l1(&value, &target, reduction),
+            Some("huber") => losses::huber(&value, &target, 1.0, reduction),
+            _ => losses::mse(&value, &target, reduction),
         };
+        return weighted_mean(loss?, weight.as_ref());
     }
     if let Task::Similarity { label } = recipe.task {
         let width = output.shape().fixed(1).unwrap_or(0) / 2;
@@ -393,22 +413,39 @@ fn loss(recipe: &Recipe, tracer: &Tracer, output: &Tensor) -> deepfit_nn::Result
         let target = tracer.input(TARGET, output.shape().clone(), DType::F32);
         // Each label is a choice between two.
         let target = target.mul_scalar(1.0 - smoothing)?.add_scalar(smoothing / 2.0)?;
-        return losses::bce_with_logits(output, &target, &BceWithLogits { pos_weight: weights, ..Default::default() });
+        let settings = BceWithLogits { pos_weight: weights, reduction, ..Default::default() };
+        return weighted_mean(losses::bce_with_logits(output, &target, &settings)?, weight.as_ref());
     }
-    let settings = CrossEntropy { smoothing, weights, ..CrossEntropy::default() };
+    let settings = CrossEntropy { smoothing, weights, reduction, ..CrossEntropy::default() };
     let target = tracer.input(TARGET, rows(), DType::I32);
     if recipe.mixes() {
         let partner = tracer.input(PARTNER, rows(), DType::I32);
         let share = tracer.input(SHARE, rows(), DType::F32);
         return losses::mixed_cross_entropy(output, &target, &partner, &share, &settings);
     }
-    let Some(members) = members(output) else { return losses::cross_entropy(output, &target, &settings) };
+    let Some(members) = members(output) else {
+        return weighted_mean(losses::cross_entropy(output, &target, &settings)?, weight.as_ref());
+    };
     // Each member learns from each row.
-    let rows = output.shape().dims()[0] * members;
+    let batch = output.shape().dims()[0];
+    let rows = batch * members;
     let logits = output.reshape(vec![rows, output.shape().dims()[2]])?;
     let column = target.unsqueeze(1)?;
     let others = vec![&column; members.as_fixed().unwrap_or(1) - 1];
-    losses::cross_entropy(&logits, &column.concat(&others, 1)?.reshape(vec![rows])?, &settings)
+    let loss = losses::cross_entropy(&logits, &column.concat(&others, 1)?.reshape(vec![rows])?, &settings)?;
+    match &weight {
+        Some(_) => weighted_mean(loss.reshape(vec![batch, members])?, weight.as_ref()),
+        None => Ok(loss),
+    }
+}
+
+/// The mean of losses `[batch]` or `[batch, any]`, each times the weight of its row; without weights they are combined already.
+fn weighted_mean(losses: Tensor, weight: Option<&Tensor>) -> deepfit_nn::Result<Tensor> {
+    let Some(weight) = weight else { return Ok(losses) };
+    if losses.shape().rank() == 1 {
+        return Ok(losses.mul(weight)?.mean()?);
+    }
+    Ok(losses.mul(&weight.unsqueeze(1)?.broadcast_to(losses.shape().clone())?)?.mean()?)
 }
 
 /// The axis of members of an output `[batch, members, outputs]`.

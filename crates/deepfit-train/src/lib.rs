@@ -7,7 +7,10 @@
 #![warn(missing_docs)]
 
 mod baseline;
+mod classical;
+mod compare;
 mod data_times;
+mod decision;
 mod embedder;
 mod error;
 mod event;
@@ -18,6 +21,7 @@ mod forecast;
 mod in_order;
 mod inspect;
 mod job;
+mod learned;
 mod learner;
 mod limits;
 mod measure;
@@ -27,18 +31,21 @@ mod nearest;
 mod pairs;
 mod predictions;
 mod predictor;
+mod predicts;
 mod process;
 pub mod profile;
 mod progress;
 mod published;
 mod recipe;
 mod record;
+mod repeats;
 mod report;
 mod run_folder;
 mod search;
 mod sentence_model;
 mod session;
 mod settings;
+mod simpler;
 mod stage;
 mod stepper;
 mod tagging;
@@ -50,13 +57,23 @@ mod transfer;
 mod weights;
 
 pub use baseline::Baseline;
+pub use classical::ClassicalModel;
+pub use compare::{
+    BUDGET, CompareEvent, CompareObserver, CompareOptions, CompareOutcome, Comparison, NotRun, Versus, WayResult,
+    compare,
+};
 pub use data_times::DataTimes;
+pub use decision::{
+    Calibration, CalibrationReport, Compared, Conformal, ConformalReport, CostReport, Costs, Covered, Decision,
+    FamiliarityReport, Isotonic, Judged, Quality,
+};
 pub use embedder::{Embedder, Embedding, Layer};
 pub use error::{ErrorKind, Result, TrainError};
 pub use event::{Event, Flow, Observer, Silent};
 pub use forecast::Description;
 pub use inspect::{InspectOptions, Inspection, LayerRow, PassRow, inspect};
 pub use job::{Job, Outcome, prepare, resume, resume_with};
+pub use measure::{SubgroupRow, SubgroupScores};
 pub use model_folder::{Model, ModelDescription, open_any as open_model};
 pub use nearest::{Gallery, Neighbour, Neighbours, Search};
 pub use pairs::evaluate_pairs;
@@ -66,6 +83,7 @@ pub use process::{available_bytes, cpu_seconds, peak_bytes, process_seconds, res
 pub use progress::EpochRecord;
 pub use published::{published_model, published_text};
 pub use record::{RunRecord, State};
+pub use repeats::{Repeated, RepeatsReport};
 pub use report::{Report, ReportMetrics};
 pub use run_folder::{Durability, FORMAT_VERSION, write_atomically};
 pub use session::{Epoch, Examples, Fit, Outputs, Session, SessionOptions, Values};

@@ -10,6 +10,8 @@ use deepfit_nn::{Declaration, Scope};
 use deepfit_zoo::{ModelConfig, Network, Published};
 use serde::{Deserialize, Serialize};
 
+use crate::classical;
+use crate::decision::Decision;
 use crate::error::{Result, TrainError};
 use crate::learner::Predicting;
 use crate::progress::check_version;
@@ -55,6 +57,12 @@ pub struct ModelDescription {
     /// Of two classes, the positive one; the second where it is not named.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub positive: Option<String>,
+    /// Column by which rows counted in training.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weight: Option<String>,
+    /// What is made of the network's outputs.
+    #[serde(default, skip_serializing_if = "Decision::is_empty")]
+    pub decision: Decision,
 }
 
 /// A model that was read.
@@ -81,6 +89,7 @@ pub struct Model {
 /// # Errors
 /// If it is none of these, or damaged.
 pub fn open(path: &Path) -> Result<Model> {
+    classical::refuse(path)?;
     match find(path) {
         Ok(folder) if !published::is_published(&folder) => load(&folder),
         Ok(folder) => published::open(&folder),
@@ -107,6 +116,7 @@ pub fn save(
     of_samples: &Preprocessor,
     weights: &BTreeMap<String, Owned>,
     settings: &Settings,
+    decision: &Decision,
 ) -> Result<()> {
     let damaged = |e: serde_json::Error| TrainError::run(folder, e.to_string());
     let preprocessor = serde_json::from_str(&of_samples.to_json()).map_err(damaged)?;
@@ -117,6 +127,8 @@ pub fn save(
         preprocessor,
         exact: settings.exact,
         positive: settings.positive.clone(),
+        weight: settings.weight.clone(),
+        decision: decision.clone(),
     };
     let borrowed: BTreeMap<String, Borrowed<'_>> =
         weights.iter().map(|(name, tensor)| (name.clone(), tensor.borrowed())).collect();
@@ -161,6 +173,9 @@ fn read_description(folder: &Path) -> Result<(ModelDescription, Preprocessor)> {
         let problem =
             format!("is damaged: the network has {} outputs for {outputs} classes", description.model.outputs());
         return Err(TrainError::run(&path, problem));
+    }
+    if let Some(problem) = description.decision.problem(preprocessor.task()) {
+        return Err(TrainError::run(&path, format!("is damaged: {problem}")));
     }
     Ok((description, preprocessor))
 }

@@ -50,7 +50,8 @@ pub fn evaluate_pairs(
     }
     let largest = Extents { batch: BATCH, sequence: opened.source.longest() };
     let mut using = Predicting::new(engine, &*network, &task, largest, false)?;
-    let goal = Goal { task: &task, scale: None, positive: 1 };
+    let goal =
+        Goal { task: &task, scale: None, positive: 1, decision: None, weights: None, by: None, familiarity: None };
     let measured = measure(&mut using, opened.source, opened.rows, &goal, true)?;
     let evaluation = Evaluation {
         metrics: measured.metrics.scores(),
@@ -59,6 +60,11 @@ pub fn evaluate_pairs(
         confusion: None,
         residuals: None,
         labels: None,
+        calibration: None,
+        conformal: None,
+        costs: None,
+        subgroups: None,
+        familiarity: None,
         positive: None,
         classes: Vec::new(),
         skipped: measured.failures,

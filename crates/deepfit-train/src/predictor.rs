@@ -9,22 +9,32 @@ use deepfit_data::{Array, Loader, LoaderOptions, Opened, Preprocessor, Task};
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
+use crate::decision::{CalibrationReport, ConformalReport, CostReport, Decision, Familiarity, FamiliarityReport};
 use crate::error::Result;
 use crate::in_order::InOrder;
-use crate::learner::Predicting;
-use crate::measure::{Goal, measure, positive};
+use crate::learned;
+use crate::measure::{Goal, SubgroupScores, measure, positive};
 use crate::metrics::{Intervals, LABEL_THRESHOLD, LabelScores, ResidualSummary, Scores};
 use crate::model_folder;
+use crate::predicts::{self, Predicts};
 use crate::tagging::{Entity, Sentences, Tags};
 
 /// A trained model in use.
 pub struct Predictor {
-    using: Predicting,
+    using: Box<dyn Predicts + Send>,
     preprocessor: Preprocessor,
     threads: usize,
     notes: Vec<String>,
     /// Of two classes, the positive one.
     positive: usize,
+    decision: Decision,
+    /// Column by which rows counted in training.
+    weight: Option<String>,
+    /// Column by whose values rows are also measured by themselves.
+    by: Option<String>,
+    /// Where the model was found, if that is a folder.
+    folder: Option<PathBuf>,
+    familiarity: Option<Familiarity>,
 }
 
 /// Metrics on labelled data.
@@ -43,6 +53,21 @@ pub struct Evaluation {
     /// How each label is recognised, for several labels.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub labels: Option<Vec<LabelScores>>,
+    /// How probabilities are calibrated, and what that is worth on these rows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub calibration: Option<CalibrationReport>,
+    /// Sets of classes or intervals, and how often they hold what is true in these rows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub conformal: Option<ConformalReport>,
+    /// What errors cost in these rows, where they have costs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub costs: Option<CostReport>,
+    /// How many of these rows of a table are unlike those of training.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub familiarity: Option<FamiliarityReport>,
+    /// Metrics by the values of a column, where that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub subgroups: Option<SubgroupScores>,
     /// Of two classes, the one that sensitivity, specificity and F1 are of.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub positive: Option<String>,
@@ -69,7 +94,7 @@ pub enum PredictionValue {
 }
 
 /// The prediction for one input. As JSON it is an object of `input`, `prediction` (for several labels `labels`), and
-/// `probabilities` or `value`.
+/// `probabilities` or `value`, with `set` or `interval` where the model has them.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Prediction {
     /// The input: its path, or the number of its row from 0.
@@ -82,6 +107,12 @@ pub struct Prediction {
     pub value: Option<f64>,
     /// The results of the last layer, unless the prediction is a value.
     pub logits: Option<Vec<f32>>,
+    /// Classes among which the true one is with the probability that training was asked for, the most probable first.
+    pub set: Option<Vec<String>>,
+    /// Between which numbers the true one is with that probability.
+    pub interval: Option<[f64; 2]>,
+    /// Whether a row of a table is unlike all that the model was trained on.
+    pub unlike_training: Option<bool>,
 }
 
 impl Serialize for Prediction {
@@ -99,6 +130,15 @@ impl Serialize for Prediction {
         }
         if let Some(value) = self.value {
             map.serialize_entry("value", &value)?;
+        }
+        if let Some(set) = &self.set {
+            map.serialize_entry("set", set)?;
+        }
+        if let Some(interval) = &self.interval {
+            map.serialize_entry("interval", interval)?;
+        }
+        if let Some(unlike) = self.unlike_training {
+            map.serialize_entry("unlike_training", &unlike)?;
         }
         if let Some(logits) = &self.logits {
             map.serialize_entry("logits", logits)?;
@@ -123,21 +163,31 @@ impl Predictor {
     /// # Errors
     /// If it holds no model, or a damaged one, or one of a newer version.
     pub fn open(path: &Path, threads: usize) -> Result<Predictor> {
-        let model = model_folder::open(path)?;
-        let (batch, notes) = (model.batch(), model.notes.clone());
-        let positive = positive(model.preprocessor.task(), model.description.positive.as_deref());
-        let (using, preprocessor) = model.into_predicting(threads, batch)?;
-        Ok(Predictor { using, preprocessor, threads, notes, positive })
+        let predicts::InUse { using, preprocessor, positive: named, decision, weight, notes } =
+            predicts::open(path, threads)?;
+        let positive = positive(preprocessor.task(), named.as_deref());
+        let folder = model_folder::find(path).ok();
+        let width = |name: &str| preprocessor.slots().iter().find(|slot| slot.name == name).map_or(0, |s| s.values());
+        let familiarity = match (&folder, &preprocessor) {
+            (Some(folder), Preprocessor::Table(_)) => Familiarity::load(folder, width("numeric"), width("categories"))?,
+            _ => None,
+        };
+        Ok(Predictor { using, preprocessor, threads, notes, positive, decision, weight, by: None, folder, familiarity })
+    }
+
+    /// Also measures the rows of each value of a column by themselves, when it evaluates a table.
+    pub fn by(self, column: Option<String>) -> Predictor {
+        Predictor { by: column, ..self }
     }
 
     /// Records the time of each operation from now on.
     pub fn record(&mut self) {
-        self.using.engine.record();
+        self.using.record();
     }
 
     /// What was recorded; `None` without [`Predictor::record`].
     pub fn profile(&mut self) -> Option<Profile> {
-        self.using.engine.profile()
+        self.using.profile()
     }
 
     /// Classes, labels or regression.
@@ -157,7 +207,7 @@ impl Predictor {
     /// If the data does not fit the model.
     pub fn evaluate(&mut self, data: &Path) -> Result<Evaluation> {
         let opened = self.preprocessor.open_labelled(data, self.threads)?;
-        self.evaluate_opened(opened)
+        self.evaluate_opened(opened, data)
     }
 
     /// Metrics on images of a folder or archive, with a table that names them and says what is on them.
@@ -166,16 +216,45 @@ impl Predictor {
     /// If the data does not fit the model.
     pub fn evaluate_with_labels(&mut self, images: &Path, labels: &Path) -> Result<Evaluation> {
         let opened = self.preprocessor.open_images_with(images, labels, self.threads)?;
-        self.evaluate_opened(opened)
+        self.evaluate_opened(opened, labels)
     }
 
-    fn evaluate_opened(&mut self, opened: Opened) -> Result<Evaluation> {
+    fn evaluate_opened(&mut self, mut opened: Opened, table: &Path) -> Result<Evaluation> {
         let task = self.preprocessor.task().clone();
-        let goal = Goal { task: &task, scale: self.preprocessor.target_scale(), positive: self.positive };
-        let measured = measure(&mut self.using, opened.source, opened.rows, &goal, true)?;
+        let (scale, decision) = (self.preprocessor.target_scale(), Some(&self.decision));
+        if let Some(folder) = &self.folder {
+            opened.notes.extend(learned::note(folder, &*opened.source, &opened.rows)?);
+        }
+        let weights = match &self.weight {
+            Some(column) => {
+                let weights = opened.weights(table, column, self.threads)?;
+                opened.notes.push(match weights {
+                    Some(_) => format!("rows count by '{column}', as in training"),
+                    None => {
+                        format!("there is no column '{column}', by which rows counted in training: all count alike")
+                    }
+                });
+                weights
+            }
+            None => None,
+        };
+        let by = self.by.as_ref().map(|column| opened.subgroups(table, column, self.threads)).transpose()?;
+        let (weights, by) = (weights.as_deref(), by.as_ref());
+        let goal = Goal {
+            task: &task,
+            scale,
+            positive: self.positive,
+            decision,
+            weights,
+            by,
+            familiarity: self.familiarity.as_ref(),
+        };
+        let measured = measure(&mut *self.using, opened.source, opened.rows, &goal, true)?;
         let mut skipped = opened.failed;
         skipped.extend(measured.failures);
-        let (rows, measured) = (measured.rows, measured.metrics);
+        let (rows, findings, subgroups) = (measured.rows, measured.findings, measured.subgroups);
+        let familiarity = measured.familiarity;
+        let measured = measured.metrics;
         Ok(Evaluation {
             metrics: measured.scores(),
             intervals: measured.intervals(),
@@ -183,6 +262,11 @@ impl Predictor {
             confusion: measured.confusion(),
             residuals: measured.residuals(),
             labels: measured.labels(task.classes()),
+            calibration: findings.calibration,
+            conformal: findings.conformal,
+            costs: findings.costs,
+            subgroups,
+            familiarity,
             positive: (task.is_classification() && task.classes().len() == 2)
                 .then(|| task.classes()[self.positive].clone()),
             classes: task.classes().to_vec(),
@@ -226,6 +310,8 @@ impl Predictor {
         each: &mut dyn FnMut(Prediction) -> Result<()>,
     ) -> Result<Vec<(String, String)>> {
         let scale = self.preprocessor.target_scale();
+        let task = self.preprocessor.task().clone();
+        let conformal = self.decision.conformal.clone();
         let names = self.preprocessor.task().classes().to_vec();
         let several = matches!(self.preprocessor.task(), Task::MultiLabel { .. });
         if let (Task::Labels { labels, spans }, Some(sentences)) = (self.preprocessor.task(), opened.sentences.clone())
@@ -239,14 +325,16 @@ impl Predictor {
             return Ok(failed);
         }
         let mut given = InOrder::new(&*opened.source, &opened.rows);
-        let mut loader = Loader::new(opened.source, opened.rows, LoaderOptions::evaluate(self.using.batch, 1))?;
+        let mut loader = Loader::new(opened.source, opened.rows, LoaderOptions::evaluate(self.using.batch(), 1))?;
         while let Some(batch) = loader.next()? {
-            let outputs = self.using.outputs;
+            let outputs = self.using.outputs();
+            let unlike = self.familiarity.as_ref().map(|familiarity| familiarity.unlike(&batch));
             let values = self.using.predict(&batch)?.to_vec();
             let logits = self.using.logits().unwrap_or_default();
-            for ((row, values), logits) in
-                batch.rows.iter().zip(values.chunks_exact(outputs)).zip(logits.chunks_exact(outputs))
+            for (at, ((row, values), logits)) in
+                batch.rows.iter().zip(values.chunks_exact(outputs)).zip(logits.chunks_exact(outputs)).enumerate()
             {
+                let unlike_training = unlike.as_ref().map(|unlike| unlike[at]);
                 let input = opened.names[*row as usize].clone();
                 let one = if names.is_empty() {
                     let value = f64::from(values[0]);
@@ -257,15 +345,19 @@ impl Predictor {
                         probabilities: None,
                         value: Some(value),
                         logits: None,
+                        set: None,
+                        interval: conformal.as_ref().and_then(|conformal| conformal.interval(value)),
+                        unlike_training,
                     }
                 } else {
-                    let best = (0..outputs).max_by(|&a, &b| values[a].total_cmp(&values[b])).unwrap_or(0);
+                    let judged = self.decision.judge(values, &task);
+                    let values = &judged.probabilities;
                     let pairs = names.iter().cloned().zip(values.iter().map(|&p| f64::from(p))).collect();
                     let prediction = if several {
                         let predicted = (0..outputs).filter(|&label| values[label] >= LABEL_THRESHOLD);
                         PredictionValue::Labels(predicted.map(|label| names[label].clone()).collect())
                     } else {
-                        PredictionValue::Class(names[best].clone())
+                        PredictionValue::Class(names[judged.class].clone())
                     };
                     Prediction {
                         input,
@@ -273,6 +365,11 @@ impl Predictor {
                         probabilities: Some(pairs),
                         value: None,
                         logits: Some(logits.to_vec()),
+                        set: conformal.as_ref().map(|conformal| {
+                            conformal.set(values).into_iter().map(|class| names[class].clone()).collect()
+                        }),
+                        interval: None,
+                        unlike_training,
                     }
                 };
                 given.give(*row, one, each)?;
@@ -292,11 +389,11 @@ impl Predictor {
         tags: &Tags,
         each: &mut dyn FnMut(Prediction) -> Result<()>,
     ) -> Result<Vec<(String, String)>> {
-        let mut gathered = Sentences::new(opened.source.clone(), self.using.outputs);
+        let mut gathered = Sentences::new(opened.source.clone(), self.using.outputs());
         let mut found = BTreeMap::new();
         self.notes.extend(opened.notes);
         if !opened.rows.is_empty() {
-            let options = LoaderOptions::evaluate(self.using.batch, 1);
+            let options = LoaderOptions::evaluate(self.using.batch(), 1);
             let mut loader = Loader::new(opened.source, opened.rows, options)?;
             while let Some(batch) = loader.next()? {
                 let probabilities = self.using.predict(&batch)?;
@@ -319,6 +416,9 @@ impl Predictor {
                 probabilities: None,
                 value: None,
                 logits: None,
+                set: None,
+                interval: None,
+                unlike_training: None,
             })?;
         }
         Ok(opened.failed)

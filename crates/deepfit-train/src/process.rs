@@ -36,6 +36,11 @@ pub fn peak_bytes() -> u64 {
     status("VmHWM:").unwrap_or(0)
 }
 
+/// Makes [`peak_bytes`] begin again with what is occupied now; tells whether the system could.
+pub(crate) fn reset_peak() -> bool {
+    fs::write("/proc/self/clear_refs", "5").is_ok()
+}
+
 /// Seconds that processors worked for this process, all of its threads together; 0 where the system does not tell.
 pub fn cpu_seconds() -> f64 {
     #[cfg(unix)]

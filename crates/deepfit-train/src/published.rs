@@ -169,6 +169,8 @@ fn model(published: Published, name: &str) -> Result<Model> {
         preprocessor: described,
         exact: false,
         positive: None,
+        weight: None,
+        decision: Default::default(),
     };
     let mut notes = vec![format!("{name}: {report}")];
     notes.extend(report.notes);
@@ -216,6 +218,8 @@ pub fn open_text(path: &Path) -> Result<Model> {
             preprocessor: serde_json::Value::Null,
             exact: false,
             positive: None,
+            weight: None,
+            decision: Default::default(),
         },
         preprocessor,
         weights: published.weights.into_iter().map(array).collect(),

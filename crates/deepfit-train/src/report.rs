@@ -4,8 +4,13 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::baseline::Baseline;
 use crate::data_times::DataTimes;
+use crate::decision::{CalibrationReport, ConformalReport, CostReport, FamiliarityReport};
+use crate::measure::SubgroupScores;
 use crate::metrics::{Intervals, LabelScores, ResidualSummary, Scores};
+use crate::predicts::Remembered;
+use crate::repeats::RepeatsReport;
 
 /// Metrics of the three parts.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -14,6 +19,9 @@ pub struct ReportMetrics {
     pub train: Scores,
     /// On the validation rows: of the best epoch before a refit; with folds, the mean over these.
     pub validation: Scores,
+    /// On the validation rows of each fold, at the same epoch, where there are folds.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub validation_folds: Vec<Scores>,
     /// On the test rows, which nothing was chosen by.
     pub test: Scores,
     /// On the test rows before training, of a published network that has the same use already.
@@ -39,6 +47,10 @@ pub struct Report {
     pub parameters: usize,
     /// Metrics of the three parts.
     pub metrics: ReportMetrics,
+    /// What simpler ways reach on the test rows: the same prediction for every row, and of tables a linear model, if it takes
+    /// a fifth of the time at most.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub baselines: Vec<Baseline>,
     /// Names of the classes or labels; empty for a regression.
     pub classes: Vec<String>,
     /// Test rows by true class (outer) and predicted class (inner).
@@ -48,9 +60,27 @@ pub struct Report {
     /// How each label is recognised in the test rows, for several labels.
     #[serde(default)]
     pub labels: Option<Vec<LabelScores>>,
+    /// How probabilities were calibrated, and what that is worth on the test rows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub calibration: Option<CalibrationReport>,
+    /// Sets of classes or intervals, and how often they hold what is true in the test rows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub conformal: Option<ConformalReport>,
+    /// What errors cost in the test rows, where they have costs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub costs: Option<CostReport>,
+    /// How many of the test rows of a table are unlike those of training.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub familiarity: Option<FamiliarityReport>,
+    /// Metrics of the test rows by the values of a column, where that was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subgroups: Option<SubgroupScores>,
     /// Of two classes, the one that sensitivity, specificity and F1 are of.
     #[serde(default)]
     pub positive: Option<String>,
+    /// What the same reached with other splits, where that was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repeats: Option<RepeatsReport>,
     /// Steps that had been made when the run was resumed.
     pub resumed_at_step: Option<u64>,
     /// Memory of the whole process as planned before the first step.
@@ -77,4 +107,16 @@ pub struct Report {
     pub notes: Vec<String>,
     /// What to do next.
     pub next: Vec<String>,
+    /// What a comparison needs of the test rows.
+    #[serde(skip)]
+    pub(crate) on_test: Option<OnTest>,
+}
+
+/// What was predicted for the test rows.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct OnTest {
+    /// The predictions.
+    pub(crate) predictions: Remembered,
+    /// Seconds that they took.
+    pub(crate) seconds: f64,
 }

@@ -9,6 +9,9 @@ use crate::error::{Result, TrainError, is_no_space};
 /// Version of the files in a run folder. A higher number in a file means that a newer program wrote it.
 pub const FORMAT_VERSION: u32 = 1;
 
+/// How the names of files beside the checkpoint begin that hold predictions of validation rows.
+pub(crate) const HELD_OUT: &str = "held-out-";
+
 /// Paths in a run folder.
 #[derive(Debug, Clone)]
 pub struct RunFolder {
@@ -124,6 +127,11 @@ impl RunFolder {
     pub fn discard(&self) {
         for file in [self.settings(), self.split(), self.metrics(), self.checkpoint()] {
             let _ = fs::remove_file(file);
+        }
+        for file in fs::read_dir(self.root.join("checkpoint")).into_iter().flatten().flatten() {
+            if file.file_name().to_string_lossy().starts_with(HELD_OUT) {
+                let _ = fs::remove_file(file.path());
+            }
         }
         for folder in [self.root.join("checkpoint"), self.model(), self.root.clone()] {
             let _ = fs::remove_dir(folder);

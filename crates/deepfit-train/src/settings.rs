@@ -89,6 +89,12 @@ settings! {
     split: Option<String> = None,
         "Column of a table that says train, validation or test of each row; it is no feature.",
         "the name of a column in quotes, such as \"split\"";
+    weight: Option<String> = None,
+        "Column of a table that says how much each row counts: in the loss, and in all metrics; it is no feature.",
+        "the name of a column in quotes, such as \"weight\"";
+    by: Option<String> = None,
+        "Column of a table by whose values the test rows are also measured by themselves.",
+        "the name of a column in quotes, such as \"hospital\"";
     validation_share: f64 = VALIDATION_SHARE, "Share of the rows for validation, above 0 and at most 0.5.",
         "a number above 0 and at most 0.5, such as 0.1";
     test_share: f64 = TEST_SHARE, "Share of the rows for the test, above 0 and at most 0.5.",
@@ -157,8 +163,22 @@ settings! {
         "a number from 0 to below 1, such as 0.1";
     class_weights: bool = false, "Whether rare classes count more, in inverse proportion to their number.",
         "true or false";
+    calibration: String = "auto".to_string(),
+        "How probabilities are calibrated on validation rows: auto, none, temperature or isotonic (default: what makes their \
+         log loss smallest).",
+        "auto, none, temperature or isotonic";
+    coverage: f64 = 0.9,
+        "Share of the sets of classes and of the intervals of numbers that are to hold what is true; 0 for none of them.",
+        "a number from 0 (none) to 0.999, such as 0.9";
+    cost: Option<toml::Table> = None,
+        "What errors cost: of two classes as cost.false_negative=10 and cost.false_positive=1, of more as cost.CLASS=5 what it \
+         costs not to recognise a class (default: 1).",
+        "given by its parts, such as cost.false_negative=10 and cost.false_positive=1";
     loss: Option<String> = None, "Of a regression: squared, absolute or huber; of pairs with scores: ranking or squared.",
         "squared, absolute, huber or ranking";
+    metric: Option<String> = None,
+        "Metric on validation by which epochs and ways of training are chosen (default: log_loss, or rmse of a regression).",
+        "the name of a metric in quotes, such as \"roc_auc\"";
     patience: Option<u32> = None, "Epochs without improvement on validation before training stops; 0 for never.",
         "a whole number from 0 (never) to 1000000, such as 10";
     folds: Option<usize> = None, "Folds of the cross-validated choice of epochs; 1 for a single validation part.",
@@ -166,6 +186,9 @@ settings! {
     refit: Option<bool> = None,
         "Whether to train again on training and validation rows for the chosen number of epochs.",
         "true or false";
+    repeats: usize = 1,
+        "Splits with which the whole is done, each with a seed of its own; the model is that of the first.",
+        "a whole number from 1 to 1000, such as 10";
     augment: Option<toml::Table> = None,
         "Changes of training images, as augment.shift=0.1, augment.flip=true and so on.",
         "given by its parts, such as augment.shift=0.1 and augment.flip=true";
@@ -211,6 +234,11 @@ impl Settings {
         Settings { data: data.into(), ..Settings::default() }
     }
 
+    /// Most seconds of each training, where the whole is repeated: all of them together take the time that is given.
+    pub(crate) fn time_of_each(&self) -> Option<f64> {
+        self.time.map(|time| time / self.repeats as f64)
+    }
+
     /// The settings as TOML.
     ///
     /// # Errors
@@ -240,6 +268,15 @@ impl Settings {
         check("channels", self.channels.is_none_or(|n| n == 1 || n == 3))?;
         check("group", self.group.as_ref().is_none_or(|name| !name.is_empty()))?;
         check("time_split", self.time_split.as_ref().is_none_or(|name| !name.is_empty()))?;
+        check("weight", self.weight.as_ref().is_none_or(|name| !name.is_empty()))?;
+        check("by", self.by.as_ref().is_none_or(|name| !name.is_empty()))?;
+        for (key, cost) in self.cost.iter().flatten() {
+            let number = cost.as_float().or(cost.as_integer().map(|cost| cost as f64));
+            if !number.is_some_and(|cost| (0.0..=1e12).contains(&cost)) {
+                let problem = format!("must be a number from 0 to 1e12, such as 10, not `{}`", shown(cost));
+                return Err(TrainError::setting(&format!("cost.{key}"), problem));
+            }
+        }
         check("split", self.split.as_ref().is_none_or(|name| !name.is_empty()))?;
         check("text", self.text.as_ref().is_none_or(|name| !name.is_empty()))?;
         check("max_tokens", self.max_tokens.is_none_or(|n| (1..=1_000_000).contains(&n)))?;
@@ -279,6 +316,9 @@ impl Settings {
                 nearest(value, known.iter().copied()).map_or(String::new(), |n| format!("; did you mean `{n}`?"));
             Err(TrainError::setting(key, format!("`{value}` is not one of {}{hint}", known.join(", "))))
         };
+        check("repeats", (1..=1000).contains(&self.repeats))?;
+        check("coverage", (0.0..=0.999).contains(&self.coverage))?;
+        one_of("calibration", &self.calibration, &["auto", "none", "temperature", "isotonic"])?;
         one_of("model", &self.model, &MODELS)?;
         one_of("optimizer", &self.optimizer, &Optimizer::NAMES)?;
         self.schedule.iter().try_for_each(|schedule| Rates::parse(schedule).map(|_| ()))?;

@@ -3,7 +3,6 @@
 use deepfit_data::{Dataset, Split, TargetScale};
 
 use crate::error::Result;
-use crate::fit::monitored;
 use crate::progress::{EpochRecord, Progress};
 use crate::recipe::Recipe;
 
@@ -138,7 +137,7 @@ pub fn selecting(stages: &[Stage], trial: &Trial) -> Vec<usize> {
     (0..stages.len()).filter(|&i| is(&stages[i])).collect()
 }
 
-/// What validation has chosen: a way, the epochs that it takes, and the metric that they reached, smaller being better.
+/// What validation has chosen: a way, the epochs that it takes, and the metric that they reached, turned so that less is better.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Chosen {
     /// The way.
@@ -157,12 +156,12 @@ pub fn choose(
     progress: &Progress,
     counts: impl Fn(&Trial) -> bool,
 ) -> Option<Chosen> {
-    let metric = monitored(&recipe.task);
+    let monitored = recipe.monitored();
     let trials = recipe.trials();
     let of = |trial: &Trial| -> Option<Chosen> {
         let curves: Vec<Vec<f64>> = selecting(stages, trial)
             .into_iter()
-            .map(|stage| progress.epochs_of(stage).filter_map(|e| e.validation.get(metric)).collect())
+            .map(|stage| progress.epochs_of(stage).filter_map(|e| monitored.of(&e.validation)).collect())
             .collect();
         let longest = curves.iter().map(Vec::len).max().unwrap_or(0);
         // A stage that stopped early stays at its last value.

@@ -65,8 +65,15 @@ fn hint(error: &mut clap::Error) {
         _ => None,
     };
     let suggestion = match error.kind() {
-        ErrorKind::UnknownArgument if error.get(ContextKind::SuggestedArg).is_none() => {
-            text(ContextKind::InvalidArg).and_then(|option| hint_for_option(&option))
+        ErrorKind::UnknownArgument => {
+            let option = text(ContextKind::InvalidArg).unwrap_or_default();
+            // The name of a setting is meant, whatever option is written in a similar way.
+            let is_setting = Settings::is_key(option.trim_start_matches('-').split('=').next().unwrap_or_default());
+            if is_setting {
+                error.remove(ContextKind::SuggestedArg);
+            }
+            let open = error.get(ContextKind::SuggestedArg).is_none();
+            Some(option).filter(|_| open).and_then(|option| hint_for_option(&option))
         }
         ErrorKind::InvalidSubcommand => {
             let name = text(ContextKind::InvalidSubcommand);

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use xxhash_rust::xxh3::Xxh3;
+
 use super::preprocessor::{Encoding, MISSING_INDEX, TablePreprocessor};
 use super::read::{MISSING, Table, Targets, Values};
 use crate::batch::{Array, Batch, DType, Slot};
@@ -98,6 +100,23 @@ impl Source for TableSource {
             (_, None) => out.replace_i32(rows.iter().map(|_| 0)),
             (_, Some(_)) => out.replace_f32(rows.iter().map(|_| 0.0)),
         }
+    }
+
+    fn content_of(&self, row: u32) -> Option<u128> {
+        let mut hasher = Xxh3::new();
+        for column in &self.table.columns {
+            match &column.values {
+                // NaN is stored in one form only, and adding 0 turns -0 into 0.
+                Values::Numbers(values) => hasher.update(&(values[row as usize] + 0.0).to_bits().to_le_bytes()),
+                Values::Codes { codes, words } => {
+                    // Codes are those of one file, words are the same in all.
+                    let word = words.get(codes[row as usize] as usize).map_or("", String::as_str);
+                    hasher.update(&(word.len() as u64).to_le_bytes());
+                    hasher.update(word.as_bytes());
+                }
+            }
+        }
+        Some(hasher.digest128())
     }
 
     fn cell(&self, row: u32, column: usize) -> Option<Cell> {

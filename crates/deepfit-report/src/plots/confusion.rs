@@ -20,14 +20,7 @@ const READING: &str = "Each row holds the examples of one true class, each colum
 /// Of a run with classes.
 pub(super) fn confusion(report: &Report) -> Option<Plot> {
     let counts = report.confusion.as_ref()?;
-    Some(plot(
-        "Which classes are taken for which",
-        &report.classes,
-        counts,
-        "true class",
-        "predicted class",
-        String::new(),
-    ))
+    plot("Which classes are taken for which", &report.classes, counts, "true class", "predicted class", String::new())
 }
 
 /// Of words, each by itself.
@@ -44,7 +37,7 @@ pub(super) fn of_words(labels: &[String], predictions: &Predictions) -> Option<P
     }
     let kept = of_rows(predictions, "sentences").replace("all ", "the words of all ");
     let note = format!(" Counted are {}, each word by its own most probable label.", kept_words(predictions, &kept));
-    Some(plot("Which labels of words are taken for which", labels, &counts, "true label", "predicted label", note))
+    plot("Which labels of words are taken for which", labels, &counts, "true label", "predicted label", note)
 }
 
 fn kept_words(predictions: &Predictions, all: &str) -> String {
@@ -59,9 +52,13 @@ fn pairs(counts: &[Vec<u64>]) -> Vec<(usize, usize, u64)> {
     wrong
 }
 
-fn plot(title: &str, names: &[String], counts: &[Vec<u64>], rows: &str, columns: &str, note: String) -> Plot {
+fn plot(title: &str, names: &[String], counts: &[Vec<u64>], rows: &str, columns: &str, note: String) -> Option<Plot> {
     let name = |at: usize| names.get(at).cloned().unwrap_or_else(|| at.to_string());
     let wrong = pairs(counts);
+    if wrong.is_empty() && names.len() > MOST {
+        // Nothing is taken for anything else, and so many counts are too many to be drawn.
+        return None;
+    }
     let all: u64 = counts.iter().flatten().sum();
     let mistakes: u64 = wrong.iter().map(|(_, _, n)| n).sum();
     let mut finding = format!("{} of {} are wrong.", words::count(mistakes), words::count(all));
@@ -99,5 +96,5 @@ fn plot(title: &str, names: &[String], counts: &[Vec<u64>], rows: &str, columns:
     }
     let reading =
         if many { "Each bar is one kind of mistake: the true class and what the network said." } else { READING };
-    Plot { name: "confusion", title: title.to_string(), reading: reading.to_string(), finding, chart, table }
+    Some(Plot { name: "confusion", title: title.to_string(), reading: reading.to_string(), finding, chart, table })
 }

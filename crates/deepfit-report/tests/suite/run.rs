@@ -36,7 +36,7 @@ pub fn classification(names: &[&str], rows: usize) -> RunRecord {
     for row in 0..rows as u64 {
         let truth = (drawn(row) * n as f64) as usize;
         let mut values: Vec<f32> = (0..n as u64).map(|c| (drawn(row * 31 + c + 7) as f32).max(1e-3)).collect();
-        values[truth] += 1.0;
+        values[truth] += 0.6;
         let sum: f32 = values.iter().sum();
         values.iter_mut().for_each(|value| *value /= sum);
         metrics.add(&values, &[truth as i32]).unwrap();

@@ -10,6 +10,7 @@ use super::Job;
 use crate::error::{Result, TrainError};
 use crate::published::{self, BUNDLED, BUNDLED_TEXT, HAS_BUNDLED};
 use crate::recipe::Recipe;
+use crate::repeats;
 use crate::run_folder::RunFolder;
 use crate::settings::{Settings, TEST_SHARE};
 use crate::transfer::{self, Backbone, SCRATCH, Takes};
@@ -34,6 +35,7 @@ pub fn prepare(settings: Settings, out: Option<PathBuf>) -> Result<Job> {
         let problem = "is a run folder, not data; continue it with --resume, or give the data that it was trained on";
         return Err(TrainError::run(&settings.data, problem));
     }
+    repeats::check(&settings)?;
     let (automatic, given) = (out.is_none(), out.clone());
     let folder = out.map_or_else(|| RunFolder::next_for(&settings.data), RunFolder::at);
     if folder.settings().exists() {
@@ -47,7 +49,7 @@ pub fn prepare(settings: Settings, out: Option<PathBuf>) -> Result<Job> {
     let split = opened.data.split(&shares)?;
     let mut job = Job::plan(opened, split, settings.clone(), folder, None, true)?;
     let seconds = job.description.seconds_features;
-    if let Some(time) = settings.time.filter(|time| is_open && seconds > MOST_OF_TIME * time) {
+    if let Some(time) = settings.time_of_each().filter(|time| is_open && seconds > MOST_OF_TIME * time) {
         // Time is better spent on a network of its own, which begins at once.
         let why =
             format!("begins from scratch: features of a published network would take {seconds:.0} s of {time:.0} s");
@@ -56,6 +58,14 @@ pub fn prepare(settings: Settings, out: Option<PathBuf>) -> Result<Job> {
         return Ok(job);
     }
     job.automatic = automatic;
+    let repeats = job.recipe.settings.repeats;
+    if repeats > 1 {
+        job.description.notes.push(format!(
+            "the split and the training are done {repeats} times, with seeds from {} on: all take {repeats} times what is \
+             told here; the model is that of the first",
+            job.recipe.settings.seed
+        ));
+    }
     Ok(job)
 }
 
@@ -88,16 +98,16 @@ fn require_utf8(key: &str, path: &Path) -> Result<()> {
 }
 
 /// Data with the network that a run on it begins with, if it does not begin from scratch.
-pub(super) struct Opened {
-    pub(super) data: Dataset,
-    pub(super) backbone: Option<Arc<Backbone>>,
+pub(crate) struct Opened {
+    pub(crate) data: Dataset,
+    pub(crate) backbone: Option<Arc<Backbone>>,
     /// How that was decided, if the settings left it open.
-    pub(super) reason: Option<String>,
+    pub(crate) reason: Option<String>,
 }
 
 /// Opens the data. Whether to begin with a published network is decided once it is known how many images there are, and of
 /// which size; the settings then say so.
-pub(super) fn open(settings: &mut Settings) -> Result<Opened> {
+pub(crate) fn open(settings: &mut Settings) -> Result<Opened> {
     let options = OpenOptions {
         target: settings.target.clone(),
         task: settings.task,
@@ -118,6 +128,8 @@ pub(super) fn open(settings: &mut Settings) -> Result<Opened> {
         group: settings.group.clone(),
         time_split: settings.time_split.clone(),
         split: settings.split.clone(),
+        weight: settings.weight.clone(),
+        by: settings.by.clone(),
         ..OpenOptions::default()
     };
     let side = settings.image_size;

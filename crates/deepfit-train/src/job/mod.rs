@@ -12,13 +12,14 @@ use std::time::Instant;
 use deepfit_data::{Dataset, Loader, LoaderOptions, Prepared, Preprocessor, Source, Split};
 use deepfit_zoo::ModelConfig;
 
-use begin::Opened;
 pub(crate) use begin::choose as choose_network;
 pub use begin::prepare;
+pub(crate) use begin::{Opened, open};
 use resume::require_fit;
 pub use resume::{resume, resume_with};
 
 use crate::data_times::DataTimes;
+use crate::decision::{HeldOut, MOST_BYTES, Records};
 use crate::error::{Result, TrainError};
 use crate::event::{Event, Flow, Observer};
 use crate::fingerprint::{FINGERPRINT, fingerprint, with_model};
@@ -29,6 +30,7 @@ use crate::learner::{Blueprint, Learner};
 use crate::limits;
 use crate::progress::{self, Notes, Progress, Saved};
 use crate::recipe::Recipe;
+use crate::repeats;
 use crate::report::Report;
 use crate::run_folder::{Durability, FORMAT_VERSION, RunFolder, read_text, without_space, write_text};
 use crate::search;
@@ -64,6 +66,10 @@ pub struct Job {
     is_new: bool,
     /// Whether the time of operations is recorded.
     records: bool,
+    /// Whether what is predicted for the test rows is kept.
+    pub(crate) remembers: bool,
+    /// Epochs that it would have without a limit of time.
+    pub(crate) wanted_epochs: u32,
     /// Whether the run folder was chosen, not given.
     automatic: bool,
     pub(crate) description: Description,
@@ -76,6 +82,8 @@ pub struct Job {
 /// What a stage is trained with.
 pub(crate) struct Workshop {
     pub(crate) source: Arc<dyn Source>,
+    /// The inputs as they are, of which what is learned from may be features.
+    pub(crate) inputs: Arc<dyn Source>,
     pub(crate) preprocessor: Preprocessor,
     pub(crate) model: ModelConfig,
     pub(crate) learner: Learner,
@@ -94,7 +102,8 @@ impl Workshop {
         let model = recipe.model(&prepared, &stage.train)?;
         let learner = Learner::new(recipe, Blueprint::from_scratch(recipe, &model)?, recipe.settings.threads)?;
         let Prepared { source, preprocessor } = prepared;
-        Ok(Workshop { source, preprocessor, model, learner, completion: None })
+        let inputs = source.clone();
+        Ok(Workshop { source, inputs, preprocessor, model, learner, completion: None })
     }
 }
 
@@ -133,7 +142,7 @@ impl Job {
             Some(transfer) => transfer.rehearse(&data, &split, &recipe, &stages, current)?,
             None => TransferForecast::default(),
         };
-        if let (Some(limit), Some(unfrozen), true) = (recipe.settings.time, &beside.unfrozen, is_new)
+        if let (Some(limit), Some(unfrozen), true) = (recipe.settings.time_of_each(), &beside.unfrozen, is_new)
             && beside.features.seconds + unfrozen.seconds(&recipe, &stages) > 0.8 * limit
             && recipe.keeps_blocks()
         {
@@ -154,6 +163,7 @@ impl Job {
         }
         let mut description =
             describe(&data, &split, &recipe, &stages, &mut workshop, base_bytes, folder.root(), is_new, beside)?;
+        let wanted_epochs = recipe.epochs();
         if is_new && description.epochs < recipe.epochs() {
             // The time allows fewer epochs: a decision, saved with the settings.
             recipe.settings.epochs = Some(description.epochs);
@@ -205,6 +215,8 @@ impl Job {
             finished,
             is_new,
             records: false,
+            remembers: false,
+            wanted_epochs,
             automatic: false,
             description,
             workshop,
@@ -231,7 +243,17 @@ impl Job {
     ///
     /// # Errors
     /// If numbers stop being finite, or a file cannot be read or written. What was written before stays.
-    pub fn run(mut self, observer: &mut dyn Observer) -> Result<Outcome> {
+    pub fn run(self, observer: &mut dyn Observer) -> Result<Outcome> {
+        let (repeats, threads) = (self.recipe.settings.repeats, self.recipe.settings.threads);
+        match self.run_once(observer)? {
+            Outcome::Finished(report) if repeats > 1 && report.repeats.is_none() => {
+                repeats::repeat(*report, threads, observer)
+            }
+            outcome => Ok(outcome),
+        }
+    }
+
+    fn run_once(mut self, observer: &mut dyn Observer) -> Result<Outcome> {
         if let Some(report) = self.finished.take() {
             observer.event(&Event::Note("this run has ended already"));
             return Ok(Outcome::Finished(Box::new(report)));
@@ -317,6 +339,7 @@ impl Job {
                 source: workshop.source.clone(),
                 checkpoint: &self.folder.checkpoint(),
                 best_weights: &mut best_weights,
+                held_out: self.records(number),
                 deadline: self.deadline(number),
                 journal: &mut journal,
                 journal_path: &journal_path,
@@ -496,6 +519,41 @@ impl Job {
         flow
     }
 
+    /// Where a stage keeps what it predicts of its validation rows: where something is fitted to that, and it is not too much.
+    fn records(&self, number: usize) -> Option<Records> {
+        let stage = &self.stages[number];
+        let all = matches!(stage.purpose, Purpose::Fold(_));
+        let epochs = if all { u64::from(stage.epochs) } else { 1 };
+        let of_row = 4 * (self.recipe.task.outputs() as u64 + 1);
+        let bytes = (stage.validation.len() as u64).saturating_mul(of_row).saturating_mul(epochs);
+        let kept = self.recipe.decides() && stage.purpose != Purpose::Refit && bytes <= MOST_BYTES;
+        kept.then(|| Records::new(&self.folder.checkpoint(), number, all))
+    }
+
+    /// What the stages that chose the last one's way and epochs predicted of their validation rows in such an epoch, with
+    /// targets left open; or why that is not there.
+    pub(crate) fn held_out(&self, epoch: u32) -> std::result::Result<HeldOut, &'static str> {
+        let mut held = HeldOut::default();
+        for number in selecting(&self.stages, &self.stages[self.progress.stage].trial) {
+            let Some(records) = self.records(number) else {
+                return Err("predictions of all validation rows in all epochs are too many to be kept");
+            };
+            let Some(mut record) = records.read(epoch) else {
+                return Err("the predictions of the validation rows are no longer there");
+            };
+            held.rows.append(&mut record.rows);
+            held.values.append(&mut record.values);
+        }
+        if held.rows.iter().any(|&row| row as usize >= self.data.len()) {
+            return Err("the predictions of the validation rows are of other data");
+        }
+        held.groups = held.rows.iter().map(|&row| self.data.group_of(row)).collect();
+        if let Some(weights) = &self.recipe.weights {
+            held.weights = held.rows.iter().map(|&row| weights[row as usize]).collect();
+        }
+        Ok(held)
+    }
+
     fn loader(&self, workshop: &Workshop, stage: &Stage) -> Result<Loader> {
         let options = LoaderOptions {
             first_epoch: self.progress.epoch,
@@ -510,7 +568,7 @@ impl Job {
     fn deadline(&self, number: usize) -> Option<f64> {
         let share = (number + 1) as f64 / self.stages.len() as f64;
         let features = self.progress.features_seconds;
-        self.recipe.settings.time.map(|time| features + (time - features).max(0.0) * share)
+        self.recipe.settings.time_of_each().map(|time| features + (time - features).max(0.0) * share)
     }
 }
 

@@ -6,6 +6,7 @@ use deepfit_data::SavedSplit;
 
 use super::Job;
 use super::begin::open;
+use crate::classical;
 use crate::error::{Result, TrainError};
 use crate::fingerprint::{fingerprint, with_model};
 use crate::finish::shell_word;
@@ -28,6 +29,7 @@ pub fn resume(run: &Path) -> Result<Job> {
 /// As [`resume`], or if the number of threads is out of range.
 pub fn resume_with(run: &Path, threads: Option<usize>) -> Result<Job> {
     let folder = RunFolder::open(run)?;
+    classical::refuse(run)?;
     let (mut settings, began_with) = Settings::of_run(&folder.settings())?;
     if let Some(threads) = threads {
         settings.threads = threads;

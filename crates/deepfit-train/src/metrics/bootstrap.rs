@@ -110,38 +110,38 @@ impl SpanReplicates {
 pub(crate) struct ClassificationReplicates {
     weights: Weights,
     /// Sum of weights of correct predictions of a class, `[classes, replicates]`.
-    correct: Vec<u64>,
+    correct: Vec<f64>,
     /// Sum of weights of the true and of the predicted examples of a class together, `[classes, replicates]`.
-    occurrences: Vec<u64>,
+    occurrences: Vec<f64>,
 }
 
 impl ClassificationReplicates {
     pub(crate) fn new(replicates: usize, classes: usize) -> Self {
         ClassificationReplicates {
             weights: Weights(vec![0; replicates]),
-            correct: vec![0; replicates * classes],
-            occurrences: vec![0; replicates * classes],
+            correct: vec![0.0; replicates * classes],
+            occurrences: vec![0.0; replicates * classes],
         }
     }
 
     pub(crate) fn reset(&mut self) {
-        self.correct.fill(0);
-        self.occurrences.fill(0);
+        self.correct.fill(0.0);
+        self.occurrences.fill(0.0);
     }
 
     pub(crate) fn bytes(&self) -> usize {
         8 * (self.correct.len() + self.occurrences.len()) + self.weights.0.len()
     }
 
-    /// Counts the example at a position of the stream.
-    pub(crate) fn add(&mut self, example: u64, truth: usize, predicted: usize) {
+    /// Counts the example at a position of the stream, with a weight of its own.
+    pub(crate) fn add(&mut self, example: u64, truth: usize, predicted: usize, own: f64) {
         self.weights.draw(example);
         let weights = &self.weights.0;
         let n = weights.len();
-        add_weights(&mut self.occurrences[truth * n..][..n], weights);
-        add_weights(&mut self.occurrences[predicted * n..][..n], weights);
+        add_weights(&mut self.occurrences[truth * n..][..n], weights, own);
+        add_weights(&mut self.occurrences[predicted * n..][..n], weights, own);
         if truth == predicted {
-            add_weights(&mut self.correct[truth * n..][..n], weights);
+            add_weights(&mut self.correct[truth * n..][..n], weights, own);
         }
     }
 
@@ -156,17 +156,17 @@ impl ClassificationReplicates {
 pub(crate) struct LabelReplicates {
     weights: Weights,
     /// Sum of weights of the examples that have a label and were predicted to, `[labels, replicates]`.
-    correct: Vec<u64>,
+    correct: Vec<f64>,
     /// Sum of weights of those that have it and of those that were predicted to, together, `[labels, replicates]`.
-    occurrences: Vec<u64>,
+    occurrences: Vec<f64>,
 }
 
 impl LabelReplicates {
     pub(crate) fn new(replicates: usize, labels: usize) -> Self {
         LabelReplicates {
             weights: Weights(vec![0; replicates]),
-            correct: vec![0; replicates * labels],
-            occurrences: vec![0; replicates * labels],
+            correct: vec![0.0; replicates * labels],
+            occurrences: vec![0.0; replicates * labels],
         }
     }
 
@@ -175,15 +175,15 @@ impl LabelReplicates {
         self.weights.draw(example);
     }
 
-    /// Counts one label of the example.
-    pub(crate) fn add(&mut self, label: usize, actual: bool, predicted: bool) {
+    /// Counts one label of the example, which has a weight of its own.
+    pub(crate) fn add(&mut self, label: usize, actual: bool, predicted: bool, own: f64) {
         let weights = &self.weights.0;
         let n = weights.len();
         for _ in 0..u8::from(actual) + u8::from(predicted) {
-            add_weights(&mut self.occurrences[label * n..][..n], weights);
+            add_weights(&mut self.occurrences[label * n..][..n], weights, own);
         }
         if actual && predicted {
-            add_weights(&mut self.correct[label * n..][..n], weights);
+            add_weights(&mut self.correct[label * n..][..n], weights, own);
         }
     }
 
@@ -195,7 +195,7 @@ impl LabelReplicates {
     /// Interval of the F1 of all labels together.
     pub(crate) fn micro_f1(&self) -> Option<[f64; 2]> {
         let n = self.weights.0.len();
-        let sum = |of: &[u64], replicate: usize| of.iter().skip(replicate).step_by(n).sum::<u64>() as f64;
+        let sum = |of: &[f64], replicate: usize| of.iter().skip(replicate).step_by(n).sum::<f64>();
         let share = |replicate| {
             let occurrences = sum(&self.occurrences, replicate);
             (occurrences > 0.0).then(|| 2.0 * sum(&self.correct, replicate) / occurrences)
@@ -205,20 +205,20 @@ impl LabelReplicates {
 }
 
 /// Percentiles of the mean F1 over those of `[classes, n]` that occur in a replicate.
-fn macro_f1(correct: &[u64], occurrences: &[u64], n: usize) -> Option<[f64; 2]> {
+fn macro_f1(correct: &[f64], occurrences: &[f64], n: usize) -> Option<[f64; 2]> {
     let classes = correct.len() / n;
     let of_replicate = |replicate: usize| {
-        let occurring = (0..classes).map(|class| class * n + replicate).filter(|&at| occurrences[at] > 0);
-        let (sum, count) = occurring
-            .fold((0.0, 0u32), |(sum, count), at| (sum + 2.0 * correct[at] as f64 / occurrences[at] as f64, count + 1));
+        let occurring = (0..classes).map(|class| class * n + replicate).filter(|&at| occurrences[at] > 0.0);
+        let (sum, count) =
+            occurring.fold((0.0, 0u32), |(sum, count), at| (sum + 2.0 * correct[at] / occurrences[at], count + 1));
         (count > 0).then(|| sum / f64::from(count))
     };
     percentiles((0..n).filter_map(of_replicate).collect())
 }
 
-fn add_weights(sums: &mut [u64], weights: &[u8]) {
+fn add_weights(sums: &mut [f64], weights: &[u8], own: f64) {
     for (sum, &weight) in sums.iter_mut().zip(weights) {
-        *sum += u64::from(weight);
+        *sum += own * f64::from(weight);
     }
 }
 
@@ -255,12 +255,12 @@ impl RegressionReplicates {
         size_of_val(self.sums.as_slice()) + self.weights.0.len()
     }
 
-    /// Counts the example at a position of the stream.
-    pub(crate) fn add(&mut self, example: u64, squared_error: f64, target: f64) {
+    /// Counts the example at a position of the stream, with a weight of its own.
+    pub(crate) fn add(&mut self, example: u64, squared_error: f64, target: f64, own: f64) {
         self.weights.draw(example);
         let target = target - *self.pivot.get_or_insert(target);
         for (sums, &weight) in self.sums.iter_mut().zip(&self.weights.0) {
-            let weight = f64::from(weight);
+            let weight = own * f64::from(weight);
             sums.weight += weight;
             sums.squared_error += weight * squared_error;
             sums.target += weight * target;

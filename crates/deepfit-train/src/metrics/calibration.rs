@@ -1,4 +1,6 @@
-//! The expected calibration error and its interval.
+//! The expected calibration error, its interval and the reliability diagram.
+
+use serde::{Deserialize, Serialize};
 
 use super::interval::Z;
 
@@ -7,14 +9,30 @@ pub const ECE_BINS: usize = 15;
 
 const BINS: usize = ECE_BINS;
 
-/// Examples of one bin of the confidence.
+/// A bin of a reliability diagram (A. H. Murphy and R. L. Winkler, "Reliability of subjective probability forecasts of
+/// precipitation and temperature", 1977). Bins without examples are left out.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct ReliabilityBin {
+    /// Confidences of the bin: above the first and at most the second.
+    pub confidence: [f64; 2],
+    /// Number of examples.
+    pub count: u64,
+    /// Their mean confidence.
+    pub mean_confidence: f64,
+    /// The share of them that is right.
+    pub accuracy: f64,
+}
+
+/// Examples of one bin of the confidence. Sums are of weighted examples.
 #[derive(Debug, Clone, Copy, Default)]
 struct Bin {
     count: u64,
+    weight: f64,
+    confidence: f64,
     /// Sum of correct (0 or 1) minus confidence.
     gap: f64,
-    /// Sum of the squares of the same.
-    squared_gap: f64,
+    /// Sums of the squared weights, times the gap, times its square.
+    of_squared: [f64; 3],
     /// Variance of `gap` if confidences were the chances of being correct.
     calibrated_variance: f64,
 }
@@ -26,21 +44,36 @@ pub(crate) struct Calibration {
 }
 
 impl Calibration {
-    pub(crate) fn add(&mut self, confidence: f64, correct: bool) {
+    pub(crate) fn add(&mut self, confidence: f64, correct: bool, weight: f64) {
         // Bins are open below and closed above, as in Guo et al. 2017.
         let at = ((confidence * BINS as f64).ceil() as usize).clamp(1, BINS) - 1;
         let bin = &mut self.bins[at];
-        let gap = f64::from(u8::from(correct)) - confidence;
+        let (gap, squared) = (f64::from(u8::from(correct)) - confidence, weight * weight);
         bin.count += 1;
-        bin.gap += gap;
-        bin.squared_gap += gap * gap;
-        bin.calibrated_variance += confidence * (1.0 - confidence);
+        bin.weight += weight;
+        bin.confidence += weight * confidence;
+        bin.gap += weight * gap;
+        bin.of_squared[0] += squared;
+        bin.of_squared[1] += squared * gap;
+        bin.of_squared[2] += squared * gap * gap;
+        bin.calibrated_variance += squared * confidence * (1.0 - confidence);
     }
 
     /// The expected calibration error; `None` without examples.
     pub(crate) fn error(&self) -> Option<f64> {
-        let count: u64 = self.bins.iter().map(|bin| bin.count).sum();
-        (count > 0).then(|| self.bins.iter().map(|bin| bin.gap.abs()).sum::<f64>() / count as f64)
+        let weight: f64 = self.bins.iter().map(|bin| bin.weight).sum();
+        (weight > 0.0).then(|| self.bins.iter().map(|bin| bin.gap.abs()).sum::<f64>() / weight)
+    }
+
+    /// The bins that have examples.
+    pub(crate) fn table(&self) -> Vec<ReliabilityBin> {
+        let bin = |(at, bin): (usize, &Bin)| ReliabilityBin {
+            confidence: [at as f64 / BINS as f64, (at + 1) as f64 / BINS as f64],
+            count: bin.count,
+            mean_confidence: bin.confidence / bin.weight,
+            accuracy: ((bin.confidence + bin.gap) / bin.weight).clamp(0.0, 1.0),
+        };
+        self.bins.iter().enumerate().filter(|(_, bin)| bin.count > 0).map(bin).collect()
     }
 
     /// Interval of the expected calibration error.
@@ -58,7 +91,9 @@ impl Calibration {
             .iter()
             .filter(|bin| bin.count > 0)
             .map(|bin| {
-                let variance = bin.squared_gap - bin.gap * bin.gap / bin.count as f64;
+                // Of gaps around their mean, as of weighted sums.
+                let (mean, [weights, first, second]) = (bin.gap / bin.weight, bin.of_squared);
+                let variance = second - 2.0 * mean * first + mean * mean * weights;
                 (bin.gap, variance.max(bin.calibrated_variance).sqrt())
             })
             .collect();
@@ -132,9 +167,9 @@ mod tests {
     #[test]
     fn a_confidence_on_an_edge_is_in_the_bin_below() {
         let mut calibration = Calibration::default();
-        calibration.add(1.0, true);
-        calibration.add(0.0, false);
-        calibration.add(9.0 / 15.0, true);
+        calibration.add(1.0, true, 1.0);
+        calibration.add(0.0, false, 1.0);
+        calibration.add(9.0 / 15.0, true, 1.0);
         assert_eq!(calibration.bins.map(|bin| bin.count), [1, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 1]);
     }
 }

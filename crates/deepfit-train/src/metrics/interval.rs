@@ -1,16 +1,18 @@
 //! 95 % intervals by formula.
 
+use super::moments::Tally;
+
 /// The 97.5 % point of the standard normal distribution.
 pub(crate) const Z: f64 = 1.959_963_984_540_054;
 
-/// Interval of a proportion by the score test (E. B. Wilson, "Probable inference, the law of succession, and
-/// statistical inference", 1927). It has a width at 0 and 1 too. `None` without trials.
-pub(crate) fn wilson(successes: u64, trials: u64) -> Option<[f64; 2]> {
-    (trials > 0).then(|| wilson_of_share(successes as f64 / trials as f64, trials as f64))
+/// Interval of the share that a part has of some examples, by the score test (E. B. Wilson, "Probable inference, the law of
+/// succession, and statistical inference", 1927). It has a width at 0 and 1 too. `None` without examples.
+pub(crate) fn wilson(part: f64, of: &Tally) -> Option<[f64; 2]> {
+    of.share(part).map(|share| wilson_of_share(share, of.effective()))
 }
 
 /// Wilson's interval of a share `p` that is known as well as from `n` trials, which need not be whole.
-fn wilson_of_share(p: f64, n: f64) -> [f64; 2] {
+pub(crate) fn wilson_of_share(p: f64, n: f64) -> [f64; 2] {
     let scale = 1.0 / (1.0 + Z * Z / n);
     let centre = scale * (p + Z * Z / (2.0 * n));
     let half = scale * Z * (p * (1.0 - p) / n + Z * Z / (4.0 * n * n)).sqrt();
@@ -20,12 +22,12 @@ fn wilson_of_share(p: f64, n: f64) -> [f64; 2] {
     [low, high]
 }
 
-/// Interval of the mean of independent proportions, each `(successes, trials)`: Wilson's with as many trials as a
+/// Interval of the mean of independent proportions, each `(successes, trials)`, which need not be whole: Wilson's with as many trials as a
 /// single proportion of the same variance has. For the variance each proportion is drawn to the mean by `Z^2` trials
 /// (the weight that Wilson's centre gives to one half), since a group without failures is not free of them.
 /// Groups without trials do not count; `None` without any.
-pub(crate) fn mean_proportion(groups: &[(u64, u64)]) -> Option<[f64; 2]> {
-    let groups: Vec<(f64, f64)> = groups.iter().filter(|g| g.1 > 0).map(|&(s, n)| (s as f64, n as f64)).collect();
+pub(crate) fn mean_proportion(groups: &[(f64, f64)]) -> Option<[f64; 2]> {
+    let groups: Vec<(f64, f64)> = groups.iter().copied().filter(|g| g.1 > 0.0).collect();
     if groups.is_empty() {
         return None;
     }
@@ -70,8 +72,8 @@ pub(crate) fn of_mean(parts: &[(f64, [f64; 2])], inflation: f64) -> Option<[f64;
 /// curve", 1982) does not rule out. The variance is taken at the area tried instead of the one measured, with both
 /// sample sizes replaced by their mean within the bracket (R. G. Newcombe, "Confidence intervals for an effect size
 /// measure based on the Mann-Whitney statistic. Part 2", 2006, method 5): so it has a width at an area of 1 too.
-pub(crate) fn roc_auc(area: f64, positives: u64, negatives: u64) -> [f64; 2] {
-    let (m, n) = (positives as f64, negatives as f64);
+pub(crate) fn roc_auc(area: f64, positives: f64, negatives: f64) -> [f64; 2] {
+    let (m, n) = (positives, negatives);
     let others = (m + n) / 2.0 - 1.0;
     let ruled_out = |tried: f64| {
         let bracket = 1.0 + others * (1.0 - tried) / (2.0 - tried) + others * tried / (1.0 + tried);
@@ -97,17 +99,23 @@ pub(crate) fn quantile(sorted: &[f64], share: f64) -> Option<f64> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::moments::Tally;
     use super::{of_mean, quantile, roc_auc, wilson};
 
     #[test]
     fn wilson_is_the_textbook_one() {
+        let of = |trials: u32| {
+            let mut tally = Tally::default();
+            (0..trials).for_each(|_| tally.add(1.0));
+            tally
+        };
         // scipy.stats.binomtest(81, 263).proportion_ci(0.95, method="wilson")
-        let [low, high] = wilson(81, 263).unwrap();
+        let [low, high] = wilson(81.0, &of(263)).unwrap();
         assert!((low - 0.255_288_5).abs() < 1e-6, "{low}");
         assert!((high - 0.366_209_6).abs() < 1e-6, "{high}");
-        assert_eq!(wilson(0, 10).unwrap()[0], 0.0);
-        assert_eq!(wilson(10, 10).unwrap()[1], 1.0);
-        assert_eq!(wilson(0, 0), None);
+        assert_eq!(wilson(0.0, &of(10)).unwrap()[0], 0.0);
+        assert_eq!(wilson(10.0, &of(10)).unwrap()[1], 1.0);
+        assert_eq!(wilson(0.0, &of(0)), None);
     }
 
     #[test]
@@ -118,10 +126,10 @@ mod tests {
 
     #[test]
     fn a_perfect_area_has_a_lower_limit_below_one() {
-        let [low, high] = roc_auc(1.0, 20, 20);
+        let [low, high] = roc_auc(1.0, 20.0, 20.0);
         assert!(low > 0.8 && low < 0.95, "{low}");
         assert_eq!(high, 1.0);
-        let [low, high] = roc_auc(0.0, 20, 20);
+        let [low, high] = roc_auc(0.0, 20.0, 20.0);
         assert_eq!(low, 0.0);
         assert!(high > 0.05 && high < 0.2, "{high}");
     }

@@ -1,6 +1,7 @@
 //! Metrics that are streamed: batches of predictions go in, numbers come out, and no prediction is kept.
 //!
-//! Memory does not depend on the number of examples. [`ClassificationMetrics`] and [`RegressionMetrics`] take
+//! Memory does not grow with the number of examples, but for the scores of which areas under the ROC curve are made, up to a
+//! limit. [`ClassificationMetrics`] and [`RegressionMetrics`] take
 //! batches by `add`, and give the metrics so far by `scores` and their 95 % intervals by `intervals`. The result
 //! is the same bits however the examples are cut into batches, as long as their order is the same.
 //!
@@ -22,10 +23,13 @@ mod scores;
 mod similarity;
 mod tagging;
 
-pub use calibration::ECE_BINS;
+pub use calibration::{ECE_BINS, ReliabilityBin};
 pub use classification::{ClassCounts, ClassificationMetrics, MAX_CONFUSION_CLASSES};
+pub(crate) use classification::{brier, largest};
 pub use error::MetricError;
+pub(crate) use interval::{positive_mean, wilson};
 pub use language::LanguageMetrics;
+pub(crate) use moments::{Moments, Tally};
 pub use multi_label::{LABEL_THRESHOLD, LabelScores, MultiLabelMetrics};
 pub use regression::RegressionMetrics;
 pub use residuals::ResidualSummary;
@@ -42,7 +46,8 @@ pub const MULTI_LABEL_METRICS: &[&str] =
     &["f1_macro", "f1_micro", "mean_average_precision", "subset_accuracy", "log_loss"];
 
 /// Names of the metrics of a classification.
-pub const CLASSIFICATION_METRICS: &[&str] = &["accuracy", "balanced_accuracy", "f1", "roc_auc", "log_loss", "ece"];
+pub const CLASSIFICATION_METRICS: &[&str] =
+    &["accuracy", "balanced_accuracy", "f1", "roc_auc", "log_loss", "brier", "ece"];
 
 /// Names of the metrics of a regression.
 pub const REGRESSION_METRICS: &[&str] = &["mae", "rmse", "r2"];
@@ -58,7 +63,7 @@ pub const TAGGING_METRICS: &[&str] = &["f1", "precision", "recall", "token_accur
 
 /// Whether a larger value of the metric is a better one.
 ///
-/// False for the errors `log_loss`, `rank_loss`, `ece`, `mae` and `rmse` and for any name that is not one of these lists, since what else
+/// False for the errors `log_loss`, `rank_loss`, `brier`, `ece`, `mae` and `rmse` and for any name that is not one of these lists, since what else
 /// is watched is a loss.
 pub fn higher_is_better(name: &str) -> bool {
     let known = [
@@ -69,5 +74,5 @@ pub fn higher_is_better(name: &str) -> bool {
         SIMILARITY_METRICS,
         TAGGING_METRICS,
     ];
-    known.concat().contains(&name) && !matches!(name, "log_loss" | "rank_loss" | "ece" | "mae" | "rmse")
+    known.concat().contains(&name) && !matches!(name, "log_loss" | "rank_loss" | "brier" | "ece" | "mae" | "rmse")
 }

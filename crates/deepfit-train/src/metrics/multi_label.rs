@@ -3,11 +3,11 @@
 use serde::{Deserialize, Serialize};
 
 use super::bootstrap::LabelReplicates;
-use super::classification::{ClassCounts, mean};
+use super::classification::{ClassCounts, ClassWeights, mean};
 use super::error::MetricError;
 use super::interval;
-use super::moments::Moments;
-use super::ranking::RankHistogram;
+use super::moments::{Moments, Tally};
+use super::ranking::{KEPT_SCORES, Ranks};
 use super::scores::{Intervals, Scores};
 
 /// A label of this probability or more is predicted.
@@ -42,7 +42,7 @@ pub struct LabelScores {
 /// - `f1_macro`: the mean F1 of the labels that occur in the targets or the predictions;
 /// - `f1_micro`: the F1 of all decisions about labels taken together;
 /// - `mean_average_precision`: the mean over the labels that occur of the area under the curve of precision over recall, as
-///   a sum of steps (scikit-learn's `average_precision_score`), from a histogram of the probabilities;
+///   a sum of steps (scikit-learn's `average_precision_score`); of more than two million probabilities from a histogram;
 /// - `subset_accuracy`: share of the examples of which all labels are right;
 /// - `log_loss`: mean binary cross-entropy over examples and labels, by the natural logarithm, of probabilities that are
 ///   clipped to [e, 1 - e] with e = [`f32::EPSILON`].
@@ -50,11 +50,14 @@ pub struct LabelScores {
 pub struct MultiLabelMetrics {
     labels: usize,
     examples: u64,
-    exact: u64,
+    all: Tally,
+    /// Weight of the examples of which all labels are right, and whether all examples are such.
+    exact: (f64, bool),
     counts: Vec<ClassCounts>,
+    weights: Vec<ClassWeights>,
     /// Mean over the labels, of each example.
     log_losses: Moments,
-    ranks: Vec<RankHistogram>,
+    ranks: Vec<Ranks>,
     replicates: Option<LabelReplicates>,
 }
 
@@ -69,10 +72,12 @@ impl MultiLabelMetrics {
         MultiLabelMetrics {
             labels,
             examples: 0,
-            exact: 0,
+            all: Tally::default(),
+            exact: (0.0, true),
             counts: vec![ClassCounts::default(); labels],
+            weights: vec![ClassWeights::default(); labels],
             log_losses: Moments::default(),
-            ranks: vec![RankHistogram::new(resolution); labels],
+            ranks: vec![Ranks::new(KEPT_SCORES / labels.max(1), resolution); labels],
             replicates: None,
         }
     }
@@ -94,6 +99,23 @@ impl MultiLabelMetrics {
     /// # Errors
     /// If a probability or target is not one, or the lengths differ. Then nothing is added.
     pub fn add(&mut self, probabilities: &[f32], targets: &[f32]) -> Result<(), MetricError> {
+        self.add_with(probabilities, targets, None)
+    }
+
+    /// The same, perhaps with the weight of each example, 0 or more, which all metrics and intervals go by; what has no weight
+    /// is not counted at all.
+    ///
+    /// # Errors
+    /// As [`Self::add`].
+    ///
+    /// # Panics
+    /// If there are fewer weights than examples.
+    pub fn add_with(
+        &mut self,
+        probabilities: &[f32],
+        targets: &[f32],
+        weights: Option<&[f64]>,
+    ) -> Result<(), MetricError> {
         if probabilities.len() != targets.len() {
             let (targets, expected, given) = (targets.len(), targets.len(), probabilities.len());
             return Err(MetricError::WrongLength { what: "probabilities", targets, expected, given });
@@ -112,13 +134,16 @@ impl MultiLabelMetrics {
                 MetricError::NotFinite { what: "probability", row, value }
             });
         }
-        for (row, targets) in probabilities.chunks_exact(labels).zip(targets.chunks_exact(labels)) {
-            self.add_example(row, targets);
+        for (at, (row, targets)) in probabilities.chunks_exact(labels).zip(targets.chunks_exact(labels)).enumerate() {
+            let weight = weights.map_or(1.0, |weights| weights[at]);
+            if weight > 0.0 {
+                self.add_example(row, targets, weight);
+            }
         }
         Ok(())
     }
 
-    fn add_example(&mut self, row: &[f32], targets: &[f32]) {
+    fn add_example(&mut self, row: &[f32], targets: &[f32], weight: f64) {
         let clip = f64::from(f32::EPSILON);
         let (mut loss, mut exact) = (0.0, true);
         if let Some(replicates) = &mut self.replicates {
@@ -130,16 +155,19 @@ impl MultiLabelMetrics {
             counts.actual += u64::from(actual);
             counts.predicted += u64::from(predicted);
             counts.true_positives += u64::from(actual && predicted);
+            self.weights[label].add(actual, predicted, weight);
             exact &= actual == predicted;
             let p = f64::from(probability).clamp(clip, 1.0 - clip);
             loss -= if actual { p.ln() } else { (1.0 - p).ln() };
-            self.ranks[label].add(probability, actual);
+            self.ranks[label].add(probability, actual, weight);
             if let Some(replicates) = &mut self.replicates {
-                replicates.add(label, actual, predicted);
+                replicates.add(label, actual, predicted, weight);
             }
         }
-        self.exact += u64::from(exact);
-        self.log_losses.add(loss / self.labels.max(1) as f64);
+        self.all.add(weight);
+        self.exact.0 += if exact { weight } else { 0.0 };
+        self.exact.1 &= exact;
+        self.log_losses.add_weighted(loss / self.labels.max(1) as f64, weight);
         self.examples += 1;
     }
 
@@ -149,24 +177,32 @@ impl MultiLabelMetrics {
         if self.examples == 0 {
             return scores;
         }
-        scores.insert_defined("f1_macro", mean(self.counts.iter().filter_map(ClassCounts::f1)));
-        scores.insert_defined("f1_micro", self.together().f1());
-        let precisions = self.ranks.iter().filter_map(RankHistogram::average_precision);
+        scores.insert_defined("f1_macro", mean(self.weights.iter().filter_map(ClassWeights::f1)));
+        scores.insert_defined("f1_micro", self.micro_f1());
+        let precisions = self.ranks.iter().filter_map(Ranks::average_precision);
         scores.insert_defined("mean_average_precision", mean(precisions));
-        scores.insert("subset_accuracy", self.exact as f64 / self.examples as f64);
+        scores.insert_defined("subset_accuracy", self.all.share(self.exact.0));
         scores.insert_defined("log_loss", self.log_losses.mean());
         scores
     }
 
     /// 95 % intervals of the metrics for examples drawn independently: Wilson's of `subset_accuracy`, Poisson bootstrap of
-    /// both F1 (only if made by [`Self::with_intervals`]), and normal theory for the logarithm of `log_loss`.
+    /// both F1 (only if made by [`Self::with_intervals`]; the limits of `subset_accuracy` if there is no error to resample,
+    /// since fewer errors than none cannot be drawn), and normal theory for the logarithm of `log_loss`.
     pub fn intervals(&self) -> Intervals {
         let mut intervals = Intervals::default();
         if self.examples == 0 {
             return intervals;
         }
-        intervals.insert_defined("subset_accuracy", interval::wilson(self.exact, self.examples));
-        if let (Some(replicates), true) = (&self.replicates, self.examples > 1) {
+        let exact = interval::wilson(self.exact.0, &self.all);
+        intervals.insert_defined("subset_accuracy", exact);
+        if self.exact.1 {
+            // Without any label there is no F1.
+            let defined = self.scores();
+            for name in ["f1_macro", "f1_micro"] {
+                intervals.insert_defined(name, exact.filter(|_| defined.get(name).is_some()));
+            }
+        } else if let (Some(replicates), true) = (&self.replicates, self.examples > 1) {
             intervals.insert_defined("f1_macro", replicates.macro_f1());
             intervals.insert_defined("f1_micro", replicates.micro_f1());
         }
@@ -178,24 +214,26 @@ impl MultiLabelMetrics {
 
     /// How each label is recognised, with the labels' names.
     pub fn label_scores(&self, names: &[String]) -> Vec<LabelScores> {
-        let of = |((label, counts), ranks): ((&String, &ClassCounts), &RankHistogram)| LabelScores {
-            label: label.clone(),
-            actual: counts.actual,
-            predicted: counts.predicted,
-            precision: counts.precision(),
-            recall: counts.recall(),
-            f1: counts.f1(),
-            average_precision: ranks.average_precision(),
-        };
-        names.iter().zip(&self.counts).zip(&self.ranks).map(of).collect()
+        let of =
+            |(((label, counts), weights), ranks): (((&String, &ClassCounts), &ClassWeights), &Ranks)| LabelScores {
+                label: label.clone(),
+                actual: counts.actual,
+                predicted: counts.predicted,
+                precision: weights.precision(),
+                recall: weights.recall(),
+                f1: weights.f1(),
+                average_precision: ranks.average_precision(),
+            };
+        names.iter().zip(&self.counts).zip(&self.weights).zip(&self.ranks).map(of).collect()
     }
 
-    /// All decisions about labels, as if about one.
-    fn together(&self) -> ClassCounts {
-        self.counts.iter().fold(ClassCounts::default(), |sum, counts| ClassCounts {
-            true_positives: sum.true_positives + counts.true_positives,
-            actual: sum.actual + counts.actual,
-            predicted: sum.predicted + counts.predicted,
-        })
+    /// The F1 of all decisions about labels, as if about one.
+    fn micro_f1(&self) -> Option<f64> {
+        let add = |sums: [f64; 3], weights: &ClassWeights| {
+            let more = weights.sums();
+            [sums[0] + more[0], sums[1] + more[1], sums[2] + more[2]]
+        };
+        let [right, actual, predicted] = self.weights.iter().fold([0.0; 3], add);
+        (actual + predicted > 0.0).then(|| 2.0 * right / (actual + predicted))
     }
 }

@@ -1,4 +1,111 @@
-//! The area under the ROC curve from a histogram of the score.
+//! The area under the ROC curve and average precision: by ranks, or, of very many scores, from a histogram of them.
+
+/// Scores that are kept for their ranks, of all classes together: 16 MB.
+pub(crate) const KEPT_SCORES: usize = 2 << 20;
+
+/// Scores of positives and negatives, each with its weight.
+///
+/// They are kept, and ranked when asked for, so that areas are exact; of more than a number of them, a histogram goes on.
+#[derive(Debug, Clone)]
+pub(crate) struct Ranks {
+    /// Bits of the score, then those of the weight, whose sign is that of a negative.
+    kept: Vec<u64>,
+    most: usize,
+    resolution: u32,
+    histogram: Option<RankHistogram>,
+}
+
+impl Ranks {
+    /// Keeps at most so many scores; the resolution is that of the histogram of more.
+    pub(crate) fn new(most: usize, resolution: u32) -> Self {
+        Ranks { kept: Vec::new(), most, resolution, histogram: None }
+    }
+
+    /// Adds a score from 0 to 1 with a weight above 0.
+    pub(crate) fn add(&mut self, score: f32, positive: bool, weight: f64) {
+        if self.histogram.is_none() && self.kept.len() >= self.most {
+            let mut histogram = RankHistogram::new(self.resolution);
+            std::mem::take(&mut self.kept).into_iter().map(unpacked).for_each(|(s, p, w)| histogram.add(s, p, w));
+            self.histogram = Some(histogram);
+        }
+        match &mut self.histogram {
+            Some(histogram) => histogram.add(score, positive, weight),
+            None => {
+                let signed = if positive { weight as f32 } else { -(weight as f32) };
+                // Scores that rounding made negative are 0, whose bits are the smallest.
+                self.kept.push(u64::from(score.max(0.0).to_bits()) << 32 | u64::from(signed.to_bits()));
+            }
+        }
+    }
+
+    pub(crate) fn reset(&mut self) {
+        self.kept.clear();
+        self.histogram = None;
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        8 * self.kept.capacity() + self.histogram.as_ref().map_or(0, RankHistogram::bytes)
+    }
+
+    /// Sums of weights `[negatives, positives]` of each different score, or bin of scores, ascending.
+    fn steps(&self) -> Vec<[f64; 2]> {
+        if let Some(histogram) = &self.histogram {
+            return histogram.bins.clone();
+        }
+        let mut sorted = self.kept.clone();
+        sorted.sort_unstable();
+        let mut steps: Vec<[f64; 2]> = Vec::with_capacity(sorted.len());
+        let mut last = None;
+        for (score, positive, weight) in sorted.into_iter().map(unpacked) {
+            if last != Some(score) {
+                steps.push([0.0; 2]);
+            }
+            last = Some(score);
+            if let Some(step) = steps.last_mut() {
+                step[usize::from(positive)] += weight;
+            }
+        }
+        steps
+    }
+
+    /// The area under the curve of precision over recall, as a sum of steps: each score is a threshold. `None` without
+    /// positives.
+    pub(crate) fn average_precision(&self) -> Option<f64> {
+        let (mut predicted, mut right, mut sum) = (0.0, 0.0, 0.0);
+        for &[negative, positive] in self.steps().iter().rev() {
+            if negative + positive == 0.0 {
+                continue;
+            }
+            predicted += negative + positive;
+            right += positive;
+            sum += positive * right / predicted;
+        }
+        (right > 0.0).then(|| sum / right)
+    }
+
+    /// The area: the share of (positive, negative) pairs in the right order, ties counting half (the Mann-Whitney
+    /// statistic). `None` unless there are examples of both kinds.
+    pub(crate) fn area(&self) -> Option<Area> {
+        let (mut below, mut positives) = (0.0, 0.0);
+        let (mut ordered, mut tied, mut tied_in_bin) = (0.0, 0.0, 0.0);
+        for [negative, positive] in self.steps() {
+            ordered += positive * below;
+            tied_in_bin = positive * negative;
+            tied += tied_in_bin;
+            below += negative;
+            positives += positive;
+        }
+        let pairs = positives * below;
+        // Equal scores that were kept are ties in truth.
+        let error = if self.histogram.is_some() { 0.5 * (tied - tied_in_bin) } else { 0.0 };
+        (pairs > 0.0).then(|| Area { value: (ordered + 0.5 * tied) / pairs, error_bound: error / pairs })
+    }
+}
+
+fn unpacked(bits: u64) -> (f32, bool, f64) {
+    let weight = f32::from_bits(bits as u32);
+    (f32::from_bits((bits >> 32) as u32), weight > 0.0, f64::from(weight.abs()))
+}
 
 /// Scores below 2^-48 share the first bin.
 const OCTAVES_BELOW_HALF: u32 = 47;
@@ -15,10 +122,10 @@ const OCTAVES_ABOVE_HALF: u32 = 23;
 /// by at most half the share of (positive, negative) pairs that fall in one bin, which is [`Area::error_bound`]. Pairs
 /// in the last bin do not count in the bound: scores there are all exactly 1, and ties in truth.
 #[derive(Debug, Clone)]
-pub(crate) struct RankHistogram {
+struct RankHistogram {
     resolution: u32,
-    /// `[negatives, positives]` by ascending score.
-    bins: Vec<[u64; 2]>,
+    /// Weights of `[negatives, positives]` by ascending score.
+    bins: Vec<[f64; 2]>,
 }
 
 /// An area under the ROC curve.
@@ -27,26 +134,20 @@ pub(crate) struct Area {
     pub(crate) value: f64,
     /// The exact area is at most this far away.
     pub(crate) error_bound: f64,
-    pub(crate) positives: u64,
-    pub(crate) negatives: u64,
 }
 
 impl RankHistogram {
-    pub(crate) fn new(resolution: u32) -> Self {
+    fn new(resolution: u32) -> Self {
         let bins = ((OCTAVES_BELOW_HALF + OCTAVES_ABOVE_HALF) << resolution) + 3;
-        RankHistogram { resolution, bins: vec![[0; 2]; bins as usize] }
+        RankHistogram { resolution, bins: vec![[0.0; 2]; bins as usize] }
     }
 
-    pub(crate) fn add(&mut self, score: f32, positive: bool) {
+    fn add(&mut self, score: f32, positive: bool, weight: f64) {
         let bin = self.bin(score);
-        self.bins[bin][usize::from(positive)] += 1;
+        self.bins[bin][usize::from(positive)] += weight;
     }
 
-    pub(crate) fn reset(&mut self) {
-        self.bins.fill([0; 2]);
-    }
-
-    pub(crate) fn bytes(&self) -> usize {
+    fn bytes(&self) -> usize {
         size_of_val(self.bins.as_slice())
     }
 
@@ -67,57 +168,38 @@ impl RankHistogram {
             self.bins.len() - 1 - from_end((1.0 - score).max(0.0), OCTAVES_ABOVE_HALF)
         }
     }
-
-    /// The area under the curve of precision over recall, as a sum of steps: each bin is a threshold. `None` without
-    /// positives.
-    pub(crate) fn average_precision(&self) -> Option<f64> {
-        let (mut predicted, mut right, mut sum) = (0u64, 0u64, 0.0);
-        for &[negative, positive] in self.bins.iter().rev() {
-            if negative + positive == 0 {
-                continue;
-            }
-            predicted += negative + positive;
-            right += positive;
-            sum += positive as f64 * right as f64 / predicted as f64;
-        }
-        (right > 0).then(|| sum / right as f64)
-    }
-
-    /// The area: the share of (positive, negative) pairs in the right order, ties counting half (the Mann-Whitney
-    /// statistic). `None` unless there are examples of both kinds.
-    pub(crate) fn area(&self) -> Option<Area> {
-        let (mut below, mut positives) = (0u64, 0u64);
-        let (mut ordered, mut tied, mut tied_in_bin) = (0.0, 0.0, 0.0);
-        for &[negative, positive] in &self.bins {
-            ordered += positive as f64 * below as f64;
-            tied_in_bin = positive as f64 * negative as f64;
-            tied += tied_in_bin;
-            below += negative;
-            positives += positive;
-        }
-        let pairs = positives as f64 * below as f64;
-        (pairs > 0.0).then(|| Area {
-            value: (ordered + 0.5 * tied) / pairs,
-            error_bound: 0.5 * (tied - tied_in_bin) / pairs,
-            positives,
-            negatives: below,
-        })
-    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::RankHistogram;
+    use super::{RankHistogram, Ranks};
 
     #[test]
     fn average_precision_is_the_sum_of_steps() {
-        let mut histogram = RankHistogram::new(7);
-        assert_eq!(histogram.average_precision(), None);
-        // scikit-learn: average_precision_score([0, 0, 1, 1], [0.1, 0.4, 0.35, 0.8]) is 0.83 (its own example).
-        for (score, positive) in [(0.1, false), (0.4, false), (0.35, true), (0.8, true)] {
-            histogram.add(score, positive);
+        // Kept, and of more scores than are kept.
+        for most in [100, 2] {
+            let mut ranks = Ranks::new(most, 7);
+            assert_eq!(ranks.average_precision(), None);
+            // scikit-learn: average_precision_score([0, 0, 1, 1], [0.1, 0.4, 0.35, 0.8]) is 0.83 (its own example).
+            for (score, positive) in [(0.1, false), (0.4, false), (0.35, true), (0.8, true)] {
+                ranks.add(score, positive, 1.0);
+            }
+            assert!((ranks.average_precision().unwrap() - 5.0 / 6.0).abs() < 1e-12);
         }
-        assert!((histogram.average_precision().unwrap() - 5.0 / 6.0).abs() < 1e-12);
+    }
+
+    #[test]
+    fn areas_of_weighted_scores_are_those_of_repeated_ones() {
+        let (mut weighted, mut repeated) = (Ranks::new(100, 7), Ranks::new(100, 7));
+        for (score, positive, times) in
+            [(0.3, false, 2), (0.3, true, 1), (0.9, true, 3), (0.5, false, 1), (0.4, true, 2), (0.0, false, 1)]
+        {
+            weighted.add(score, positive, f64::from(times));
+            (0..times).for_each(|_| repeated.add(score, positive, 1.0));
+        }
+        assert_eq!(weighted.area(), repeated.area());
+        assert_eq!(weighted.average_precision(), repeated.average_precision());
+        assert_eq!(weighted.area().unwrap().error_bound, 0.0);
     }
 
     #[test]

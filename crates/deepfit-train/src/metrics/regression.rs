@@ -67,6 +67,23 @@ impl RegressionMetrics {
     /// # Errors
     /// If a value is not finite or the lengths differ. Then nothing is added.
     pub fn add(&mut self, predictions: &[f32], targets: &[f32]) -> Result<(), MetricError> {
+        self.add_with(predictions, targets, None)
+    }
+
+    /// The same, perhaps with the weight of each example, 0 or more, which all metrics and intervals go by; what has no weight
+    /// is not counted at all.
+    ///
+    /// # Errors
+    /// As [`Self::add`].
+    ///
+    /// # Panics
+    /// If there are fewer weights than examples.
+    pub fn add_with(
+        &mut self,
+        predictions: &[f32],
+        targets: &[f32],
+        weights: Option<&[f64]>,
+    ) -> Result<(), MetricError> {
         if predictions.len() != targets.len() {
             let (given, targets) = (predictions.len(), targets.len());
             return Err(MetricError::WrongLength { what: "predictions", targets, expected: targets, given });
@@ -79,15 +96,19 @@ impl RegressionMetrics {
                 }
             }
         }
-        for (&prediction, &target) in predictions.iter().zip(targets) {
+        for (at, (&prediction, &target)) in predictions.iter().zip(targets).enumerate() {
+            let weight = weights.map_or(1.0, |weights| weights[at]);
+            if weight <= 0.0 {
+                continue;
+            }
             let residual = f64::from(target) - f64::from(prediction);
             if let Some(replicates) = &mut self.replicates {
-                replicates.add(self.targets.count(), residual * residual, f64::from(target));
+                replicates.add(self.targets.count(), residual * residual, f64::from(target), weight);
             }
-            self.absolute_errors.add(residual.abs());
-            self.squared_errors.add(residual * residual);
-            self.targets.add(f64::from(target));
-            self.residuals.add(residual);
+            self.absolute_errors.add_weighted(residual.abs(), weight);
+            self.squared_errors.add_weighted(residual * residual, weight);
+            self.targets.add_weighted(f64::from(target), weight);
+            self.residuals.add(residual, weight);
         }
         Ok(())
     }
@@ -103,7 +124,7 @@ impl RegressionMetrics {
 
     fn r2(&self) -> Option<f64> {
         let spread = self.targets.sum_of_squares();
-        let error = self.squared_errors.mean()? * self.examples() as f64;
+        let error = self.squared_errors.mean()? * self.targets.weight();
         (spread > 0.0).then(|| 1.0 - error / spread)
     }
 

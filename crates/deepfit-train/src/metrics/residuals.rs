@@ -40,7 +40,7 @@ pub(crate) struct Residuals {
     min: f64,
     max: f64,
     /// Negative bins by descending size, then positive ones by ascending size.
-    bins: Vec<u64>,
+    bins: Vec<f64>,
 }
 
 /// Bins of one sign: 8 bits of exponent, `RESOLUTION` bits of mantissa.
@@ -63,20 +63,20 @@ fn value(bin: usize) -> f64 {
 impl Residuals {
     pub(crate) fn new() -> Self {
         let (min, max) = (f64::INFINITY, f64::NEG_INFINITY);
-        Residuals { moments: Moments::default(), min, max, bins: vec![0; 2 * BINS] }
+        Residuals { moments: Moments::default(), min, max, bins: vec![0.0; 2 * BINS] }
     }
 
-    pub(crate) fn add(&mut self, residual: f64) {
-        self.moments.add(residual);
+    pub(crate) fn add(&mut self, residual: f64, weight: f64) {
+        self.moments.add_weighted(residual, weight);
         self.min = self.min.min(residual);
         self.max = self.max.max(residual);
-        self.bins[bin(residual)] += 1;
+        self.bins[bin(residual)] += weight;
     }
 
     pub(crate) fn reset(&mut self) {
         self.moments = Moments::default();
         (self.min, self.max) = (f64::INFINITY, f64::NEG_INFINITY);
-        self.bins.fill(0);
+        self.bins.fill(0.0);
     }
 
     pub(crate) fn bytes(&self) -> usize {
@@ -96,8 +96,10 @@ impl Residuals {
     }
 
     fn quantile(&self, share: f64) -> f64 {
-        let rank = (share * (self.moments.count() - 1) as f64).round() as u64;
-        let mut seen = 0;
+        // Of residuals without weights, the rank of the one that is nearest.
+        let count = self.moments.count() as f64;
+        let rank = (share * (count - 1.0)).round() * self.moments.weight() / count;
+        let mut seen = 0.0;
         let found = self.bins.iter().position(|&count| {
             seen += count;
             seen > rank

@@ -1,7 +1,10 @@
 //! How often the classes occur, and what follows from it: weights, which class is positive, what is noted.
 
-use deepfit_data::{Dataset, Task};
+use std::sync::Arc;
 
+use deepfit_data::{Dataset, Split, Task, nearest};
+
+use crate::decision::Costs;
 use crate::error::{Result, TrainError};
 use crate::settings::Settings;
 
@@ -69,6 +72,80 @@ pub(super) fn choose_positive(
             Ok(())
         }
     }
+}
+
+/// What errors cost, by the settings `cost.false_negative` and `cost.false_positive` of two classes, and `cost.CLASS`: what it
+/// costs not to recognise a class, 1 where it is not said. The positive class is chosen before.
+pub(super) fn costs(settings: &mut Settings, task: &Task, notes: &mut Vec<String>) -> Result<Option<Costs>> {
+    let Task::Classification { classes } = task else {
+        if settings.cost.take().is_some() {
+            notes.push("`cost` has no effect: it is for classes of which one is true".to_string());
+        }
+        return Ok(None);
+    };
+    let Some(given) = settings.cost.as_ref().filter(|given| !given.is_empty()) else { return Ok(None) };
+    let positive = settings.positive.as_ref().and_then(|name| classes.iter().position(|class| class == name));
+    let mut missed: Vec<Option<f64>> = vec![None; classes.len()];
+    for (key, cost) in given {
+        let class = match (&key[..], positive, classes.len()) {
+            (name, ..) if classes.iter().any(|class| class == name) => classes.iter().position(|class| class == name),
+            ("false_negative", Some(positive), 2) => Some(positive),
+            ("false_positive", Some(positive), 2) => Some(1 - positive),
+            _ => None,
+        };
+        let cost = cost.as_float().or(cost.as_integer().map(|cost| cost as f64)).unwrap_or(1.0);
+        let fail = |problem: String| Err(TrainError::setting(&format!("cost.{key}"), problem));
+        let Some(class) = class else {
+            let mut known: Vec<&str> = classes.iter().map(String::as_str).collect();
+            if classes.len() == 2 {
+                known.extend(["false_negative", "false_positive"]);
+            }
+            let hint = nearest(key, known.iter().copied()).map_or(String::new(), |n| format!("; did you mean `{n}`?"));
+            const SHOWN: usize = 12;
+            let more = if known.len() > SHOWN { ", ..." } else { "" };
+            known.truncate(SHOWN);
+            return fail(format!("there is no class '{key}'; costs are of {}{more}{hint}", known.join(", ")));
+        };
+        if missed[class].replace(cost).is_some() {
+            return fail(format!("says what it costs not to recognise '{}', as another setting does", classes[class]));
+        }
+    }
+    let missed: Vec<f64> = missed.into_iter().map(|cost| cost.unwrap_or(1.0)).collect();
+    if missed.iter().all(|&cost| cost == 0.0) {
+        return Err(TrainError::setting(
+            "cost",
+            "all errors cost 0, so that any prediction is as good; give one a cost",
+        ));
+    }
+    Ok(Some(Costs { missed, positive: positive.unwrap_or(0), threshold: None }))
+}
+
+/// Weights of all rows by row.
+type Weights = (Option<Arc<[f64]>>, Option<Arc<[f32]>>);
+
+/// The weight of each row as it is given, and as it counts in the loss.
+pub(super) fn row_weights(data: &Dataset, split: &Split, settings: &Settings) -> Result<Weights> {
+    let measured = matches!(data.task(), Task::Classification { .. } | Task::MultiLabel { .. } | Task::Regression);
+    for (setting, given) in [("weight", data.weights().is_some()), ("by", data.subgroups().is_some())] {
+        if given && !measured {
+            let problem = "is for classes, labels and numbers, and this is another task; leave it away";
+            return Err(TrainError::setting(setting, problem));
+        }
+    }
+    let Some(weights) = data.weights() else { return Ok((None, None)) };
+    let fail = |problem: &str| Err(TrainError::setting("weight", problem));
+    let sum = |rows: &[u32]| rows.iter().map(|&row| weights[row as usize]).sum::<f64>();
+    for (part, rows) in [("training", &split.train), ("validation", &split.validation), ("test", &split.test)] {
+        if sum(rows) == 0.0 && !rows.is_empty() {
+            let column = settings.weight.as_deref().unwrap_or_default();
+            let told = format!(
+                "is 0 in all {part} rows, so that none counts; give more rows of '{column}' a weight, or another seed"
+            );
+            return fail(&told);
+        }
+    }
+    let mean = sum(&split.train) / split.train.len() as f64;
+    Ok((Some(weights.into()), Some(weights.iter().map(|&weight| (weight / mean) as f32).collect())))
 }
 
 /// What to know about classes that are very unequal.

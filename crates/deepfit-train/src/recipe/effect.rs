@@ -76,6 +76,17 @@ pub(super) fn without_effect(settings: &mut Settings, data: &Dataset, transfers:
     if drop("class_weights", settings.class_weights && !classification, why) {
         settings.class_weights = false;
     }
+    let probabilities = matches!(data.task(), Task::Classification { .. } | Task::MultiLabel { .. });
+    let why = "it is for probabilities of classes or labels, and this is another task".to_string();
+    if drop("calibration", settings.calibration != "auto" && !probabilities, why) {
+        settings.calibration = "auto".to_string();
+    }
+    let covers = matches!(data.task(), Task::Classification { .. } | Task::Regression);
+    let asked = settings.coverage != Settings::default().coverage && settings.coverage > 0.0;
+    let why = "it is for sets of classes and intervals of a number, and this is another task".to_string();
+    if drop("coverage", asked && !covers, why) {
+        settings.coverage = Settings::default().coverage;
+    }
     let entropy = "it is for regression; a classification is trained by cross-entropy".to_string();
     if drop("loss", settings.loss.is_some() && (classification || labels), entropy) {
         settings.loss = None;

@@ -7,8 +7,10 @@ mod similarity;
 mod text;
 mod transfer;
 
+use std::sync::Arc;
+
 use deepfit_data::{
-    Array, Augment, Batch, Dataset, PairLabel, Part, Pass, Prepared, Preprocessor, Slot, Source, Split, Task,
+    Array, Augment, Batch, Dataset, PairLabel, Part, Pass, Prepared, Preprocessor, Slot, Source, Split, Task, nearest,
 };
 use deepfit_nn::optim::{RmsProp, Sgd};
 use deepfit_nn::step::Training;
@@ -18,7 +20,10 @@ use deepfit_zoo::{
     PeriodicConfig, ResnetConfig, TabmConfig,
 };
 
+use crate::decision::{self, Costs, Wanted};
 use crate::error::{Result, TrainError};
+use crate::fit::{Monitored, monitored};
+use crate::metrics;
 use crate::settings::Settings;
 use crate::stage::{Chosen, Trial};
 use crate::transfer::{Backbone, Cut};
@@ -61,6 +66,21 @@ pub struct Recipe {
     pub longest: usize,
     /// If it begins with a published network, what of it is trained.
     pub transfer: Option<TransferPlan>,
+    /// Weight of each row of the data, if they do not all count alike.
+    pub weights: Option<Arc<[f64]>>,
+    /// The same in the loss: 1 on average over the training rows.
+    pub loss_weights: Option<Arc<[f32]>>,
+    /// What errors cost.
+    pub costs: Option<Costs>,
+}
+
+/// Resolves which of two classes is the positive one, where a run does not resolve all settings.
+///
+/// # Errors
+/// If the settings name one that is not there.
+pub fn choose_positive(settings: &mut Settings, data: &Dataset, train: &[u32]) -> Result<()> {
+    let counts = balance::class_counts(data, train);
+    balance::choose_positive(settings, data.task(), &counts, &mut Vec::new())
 }
 
 impl Recipe {
@@ -250,14 +270,51 @@ impl Recipe {
         }
         let (task, class_counts) = (data.task().clone(), balance::class_counts(data, &split.train));
         balance::choose_positive(&mut settings, &task, &class_counts, &mut notes)?;
+        if settings.calibration == "isotonic" {
+            let held: Vec<u32> = match folds {
+                1 => split.validation.clone(),
+                _ => split.train.iter().chain(&split.validation).copied().collect(),
+            };
+            require_isotonic(&task, &balance::class_counts(data, &held))?;
+        }
         notes.extend(balance::note(&task, &class_counts, train, settings.class_weights));
-        Ok((Recipe { settings, task, class_counts, rows: train, longest, transfer }, notes))
+        require_metric(settings.metric.as_deref(), &task)?;
+        let costs = balance::costs(&mut settings, &task, &mut notes)?;
+        let (weights, loss_weights) = balance::row_weights(data, split, &settings)?;
+        let recipe =
+            Recipe { settings, task, class_counts, rows: train, longest, transfer, weights, loss_weights, costs };
+        if recipe.loss_weights.is_some() && recipe.mixes() {
+            let problem = "is given, and augment.mixup and augment.cutmix make one sample of two rows; switch them off";
+            return Err(TrainError::setting("weight", problem));
+        }
+        Ok((recipe, notes))
     }
 
     /// Whether the published network does already what it is trained for: then its weights before the first step count as
     /// those of epoch 0.
     pub fn is_useful_untrained(&self) -> bool {
         self.transfer.as_ref().is_some_and(TransferPlan::is_useful_untrained)
+    }
+
+    /// Whether something is made of the outputs of the network, which is fitted to predictions of validation rows.
+    pub fn decides(&self) -> bool {
+        let s = &self.settings;
+        match self.task {
+            Task::Classification { .. } => s.calibration != "none" || s.coverage > 0.0 || self.costs.is_some(),
+            Task::MultiLabel { .. } => s.calibration != "none",
+            Task::Regression => s.coverage > 0.0,
+            _ => false,
+        }
+    }
+
+    /// The metric by which epochs and ways of training are chosen.
+    pub fn monitored(&self) -> Monitored<'_> {
+        Monitored { name: self.settings.metric.as_deref().unwrap_or(monitored(&self.task)) }
+    }
+
+    /// What is made of the outputs of the network.
+    pub fn wanted(&self) -> Wanted<'_> {
+        Wanted { calibration: &self.settings.calibration, coverage: self.settings.coverage, costs: self.costs.clone() }
     }
 
     /// Rows in a batch.
@@ -363,8 +420,9 @@ impl Recipe {
 
     /// What validation has chosen, in words.
     pub fn describe_choice(&self, chosen: &Chosen) -> String {
-        let metric = crate::fit::monitored(&self.task);
+        let monitored = self.monitored();
         let Chosen { trial, epochs, value } = *chosen;
+        let (metric, value) = (monitored.name, monitored.turned(value));
         let lora = self.transfer.as_ref().is_some_and(|plan| plan.lora.is_some());
         let what = match trial.unfrozen {
             0 => format!("the last layer with weight_decay={}", trial.weight_decay),
@@ -438,6 +496,47 @@ impl Recipe {
         }
         Some(balance::weights(&self.task, &self.class_counts, self.rows))
     }
+}
+
+/// Refuses a metric that a task does not have.
+fn require_metric(name: Option<&str>, task: &Task) -> Result<()> {
+    let Some(name) = name else { return Ok(()) };
+    let known: Vec<&str> = match task {
+        Task::Classification { classes } => {
+            let of_two = if classes.len() == 2 { metrics::TWO_CLASS_METRICS } else { &[] };
+            [metrics::CLASSIFICATION_METRICS, of_two].concat()
+        }
+        Task::MultiLabel { .. } => metrics::MULTI_LABEL_METRICS.to_vec(),
+        Task::Regression => metrics::REGRESSION_METRICS.to_vec(),
+        Task::Labels { .. } => metrics::TAGGING_METRICS.to_vec(),
+        Task::NextToken => metrics::LANGUAGE_METRICS.to_vec(),
+        Task::Similarity { label: PairLabel::Partners } => vec!["mrr", "recall_at_1", "recall_at_10", "log_loss"],
+        Task::Similarity { label: PairLabel::Score } => vec!["spearman", "pearson", "rank_loss"],
+        Task::Similarity { label: PairLabel::Related } => vec!["spearman", "pearson", "roc_auc", "rank_loss"],
+    };
+    if known.contains(&name) {
+        return Ok(());
+    }
+    let hint = nearest(name, known.iter().copied()).map_or(String::new(), |n| format!("; did you mean `{n}`?"));
+    let problem = format!("`{name}` is none of this task, which has {}{hint}", known.join(", "));
+    Err(TrainError::setting("metric", problem))
+}
+
+/// Refuses isotonic regression of which there are too few rows.
+fn require_isotonic(task: &Task, counts: &[usize]) -> Result<()> {
+    let problem = match task {
+        Task::MultiLabel { .. } => {
+            "isotonic is for classes of which one is true, and these are labels; use temperature".to_string()
+        }
+        _ if decision::enough_for_isotonic(counts) => return Ok(()),
+        _ => format!(
+            "isotonic needs at least {} validation rows of each class and of all others, and the classes have {}; use \
+             temperature, or auto, or give more data",
+            decision::FEWEST_OF_CLASS,
+            counts.iter().map(usize::to_string).collect::<Vec<_>>().join(", ")
+        ),
+    };
+    Err(TrainError::setting("calibration", problem))
 }
 
 /// Where the published weights count as those of an epoch, validation chooses among the epochs of one stage.

@@ -71,6 +71,13 @@ const ELSEWHERE: &[(&str, &[&str])] = &[
     ("average", &["ema", "ema_decay", "swa", "polyak"]),
     ("label_smoothing", &["smoothing"]),
     ("class_weights", &["class_weight", "balanced", "weighted"]),
+    ("calibration", &["calibrate", "temperature", "temperature_scaling"]),
+    ("coverage", &["conformal", "confidence_level", "prediction_interval"]),
+    ("weight", &["sample_weight", "sample_weights", "weights", "weight_column", "row_weights"]),
+    ("by", &["subgroup", "subgroups", "sensitive", "slice", "slices"]),
+    ("cost", &["costs", "cost_matrix", "misclassification_cost"]),
+    ("metric", &["eval_metric", "monitor", "scoring", "early_stopping_metric", "checkpoint_metric"]),
+    ("repeats", &["n_repeats", "repeat", "n_runs", "runs"]),
     ("loss", &["criterion", "loss_fn", "objective"]),
     (
         "patience",

@@ -12,7 +12,7 @@ use crate::progress::check_version;
 use crate::run_folder::read_text;
 
 /// Settings that are text whatever it looks like: a column may be called 2020, and a file 1.
-const TEXTS: [&str; 7] = ["data", "target", "labels", "positive", "validation", "test", "from"];
+const TEXTS: [&str; 9] = ["data", "target", "labels", "positive", "validation", "test", "from", "weight", "by"];
 
 impl Settings {
     /// Whether there is a setting of this name, or of the name before its first dot.
@@ -27,6 +27,7 @@ impl Settings {
     /// # Errors
     /// If the key is unknown (the nearest known one is named) or the value does not fit.
     pub fn set(&mut self, key: &str, value: &str) -> Result<()> {
+        let written = key;
         let key = &key.replace('-', "_");
         let (first, inner) = match key.split_once('.') {
             Some((first, inner)) => (first, Some(inner)),
@@ -49,6 +50,12 @@ impl Settings {
                 };
                 schedule.parts.insert(part.to_string(), parsed);
                 Settings { schedule: Some(schedule), ..self.clone() }
+            }
+            // A class is called as it is.
+            Some(_) if first == "cost" => {
+                let mut costs = self.cost.clone().unwrap_or_default();
+                costs.insert(written[first.len() + 1..].to_string(), parsed);
+                Settings { cost: Some(costs), ..self.clone() }
             }
             Some(_) if first != "augment" => {
                 let hint = Settings::meant_by(&key[first.len() + 1..])

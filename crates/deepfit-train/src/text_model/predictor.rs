@@ -102,6 +102,9 @@ fn prediction(input: String, logits: &[f32], classes: &[String], several: bool) 
             probabilities: None,
             value: Some(value),
             logits: given,
+            set: None,
+            interval: None,
+            unlike_training: None,
         };
     }
     let logits = logits.iter().map(|&v| f64::from(v));
@@ -119,5 +122,14 @@ fn prediction(input: String, logits: &[f32], classes: &[String], several: bool) 
         });
         PredictionValue::Class(best.map_or(String::new(), |(class, _)| class.clone()))
     };
-    Prediction { input, prediction, probabilities: Some(pairs), value: None, logits: given }
+    Prediction {
+        input,
+        prediction,
+        probabilities: Some(pairs),
+        value: None,
+        logits: given,
+        set: None,
+        interval: None,
+        unlike_training: None,
+    }
 }

@@ -72,6 +72,36 @@ impl Runner {
         };
         Ok(Runner { engine, program, inputs, batch })
     }
+
+    /// Seconds that a sample takes, by the first of some rows; 0 if none of them can be read.
+    fn try_on(&mut self, source: &Arc<dyn Source>, rows: &[u32]) -> Result<f64> {
+        // The first batch touches memory for the first time.
+        let rows: Vec<u32> = rows.iter().copied().take(2 * self.batch).collect();
+        let mut loader = Loader::new(source.clone(), rows, LoaderOptions::evaluate(self.batch, 0))?;
+        let mut fastest = f64::INFINITY;
+        loop {
+            let now = Instant::now();
+            let Some(batch) = loader.next()? else { break };
+            self.engine.run(self.program, extents(&batch), &views(&self.inputs, &batch))?;
+            fastest = fastest.min(now.elapsed().as_secs_f64() / batch.len.max(1) as f64);
+        }
+        Ok(if fastest.is_finite() { fastest } else { 0.0 })
+    }
+}
+
+/// Seconds that the first blocks take for a sample.
+///
+/// # Errors
+/// As [`forecast`].
+pub fn seconds_per_sample(
+    backbone: &Backbone,
+    source: &Arc<dyn Source>,
+    blocks: usize,
+    settings: &Settings,
+) -> Result<f64> {
+    let mut runner = Runner::new(backbone, None, blocks, source.longest(), settings)?;
+    let rows: Vec<u32> = (0..source.len() as u32).take(2 * runner.batch).collect();
+    runner.try_on(source, &rows)
 }
 
 /// What computing the features of a data set will cost.
@@ -103,17 +133,7 @@ pub fn forecast(
         return Ok(Forecast { bytes, ..Forecast::default() });
     }
     let mut runner = Runner::new(backbone, None, blocks, source.base().longest(), settings)?;
-    // The first batch touches memory for the first time.
-    let rows: Vec<u32> = unknown.iter().copied().take(2 * runner.batch).collect();
-    let mut loader = Loader::new(source.base().clone(), rows, LoaderOptions::evaluate(runner.batch, 0))?;
-    let mut fastest = f64::INFINITY;
-    loop {
-        let now = Instant::now();
-        let Some(batch) = loader.next()? else { break };
-        runner.engine.run(runner.program, extents(&batch), &views(&runner.inputs, &batch))?;
-        fastest = fastest.min(now.elapsed().as_secs_f64() / batch.len.max(1) as f64);
-    }
-    let seconds = if fastest.is_finite() { fastest * unknown.len() as f64 } else { 0.0 };
+    let seconds = runner.try_on(source.base(), &unknown)? * unknown.len() as f64;
     let working_bytes = (runner.engine.arena_bytes() + runner.engine.parameter_bytes()) as u64;
     Ok(Forecast { seconds, bytes, working_bytes })
 }

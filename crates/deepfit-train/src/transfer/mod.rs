@@ -76,6 +76,7 @@ impl Transfer {
     /// If the network cannot be cut, built or compiled.
     pub fn workshop(&self, recipe: &Recipe, stage: &Stage, prepared: Prepared) -> Result<Workshop> {
         let Prepared { source: base, preprocessor } = prepared;
+        let inputs = base.clone();
         let cut = recipe.cut(&stage.trial);
         let outputs = recipe.task.outputs();
         let plan = recipe.transfer.as_ref().filter(|_| stage.trial.unfrozen > 0);
@@ -121,7 +122,7 @@ impl Transfer {
         let model = self.backbone.config_with(outputs, terms);
         let blueprint = Blueprint { network: Box::new(network), declarations, training, values };
         let learner = Learner::new(recipe, blueprint, recipe.settings.threads)?;
-        Ok(Workshop { source, preprocessor, model, learner, completion: Some(completion) })
+        Ok(Workshop { source, inputs, preprocessor, model, learner, completion: Some(completion) })
     }
 
     /// Tries what a transfer costs beside the training of a last layer.
@@ -189,6 +190,23 @@ impl Transfer {
             before = Some((blocks, source));
         }
         Ok(Flow::Continue)
+    }
+
+    /// Seconds that the features after so many blocks would take, where they are not known from before.
+    ///
+    /// # Errors
+    /// If the network cannot be built, or a sample cannot be read.
+    pub fn feature_seconds(&self, base: &Arc<dyn Source>, blocks: usize, settings: &Settings) -> Result<f64> {
+        let source = self.source(base, blocks)?;
+        Ok(features::forecast(&self.backbone, &source, self.contents(&**base), blocks, settings)?.seconds)
+    }
+
+    /// Seconds that so many blocks take for a sample, tried on some.
+    ///
+    /// # Errors
+    /// If the network cannot be built, or the samples that are tried cannot be read.
+    pub fn seconds_per_sample(&self, base: &Arc<dyn Source>, blocks: usize, settings: &Settings) -> Result<f64> {
+        features::seconds_per_sample(&self.backbone, base, blocks, settings)
     }
 
     /// Forgets features that no later stage needs.

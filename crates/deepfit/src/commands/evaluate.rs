@@ -16,6 +16,7 @@ use deepfit_train::text::{Style, words};
 #[command(after_help = "Examples:
   deepfit evaluate runs/digits-1 more-digits/
   deepfit evaluate runs/houses-1 sold-this-year.csv --json
+  deepfit evaluate runs/tumours-1 patients.csv --by hospital
   deepfit evaluate runs/scans-1 new-scans/ --labels new-findings.csv
   deepfit evaluate runs/questions-1 new-pairs.csv     embeddings of texts: which belong together, or scores")]
 pub struct Arguments {
@@ -28,10 +29,14 @@ pub struct Arguments {
     /// Table that names images of the folder DATA, and says what is on them
     #[arg(long, value_name = "TABLE", value_hint = ValueHint::FilePath)]
     labels: Option<PathBuf>,
+    /// Column of a table by whose values the rows are also measured by themselves
+    #[arg(long, value_name = "COLUMN")]
+    by: Option<String>,
     /// Threads; the result does not depend on them [default: all cores]
     #[arg(long, value_name = "N", allow_hyphen_values = true, value_parser = parse_threads)]
     threads: Option<usize>,
-    /// Print one JSON object with `metrics`, `intervals`, `rows` and `confusion`
+    /// Print one JSON object with `metrics`, `intervals`, `rows` and `confusion`, and of runs `calibration`, `conformal`, `costs`,
+    /// `subgroups` and `familiarity`, where there are any
     #[arg(long)]
     json: bool,
     /// Record the time of each operation: a table on standard error, and FILE for a browser's trace viewer
@@ -49,6 +54,10 @@ pub fn run(arguments: &Arguments) -> Result<Exit> {
             let problem = "--labels is for images, and this model embeds texts: give a table of pairs of them";
             return Err(Usage(format!("{}: {problem}", arguments.run.display())).into());
         }
+        if arguments.by.is_some() {
+            let problem = "--by is for classes, labels and numbers, and this model embeds texts";
+            return Err(Usage(format!("{}: {problem}", arguments.run.display())).into());
+        }
         let (evaluation, profile) = evaluate_pairs(&model, &arguments.data, threads, records)?;
         tell(arguments, &evaluation)?;
         if let (Some(profile), Some(trace)) = (profile, &arguments.profile) {
@@ -56,7 +65,7 @@ pub fn run(arguments: &Arguments) -> Result<Exit> {
         }
         return Ok(Exit::Done);
     }
-    let mut predictor = Predictor::open(&model, threads)?;
+    let mut predictor = Predictor::open(&model, threads)?.by(arguments.by.clone());
     if records {
         predictor.record();
     }

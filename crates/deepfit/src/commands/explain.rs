@@ -6,12 +6,13 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use clap::{Args, ValueHint};
 use deepfit_explain::{ExplainError, Explainer, Explanation, Inputs, Method, Request};
+use deepfit_train::ClassicalModel;
 use deepfit_train::text::{Style, words};
 
 use super::{model_path, parse_threads, threads};
 use crate::exit::{Exit, Usage};
 use crate::output;
-use crate::output::explanations;
+use crate::output::{explanations, importances};
 
 /// Arguments of `deepfit explain`.
 #[derive(Debug, Args)]
@@ -27,6 +28,8 @@ use crate::output::explanations;
   permutation            tables: how much worse a table with its target is predicted when a column is shuffled
   counterfactual         tables: the smallest change that leads to another class, or to --class
   neighbours             the training examples that are most like the input to the last layer
+
+Of a classical model that `deepfit compare` has made, it is told how much it goes by each feature, whatever the input.
 
 Every explanation is tested on its input: parts are taken away, and put back, the most important first, and in random orders.
 One that is no better says so.
@@ -73,7 +76,11 @@ pub fn run(arguments: &Arguments) -> Result<Exit> {
     if arguments.inputs.len() > 1 && arguments.inputs.iter().any(dash) {
         return Err(Usage("standard input, '-', is read by itself; give '-' alone".to_string()).into());
     }
-    let mut explainer = Explainer::open(&model_path(&arguments.run)?, threads(arguments.threads))?;
+    let model = model_path(&arguments.run)?;
+    if ClassicalModel::is_in(&model) {
+        return explain_classical(arguments, &ClassicalModel::open(&model)?);
+    }
+    let mut explainer = Explainer::open(&model, threads(arguments.threads))?;
     let request = Request { method: arguments.method, class: arguments.class.clone(), layer: arguments.layer.clone() };
     if let Some(out) = &arguments.out {
         let failed = |source| ExplainError::Write { path: out.clone(), source };
@@ -122,6 +129,27 @@ pub fn run(arguments: &Arguments) -> Result<Exit> {
         words::plural(failed.len() as u64, "input")
     ));
     Ok(Exit::BadInput)
+}
+
+/// What a classical model goes by, which is the same for every input.
+fn explain_classical(arguments: &Arguments, model: &ClassicalModel) -> Result<Exit> {
+    let refused = |problem: &str| Usage(format!("{}: {} {problem}", arguments.run.display(), model.name()));
+    if arguments.method.is_some() || arguments.class.is_some() || arguments.layer.is_some() {
+        let problem =
+            "is no network, and has importances of its features alone: leave --method, --class and --layer away";
+        return Err(refused(problem).into());
+    }
+    let Some(importances) = model.importances() else {
+        let problem = "gives its features no weights, so that there is nothing to tell of them; explain another way of the \
+                       same comparison, such as boosted trees";
+        return Err(refused(problem).into());
+    };
+    if arguments.json {
+        output::json(&importances::json(model.name(), &importances))?;
+    } else {
+        output::out(&importances::text(model.name(), &importances, Style::stdout()))?;
+    }
+    Ok(Exit::Done)
 }
 
 /// Writes the file of an explanation: its name is that of the input, with a number where inputs of several folders share one.

@@ -1,6 +1,7 @@
 //! The sub-commands, one file each: its arguments and what it does.
 
 mod bench;
+mod compare;
 mod completions;
 mod embed;
 mod evaluate;
@@ -26,6 +27,8 @@ use crate::interrupt::Interrupt;
 pub enum Command {
     /// Train a network on a folder of pictures or texts, a table or a text
     Train(Box<train::Arguments>),
+    /// Find out what to use: classical learners and networks on the same data, within one limit of time
+    Compare(Box<compare::Arguments>),
     /// Measure a trained network on other data
     Evaluate(evaluate::Arguments),
     /// Use a trained network on pictures, rows or texts
@@ -57,10 +60,12 @@ pub enum Command {
 pub fn run(command: Command) -> anyhow::Result<Exit> {
     let interrupt = Interrupt::install(match &command {
         Command::Train(arguments) => Some(arguments.when_interrupted()),
+        Command::Compare(_) => Some(compare::WHEN_INTERRUPTED),
         _ => None,
     })?;
     match command {
         Command::Train(arguments) => train::run(&arguments, &interrupt),
+        Command::Compare(arguments) => compare::run(&arguments, &interrupt),
         Command::Evaluate(arguments) => evaluate::run(&arguments),
         Command::Predict(arguments) => predict::run(&arguments),
         Command::Report(arguments) => report::run(&arguments),

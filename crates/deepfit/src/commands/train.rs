@@ -18,7 +18,7 @@ use deepfit_train::text::{Style, words};
 /// Arguments of `deepfit train`.
 ///
 /// Values of settings stay text here: the settings themselves know what they accept, however they are given.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 #[command(
     override_usage = "deepfit train [OPTIONS] DATA [KEY=VALUE]...\n       deepfit train --resume RUN [--threads N]",
     after_help = EXAMPLES,
@@ -30,61 +30,68 @@ pub struct Arguments {
     /// the paths of images, or a .txt file, or a folder of them side by side, whose continuation is learned, or sentences whose
     /// words have labels (.conll, or JSON Lines with tokens and tags, or text and spans)
     #[arg(value_name = "DATA", value_hint = ValueHint::AnyPath)]
-    data: Option<OsString>,
+    pub(super) data: Option<OsString>,
     /// Any other setting; `deepfit train --help` lists them
     #[arg(value_name = "KEY=VALUE")]
-    settings: Vec<OsString>,
+    pub(super) settings: Vec<OsString>,
 
     /// Column of a table to predict; of images also several columns of 0 and 1, as A,B,C [default: one named target, label,
     /// class or y, else the last]
     #[arg(long, value_name = "COLUMN", help_heading = "Data")]
-    target: Option<String>,
+    pub(super) target: Option<String>,
     /// Column of a table that holds texts to learn from, or several as A,B [default: those that hold free texts]; of labelled
     /// words the field of tokens or of the text, with their tags or spans in --target
     #[arg(long, value_name = "COLUMN", help_heading = "Data")]
-    text: Option<String>,
+    pub(super) text: Option<String>,
     /// Table that names images of the folder DATA, and says what is on them: a class, a number, or labels divided by |
     #[arg(long, value_name = "TABLE", value_hint = ValueHint::FilePath, help_heading = "Data")]
-    labels: Option<PathBuf>,
+    pub(super) labels: Option<PathBuf>,
     /// Validation data of its own instead of a part of DATA
     #[arg(long, value_name = "PATH", value_hint = ValueHint::AnyPath, help_heading = "Data")]
-    validation: Option<PathBuf>,
+    pub(super) validation: Option<PathBuf>,
     /// Test data of its own instead of a part of DATA
     #[arg(long, value_name = "PATH", value_hint = ValueHint::AnyPath, help_heading = "Data")]
-    test: Option<PathBuf>,
+    pub(super) test: Option<PathBuf>,
 
     /// Column of a table whose equal values belong together, such as the rows of a patient: they stay on one side of every split
     #[arg(long, value_name = "COLUMN", help_heading = "Data")]
-    group: Option<String>,
+    pub(super) group: Option<String>,
     /// Column of times of a table: the earlier rows are trained on, the later are for validation and the test
     #[arg(long, value_name = "COLUMN", help_heading = "Data")]
-    time_split: Option<String>,
+    pub(super) time_split: Option<String>,
     /// Column of a table that says train, validation or test of each row
     #[arg(long, value_name = "COLUMN", help_heading = "Data")]
-    split: Option<String>,
+    pub(super) split: Option<String>,
+
+    /// Column of a table that says how much each row counts: in the loss, and in all metrics
+    #[arg(long, value_name = "COLUMN", help_heading = "Data")]
+    pub(super) weight: Option<String>,
+    /// Column of a table by whose values the test rows are also measured by themselves
+    #[arg(long, value_name = "COLUMN", help_heading = "Data")]
+    pub(super) by: Option<String>,
 
     /// Architecture: tabm or mlp for tables; cnn, resnet18, resnet34, resnet50 or mobilenet_v2 for images; lstm, gru, rnn or transformer for texts [default: auto, which goes by the data]
     #[arg(long, value_name = "NAME", help_heading = "Model and training")]
-    model: Option<String>,
+    pub(super) model: Option<String>,
     /// Published model to begin with: its name, folder or file, or scratch for none [default: of images and
     /// of texts the one that is part of deepfit, where it helps]
     #[arg(long, value_name = "MODEL", help_heading = "Model and training")]
-    from: Option<PathBuf>,
+    pub(super) from: Option<PathBuf>,
     /// Train the last layer of the published model alone
     #[arg(long, conflicts_with = "unfreeze", help_heading = "Model and training")]
-    freeze: bool,
+    pub(super) freeze: bool,
     /// Train blocks of the published model too: all, or so many from the end [default: what validation says]
     #[arg(long, value_name = "BLOCKS", num_args = 0..=1, default_missing_value = "all", help_heading = "Model and training")]
-    unfreeze: Option<String>,
+    pub(super) unfreeze: Option<String>,
     /// Train changes of this rank beside the weights of a published transformer, which stay as they are
     #[arg(long, value_name = "RANK", help_heading = "Model and training")]
-    lora: Option<String>,
+    pub(super) lora: Option<String>,
     /// Most passes over the training rows
     #[arg(long, value_name = "N", allow_hyphen_values = true, help_heading = "Model and training")]
-    epochs: Option<String>,
+    pub(super) epochs: Option<String>,
     /// Most time to train, such as 90s, 2m or 1h
     #[arg(long, value_name = "TIME", allow_hyphen_values = true, help_heading = "Model and training")]
-    time: Option<String>,
+    pub(super) time: Option<String>,
     /// Rows in a batch
     #[arg(
         long,
@@ -93,7 +100,7 @@ pub struct Arguments {
         allow_hyphen_values = true,
         help_heading = "Model and training"
     )]
-    batch: Option<String>,
+    pub(super) batch: Option<String>,
     /// Learning rate at the top of its schedule
     #[arg(
         long,
@@ -102,37 +109,43 @@ pub struct Arguments {
         allow_hyphen_values = true,
         help_heading = "Model and training"
     )]
-    lr: Option<String>,
+    pub(super) lr: Option<String>,
+    /// Metric on validation by which epochs and ways are chosen, such as roc_auc [default: log_loss, or rmse of a regression]
+    #[arg(long, value_name = "NAME", help_heading = "Model and training")]
+    pub(super) metric: Option<String>,
+    /// Do all of it with so many splits, and tell mean, deviation and interval of what they reach; the model is the first's
+    #[arg(long, value_name = "N", allow_hyphen_values = true, help_heading = "Model and training")]
+    pub(super) repeats: Option<String>,
     /// Seed of split, first weights, order, augmentation and dropout: the same seed gives the same bits [default: 1]
     #[arg(long, value_name = "N", allow_hyphen_values = true, help_heading = "Model and training")]
-    seed: Option<String>,
+    pub(super) seed: Option<String>,
     /// Threads; the result does not depend on them [default: all cores]
     #[arg(long, value_name = "N", allow_hyphen_values = true, help_heading = "Model and training")]
-    threads: Option<String>,
+    pub(super) threads: Option<String>,
 
     /// Run folder to write [default: runs/NAME-N, the first that is free]
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, help_heading = "Run")]
-    out: Option<PathBuf>,
+    pub(super) out: Option<PathBuf>,
     /// Go on with a run that was interrupted; it knows its data and settings, of which only --threads can change
     #[arg(
         long, value_name = "RUN", value_hint = ValueHint::DirPath, help_heading = "Run",
-        conflicts_with_all = ["target", "text", "labels", "validation", "test", "group", "time_split", "split", "from", "freeze", "unfreeze", "lora", "model", "epochs", "time", "batch", "lr", "seed", "out",
+        conflicts_with_all = ["target", "text", "labels", "validation", "test", "group", "time_split", "split", "weight", "by", "from", "freeze", "unfreeze", "lora", "model", "epochs", "time", "batch", "lr", "metric", "repeats", "seed", "out",
                               "config"]
     )]
-    resume: Option<PathBuf>,
+    pub(super) resume: Option<PathBuf>,
     /// Settings from a TOML file, such as the settings.toml of another run; options and KEY=VALUE win over it
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "Run")]
-    config: Option<PathBuf>,
+    pub(super) config: Option<PathBuf>,
 
     /// Record the time of each operation: a table on standard error, and FILE for a browser's trace viewer
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "Output")]
-    profile: Option<PathBuf>,
+    pub(super) profile: Option<PathBuf>,
     /// Print the result as one JSON object on standard output
     #[arg(long, help_heading = "Output")]
-    json: bool,
+    pub(super) json: bool,
     /// Print nothing but errors (and the JSON)
     #[arg(long, short, help_heading = "Output")]
-    quiet: bool,
+    pub(super) quiet: bool,
 }
 
 /// A setting and its value, as on the command line.
@@ -146,6 +159,7 @@ const EXAMPLES: &str = "Examples:
   deepfit train houses.csv --target price --time 2m
   deepfit train photos/ --from models/vit/ --unfreeze 2
   deepfit train photos/ --model resnet18 --epochs 20 --seed 7 --out runs/photos
+  deepfit train patients.csv --target died --by hospital --repeats 10 cost.false_negative=10
   deepfit train photos/ augment.flip=true label_smoothing=0.1
   deepfit train reviews.csv --text review --target stars
   deepfit train labels.csv                          a table of image files and what is on them
@@ -271,7 +285,7 @@ impl Arguments {
     }
 
     /// Defaults, then the file, then options, then `key=value`.
-    fn settings(&self) -> Result<Settings> {
+    pub(super) fn settings(&self) -> Result<Settings> {
         let mut settings = Settings::default();
         if let Some(file) = &self.config {
             let text = std::fs::read_to_string(file).map_err(|error| {
@@ -305,6 +319,8 @@ impl Arguments {
             (&self.group, &mut settings.group),
             (&self.time_split, &mut settings.time_split),
             (&self.split, &mut settings.split),
+            (&self.weight, &mut settings.weight),
+            (&self.by, &mut settings.by),
         ] {
             if value.is_some() {
                 field.clone_from(value);
@@ -327,6 +343,8 @@ impl Arguments {
             ("time", &self.time),
             ("batch", &self.batch),
             ("lr", &self.lr),
+            ("metric", &self.metric),
+            ("repeats", &self.repeats),
             ("seed", &self.seed),
             ("threads", &self.threads),
         ];

@@ -1,7 +1,10 @@
 //! What the command writes: results on standard output, everything else on standard error.
 
+pub mod comparison;
+pub mod decisions;
 pub mod embeddings;
 pub mod explanations;
+pub mod importances;
 pub mod neighbours;
 pub mod plan;
 pub mod predictions;

@@ -106,8 +106,20 @@ impl<W: Write> Writer<W> {
             let others = sorted.iter().skip(1).take(SHOWN_CLASSES - 1);
             cells.push(others.map(|(class, p)| format!("{class} {p:.4}")).collect::<Vec<_>>().join(", "));
             self.header = vec!["input", "prediction", "probability", "next"];
+            if let Some(set) = &prediction.set {
+                cells.push(set.join(" | "));
+                self.header.push("set");
+            }
         } else {
             self.header = vec!["input", "prediction"];
+            if let Some([low, high]) = prediction.interval {
+                cells.push(format!("{} to {}", words::number(low), words::number(high)));
+                self.header.push("interval");
+            }
+        }
+        if let Some(unlike) = prediction.unlike_training {
+            cells.push(if unlike { "yes" } else { "" }.to_string());
+            self.header.push("unlike training");
         }
         self.add_row(cells)
     }
@@ -125,7 +137,9 @@ impl<W: Write> Writer<W> {
         // Of classes all columns but the probability are words; a value is a number.
         let words = match self.header[..] {
             _ if self.header == SPAN_COLUMNS => 3,
-            [_, _, _, ..] => 4,
+            [_, _, "interval", ..] => 1,
+            [_, _, "unlike training"] => 1,
+            [_, _, _, ..] => 5,
             _ => 1,
         };
         Table::new(words, &self.header)
@@ -162,12 +176,31 @@ impl<W: Write> Writer<W> {
             for (class, _) in probabilities {
                 write!(self.out, ",{}", csv_field(&format!("probability_{class}")))?;
             }
+            if prediction.set.is_some() {
+                self.out.write_all(b",set")?;
+            }
+            if prediction.interval.is_some() {
+                self.out.write_all(b",interval_low,interval_high")?;
+            }
+            if prediction.unlike_training.is_some() {
+                self.out.write_all(b",unlike_training")?;
+            }
             self.out.write_all(b"\n")?;
         }
         let predicted = value(&prediction.prediction, |v| v.to_string());
         write!(self.out, "{},{}", csv_field(&prediction.input), csv_field(&predicted))?;
         for (_, probability) in probabilities {
             write!(self.out, ",{probability}")?;
+        }
+        if let Some(set) = &prediction.set {
+            // As a table of labels has them.
+            write!(self.out, ",{}", csv_field(&set.join("|")))?;
+        }
+        if let Some([low, high]) = prediction.interval {
+            write!(self.out, ",{low},{high}")?;
+        }
+        if let Some(unlike) = prediction.unlike_training {
+            write!(self.out, ",{unlike}")?;
         }
         self.out.write_all(b"\n")
     }

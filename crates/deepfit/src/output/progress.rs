@@ -70,6 +70,26 @@ impl<'a> Progress<'a> {
         }
     }
 
+    /// Shows a line beside or in place of what training tells.
+    pub fn say(&self, line: &str) {
+        self.tell(line);
+    }
+
+    /// Shows what is being done, where training tells nothing: on a terminal alone.
+    pub fn doing(&self, what: &str, part: usize, of: usize) {
+        if let View::Bar(bar) = &self.view {
+            bar.set_prefix(String::new());
+            bar.set_length(of as u64);
+            bar.set_position(part as u64);
+            bar.set_message(what.to_string());
+        }
+    }
+
+    /// Whether somebody has asked for a stop.
+    pub fn is_stopped(&self) -> bool {
+        self.interrupt.requested()
+    }
+
     /// Takes the bar away.
     pub fn finish(&self) {
         if let View::Bar(bar) = &self.view {

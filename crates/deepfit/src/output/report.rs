@@ -3,8 +3,9 @@
 use std::path::Path;
 
 use deepfit_train::metrics::{ECE_BINS, Scores};
-use deepfit_train::{Evaluation, Report};
+use deepfit_train::{Evaluation, RepeatsReport, Report, SubgroupScores};
 
+use super::decisions;
 use super::scores::{interval, labels as label_table, names, residuals as residual_table, value};
 use crate::program;
 use deepfit_train::text::{Style, Table, words};
@@ -38,6 +39,15 @@ pub fn training(report: &Report, page: Option<&Path>, style: Style) -> String {
     }
     text.push_str(&table.render(style));
     text.push_str(&explained(&metrics.test, report.positive.as_deref(), style));
+    for baseline in &report.baselines {
+        let shown: Vec<String> = names(&[&baseline.metrics])
+            .into_iter()
+            .filter(|name| ["accuracy", "log_loss", "f1_micro", "mae", "rmse"].contains(name))
+            .map(|name| format!("{name} {}", value(&baseline.metrics, name)))
+            .collect();
+        let line = format!("without a network, {}: {}", baseline.method, shown.join(", "));
+        text.push_str(&format!("  {}\n", style.dim(&words::printable(&line))));
+    }
     if let Some(matrix) = &report.confusion {
         text.push_str(&confusion(matrix, &report.classes, "test", style));
     }
@@ -47,6 +57,11 @@ pub fn training(report: &Report, page: Option<&Path>, style: Style) -> String {
     if let Some(labels) = &report.labels {
         text.push_str(&label_table(labels, "test", style));
     }
+    let found = (report.calibration.as_ref(), report.conformal.as_ref(), report.costs.as_ref());
+    text.push_str(&decisions::text(found, report.positive.as_deref(), "test", style));
+    text.push_str(&report.familiarity.map_or(String::new(), |found| decisions::familiarity(&found, "test", style)));
+    text.push_str(&report.subgroups.as_ref().map_or(String::new(), |by| subgroups(by, "test", style)));
+    text.push_str(&report.repeats.as_ref().map_or(String::new(), |repeats| repeated(repeats, style)));
     text.push_str(&format!("\n{}\n", style.bold("Run")));
     text.push_str(&format!(
         "  {}: {}, {}, {} (the best was {})\n",
@@ -108,11 +123,66 @@ pub fn evaluation(evaluation: &Evaluation, style: Style) -> String {
     if let Some(labels) = &evaluation.labels {
         text.push_str(&label_table(labels, "data", style));
     }
+    let found = (evaluation.calibration.as_ref(), evaluation.conformal.as_ref(), evaluation.costs.as_ref());
+    text.push_str(&decisions::text(found, evaluation.positive.as_deref(), "data", style));
+    text.push_str(&evaluation.familiarity.map_or(String::new(), |found| decisions::familiarity(&found, "data", style)));
+    text.push_str(&evaluation.subgroups.as_ref().map_or(String::new(), |by| subgroups(by, "data", style)));
     if !evaluation.skipped.is_empty() {
         text.push_str(&format!("\n{}\n", style.bold("Skipped")));
         for (name, reason) in &evaluation.skipped {
             text.push_str(&format!("  {}\n", words::printable(&format!("{name}: {reason}"))));
         }
+    }
+    text
+}
+
+/// What several splits reached.
+fn repeated(repeats: &RepeatsReport, style: Style) -> String {
+    let mut scores = Scores::default();
+    repeats.metrics.iter().for_each(|(name, repeated)| scores.insert(name, repeated.mean));
+    let mut table = Table::new(1, &["metric", "mean", "deviation", "95 % interval of the mean"]);
+    for name in names(&[&scores]) {
+        let one = &repeats.metrics[name];
+        let [low, high] = one.interval.map(words::number);
+        let row = [name.to_string(), words::number(one.mean), words::number(one.deviation), format!("{low} to {high}")];
+        table.row(row.to_vec());
+    }
+    let seeds: Vec<String> = repeats.seeds.iter().map(u64::to_string).collect();
+    let told = format!(
+        "test rows of {} splits, of the seeds {}; intervals by Nadeau and Bengio; the model is that of the first",
+        repeats.runs,
+        seeds.join(", ")
+    );
+    format!("\n{}\n{}  {}\n", style.bold("Repeated"), table.render(style), style.dim(&told))
+}
+
+/// Metrics of subgroups that are shown, of each task those that people know.
+const OF_SUBGROUPS: [&str; 9] =
+    ["accuracy", "sensitivity", "specificity", "f1", "f1_macro", "subset_accuracy", "roc_auc", "r2", "mae"];
+
+/// Metrics by the values of a column, with their intervals.
+fn subgroups(by: &SubgroupScores, part: &str, style: Style) -> String {
+    let has = |name: &&str| by.groups.iter().any(|group| group.metrics.get(name).is_some());
+    let shown: Vec<&str> = OF_SUBGROUPS.into_iter().filter(has).collect();
+    let header: Vec<&str> = [&by.column[..], "rows"].into_iter().chain(shown.iter().copied()).collect();
+    let header: Vec<String> = header.into_iter().map(words::printable).collect();
+    let mut table = Table::new(1, &header.iter().map(String::as_str).collect::<Vec<_>>());
+    for group in &by.groups {
+        let cell = |name: &&str| match (group.metrics.get(name), group.intervals.get(name)) {
+            (Some(value), Some([low, high])) => {
+                format!("{} ({} to {})", words::number(value), words::number(low), words::number(high))
+            }
+            (Some(value), None) => words::number(value),
+            (None, _) => "-".to_string(),
+        };
+        let few = if group.few { " (few)" } else { "" };
+        let start = [words::printable(&group.name), format!("{}{few}", words::count(group.rows))];
+        table.row(start.into_iter().chain(shown.iter().map(cell)).collect());
+    }
+    let mut text = format!("\n{} on {part}, with 95 % intervals\n{}", style.bold("By subgroup"), table.render(style));
+    if by.groups.iter().any(|group| group.few) {
+        let told = format!("few: fewer than {} rows, which tell little for sure", SubgroupScores::FEW);
+        text.push_str(&format!("  {}\n", style.dim(&told)));
     }
     text
 }
@@ -126,6 +196,9 @@ fn explained(metrics: &Scores, positive: Option<&str>, style: Style) -> String {
     }
     if metrics.get("subset_accuracy").is_some() {
         lines.push("subset_accuracy: share of which all labels are right, at a probability of 0.5".to_string());
+    }
+    if metrics.get("brier").is_some() {
+        lines.push("brier: mean squared distance of the probabilities to what is true".to_string());
     }
     if metrics.get("ece").is_some() {
         lines.push(format!("ece: expected calibration error, over {ECE_BINS} bins of the confidence of equal width"));

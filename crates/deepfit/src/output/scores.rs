@@ -5,7 +5,7 @@ use deepfit_train::metrics::{Intervals, LabelScores, ResidualSummary, Scores};
 use deepfit_train::text::{Style, Table, words};
 
 /// Metrics as people look at them, best known first; others follow by name.
-const ORDER: [&str; 26] = [
+const ORDER: [&str; 27] = [
     "mrr",
     "recall_at_1",
     "recall_at_10",
@@ -28,6 +28,7 @@ const ORDER: [&str; 26] = [
     "rank_loss",
     "perplexity",
     "bits_per_byte",
+    "brier",
     "ece",
     "r2",
     "rmse",

@@ -242,7 +242,8 @@ fn one_word(place: &Place) -> PathBuf {
 fn every_method_for_texts_finds_the_word_that_decides() {
     let place = Place::new();
     one_word(&place);
-    let begun = place.trained("texts.csv", "begun", &["--target", "class"]);
+    // Calibrated probabilities of texts that are all told apart are almost 1 or 0: five words then hardly tell orders apart.
+    let begun = place.trained("texts.csv", "begun", &["--target", "class", "calibration=none"]);
     let gru = place.trained(
         "texts.csv",
         "gru",

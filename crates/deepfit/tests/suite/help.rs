@@ -90,7 +90,7 @@ fn a_closed_pipe_ends_quietly() {
     let mut child = place.start(&["predict", "run", &example("diabetes.csv"), "--format", "csv"]);
     let mut line = String::new();
     BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-    assert_eq!(line, "input,prediction\n");
+    assert_eq!(line, "input,prediction,interval_low,interval_high,unlike_training\n");
     assert_eq!(child.wait().unwrap().code(), Some(0));
 }
 

@@ -27,7 +27,10 @@ fn rows_from_standard_input_become_classes_with_probabilities() {
 
     let csv = place.feed(&["predict", "run", "-", "--format", "csv"], input.as_bytes()).succeeded().out;
     let lines: Vec<&str> = csv.lines().collect();
-    assert_eq!((lines[0], lines.len()), ("input,prediction,probability_benign,probability_malignant", 71));
+    assert_eq!(
+        (lines[0], lines.len()),
+        ("input,prediction,probability_benign,probability_malignant,set,unlike_training", 71)
+    );
     let first = lines[1].split(',').nth(1).unwrap();
     assert_eq!(predictions[0]["prediction"], first);
 

@@ -1,0 +1,170 @@
+//! What needs no network, measured beside each run: the same prediction for every row, and for tables a linear model.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use deepfit_classical::{ClassicalError, Learner, Target, Work, fit};
+use deepfit_data::{Array, Source, Task};
+
+use crate::baseline::Baseline;
+use crate::classical::{Encoder, Features};
+use crate::error::{Result, TrainError};
+use crate::job::Job;
+use crate::measure::Goal;
+use crate::metrics::{ClassificationMetrics, RegressionMetrics, Scores};
+
+/// A linear model may take this share of the time that the network took to train, and this many seconds in any case.
+const SHARE: f64 = 0.2;
+const SECONDS: f64 = 0.1;
+
+/// What simpler ways reach that a run's rows `train` teach, on its test rows; none of tasks that have no such.
+///
+/// # Errors
+/// If rows cannot be read.
+pub(crate) fn ways(
+    job: &Job,
+    source: &Arc<dyn Source>,
+    preprocessor: &deepfit_data::Preprocessor,
+    train: &[u32],
+) -> Result<Vec<Baseline>> {
+    let (task, test) = (&job.recipe.task, &job.split.test[..]);
+    if test.is_empty() || train.is_empty() {
+        return Ok(Vec::new());
+    }
+    let goal = Goal::of(&job.recipe, preprocessor.target_scale());
+    let targets = |rows: &[u32]| {
+        let mut targets = Array::empty(source.target_dtype());
+        source.targets(rows, &mut targets);
+        targets
+    };
+    let same = match task {
+        // Whatever the errors are like, their absolute values are smallest around the median.
+        Task::Regression => match median(&targets(train)) {
+            Some(median) => {
+                let metrics = scores(&goal, &vec![median; test.len()], &targets(test))?;
+                Some(Baseline { method: "the median of the training rows for every row".to_string(), metrics })
+            }
+            None => None,
+        },
+        Task::Classification { .. } | Task::MultiLabel { .. } => {
+            Baseline::of(task, &**source, train, test, goal.scale, goal.positive)?
+        }
+        Task::Labels { .. } | Task::NextToken | Task::Similarity { .. } => None,
+    };
+    let mut found: Vec<Baseline> = same.into_iter().collect();
+    if job.data.is_table() {
+        found.extend(linear(job, source, preprocessor, train, &goal)?);
+    }
+    Ok(found)
+}
+
+/// The value that half of the targets exceed.
+fn median(targets: &Array) -> Option<f32> {
+    let mut sorted = targets.as_f32()?.to_vec();
+    sorted.sort_by(f32::total_cmp);
+    let (low, high) = (sorted.get(sorted.len().checked_sub(1)? / 2)?, sorted.get(sorted.len() / 2)?);
+    Some(0.5 * (low + high))
+}
+
+/// Metrics of predictions.
+fn scores(goal: &Goal<'_>, predictions: &[f32], targets: &Array) -> Result<Scores> {
+    match (goal.task, targets) {
+        (Task::Classification { classes }, Array::I32(targets)) => {
+            let mut metrics = ClassificationMetrics::new(classes.len()).positive(goal.positive);
+            metrics.add(predictions, targets)?;
+            Ok(metrics.scores())
+        }
+        (_, targets) => {
+            let original = |x: &f32| goal.scale.map_or(*x, |scale| scale.inverse(f64::from(*x)) as f32);
+            let mut metrics = RegressionMetrics::new();
+            let values: Vec<f32> = predictions.iter().map(original).collect();
+            let truths: Vec<f32> = targets.as_f32().unwrap_or_default().iter().map(original).collect();
+            metrics.add(&values, &truths)?;
+            Ok(metrics.scores())
+        }
+    }
+}
+
+/// A linear model of a table; nothing if it takes too long.
+fn linear(
+    job: &Job,
+    source: &Arc<dyn Source>,
+    preprocessor: &deepfit_data::Preprocessor,
+    train: &[u32],
+    goal: &Goal<'_>,
+) -> Result<Option<Baseline>> {
+    let (begun, most) = (Instant::now(), (SHARE * job.progress.seconds).max(SECONDS));
+    let stop = || begun.elapsed().as_secs_f64() > most;
+    let settings = &job.recipe.settings;
+    let encoder = Encoder::new(Features::OneHot, preprocessor)?;
+    let outcome = (|| {
+        let learned = encoder.encode_all(source, train, &stop)?;
+        let target = match &learned.targets {
+            Array::F32(values) => Target::Values(values.iter().map(|&value| f64::from(value)).collect()),
+            other => {
+                let of = other.as_i32().unwrap_or_default().iter().map(|&class| class.unsigned_abs()).collect();
+                Target::Classes { classes: goal.task.outputs(), of }
+            }
+        };
+        let work = Work { threads: settings.threads, seed: settings.seed, stop: &stop };
+        let fitted = fit(Learner::Linear(Default::default()), &learned.matrix, &target, work)?;
+        let tested = encoder.encode_all(source, &job.split.test, &stop)?;
+        scores(goal, &fitted.predict(&tested.matrix, settings.threads)?, &tested.targets)
+    })();
+    match outcome {
+        Ok(metrics) => {
+            let name = if goal.task.is_classification() { "logistic regression" } else { "ridge regression" };
+            Ok(Some(Baseline { method: name.to_string(), metrics }))
+        }
+        Err(TrainError::Classical(ClassicalError::Stopped | ClassicalError::Rows(_))) => Ok(None),
+        Err(other) => Err(other),
+    }
+}
+
+/// Says so where a network is worth less than what needs none.
+pub(crate) fn warnings(baselines: &[Baseline], test: &Scores) -> Vec<String> {
+    let mut told = Vec::new();
+    for Baseline { method, metrics: simple } in baselines {
+        // Of errors the first is what the network was trained to make small.
+        let compared = [("accuracy", true), ("f1_micro", true), ("mae", false)];
+        let Some((metric, higher)) = compared.into_iter().find(|(metric, _)| simple.get(metric).is_some()) else {
+            continue;
+        };
+        let (Some(own), Some(other)) = (test.get(metric), simple.get(metric)) else { continue };
+        if (higher && own < other) || (!higher && own > other) {
+            let shown = crate::text::words::number;
+            told.push(format!(
+                "the network is worse on the test rows than a way that needs none ({method}): {metric} {} against {}; `deepfit \
+                 compare` tells what to use",
+                shown(own),
+                shown(other)
+            ));
+        }
+    }
+    told
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_median_is_exceeded_by_half() {
+        assert_eq!(median(&Array::F32(vec![9.0, 1.0, 2.0])), Some(2.0));
+        assert_eq!(median(&Array::F32(vec![9.0, 1.0, 2.0, 4.0])), Some(3.0));
+        assert_eq!(median(&Array::F32(Vec::new())), None);
+    }
+
+    #[test]
+    fn a_network_that_is_worse_than_the_median_is_told() {
+        let scores = |mae: f64| {
+            let mut scores = Scores::default();
+            scores.insert("mae", mae);
+            scores
+        };
+        let median = [Baseline { method: "the median".to_string(), metrics: scores(2.0) }];
+        assert!(warnings(&median, &scores(1.9)).is_empty());
+        let told = warnings(&median, &scores(2.5));
+        assert!(told[0].contains("worse") && told[0].contains("the median") && told[0].contains("2.5"), "{told:?}");
+    }
+}

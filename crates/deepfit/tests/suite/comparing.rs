@@ -1,0 +1,216 @@
+//! Ways to learn the same data, compared within a limit of time.
+
+use std::fs;
+use std::time::Instant;
+
+use serde_json::Value;
+
+use crate::program::{Place, example, listing};
+
+/// Quick networks: what is tested is the comparison.
+const QUICK: [&str; 2] = ["epochs=3", "members=2"];
+
+fn compared(place: &Place, arguments: &[&str]) -> Value {
+    place.run(&[&["compare"], arguments, &QUICK, &["--json", "--quiet"]].concat()).succeeded().json()
+}
+
+fn way<'a>(found: &'a Value, name: &str) -> &'a Value {
+    let ways = found["ways"].as_array().unwrap();
+    ways.iter().find(|way| way["name"] == name).unwrap_or_else(|| panic!("{name} is not in {found:#}"))
+}
+
+/// Rows of two numbers, a category with gaps and a class that depends on the product of the numbers.
+fn crossed(rows: usize) -> String {
+    let line = |i: usize| {
+        let (a, b) = ((i * 7919 % 1009) as f64 / 504.5 - 1.0, (i * 104_729 % 997) as f64 / 498.5 - 1.0);
+        let town = ["york", "bath", "", "ely"][i % 4];
+        format!("{a:.4},{b:.4},{town},{}\n", if a * b > 0.0 { "same" } else { "other" })
+    };
+    String::from("a,b,town,sign\n") + &(0..rows).map(line).collect::<String>()
+}
+
+#[test]
+fn ways_are_compared_and_what_is_recommended_is_used_like_any_run() {
+    let place = Place::new();
+    let data = place.write("cells.csv", fs::read(example("breast-cancer.csv")).unwrap());
+    let found = compared(&place, &["cells.csv", "--time", "2m"]);
+    let names: Vec<&str> = found["ways"].as_array().unwrap().iter().map(|way| way["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["majority-class", "logistic-regression", "nearest-neighbours", "boosted-trees", "network"]);
+    for way in found["ways"].as_array().unwrap() {
+        for key in ["selection_value", "value", "train_seconds", "predict_seconds", "memory_bytes", "size_bytes"] {
+            assert!(way[key].as_f64().is_some_and(|x| x >= 0.0 && x.is_finite()), "{key} of {way:#}");
+        }
+        let [low, high] = [0, 1].map(|end| way["interval"][end].as_f64().unwrap());
+        assert!(low <= way["value"].as_f64().unwrap() && way["value"].as_f64().unwrap() <= high);
+        assert_eq!(way["metric"], "accuracy");
+        let folds: Vec<f64> = serde_json::from_value(way["selection_values"].clone()).unwrap();
+        assert_eq!(folds.len(), 5);
+        let mean = folds.iter().sum::<f64>() / 5.0;
+        assert!((mean - way["selection_value"].as_f64().unwrap()).abs() < 1e-9);
+        // Every way is a run that measures what the comparison says, on the rows that it was measured on.
+        let run = way["run"].as_str().unwrap();
+        let split: Value =
+            serde_json::from_str(&fs::read_to_string(place.path(run).join("split.json")).unwrap()).unwrap();
+        let text = fs::read_to_string(&data).unwrap();
+        let lines: Vec<&str> = text.lines().collect();
+        let test = split["test"].as_array().unwrap().iter().map(|row| lines[row.as_u64().unwrap() as usize + 1]);
+        let rows: Vec<&str> = std::iter::once(lines[0]).chain(test).collect();
+        place.write("test.csv", rows.join("\n"));
+        let measured = place.run(&["evaluate", run, "test.csv", "--json"]).succeeded().json();
+        let again = measured["metrics"]["accuracy"].as_f64().unwrap();
+        assert!((again - way["value"].as_f64().unwrap()).abs() < 1e-6, "{run}: {again}");
+        let predicted = place.run(&["predict", run, "test.csv", "--format", "json"]).succeeded();
+        assert_eq!(predicted.out.matches("\"probabilities\"").count(), rows.len() - 1);
+    }
+    let best = found["recommended"].as_str().unwrap();
+    assert!(way(&found, best)["selection_value"].as_f64().unwrap() > 0.94 && best != "majority-class", "{found:#}");
+    assert!(found["reason"].as_str().unwrap().contains("accuracy"), "{}", found["reason"]);
+    let p = way(&found, "majority-class")["versus_recommended"]["p_value"].as_f64().unwrap();
+    assert!(p < 1e-6 && way(&found, best)["versus_recommended"].is_null(), "{p}");
+
+    // Asked again, it costs nothing and says the same.
+    let begun = Instant::now();
+    let again = compared(&place, &["cells.csv", "--time", "2m"]);
+    assert!(begun.elapsed().as_secs_f64() < 2.0);
+    assert_eq!(
+        (&again["ways"], &again["recommended"], &again["cached"]),
+        (&found["ways"], &found["recommended"], &Value::Bool(true))
+    );
+    let shown = place.run(&["compare", "cells.csv", "--time", "2m", QUICK[0], QUICK[1]]).succeeded();
+    for word in ["Recommended", "boosted trees", "log loss", "energy", "deepfit", "predict"] {
+        assert!(shown.out.contains(word), "{word}: {}", shown.out);
+    }
+    // A way whose run has gone is made again, the others are not.
+    let kept = place.path(way(&found, "boosted-trees")["run"].as_str().unwrap()).join("result.json");
+    let before = fs::metadata(&kept).unwrap().modified().unwrap();
+    fs::remove_dir_all(place.path(way(&found, "logistic-regression")["run"].as_str().unwrap())).unwrap();
+    let repaired = compared(&place, &["cells.csv", "--time", "2m"]);
+    assert_eq!(way(&repaired, "logistic-regression")["value"], way(&found, "logistic-regression")["value"]);
+    assert_eq!(fs::metadata(&kept).unwrap().modified().unwrap(), before);
+}
+
+#[test]
+fn what_no_line_can_tell_apart_is_left_to_trees_or_networks() {
+    let place = Place::new();
+    place.write("crossed.csv", crossed(500));
+    let found = compared(&place, &["crossed.csv", "--metric", "log_loss"]);
+    let of = |name: &str| way(&found, name)["selection_value"].as_f64().unwrap();
+    assert!(of("boosted-trees") < 0.35 && of("logistic-regression") > 0.6, "{found:#}");
+    assert_eq!(found["recommended"], "boosted-trees", "{}", found["reason"]);
+    let told =
+        place.run(&["explain", way(&found, "boosted-trees")["run"].as_str().unwrap(), "crossed.csv"]).succeeded();
+    let (a, town) = (told.out.find("\n  a ").unwrap(), told.out.find("\n  town").unwrap());
+    assert!(a < town, "{}", told.out);
+}
+
+#[test]
+fn numbers_are_compared_by_their_errors_on_any_number_of_threads() {
+    let place = Place::new();
+    let data = example("diabetes.csv");
+    let found = compared(&place, &[&data, "--metric", "mae", "--threads", "1", "--out", "one"]);
+    let mean = way(&found, "mean")["selection_value"].as_f64().unwrap();
+    let ridge = way(&found, "ridge-regression")["selection_value"].as_f64().unwrap();
+    assert!(ridge < 0.75 * mean, "{ridge} and {mean}");
+    assert_ne!(found["recommended"], "mean");
+    let other = compared(&place, &[&data, "--metric", "mae", "--threads", "3", "--out", "three"]);
+    for name in ["mean", "ridge-regression", "nearest-neighbours", "boosted-trees", "network"] {
+        for key in ["selection_values", "value", "interval"] {
+            assert_eq!(way(&found, name)[key], way(&other, name)[key], "{name}");
+        }
+    }
+    let run = way(&found, "boosted-trees")["run"].as_str().unwrap();
+    let predicted = place.run(&["predict", run, &data, "--format", "json"]).succeeded();
+    assert!(predicted.out.contains("\"value\""));
+}
+
+#[test]
+fn ways_that_no_longer_fit_the_time_are_listed_with_the_reason() {
+    let place = Place::new();
+    place.write("crossed.csv", crossed(3000));
+    let begun = Instant::now();
+    let ran = place.run(&["compare", "crossed.csv", "--time", "1s", "--json", "--quiet"]).succeeded();
+    assert!(begun.elapsed().as_secs_f64() < 5.0, "{} s", begun.elapsed().as_secs_f64());
+    let found = ran.json();
+    let not_run = found["not_run"].as_array().unwrap();
+    assert!(not_run.iter().any(|one| one["name"] == "network"), "{found:#}");
+    assert!(not_run.iter().all(|one| one["why"].as_str().is_some_and(|why| why.len() > 20)));
+    let ran = place.run(&["compare", "crossed.csv", "--time", "0.001s"]);
+    ran.is_refusal(&["time", "reading the data alone took", "--time"]);
+}
+
+#[test]
+fn few_rows_constant_columns_and_classes_of_one_row_are_told() {
+    let place = Place::new();
+    let few: String = (0..14)
+        .map(|i| format!("7,{},{}\n", i % 5, ["x", "y", "z"][usize::from(i > 6) + usize::from(i == 13)]))
+        .collect();
+    place.write("few.csv", String::from("same,a,kind\n") + &few);
+    let found = compared(&place, &["few.csv", "--time", "60s"]);
+    let notes = found["notes"].to_string();
+    assert!(notes.contains("the test has") && notes.contains("rows"), "{notes}");
+    assert!(!found["ways"].as_array().unwrap().is_empty());
+    // Nothing is to be learned here: whatever is recommended, it is no network.
+    let noise: String = (0..60).map(|i| format!("{},{}\n", i * 7919 % 1009, i * 7 % 13)).collect();
+    place.write("noise.csv", String::from("a,value\n") + &noise);
+    let found = compared(&place, &["noise.csv", "--target", "value", "--time", "60s", "task=regression"]);
+    assert!(["mean", "ridge-regression"].contains(&found["recommended"].as_str().unwrap()), "{}", found["reason"]);
+    assert_eq!(way(&found, "mean")["notes"], Value::Array(Vec::new()));
+}
+
+#[test]
+fn a_classical_model_is_checked_when_it_is_read_and_is_no_network() {
+    let place = Place::new();
+    place.write("crossed.csv", crossed(200));
+    let found = compared(&place, &["crossed.csv", "--out", "ways"]);
+    let run = way(&found, "nearest-neighbours")["run"].as_str().unwrap().to_string();
+    for (command, more) in [("inspect", &[][..]), ("embed", &["crossed.csv"]), ("train", &["--resume"])] {
+        let arguments =
+            if command == "train" { vec!["train", "--resume", &run] } else { [&[command, &run[..]], more].concat() };
+        place.run(&arguments).is_refusal(&["nearest neighbours", "no layers"]);
+    }
+    place.run(&["explain", &run, "crossed.csv"]).is_refusal(&["nearest neighbours", "no weights"]);
+    place.run(&["explain", &run, "crossed.csv", "--method", "shapley"]).is_refusal(&["is no network"]);
+    let file = place.path(&run).join("model/classical.bin");
+    let whole = fs::read(&file).unwrap();
+    for (bytes, told) in [
+        (whole[..whole.len() / 2].to_vec(), "longer or shorter"),
+        (b"deepfit".to_vec(), "ends too early"),
+        ([&whole[..100], &[whole[100] ^ 1], &whole[101..]].concat(), "checksum"),
+        ([&whole[..8], &[9, 0, 0, 0], &whole[12..]].concat(), "version 9"),
+    ] {
+        fs::write(&file, bytes).unwrap();
+        place.run(&["predict", &run, "crossed.csv"]).is_refusal(&["classical.bin", told]);
+    }
+    // The learner of another model.
+    let other = place.path(way(&found, "boosted-trees")["run"].as_str().unwrap()).join("model/classical.bin");
+    fs::copy(&other, &file).unwrap();
+    place.run(&["evaluate", &run, "crossed.csv"]).is_refusal(&["classical.bin", "is damaged", "features"]);
+    // A table without one of the columns.
+    fs::write(&file, &whole).unwrap();
+    place.write("other.csv", "a,town\n1,york\n");
+    place.run(&["predict", &run, "other.csv"]).is_refusal(&["'b'"]);
+}
+
+#[test]
+fn what_cannot_be_compared_is_refused_and_nothing_is_written() {
+    let place = Place::new();
+    place.write("crossed.csv", crossed(100));
+    place.write("book.txt", "Once upon a time there was a network. ".repeat(200));
+    place.write("full/of.txt", "something else");
+    let before = listing(&place.path("."));
+    for (arguments, words) in [
+        (&["book.txt"][..], &["next token", "deepfit train"][..]),
+        (&["crossed.csv", "--metric", "rmse"], &["metric", "accuracy, balanced_accuracy"]),
+        (&["crossed.csv", "--metric", "speed"], &["metric", "speed"]),
+        (&["crossed.csv", "--target", "c"], &["'c'"]),
+        (&["missing.csv"], &["missing.csv"]),
+        (&["crossed.csv", "--time", "soon"], &["time", "2m"]),
+        (&["crossed.csv", "--out", "full"], &["full", "holds no comparison"]),
+        (&["crossed.csv", "positive=blue"], &["blue", "other and same"]),
+    ] {
+        place.run(&[&["compare"], arguments].concat()).is_refusal(words);
+    }
+    assert_eq!(listing(&place.path(".")), before);
+    compared(&place, &["crossed.csv", "--out", "ways"]);
+    place.run(&["compare", "crossed.csv", "--seed", "2", "--out", "ways"]).is_refusal(&["ways", "other settings"]);
+}
