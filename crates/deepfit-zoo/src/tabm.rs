@@ -148,7 +148,8 @@ impl Tabm {
     fn parts(&self, inputs: &[Tensor]) -> deepfit_nn::Result<(Tensor, Tensor)> {
         let mut inputs = inputs.iter();
         let (mut plain, mut embedded) = (Vec::new(), Vec::new());
-        if let (Some(numbers), Some(x)) = (&self.numbers, inputs.next()) {
+        if let Some(numbers) = &self.numbers {
+            let Some(x) = inputs.next() else { return Err(wrong_inputs(self, 0)) };
             let x = x.clamp(-FARTHEST, FARTHEST)?;
             embedded.push(numbers.forward(&x)?);
             plain.push(x);

@@ -1,5 +1,7 @@
 //! Delimited text: delimiter and header found, then blocks of whole rows, which several threads read at once.
 
+use std::collections::HashSet;
+
 use memchr::{memchr, memchr2, memrchr2};
 
 use super::chunks::Chunks;
@@ -12,8 +14,16 @@ use crate::error::{Error, Result};
 const DELIMITERS: [u8; 4] = [b',', b'\t', b';', b'|'];
 /// Rows that are looked at to tell whether the first holds names.
 const LOOKED_AT: usize = 1_000;
-/// A value that comes so often below the first row is no name there.
-const AGAIN: usize = 2;
+/// Rows that must be there for that, and to show what columns hold.
+const FIRST_ROWS: usize = 20;
+/// Values that tell something of a column, and how often one that is no name comes again.
+const LEAST: usize = 2;
+/// Words of a text, on average.
+const SENTENCE: usize = 3;
+/// Numbers that follow each other count the columns, as some programs name them.
+const COUNTED: usize = 3;
+/// Names that columns have.
+const USUAL: [&str; 10] = ["id", "index", "target", "label", "class", "text", "sentence", "name", "date", "y"];
 
 /// Delimited text being read.
 pub(crate) struct Delimited<'a> {
@@ -51,6 +61,7 @@ impl<'a> Delimited<'a> {
         let base = Base { bytes: skipped as u64, ..Base::default() };
         let mut text = Delimited { content, base, delimiter, name: name.to_string() };
         let first = text.first_row()?;
+        text.read_rows(FIRST_ROWS)?;
         let header = header.unwrap_or_else(|| text.begins_with_names(&first));
         let columns = if header {
             let named = first.into_iter().enumerate();
@@ -105,14 +116,22 @@ impl<'a> Delimited<'a> {
         }
     }
 
-    /// Whether the first row is a header: not if it is all numbers, and not if values of it come again below where nothing
-    /// else speaks for names.
-    fn begins_with_names(&self, first: &[String]) -> bool {
-        if first.iter().all(|field| number(field, self.delimiter).is_some()) {
-            return false;
+    /// Reads on until so many rows are there, or the text ends; a row may be long.
+    fn read_rows(&mut self, rows: usize) -> Result<()> {
+        loop {
+            let mut splitter = Splitter::new(self.content.rest(), self.delimiter, self.content.has_ended());
+            let mut row = Row::default();
+            if self.content.has_ended() || (0..rows).all(|_| splitter.next(&mut row).is_some()) {
+                return Ok(());
+            }
+            let more = self.content.rest().len().max(HEAD);
+            self.content.read_more(more)?;
         }
-        let mut again = vec![0_usize; first.len()];
-        let mut numbers = vec![(0_usize, 0_usize); first.len()];
+    }
+
+    /// Whether the first row is a header, by the rows below it.
+    fn begins_with_names(&self, first: &[String]) -> bool {
+        let mut columns: Vec<Column> = first.iter().map(|_| Column::default()).collect();
         let mut splitter = Splitter::new(self.content.rest(), self.delimiter, self.content.has_ended());
         let mut row = Row::default();
         splitter.next(&mut row);
@@ -120,20 +139,12 @@ impl<'a> Delimited<'a> {
             if splitter.next(&mut row).is_none() {
                 break;
             }
-            for (column, name) in first.iter().enumerate() {
-                let value = std::str::from_utf8(row.get(column).unwrap_or_default()).unwrap_or_default().trim();
-                if is_missing(value) {
-                    continue;
-                }
-                again[column] += usize::from(value == name);
-                numbers[column].0 += 1;
-                numbers[column].1 += usize::from(number(value, self.delimiter).is_some());
+            for (place, (name, column)) in first.iter().zip(&mut columns).enumerate() {
+                let value = std::str::from_utf8(row.get(place).unwrap_or_default()).unwrap_or_default().trim();
+                column.add(value, name, self.delimiter);
             }
         }
-        let names_numbers = |(name, &(all, are)): (&String, &(usize, usize))| {
-            all > 0 && all == are && number(name, self.delimiter).is_none()
-        };
-        again.iter().all(|&count| count < AGAIN) || first.iter().zip(&numbers).any(names_numbers)
+        names(first, &columns, self.delimiter)
     }
 
     fn pass(&mut self, end: usize) {
@@ -155,6 +166,60 @@ impl<'a> Delimited<'a> {
                 }
             }
         }
+    }
+}
+
+/// What stands in a column below the first row.
+#[derive(Default)]
+struct Column {
+    values: usize,
+    numbers: usize,
+    /// Values that are what the first row has.
+    again: usize,
+    words: usize,
+    different: HashSet<u64>,
+}
+
+impl Column {
+    fn add(&mut self, value: &str, name: &str, delimiter: u8) {
+        if is_missing(value) {
+            return;
+        }
+        self.values += 1;
+        self.numbers += usize::from(number(value, delimiter).is_some());
+        self.again += usize::from(value == name);
+        self.words += value.split_whitespace().count();
+        self.different.insert(xxhash_rust::xxh3::xxh3_64(value.as_bytes()));
+    }
+
+    /// Whether what the first row has is unlike all values.
+    fn is_named(&self, name: &str, delimiter: u8) -> bool {
+        if self.values < LEAST {
+            return false;
+        }
+        if number(name, delimiter).is_some() {
+            return self.numbers == 0;
+        }
+        let repeat = self.different.len() * LEAST <= self.values && self.again == 0;
+        let texts = self.words >= SENTENCE * self.values && name.split_whitespace().count() == 1;
+        self.numbers == self.values || repeat || texts
+    }
+}
+
+/// Whether a first row holds names. It does not if it is all numbers, unless they count the columns or stand above words; nor
+/// if values of it come again below and none of it is a usual name or unlike what stands below it.
+fn names(first: &[String], columns: &[Column], delimiter: u8) -> bool {
+    let mut both = first.iter().zip(columns);
+    if both.any(|(name, column)| column.is_named(name, delimiter)) {
+        return true;
+    }
+    if first.iter().any(|name| USUAL.iter().any(|usual| name.eq_ignore_ascii_case(usual))) {
+        return true;
+    }
+    let numbers: Option<Vec<f64>> = first.iter().map(|name| number(name, delimiter)).collect();
+    match numbers {
+        Some(numbers) => numbers.len() >= COUNTED && numbers.windows(2).all(|two| two[1] - two[0] == 1.0),
+        None => columns.iter().all(|column| column.again < LEAST),
     }
 }
 

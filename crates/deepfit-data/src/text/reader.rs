@@ -92,10 +92,18 @@ impl Texts {
             return Ok(self.read_rows(Rows::read(content, name, None)?, "", each)?.into_iter().collect());
         }
         let (head, complete, rest) = begin(content, Path::new(name))?;
-        let first = head.split(|&byte| byte == b'\n').next().unwrap_or_default();
         let delimiter = sniff(&head, complete);
-        let header: Vec<&[u8]> = first.trim_ascii().split(|&byte| byte == delimiter).collect();
-        let is_known = |column: &String| header.contains(&column.as_bytes());
+        let (mut rows, mut row) = (Splitter::new(&head, delimiter, true), Row::default());
+        rows.next(&mut row);
+        let header: Vec<&[u8]> = (0..row.len()).filter_map(|field| row.get(field)).map(<[u8]>::trim_ascii).collect();
+        let is_known = |column: &String| match self.header {
+            // Columns without names are numbered. A text may have commas, but no tabulator.
+            Some(false) => {
+                let place = column.rsplit('_').next().and_then(|place| place.parse::<usize>().ok());
+                delimiter == b'\t' && header.len() > 1 && place.is_some_and(|place| place <= header.len())
+            }
+            _ => header.contains(&column.as_bytes()),
+        };
         let is_table = self.column.is_some() || (!self.known.is_empty() && self.known.iter().all(is_known));
         let all: BoxRead<'_> = Box::new(Cursor::new(head).chain(rest));
         if is_table {

@@ -220,8 +220,35 @@ fn a_first_row_whose_values_come_again_is_no_header_unless_it_names_numbers() {
     };
     assert_eq!(names("5.1,3.5,red"), (41, "column_3".to_string()));
     assert_eq!(names("5.1,3.5,blue"), (40, "blue".to_string()));
-    // A column of numbers has a name.
+    // A column of numbers has a name, and so have those beside one with a usual name.
     assert_eq!(names("width,3.5,red"), (40, "red".to_string()));
+    assert_eq!(names("1,2,label"), (40, "label".to_string()));
+    assert_eq!(names("0,1,2"), (40, "2".to_string()));
+    let of = |header: &str, row: &dyn Fn(usize) -> String| {
+        let lines: String = (0..60).map(|i| row(i) + "\n").collect();
+        table(format!("{header}\n{lines}")).unwrap().len()
+    };
+    let kinds = |i: usize| ["spam", "ham"][i % 2];
+    let text = |i: usize| format!("a message of several words, number {i}").replace(',', "");
+    for (header, count) in [("message,spam", 60), ("0,1", 60), ("hello to all of you,ham", 61)] {
+        assert_eq!(of(header, &|i| format!("{},{}", text(i), kinds(i))), count, "{header}");
+    }
+    // A class that is met nowhere else is a name.
+    assert_eq!(
+        of("one,two,outcome", &|i| format!("{},{},{}", ["one", "x"][i % 2], ["o", "two"][i % 3 / 2], kinds(i))),
+        60
+    );
+}
+
+#[test]
+fn a_first_text_of_any_length_or_with_a_single_quote_is_a_text() {
+    let long = format!("\"{}\"", "and more of it, \n".repeat(20_000));
+    for first in ["\"it begins with a quote that nothing closes", &long] {
+        let mut text = format!("text,label\n{first},a\n");
+        (0..3000).for_each(|i| text += &format!("the sentence number {i} of this text,{}\n", ["a", "b"][i % 2]));
+        let data = table(text).unwrap();
+        assert!(data.is_texts() && data.len() == 3001, "{}", data.len());
+    }
 }
 
 /// Lines of a class and a sentence, without header, in one of which a quote opens that nothing closes.

@@ -78,3 +78,18 @@ fn an_ensemble_is_its_head_on_its_features() {
     let whole = values(&tabm(), Mode::Evaluate, forward);
     assert!(parts.data.iter().zip(&whole.data).all(|(a, b)| (a - b).abs() < 1e-12));
 }
+
+#[test]
+fn numbers_or_categories_alone_are_enough() {
+    let categories =
+        TabmConfig { numeric: 0, embeddings: vec![EmbeddingConfig::of(9), EmbeddingConfig::of(4)], ..tabm() };
+    let numbers = TabmConfig { embeddings: Vec::new(), ..tabm() };
+    for config in [categories, numbers] {
+        let scope = Scope::root();
+        let network = build(&ModelConfig::Tabm(config), &scope).expect("possible");
+        let tracer = Tracer::new(Mode::Evaluate);
+        let inputs: Vec<Tensor> = network.inputs().iter().map(|slot| slot.on(&tracer)).collect();
+        let logits = network.forward(&inputs).expect("fits");
+        assert_eq!((inputs.len(), logits.shape().fixed(1)), (1, Some(3)));
+    }
+}
