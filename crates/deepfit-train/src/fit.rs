@@ -382,6 +382,7 @@ pub fn monitored(task: &Task) -> &'static str {
         Task::Classification { .. } | Task::MultiLabel { .. } | Task::Labels { .. } | Task::NextToken => "log_loss",
         Task::Regression => "rmse",
         Task::Similarity { label: PairLabel::Partners } => "log_loss",
-        Task::Similarity { .. } => "rank_loss",
+        // The loss may fall while the order, which is what counts, becomes worse.
+        Task::Similarity { .. } => "spearman",
     }
 }
