@@ -81,7 +81,7 @@ pub enum Measured {
     /// Of several labels.
     Labels(Box<MultiLabelMetrics>),
     /// Of a regression.
-    Values(RegressionMetrics),
+    Values(Box<RegressionMetrics>),
     /// Of labels of words.
     Words(Box<TaggingMetrics>),
     /// Of what comes next in a text.
@@ -117,8 +117,8 @@ impl Measured {
                 Measured::Labels(Box::new(MultiLabelMetrics::with_intervals(classes.len())))
             }
             (Task::MultiLabel { classes }, false) => Measured::Labels(Box::new(MultiLabelMetrics::new(classes.len()))),
-            (Task::Regression, true) => Measured::Values(RegressionMetrics::with_intervals()),
-            (Task::Regression, false) => Measured::Values(RegressionMetrics::new()),
+            (Task::Regression, true) => Measured::Values(Box::new(RegressionMetrics::with_intervals())),
+            (Task::Regression, false) => Measured::Values(Box::default()),
             (Task::Labels { labels, spans }, _) => {
                 Measured::Words(Box::new(TaggingMetrics::new(labels, *spans, intervals)))
             }

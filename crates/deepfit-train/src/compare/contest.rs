@@ -95,6 +95,15 @@ impl Contest {
     /// Opens the data and divides it.
     pub(super) fn open(settings: Settings, metric: Option<String>) -> Result<Contest> {
         let mut settings = settings;
+        for (key, given, why) in [
+            ("weight", settings.weight.is_some(), "rows of all ways but networks would count alike"),
+            ("repeats", settings.repeats > 1, "all ways are compared on one split"),
+        ] {
+            if given {
+                let problem = format!("is for `deepfit train`: {why}; leave it away");
+                return Err(TrainError::setting(key, problem));
+            }
+        }
         let begun = Instant::now();
         let (data, published) = views(&mut settings)?;
         let seconds = begun.elapsed().as_secs_f64();

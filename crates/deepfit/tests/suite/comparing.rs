@@ -207,6 +207,8 @@ fn what_cannot_be_compared_is_refused_and_nothing_is_written() {
         (&["crossed.csv", "--time", "soon"], &["time", "2m"]),
         (&["crossed.csv", "--out", "full"], &["full", "holds no comparison"]),
         (&["crossed.csv", "positive=blue"], &["blue", "other and same"]),
+        (&["crossed.csv", "weight=a"], &["weight", "would count alike"]),
+        (&["crossed.csv", "repeats=3"], &["repeats", "one split"]),
     ] {
         place.run(&[&["compare"], arguments].concat()).is_refusal(words);
     }
