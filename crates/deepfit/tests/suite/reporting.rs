@@ -44,6 +44,7 @@ fn tables_have_a_page_with_mistakes_and_a_simple_method() {
     let headings = headings(&page);
     for part in [
         "Learning curve",
+        "Other ways without a network",
         "Which classes are taken for which",
         "ROC curve",
         "Precision and recall",
