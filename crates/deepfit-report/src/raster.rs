@@ -49,7 +49,7 @@ pub fn png(plot: &Plot) -> Result<Vec<u8>> {
 
 /// All numbers in a text.
 fn numbers(text: &str) -> Vec<f32> {
-    text.split(|c: char| c == ' ' || c == ',').filter_map(|number| number.parse().ok()).collect()
+    text.split([' ', ',']).filter_map(|number| number.parse().ok()).collect()
 }
 
 fn attribute(node: &Node<'_, '_>, name: &str) -> Option<f32> {

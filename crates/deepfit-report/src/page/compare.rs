@@ -64,6 +64,9 @@ fn different(runs: &[RunRecord]) -> Option<&'static str> {
     )
 }
 
+/// What a line is of, what stands in it for a run, and what that means.
+type Line<'a> = (&'a str, &'a dyn Fn(&RunRecord) -> String, &'a str);
+
 fn numbers(runs: &[RunRecord], names: &[String]) -> Markup {
     let reports: Vec<_> = runs.iter().map(|run| run.report.as_ref()).collect();
     let metrics = ordered(reports.iter().flatten().flat_map(|report| report.metrics.test.iter().map(|(name, _)| name)));
@@ -72,7 +75,7 @@ fn numbers(runs: &[RunRecord], names: &[String]) -> Markup {
         if higher_is_better(name) { values.reduce(f64::max) } else { values.reduce(f64::min) }
     };
     let of_report = |run: &RunRecord, of: &dyn Fn(&Report) -> String| run.report.as_ref().map_or("–".to_string(), of);
-    let other: [(&str, &dyn Fn(&RunRecord) -> String, &str); 6] = [
+    let other: [Line<'_>; 6] = [
         (
             "Model",
             &|run| of_report(run, &|report| report.model.clone()),

@@ -2,7 +2,7 @@
 
 use deepfit_train::metrics::Scores;
 use deepfit_train::text::words;
-use deepfit_train::{Report, RunRecord};
+use deepfit_train::{Baseline, Report, RunRecord};
 use maud::{Markup, html};
 
 use super::facts::Facts;
@@ -74,8 +74,30 @@ pub(super) fn section(run: &RunRecord, report: &Report, facts: &Facts) -> Markup
                 }
             }
         }
+        (simpler(report, baseline, facts))
         @if let (Some(positive), Some(_)) = (&report.positive, metrics.test.get("sensitivity")) {
             p { "Sensitivity, specificity and F1 take '" (clean(positive)) "' as the positive class." }
+        }
+    }
+}
+
+/// What other ways that need no network reach, beside the one in the table of all metrics.
+fn simpler(report: &Report, told: Option<&Baseline>, facts: &Facts) -> Markup {
+    let others: Vec<&Baseline> =
+        report.baselines.iter().filter(|other| told.is_none_or(|told| told.method != other.method)).collect();
+    let Some((name, value)) = facts.main.and_then(|name| Some((name, report.metrics.test.get(name)?))) else {
+        return html! {};
+    };
+    html! {
+        @if !others.is_empty() {
+            h3 { "Other ways without a network" }
+            ul {
+                @for other in others {
+                    li {
+                        (clean(&other.method)) ": " (meaning(name).title) " " (cell(&other.metrics, name)) " (this network: " (number(value)) ")"
+                    }
+                }
+            }
         }
     }
 }

@@ -16,7 +16,7 @@ pub(super) fn bits(predictions: &Predictions) -> Option<Plot> {
         return None;
     }
     let width = ((high - low) / BINS as f64).max(1e-9);
-    let mut counts = vec![0u64; BINS];
+    let mut counts = [0u64; BINS];
     losses.iter().for_each(|loss| counts[(((loss - low) / width) as usize).min(BINS - 1)] += 1);
     let points = counts.iter().enumerate().map(|(i, &n)| [low + (i as f64 + 0.5) * width, n as f64]).collect();
     let mut table = Data::new(&["loss of a token, from", "to", "windows"]);

@@ -66,7 +66,9 @@ fn of_pairs(run: &RunRecord) -> Option<Task> {
 
 /// What a number of rows is, where only some are kept.
 fn of_rows(predictions: &Predictions, unit: &str) -> String {
-    let (kept, measured) = (predictions.ids.len(), predictions.measured);
+    // Words of a sentence follow each other, and share its name.
+    let kept = predictions.ids.chunk_by(|a, b| a == b).count();
+    let measured = predictions.measured;
     let count = |n: usize| deepfit_train::text::words::count(n as u64);
     if kept < measured {
         format!("{} of the {} {unit}, drawn by chance", count(kept), count(measured))

@@ -44,6 +44,7 @@ fn tables_have_a_page_with_mistakes_and_a_simple_method() {
     let headings = headings(&page);
     for part in [
         "Learning curve",
+        "Other ways without a network",
         "Which classes are taken for which",
         "ROC curve",
         "Precision and recall",
@@ -132,8 +133,8 @@ fn texts_are_shown_and_never_interpreted() {
             if i % 2 == 0 { ("harbour ships sail", "sea") } else { ("forest trees grow", "<script>alert(1)</script>") };
         text += &format!("the {word} in number {i} <img src=x onerror=alert(2)>\t{kind}\n");
     }
-    // Two that nobody can tell.
-    text += "the harbour ships sail far away &amp; <b>back</b>\t<script>alert(1)</script>\n".repeat(1).as_str();
+    // One that nobody can tell.
+    text += "the harbour ships sail far away &amp; <b>back</b>\t<script>alert(1)</script>\n";
     place.write("texts.tsv", text);
     let run = place.trained(
         "texts.tsv",
