@@ -110,7 +110,7 @@ pub struct Report {
     pub next: Vec<String>,
     /// What a comparison needs of the test rows.
     #[serde(skip)]
-    pub(crate) on_test: Option<OnTest>,
+    pub on_test: Option<OnTest>,
 }
 
 impl Report {
@@ -122,7 +122,7 @@ impl Report {
 
 /// What was predicted for the test rows.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct OnTest {
+pub struct OnTest {
     /// The predictions.
     pub(crate) predictions: Remembered,
     /// Seconds that they took.

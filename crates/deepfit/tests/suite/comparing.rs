@@ -276,7 +276,9 @@ fn a_run_tells_what_needs_no_network_and_when_that_is_better() {
     }
     // Most values are next to nothing and a few are large: the mean, which a network that learns nothing foretells, is far
     // from most, and the median is not.
-    let line = |i: usize| format!("{},{}\n", i * 7919 % 1009, if i % 12 == 0 { 500.0 } else { (i % 5) as f64 / 10.0 });
+    let line = |i: usize| {
+        format!("{},{}\n", i * 7919 % 1009, if i.is_multiple_of(12) { 500.0 } else { (i % 5) as f64 / 10.0 })
+    };
     place.write("skewed.csv", String::from("a,value\n") + &(0..240).map(line).collect::<String>());
     let arguments = ["train", "skewed.csv", "--out", "worse", "--epochs", "1", "--lr", "0.000001", "folds=1"];
     let told = place.run(&arguments).succeeded();
