@@ -126,11 +126,6 @@ pub(crate) fn finish(
     let unlike = test.as_ref().and_then(|test| test.familiarity);
     let test = test.map(|test| test.metrics);
     let baselines = simpler::ways(job, &inputs, &preprocessor, &stage.train)?;
-    if let Some(test) = &test {
-        for told in simpler::warnings(&baselines, &test.scores()) {
-            job.progress.notes.add(&told);
-        }
-    }
     let run = job.folder.root().to_path_buf();
     Ok(Report {
         task: task.name().to_string(),

@@ -84,7 +84,7 @@ pub use progress::EpochRecord;
 pub use published::{published_model, published_text};
 pub use record::{RunRecord, State};
 pub use repeats::{Repeated, RepeatsReport};
-pub use report::{Report, ReportMetrics};
+pub use report::{OnTest, Report, ReportMetrics};
 pub use run_folder::{Durability, FORMAT_VERSION, write_atomically};
 pub use session::{Epoch, Examples, Fit, Outputs, Session, SessionOptions, Values};
 pub use settings::{Settings, Unfreeze, parse_duration};

@@ -11,6 +11,7 @@ use crate::measure::SubgroupScores;
 use crate::metrics::{Intervals, LabelScores, ResidualSummary, Scores};
 use crate::predicts::Remembered;
 use crate::repeats::RepeatsReport;
+use crate::simpler;
 
 /// Metrics of the three parts.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -109,12 +110,19 @@ pub struct Report {
     pub next: Vec<String>,
     /// What a comparison needs of the test rows.
     #[serde(skip)]
-    pub(crate) on_test: Option<OnTest>,
+    pub on_test: Option<OnTest>,
+}
+
+impl Report {
+    /// Says so, a sentence each, where simpler ways did better on the test rows.
+    pub fn worse_than_simpler(&self) -> Vec<String> {
+        simpler::warnings(&self.baselines, &self.metrics.test)
+    }
 }
 
 /// What was predicted for the test rows.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct OnTest {
+pub struct OnTest {
     /// The predictions.
     pub(crate) predictions: Remembered,
     /// Seconds that they took.

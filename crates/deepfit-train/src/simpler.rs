@@ -121,7 +121,7 @@ fn linear(
     }
 }
 
-/// Says so where a network is worth less than what needs none.
+/// Says so, a sentence each, where a network is worth less than what needs none.
 pub(crate) fn warnings(baselines: &[Baseline], test: &Scores) -> Vec<String> {
     let mut told = Vec::new();
     for Baseline { method, metrics: simple } in baselines {

@@ -138,8 +138,8 @@ impl Contest {
             pool.sort_unstable();
         }
         let by_rows = match pool.len() {
-            0..=FIVE_FOLDS => 5,
-            ..=THREE_FOLDS => 3,
+            rows if rows <= FIVE_FOLDS => 5,
+            rows if rows <= THREE_FOLDS => 3,
             _ => 1,
         };
         let most = data.most_folds(&pool).min(pool.len() / 2);

@@ -46,6 +46,14 @@ pub(super) fn recommend(
             ));
         }
     }
+    if recommended.is_some() && !not_run.is_empty() {
+        let names: Vec<&str> = not_run.iter().map(|one| &one.title[..]).collect();
+        notes.push(format!(
+            "not compared: {}; with more time, such as --time {}, one of them may turn out better",
+            names.join(", "),
+            asked(5.0 * budget)
+        ));
+    }
     let mut comparison = Comparison {
         recommended,
         reason,

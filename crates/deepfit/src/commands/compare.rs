@@ -22,9 +22,11 @@ pub const WHEN_INTERRUPTED: &str = "interrupted before anything was compared: no
 #[command(
     override_usage = "deepfit compare [OPTIONS] DATA [KEY=VALUE]...",
     after_help = "Ways, cheap ones first: the majority class or the mean; logistic or ridge regression, nearest neighbours and
-boosted trees on the columns of a table; a network from scratch. Each is trained on the same rows, compared by what it makes
-of the same rows that are held out, and measured on the same test rows, which decide nothing. The simplest way within one
-standard error and one point of the best is recommended, and every way is kept as a run.
+boosted trees on the columns of a table, the words of texts, or the colours and edges of images, and on what a published
+network makes of texts and images; a last layer on that network, a network from scratch, and fine-tuning. Each is trained on
+the same rows, compared by what it makes of the same rows that are held out, and measured on the same test rows, which decide
+nothing. The simplest way within one standard error and one point of the best is recommended, and every way is kept as a run.
+A point is a hundredth; of errors, a hundredth of that of the mean.
 
 Examples:
   deepfit compare houses.csv --target price --time 2m

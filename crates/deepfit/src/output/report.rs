@@ -48,6 +48,9 @@ pub fn training(report: &Report, page: Option<&Path>, style: Style) -> String {
         let line = format!("without a network, {}: {}", baseline.method, shown.join(", "));
         text.push_str(&format!("  {}\n", style.dim(&words::printable(&line))));
     }
+    for told in report.worse_than_simpler() {
+        text.push_str(&format!("  {}\n", style.yellow(&words::printable(&told))));
+    }
     if let Some(matrix) = &report.confusion {
         text.push_str(&confusion(matrix, &report.classes, "test", style));
     }

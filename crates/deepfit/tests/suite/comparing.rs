@@ -5,13 +5,15 @@ use std::time::Instant;
 
 use serde_json::Value;
 
-use crate::program::{Place, example, listing};
+use crate::program::{Place, digits, example, listing};
 
 /// Quick networks: what is tested is the comparison.
 const QUICK: [&str; 2] = ["epochs=3", "members=2"];
 
 fn compared(place: &Place, arguments: &[&str]) -> Value {
-    place.run(&[&["compare"], arguments, &QUICK, &["--json", "--quiet"]].concat()).succeeded().json()
+    // `members` is for tables alone.
+    let quick = if arguments.contains(&"epochs=1") || arguments.contains(&"--text") { &[][..] } else { &QUICK };
+    place.run(&[&["compare"], arguments, quick, &["--json", "--quiet"]].concat()).succeeded().json()
 }
 
 fn way<'a>(found: &'a Value, name: &str) -> &'a Value {
@@ -149,12 +151,6 @@ fn few_rows_constant_columns_and_classes_of_one_row_are_told() {
     let notes = found["notes"].to_string();
     assert!(notes.contains("the test has") && notes.contains("rows"), "{notes}");
     assert!(!found["ways"].as_array().unwrap().is_empty());
-    // Nothing is to be learned here: whatever is recommended, it is no network.
-    let noise: String = (0..60).map(|i| format!("{},{}\n", i * 7919 % 1009, i * 7 % 13)).collect();
-    place.write("noise.csv", String::from("a,value\n") + &noise);
-    let found = compared(&place, &["noise.csv", "--target", "value", "--time", "60s", "task=regression"]);
-    assert!(["mean", "ridge-regression"].contains(&found["recommended"].as_str().unwrap()), "{}", found["reason"]);
-    assert_eq!(way(&found, "mean")["notes"], Value::Array(Vec::new()));
 }
 
 #[test]
@@ -215,4 +211,81 @@ fn what_cannot_be_compared_is_refused_and_nothing_is_written() {
     assert_eq!(listing(&place.path(".")), before);
     compared(&place, &["crossed.csv", "--out", "ways"]);
     place.run(&["compare", "crossed.csv", "--seed", "2", "--out", "ways"]).is_refusal(&["ways", "other settings"]);
+}
+
+#[test]
+fn images_are_compared_by_their_edges_and_by_what_a_published_network_sees() {
+    let place = Place::new();
+    for (name, bytes) in digits(&["0", "1"], 30) {
+        place.write(&format!("digits/{name}"), bytes);
+    }
+    let found = compared(&place, &["digits", "--time", "50s", "epochs=1"]);
+    for name in
+        ["logistic-regression", "boosted-trees", "logistic-regression-on-features", "nearest-neighbours-on-features"]
+    {
+        let way = way(&found, name);
+        assert!(way["selection_value"].as_f64().unwrap() > 0.8, "{way:#}");
+        // The network that makes the features is part of the run, and makes the same of files as it did of the data.
+        let run = way["run"].as_str().unwrap();
+        let measured = place.run(&["evaluate", run, "digits", "--json"]).succeeded().json();
+        assert!(measured["metrics"]["accuracy"].as_f64().unwrap() > 0.9, "{name}: {measured:#}");
+        let shown = place.run(&["predict", run, "digits/1/0.png", "--format", "json"]).succeeded();
+        assert!(shown.out.contains("\"1\""), "{}", shown.out);
+    }
+    let told = found["transfer"].as_str().unwrap();
+    assert!(told.contains("efficientnet-lite0") && told.contains("accuracy"), "{told}");
+    // Weights that are damaged are told.
+    let run = way(&found, "logistic-regression-on-features")["run"].as_str().unwrap();
+    let file = place.path(run).join("model/model.safetensors");
+    let mut bytes = fs::read(&file).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 0x55;
+    fs::write(&file, bytes).unwrap();
+    place.run(&["predict", run, "digits/1/0.png"]).is_refusal(&["model.safetensors", "checksum"]);
+}
+
+#[test]
+fn texts_are_compared_by_their_words_and_by_a_published_table_of_words() {
+    let place = Place::new();
+    let line = |i: usize| {
+        let (about, class) =
+            [("a red apple and a ripe pear", "fruit"), ("an old engine and a new brake", "car")][i % 2];
+        format!("number {i} tells of {about} in the year {},{class}\n", 1900 + i * 7 % 90)
+    };
+    place.write("texts.csv", String::from("text,kind\n") + &(0..80).map(line).collect::<String>());
+    let found = compared(&place, &["texts.csv", "--text", "text", "--time", "40s"]);
+    for name in ["logistic-regression", "nearest-neighbours-on-features", "last-layer"] {
+        let way = way(&found, name);
+        assert!(way["selection_value"].as_f64().unwrap() > 0.9, "{way:#}");
+        let run = way["run"].as_str().unwrap();
+        place.write("new.txt", "a pear and an apple\nthe brake of an engine\n");
+        let shown = place.run(&["predict", run, "new.txt", "--format", "csv"]).succeeded();
+        let classes: Vec<&str> = shown.out.lines().skip(1).map(|line| line.split(',').nth(1).unwrap()).collect();
+        assert_eq!(classes, ["fruit", "car"], "{name}: {}", shown.out);
+    }
+    let run = way(&found, "logistic-regression")["run"].as_str().unwrap();
+    let told = place.run(&["explain", run, "new.txt"]).succeeded();
+    assert!(["apple", "pear", "engine", "brake"].iter().any(|word| told.out.contains(word)), "{}", told.out);
+}
+
+#[test]
+fn a_run_tells_what_needs_no_network_and_when_that_is_better() {
+    let place = Place::new();
+    place.write("crossed.csv", crossed(200));
+    let told = place.run(&["train", "crossed.csv", "--out", "run", QUICK[0], QUICK[1]]).succeeded();
+    for word in ["without a network, always says", "without a network, logistic regression: accuracy"] {
+        assert!(told.out.contains(word), "{word}: {}", told.out);
+    }
+    // Most values are next to nothing and a few are large: the mean, which a network that learns nothing foretells, is far
+    // from most, and the median is not.
+    let line = |i: usize| {
+        format!("{},{}\n", i * 7919 % 1009, if i.is_multiple_of(12) { 500.0 } else { (i % 5) as f64 / 10.0 })
+    };
+    place.write("skewed.csv", String::from("a,value\n") + &(0..240).map(line).collect::<String>());
+    let arguments = ["train", "skewed.csv", "--out", "worse", "--epochs", "1", "--lr", "0.000001", "folds=1"];
+    let told = place.run(&arguments).succeeded();
+    assert!(told.out.contains("worse on the test rows than a way that needs none (the median"), "{}", told.out);
+    let result: Value = serde_json::from_str(&fs::read_to_string(place.path("worse/result.json")).unwrap()).unwrap();
+    let of_median = result["baselines"][0]["metrics"]["mae"].as_f64().unwrap();
+    assert!(of_median < result["metrics"]["test"]["mae"].as_f64().unwrap(), "{of_median}");
 }
