@@ -74,7 +74,9 @@ impl<'a> Splitter<'a> {
     /// what follows the text. Then [`Splitter::at`] is where it begins.
     pub(crate) fn next(&mut self, row: &mut Row) -> Option<usize> {
         let text = self.text;
-        (row.bytes.clear(), row.ends.clear(), row.begins.clear());
+        row.bytes.clear();
+        row.ends.clear();
+        row.begins.clear();
         while matches!(text.get(self.at), Some(b'\n' | b'\r')) {
             self.at += 1;
         }

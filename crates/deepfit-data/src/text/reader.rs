@@ -69,7 +69,7 @@ impl Texts {
             match found {
                 Found::Folder(files) => read_files(&files, each)?,
                 Found::Delimited(content) => notes.extend(self.read_table(content, path, &prefix, each)?),
-                Found::Rows(rows) => notes.extend(self.read_rows(rows, &prefix, each)?),
+                Found::Rows(rows) => notes.extend(self.read_rows(*rows, &prefix, each)?),
                 Found::Lines(content) => read_lines(content, path, &prefix, each)?,
             }
         }
@@ -209,7 +209,7 @@ impl Texts {
 enum Found {
     Folder(Vec<PathBuf>),
     Delimited(BoxRead<'static>),
-    Rows(Rows<'static>),
+    Rows(Box<Rows<'static>>),
     Lines(BoxRead<'static>),
 }
 
@@ -222,7 +222,7 @@ impl Found {
         refuse_foreign(&head, path)?;
         Ok(match table::known(&head).or_else(|| table::called(path)) {
             Some(Format::Delimited) => Found::Delimited(content),
-            Some(_) => Found::Rows(Rows::open(path, None)?),
+            Some(_) => Found::Rows(Box::new(Rows::open(path, None)?)),
             None => Found::Lines(content),
         })
     }
