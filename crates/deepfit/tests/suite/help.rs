@@ -37,9 +37,19 @@ fn help_shows_options_in_groups_examples_and_all_settings() {
         assert!(help.contains(&format!("--{option}")), "{option}");
     }
     let overview = place.run(&["--help"]).succeeded().out;
-    for command in
-        ["train", "evaluate", "predict", "explain", "embed", "generate", "tokenize", "inspect", "bench", "completions"]
-    {
+    for command in [
+        "train",
+        "compare",
+        "evaluate",
+        "predict",
+        "explain",
+        "embed",
+        "generate",
+        "tokenize",
+        "inspect",
+        "bench",
+        "completions",
+    ] {
         assert!(overview.contains(&format!("\n  {command} ")), "{command}: {overview}");
         let help = place.run(&[command, "--help"]).succeeded().out;
         assert!(help.contains("Examples:"), "{help}");
@@ -50,7 +60,7 @@ fn help_shows_options_in_groups_examples_and_all_settings() {
 fn unknown_words_lead_to_the_nearest() {
     let place = Place::new();
     place.run(&["tran", "x"]).is_refusal(&["tran", "'train'"]);
-    place.run(&["improve"]).is_refusal(&["improve", "train", "predict"]);
+    place.run(&["wobble"]).is_refusal(&["wobble", "train", "predict"]);
     place.run(&[example("digits.zip").as_str()]).is_refusal(&["deepfit train"]);
     place.run(&["train", "x", "--epoch", "3"]).is_refusal(&["--epoch", "--epochs"]);
     place.run(&["train", "x", "--wibble", "3"]).is_refusal(&["--wibble", "nearest option is '--"]);
