@@ -80,6 +80,11 @@ const KNOWN: &[(&str, &str, &str)] = &[
         "How little probability the truth was given; confident mistakes cost most. 0 is perfect, smaller is better.",
     ),
     (
+        "brier",
+        "Brier score",
+        "The mean squared distance of the probabilities from the truth: 0 is perfect, smaller is better.",
+    ),
+    (
         "rank_loss",
         "Rank loss",
         "How much pairs with small scores are nearer than those with large ones; smaller is better.",

