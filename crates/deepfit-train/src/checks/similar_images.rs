@@ -51,7 +51,7 @@ pub(super) fn find(subject: &Subject<'_>, held: &[u32], learned: &[u32]) -> Resu
     let most = if subject.data.is_cached() { MOST } else { MOST_DECODED };
     let (held, learned) = (sample(held, most[0], seed).0, sample(learned, most[1], seed).0);
     let of = |rows: &[u32]| small(subject.source, rows, subject.settings.threads);
-    let (of_held, mut of_learned) = (of(&held)?, of(&learned)?);
+    let (of_held, of_learned) = (of(&held)?, of(&learned)?);
     let looked = (held.len(), learned.len());
     if of_learned.len() <= 2 * NEIGHBOUR {
         return Ok(None);
@@ -96,7 +96,6 @@ pub(super) fn find(subject: &Subject<'_>, held: &[u32], learned: &[u32]) -> Resu
             pairs.push((picture.row, of_learned[place].row));
         }
     }
-    of_learned.clear();
     Ok(Some(Near { pairs, looked }))
 }
 
@@ -136,9 +135,10 @@ fn small(source: &Arc<dyn Source>, rows: &[u32], threads: usize) -> Result<Vec<S
         }
         Ok(found)
     };
+    let of_part = &of_part;
     let parts: Vec<&[u32]> = rows.chunks(rows.len().div_ceil(threads.max(1)).max(1)).collect();
     let found = std::thread::scope(|scope| {
-        let handles: Vec<_> = parts.into_iter().map(|part| scope.spawn(|| of_part(part))).collect();
+        let handles: Vec<_> = parts.into_iter().map(|part| scope.spawn(move || of_part(part))).collect();
         handles
             .into_iter()
             .map(|handle| handle.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))

@@ -85,7 +85,7 @@ fn a_column_that_numbers_the_rows_is_named_on_the_way_and_in_the_report() {
     assert!(ran.out.contains("Found in the data"), "{}", ran.out);
     let page = fs::read_to_string(place.path("run/report.html")).unwrap();
     assert!(page.contains("What was found in the data") && page.contains("An identifier among the features"));
-    // A run that has ended finds no more, and one that is resumed from its beginning the same.
+    // The result of a run that has ended keeps them.
     let resumed = place.run(&["train", "--resume", "run", "--json", "--quiet"]).succeeded().json();
     one(resumed["findings"].as_array().unwrap(), "identifier");
 }
