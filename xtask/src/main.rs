@@ -1,5 +1,6 @@
 //! What a maintainer does: `cargo xtask COMMAND`.
 
+mod checks;
 mod ci;
 mod data;
 mod goldens;
@@ -43,6 +44,8 @@ enum Command {
     BenchScaling(scaling::Arguments),
     /// Compares accuracy on real tables with boosted trees, a random forest and a linear model
     BenchTables(tables::Arguments),
+    /// Measures how often the checks of data speak, on data as it is and on planted cases
+    BenchChecks(checks::Arguments),
     /// Finds out whether a workload has become slower beside a matrix product
     BenchRatios(ratios::Arguments),
 }
@@ -57,6 +60,7 @@ fn main() -> ExitCode {
         Command::BenchData(arguments) => data::run(&arguments),
         Command::BenchScaling(arguments) => scaling::run(&arguments),
         Command::BenchTables(arguments) => tables::run(&arguments),
+        Command::BenchChecks(arguments) => checks::run(&arguments),
         Command::BenchRatios(arguments) => ratios::run(&arguments),
     };
     match outcome {

@@ -18,10 +18,17 @@ pub enum Section {
     Sizes,
     /// Of `bench-tables`.
     Tables,
+    /// Of `bench-checks`.
+    Checks,
 }
 
-const SECTIONS: [(Section, &str); 4] =
-    [(Section::Steps, "steps"), (Section::Data, "data"), (Section::Sizes, "sizes"), (Section::Tables, "tables")];
+const SECTIONS: [(Section, &str); 5] = [
+    (Section::Steps, "steps"),
+    (Section::Data, "data"),
+    (Section::Sizes, "sizes"),
+    (Section::Tables, "tables"),
+    (Section::Checks, "checks"),
+];
 
 /// Puts the text of a section into the file, in place of an earlier one.
 ///

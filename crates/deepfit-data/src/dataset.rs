@@ -747,6 +747,11 @@ impl Dataset {
         self.groups()[row as usize]
     }
 
+    /// A number that rows share if, and only if, splits keep them together: identical inputs, or what a column says.
+    pub fn unit_of(&self, row: u32) -> u32 {
+        self.rows().groups[row as usize]
+    }
+
     /// Whether the data names its own validation or test rows.
     pub fn has_part(&self, part: Part) -> bool {
         self.parts.contains(&Some(part))

@@ -2,6 +2,7 @@
 
 use deepfit_cpu::Profile;
 
+use crate::checks::Finding;
 use crate::data_times::DataTimes;
 use crate::metrics::Scores;
 
@@ -79,6 +80,8 @@ pub enum Event<'a> {
     },
     /// A stage of a recorded run has ended: see [`Job::record`](crate::Job::record).
     Profile(&'a Profile),
+    /// Something was found in the data.
+    Finding(&'a Finding),
     /// Something worth knowing.
     Note(&'a str),
 }

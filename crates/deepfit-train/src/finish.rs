@@ -8,6 +8,7 @@ use deepfit_data::{Dataset, Preprocessor, Source, TargetScale, Task};
 use deepfit_zoo::ModelConfig;
 
 use crate::baseline::Baseline;
+use crate::checks::{self, Finding};
 use crate::data_times::DataTimes;
 use crate::decision::{self, Decision, Familiarity, Findings};
 use crate::error::Result;
@@ -16,7 +17,7 @@ use crate::learned;
 use crate::measure::{Goal, Measured, Measurement, measure, measure_keeping};
 use crate::metrics::Scores;
 use crate::model_folder;
-use crate::predictions::Keeper;
+use crate::predictions::{Keeper, Predictions};
 use crate::predicts::{Remembered, Remembering};
 use crate::process;
 use crate::recipe::Recipe;
@@ -118,7 +119,8 @@ pub(crate) fn finish(
     let measuring = Instant::now();
     let test = on(&job.split.test, &Goal { by: job.data.subgroups(), ..goal }, Some(&mut keeper))?;
     let test_seconds = measuring.elapsed().as_secs_f64();
-    keep(job, &*inputs, &preprocessor, &goal, keeper)?;
+    let predictions = keep(job, &*inputs, &preprocessor, &goal, keeper)?;
+    let found = look_back(job, &*source, &goal, epochs, &predictions);
     if let Some(test) = &test {
         findings.take_measured(&test.findings);
     }
@@ -162,6 +164,7 @@ pub(crate) fn finish(
         seconds_per_epoch: times.per_epoch,
         planned_seconds_per_epoch: job.description.seconds_per_epoch,
         data: times.data,
+        findings: found,
         notes: job.progress.notes.all(),
         next: next_commands(&run, &job.data),
         on_test: remembered.map(|predictions| OnTest { predictions, seconds: test_seconds }),
@@ -170,7 +173,13 @@ pub(crate) fn finish(
 }
 
 /// Writes what was predicted. Where there is no place for it, the run is whole without, and its report tells less.
-fn keep(job: &Job, inputs: &dyn Source, preprocessor: &Preprocessor, goal: &Goal<'_>, keeper: Keeper) -> Result<()> {
+fn keep(
+    job: &Job,
+    inputs: &dyn Source,
+    preprocessor: &Preprocessor,
+    goal: &Goal<'_>,
+    keeper: Keeper,
+) -> Result<Predictions> {
     let stage = &job.stages[job.progress.stage];
     let (train, test) = (&stage.train, &job.split.test);
     let baseline = Baseline::of(goal.task, inputs, train, test, goal.scale, goal.positive)?;
@@ -178,7 +187,20 @@ fn keep(job: &Job, inputs: &dyn Source, preprocessor: &Preprocessor, goal: &Goal
     if let Err(error) = predictions.save(&job.folder.predictions()) {
         job.progress.notes.add(&format!("predictions for the test rows are not kept: {error}"));
     }
-    Ok(())
+    Ok(predictions)
+}
+
+/// What was found in the data: before training, and now by what is predicted of rows that were not learned from.
+fn look_back(job: &Job, source: &dyn Source, goal: &Goal<'_>, epoch: u32, test: &Predictions) -> Vec<Finding> {
+    let mut findings = job.findings.clone();
+    if job.recipe.settings.checks {
+        let mut held = job.held_out(epoch).ok();
+        if let Some(held) = &mut held {
+            held.targets = decision::targets(source, &held.rows, goal.scale);
+        }
+        findings.extend(checks::after(&job.data, held.as_ref(), test));
+    }
+    findings
 }
 
 /// Fits what is made of the network's outputs to what the chosen epoch predicted of validation rows.

@@ -7,6 +7,7 @@
 #![warn(missing_docs)]
 
 mod baseline;
+mod checks;
 mod classical;
 mod compare;
 mod data_times;
@@ -57,6 +58,7 @@ mod transfer;
 mod weights;
 
 pub use baseline::Baseline;
+pub use checks::{Evidence, Finding, FindingKind, Place, Severity, Suspect, Twins};
 pub use classical::ClassicalModel;
 pub use compare::{
     BUDGET, CompareEvent, CompareObserver, CompareOptions, CompareOutcome, Comparison, NotRun, Versus, WayResult,

@@ -78,7 +78,10 @@ pub(crate) fn repeat(mut report: Report, threads: usize, observer: &mut dyn Obse
                     // What was left of one that was stopped before it had settings.
                     let _ = fs::remove_dir_all(&place);
                     let time = settings.time_of_each();
-                    prepare(Settings { seed, repeats: 1, time, threads, ..settings.clone() }, Some(place.clone()))?
+                    prepare(
+                        Settings { seed, repeats: 1, time, threads, checks: false, ..settings.clone() },
+                        Some(place.clone()),
+                    )?
                 };
                 match job.run(observer)? {
                     Outcome::Finished(report) => {

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::baseline::Baseline;
+use crate::checks::Finding;
 use crate::data_times::DataTimes;
 use crate::decision::{CalibrationReport, ConformalReport, CostReport, FamiliarityReport};
 use crate::measure::SubgroupScores;
@@ -104,6 +105,9 @@ pub struct Report {
     /// earlier versions.
     #[serde(default)]
     pub data: DataTimes,
+    /// What was found in the data, before and after training.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub findings: Vec<Finding>,
     /// Worth knowing: what was skipped, why training ended.
     pub notes: Vec<String>,
     /// What to do next.

@@ -189,6 +189,9 @@ settings! {
     repeats: usize = 1,
         "Splits with which the whole is done, each with a seed of its own; the model is that of the first.",
         "a whole number from 1 to 1000, such as 10";
+    checks: bool = true,
+        "Whether the data is looked at for copies across splits, leaks, unequal classes, shifts and wrong labels.",
+        "true or false";
     augment: Option<toml::Table> = None,
         "Changes of training images, as augment.shift=0.1, augment.flip=true and so on.",
         "given by its parts, such as augment.shift=0.1 and augment.flip=true";

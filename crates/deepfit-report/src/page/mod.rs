@@ -7,6 +7,7 @@ mod compare;
 mod cost;
 mod facts;
 mod figure;
+mod findings;
 mod looks;
 mod metrics;
 mod mistakes;
@@ -74,6 +75,10 @@ pub fn page(run: &RunRecord, deeper: Option<&Deeper>) -> String {
             sections.push(Section { id: "trust", title: "How far to trust its probabilities", body });
         }
         sections.push(Section { id: "looks-at", title: "What it looks at", body: looks::section(run, &facts, deeper) });
+        if !report.findings.is_empty() {
+            let body = findings::section(&report.findings);
+            sections.push(Section { id: "findings", title: "What was found in the data", body });
+        }
         sections.push(Section { id: "cost", title: "What it cost", body: cost::section(run, report) });
         sections.push(Section { id: "next", title: "What to try next", body: next::section(run, report, &facts) });
     }

@@ -234,6 +234,7 @@ impl Trial<'_> {
             seconds_per_epoch: 0.0,
             planned_seconds_per_epoch: 0.0,
             data: DataTimes::default(),
+            findings: Vec::new(),
             notes: notes.clone(),
             next: next_commands(run, &contest.data),
             on_test: None,

@@ -18,6 +18,7 @@ pub(crate) use begin::{Opened, open};
 use resume::require_fit;
 pub use resume::{resume, resume_with};
 
+use crate::checks::{self, Finding, Subject};
 use crate::data_times::DataTimes;
 use crate::decision::{HeldOut, MOST_BYTES, Records};
 use crate::error::{Result, TrainError};
@@ -73,6 +74,8 @@ pub struct Job {
     /// Whether the run folder was chosen, not given.
     automatic: bool,
     pub(crate) description: Description,
+    /// What was found in the data before training.
+    pub(crate) findings: Vec<Finding>,
     /// What the first stage to run is trained with, made while planning.
     workshop: Option<Workshop>,
     /// The network that it begins with, if there is one.
@@ -219,6 +222,7 @@ impl Job {
             wanted_epochs,
             automatic: false,
             description,
+            findings: Vec::new(),
             workshop,
             transfer,
         })
@@ -290,6 +294,7 @@ impl Job {
             notes.add(note);
         });
         let mut watch = Watch { inner: observer, first_step_seconds: None, notes };
+        self.look_at_data(&mut watch);
         let (epochs_before, seconds_before) = (self.progress.epochs.len(), self.progress.seconds);
         let mut first_step = true;
         let mut data = DataTimes::default();
@@ -446,6 +451,23 @@ impl Job {
         settings.validation = settings.validation.as_ref().map(absolute).transpose()?;
         settings.test = settings.test.as_ref().map(absolute).transpose()?;
         Ok(settings)
+    }
+
+    /// Looks at the data before it is learned from; a run that is resumed finds the same again.
+    fn look_at_data(&mut self, observer: &mut dyn Observer) {
+        let Some(Workshop { inputs: source, preprocessor, .. }) = &self.workshop else { return };
+        let begun = Instant::now();
+        let (data, split, settings) = (&self.data, &self.split, &self.recipe.settings);
+        let (findings, notes) = checks::before(&Subject { data, split, source, preprocessor, settings });
+        // Whoever wants to stop is asked again by the first step.
+        for finding in &findings {
+            observer.event(&Event::Finding(finding));
+        }
+        for note in &notes {
+            observer.event(&Event::Note(note));
+        }
+        self.findings = findings;
+        self.progress.seconds += begun.elapsed().as_secs_f64();
     }
 
     /// Whether a stage tries to train more blocks, though fewer have not helped.

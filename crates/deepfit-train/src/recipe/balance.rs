@@ -148,30 +148,47 @@ pub(super) fn row_weights(data: &Dataset, split: &Split, settings: &Settings) ->
     Ok((Some(weights.into()), Some(weights.iter().map(|&weight| (weight / mean) as f32).collect())))
 }
 
+/// A class or label that is rare.
+pub(crate) struct Rare {
+    /// Its number.
+    pub(crate) class: u32,
+    /// Training rows that have it.
+    pub(crate) rows: usize,
+    /// Training rows of the most frequent one.
+    pub(crate) most: usize,
+    /// What is so, in words.
+    pub(crate) what: String,
+    /// What was done, and what could be.
+    pub(crate) done: String,
+}
+
 /// What to know about classes that are very unequal.
-pub(super) fn note(task: &Task, counts: &[usize], rows: usize, weighted: bool) -> Option<String> {
+pub(crate) fn rare_classes(data: &Dataset, train: &[u32], weighted: bool) -> Option<Rare> {
+    rare(data.task(), &class_counts(data, train), train.len(), weighted)
+}
+
+fn rare(task: &Task, counts: &[usize], rows: usize, weighted: bool) -> Option<Rare> {
     let classes = task.classes();
     let rarest = (0..counts.len()).filter(|&class| counts[class] > 0).min_by_key(|&class| counts[class])?;
     let done = if weighted {
-        "they count more in the loss, since class_weights=true"
+        "rows of rare classes count more in the loss, since class_weights=true"
     } else {
-        "all rows count alike; with class_weights=true those count more"
+        "all rows count alike; with class_weights=true those of rare classes count more"
     };
+    let most = (0..counts.len()).max_by_key(|&class| counts[class])?;
+    let (few, many) = (counts[rarest], counts[most]);
+    let found = |what: String| Rare { class: rarest as u32, rows: few, most: many, what, done: done.to_string() };
     match task {
         Task::MultiLabel { .. } => {
             let rare = counts.iter().filter(|&&n| n * RARE < rows).count();
             let are = if rare == 1 { "1 label is".to_string() } else { format!("{rare} labels are") };
-            let (name, count) = (&classes[rarest], counts[rarest]);
-            (rare > 0).then(|| format!("{are} rare, '{name}' in {count} of {rows} training rows: {done}"))
+            let name = &classes[rarest];
+            (rare > 0).then(|| found(format!("{are} rare, '{name}' in {few} of {rows} training rows")))
         }
         _ => {
-            let most = (0..counts.len()).max_by_key(|&class| counts[class])?;
-            let (few, many) = (counts[rarest], counts[most]);
             let (rare, frequent) = (&classes[rarest], &classes[most]);
             (many >= UNEQUAL * few).then(|| {
-                format!(
-                    "classes are unequal: {few} training rows are '{rare}' and {many} '{frequent}'. Rows of rare classes: {done}"
-                )
+                found(format!("classes are unequal: {few} training rows are '{rare}' and {many} '{frequent}'"))
             })
         }
     }
@@ -202,14 +219,15 @@ mod tests {
     #[test]
     fn unequal_classes_and_rare_labels_are_noted() {
         let two = Task::Classification { classes: classes(&["ill", "well"]) };
-        assert_eq!(note(&two, &[30, 70], 100, false), None);
-        let told = note(&two, &[5, 95], 100, false).unwrap();
-        assert!(told.contains("5 training rows are 'ill'") && told.contains("class_weights=true"), "{told}");
+        assert!(rare(&two, &[30, 70], 100, false).is_none());
+        let told = rare(&two, &[5, 95], 100, false).unwrap();
+        assert!(told.what.contains("5 training rows are 'ill'") && told.done.contains("with class_weights=true"));
+        assert_eq!((told.class, told.rows, told.most), (0, 5, 95));
         let labels = Task::MultiLabel { classes: classes(&["a", "b"]) };
-        assert_eq!(note(&labels, &[30, 70], 100, false), None);
-        let told = note(&labels, &[3, 70], 100, true).unwrap();
-        assert!(told.contains("'a' in 3 of 100") && told.contains("count more"), "{told}");
-        assert_eq!(note(&Task::Regression, &[], 100, false), None);
+        assert!(rare(&labels, &[30, 70], 100, false).is_none());
+        let told = rare(&labels, &[3, 70], 100, true).unwrap();
+        assert!(told.what.contains("'a' in 3 of 100") && told.done.contains("count more"));
+        assert!(rare(&Task::Regression, &[], 100, false).is_none());
     }
 
     #[test]

@@ -28,6 +28,7 @@ use crate::settings::Settings;
 use crate::stage::{Chosen, Trial};
 use crate::transfer::{Backbone, Cut};
 
+pub(crate) use balance::rare_classes;
 use effect::{augment_in_effect, without_effect};
 pub use rates::Rates;
 use transfer::DataSizes;
@@ -277,7 +278,6 @@ impl Recipe {
             };
             require_isotonic(&task, &balance::class_counts(data, &held))?;
         }
-        notes.extend(balance::note(&task, &class_counts, train, settings.class_weights));
         require_metric(settings.metric.as_deref(), &task)?;
         let costs = balance::costs(&mut settings, &task, &mut notes)?;
         let (weights, loss_weights) = balance::row_weights(data, split, &settings)?;

@@ -78,6 +78,7 @@ const ELSEWHERE: &[(&str, &[&str])] = &[
     ("cost", &["costs", "cost_matrix", "misclassification_cost"]),
     ("metric", &["eval_metric", "monitor", "scoring", "early_stopping_metric", "checkpoint_metric"]),
     ("repeats", &["n_repeats", "repeat", "n_runs", "runs"]),
+    ("checks", &["check", "check_data", "data_checks", "validate_data"]),
     ("loss", &["criterion", "loss_fn", "objective"]),
     (
         "patience",

@@ -4,6 +4,7 @@ pub mod comparison;
 pub mod decisions;
 pub mod embeddings;
 pub mod explanations;
+pub mod findings;
 pub mod importances;
 pub mod neighbours;
 pub mod plan;

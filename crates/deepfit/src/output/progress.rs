@@ -8,6 +8,7 @@ use deepfit_train::metrics::Scores;
 use deepfit_train::{Event, Flow, Observer};
 use indicatif::{ProgressBar, ProgressStyle};
 
+use super::findings::found;
 use super::say;
 use crate::interrupt::Interrupt;
 use deepfit_train::text::{Style, words};
@@ -177,6 +178,7 @@ impl<'a> Progress<'a> {
                 }
             }
             Event::Profile(_) => {}
+            Event::Finding(finding) => self.tell(&self.style.yellow(&words::printable(&found(finding)))),
             Event::Note(note) => self.tell(&words::printable(note)),
         }
     }

@@ -6,6 +6,7 @@ use deepfit_train::metrics::{ECE_BINS, Scores};
 use deepfit_train::{Evaluation, RepeatsReport, Report, SubgroupScores};
 
 use super::decisions;
+use super::findings;
 use super::scores::{interval, labels as label_table, names, residuals as residual_table, value};
 use crate::program;
 use deepfit_train::text::{Style, Table, words};
@@ -65,6 +66,7 @@ pub fn training(report: &Report, page: Option<&Path>, style: Style) -> String {
     text.push_str(&report.familiarity.map_or(String::new(), |found| decisions::familiarity(&found, "test", style)));
     text.push_str(&report.subgroups.as_ref().map_or(String::new(), |by| subgroups(by, "test", style)));
     text.push_str(&report.repeats.as_ref().map_or(String::new(), |repeats| repeated(repeats, style)));
+    text.push_str(&findings::all(&report.findings, style));
     text.push_str(&format!("\n{}\n", style.bold("Run")));
     text.push_str(&format!(
         "  {}: {}, {}, {} (the best was {})\n",

@@ -4,6 +4,7 @@ mod bad_images;
 mod bad_runs;
 mod bad_tables;
 mod benching;
+mod checking;
 mod comparing;
 mod continuing_texts;
 mod deciding;
