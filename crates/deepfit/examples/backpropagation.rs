@@ -93,16 +93,16 @@ pub fn told() -> Result<String> {
             let reads: Vec<String> = node.inputs.iter().map(|&v| short(&graph, v)).collect();
             let shape = node.outputs[0].shape.to_string();
             let values = numbers(values.get(Value { node: i, port: 0 }));
-            let line = format!("{i:>4}  {:<13} {:<21} {shape:<7} {values}", node.op.name(), reads.join(", "));
+            let line = format!("{i:>4}  {:<15} {:<20} {shape:<7} {values}", node.op.name(), reads.join(", "));
             writeln!(text, "{}", line.trim_end())?;
         }
     }
-    writeln!(text, "gradients                 by the graph  by differences")?;
+    writeln!(text, "gradients                   by the graph  by differences")?;
     for (name, ..) in PARAMETERS {
         let value = graph.output(name).ok_or("no gradient")?;
         for (i, gradient) in values.get(value).data.iter().enumerate() {
             let difference = by_difference(&graph, name, i)?;
-            writeln!(text, "{:>4}  {:<20}{gradient:>12.6}{difference:>16.6}", value.node, format!("{name} {i}"))?;
+            writeln!(text, "{:>4}  {:<20}{gradient:>14.6}{difference:>16.6}", value.node, format!("{name} {i}"))?;
             if (gradient - difference).abs() > 1e-8 {
                 return Err(format!("{name}: {gradient} is not {difference}").into());
             }
@@ -120,7 +120,7 @@ struct Place {
     numbers: String,
 }
 
-const WIDTH: f64 = 176.0;
+const WIDTH: f64 = 190.0;
 const HEIGHT: f64 = 36.0;
 const STEP: f64 = 52.0;
 
@@ -145,7 +145,7 @@ pub fn drawn() -> Result<String> {
         (i, Place { x, y, class, words, numbers })
     };
     let mut places: Vec<(usize, Place)> = Vec::new();
-    let columns = [12.0, 248.0, 500.0, 752.0];
+    let columns = [12.0, 254.0, 518.0, 762.0];
     places.extend(down.iter().enumerate().map(|(n, &i)| place(i, columns[1], 44.0 + spread(n, down.len()), "forward")));
     places.extend(up.iter().enumerate().map(|(n, &i)| place(i, columns[2], bottom - spread(n, up.len()), "backward")));
     let at = |places: &[(usize, Place)], i: usize| places.iter().find(|(n, _)| *n == i).map(|(_, p)| (p.x, p.y));
@@ -168,7 +168,7 @@ pub fn drawn() -> Result<String> {
             _ => ((from.0 + WIDTH, from.1 + HEIGHT / 2.0), (to.0, to.1 + HEIGHT / 2.0)),
         };
         // Past boxes that lie between, along their left side.
-        let far = down && (from.1 - to.1).abs() > 1.5 * STEP.max(spread(1, down_length(&nodes[..forward])));
+        let far = down && (from.1 - to.1).abs() > 1.6 * STEP;
         let path = match (far, down) {
             (true, _) => {
                 let (x, a, b) = (from.0, from.1 + HEIGHT / 2.0, to.1 + HEIGHT / 2.0);
@@ -212,9 +212,7 @@ pub fn drawn() -> Result<String> {
         writeln!(boxes, "<text x=\"{middle}\" y=\"{a:.0}\">{words}</text>")?;
         writeln!(boxes, "<text class=\"numbers\" x=\"{middle}\" y=\"{b:.0}\">{numbers}</text>")?;
     }
-    for (x, heading) in
-        columns.into_iter().zip(["given", "forward, downwards", "backward, upwards", "what is learned by"])
-    {
+    for (x, heading) in columns.into_iter().zip(["given", "forward (down)", "backward (up)", "gradients"]) {
         writeln!(boxes, "<text class=\"heading\" x=\"{}\" y=\"24\">{heading}</text>", x + WIDTH / 2.0)?;
     }
     let (width, height) = (columns[3] + WIDTH + 12.0, bottom + HEIGHT + 14.0);
@@ -225,10 +223,6 @@ pub fn drawn() -> Result<String> {
          d=\"M0 0L8 4L0 8z\" fill=\"#555\"/></marker></defs>\n<rect width=\"100%\" height=\"100%\" fill=\"#fff\"/>\n\
          {lines}{boxes}</svg>\n"
     ))
-}
-
-fn down_length(nodes: &[deepfit::graph::Node]) -> usize {
-    nodes.iter().filter(|n| !n.op.is_leaf()).count()
 }
 
 const STYLE: &str = "text{font:11px sans-serif;text-anchor:middle;fill:#222}text.numbers{fill:#555;font-size:10px}\

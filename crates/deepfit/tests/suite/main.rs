@@ -11,6 +11,7 @@ mod drawn_texts;
 mod evaluating;
 mod examples;
 mod explaining;
+mod guide;
 mod help;
 mod inspecting;
 mod interop;

@@ -36,29 +36,26 @@ pub fn sections(markdown: &str) -> Vec<Section> {
     let mut next = Block::default();
     let mut open: Option<(String, Block)> = None;
     for (number, line) in markdown.lines().enumerate() {
-        let fence = line.strip_prefix("```");
-        match (&mut open, fence) {
-            (None, Some(language)) => {
+        if let Some(language) = line.strip_prefix("```") {
+            let Some((language, block)) = open.take() else {
                 let block = Block { line: number + 1, ..std::mem::take(&mut next) };
                 open = Some((language.to_string(), block));
+                continue;
+            };
+            let commands = language == "sh" || language == "console";
+            let said = !block.with.is_empty() || block.quick.is_some() || !block.instead.is_empty();
+            assert!(commands || !said, "line {}: a comment before a block without commands", block.line);
+            if commands {
+                assert!(!block.commands.is_empty(), "line {}: a block without commands", block.line);
+                sections.last_mut().unwrap().blocks.push(block);
             }
-            (Some(_), Some(_)) => {
-                let (language, block) = open.take().unwrap();
-                let commands = language == "sh" || language == "console";
-                let said = !block.with.is_empty() || block.quick.is_some() || !block.instead.is_empty();
-                assert!(commands || !said, "line {}: a comment before a block without commands", block.line);
-                if commands {
-                    assert!(!block.commands.is_empty(), "line {}: a block without commands", block.line);
-                    sections.last_mut().unwrap().blocks.push(block);
-                }
+        } else if let Some((language, block)) = &mut open {
+            block.read(language, line);
+        } else {
+            if let Some(heading) = line.strip_prefix("## ") {
+                sections.push(Section { heading: heading.to_string(), blocks: Vec::new() });
             }
-            (Some((language, block)), None) => block.read(language, line),
-            (None, None) => {
-                if let Some(heading) = line.strip_prefix("## ") {
-                    sections.push(Section { heading: heading.to_string(), blocks: Vec::new() });
-                }
-                next.comment(line);
-            }
+            next.comment(line);
         }
     }
     assert!(open.is_none(), "a block is not closed");

@@ -83,6 +83,16 @@ macro_rules! pages {
 
 pages! {
     the_first_steps_run: "start.md",
+    what_is_said_of_pictures_runs: "pictures.md",
+    what_is_said_of_tables_runs: "tables.md",
+    what_is_said_of_texts_runs: "texts.md",
+    what_is_said_of_transfer_runs: "transfer.md",
+    what_is_said_of_judging_runs: "judging.md",
+    what_is_said_of_explaining_runs: "explaining.md",
+    what_is_said_of_graphs_runs: "how-it-works.md",
+    the_example_of_a_disease_runs: "examples/disease.md",
+    the_example_of_sentiment_runs: "examples/sentiment.md",
+    the_example_of_pictures_runs: "examples/pictures.md",
 }
 
 macro_rules! readme {

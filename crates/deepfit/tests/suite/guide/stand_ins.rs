@@ -113,7 +113,8 @@ fn published_texts(place: &Place, folder: &str, golden: &str) {
     let texts: Vec<String> = (0..200).map(|i| review(i).0).collect();
     if golden == "gpt2" {
         let text = format!("{} Once upon a time", book());
-        let split = json!({"type": "Split", "pattern": {"Regex": "[^ \n]*[ \n]"}, "behavior": "Isolated", "invert": false});
+        let split =
+            json!({"type": "Split", "pattern": {"Regex": "[^ \n]*[ \n]"}, "behavior": "Isolated", "invert": false});
         let parts = json!({"pre_tokenizer": split, "decoder": {"type": "Fuse"}});
         // As many words as the network has.
         let words = text.split_inclusive([' ', '\n']).take(90);
@@ -164,7 +165,9 @@ pub fn make(place: &Place, name: &str) {
         "houses.csv" => drop(place.write(name, houses(0, 150))),
         "new-houses.csv" => drop(place.write(name, houses(1000, 20))),
         "churn.csv" => {
-            let row = |i: usize| format!("{},{},{}", drawn(i, 1, 60), drawn(i, 2, 9), drawn(i, 1, 60) + 3 * drawn(i, 3, 9) > 40);
+            let row = |i: usize| {
+                format!("{},{},{}", drawn(i, 1, 60), drawn(i, 2, 9), drawn(i, 1, 60) + 3 * drawn(i, 3, 9) > 40)
+            };
             drop(place.write(name, table("months,calls,left", 120, row)));
         }
         "patients.csv" | "labelled.csv" => drop(place.write(name, tumours(true))),
