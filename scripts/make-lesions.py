@@ -26,7 +26,9 @@ ROOT = Path(__file__).resolve().parent.parent
 # The earliest time a zip archive can express: no trace of when it was made.
 NO_TIME = (1980, 1, 1, 0, 0, 0)
 PATCH, ACROSS, REGIONS = 48, 5, 5
-# What a dot leaves of red, green and blue light at its middle, for a dot of strength 1.
+# The lesion of the new picture: column, row, radius, strength.
+NEW = (31.0, 17.0, 2.6, 0.5)
+# The share of red, green and blue light that a dot of strength 1 takes away.
 ABSORBED = np.array([0.25, 0.55, 0.45])
 
 
@@ -86,6 +88,9 @@ def main() -> None:
     ]:
         with open(out / name, "w", newline="") as file:
             csv.writer(file, lineterminator="\n").writerows([header, *lines])
+    # A new picture, from a strip that was left out.
+    strip = retina[ACROSS * PATCH : (ACROSS + 1) * PATCH, 600 : 600 + PATCH]
+    (out / "new.jpg").write_bytes(jpeg(with_dots(strip, [NEW])))
     found = sum(row[2] == "lesion" for row in rows)
     print(f"{len(rows)} patches of {len({row[1] for row in rows})} regions, {found} with lesions")
     for name in ("retina.zip", "retina.csv", "lesions.csv"):

@@ -6,6 +6,7 @@
 //! <!-- with: reviews.csv, photos/ -->          files that the test makes, since they are the reader's own
 //! <!-- quick: epochs=1 -->                     is added to the commands that train, whose output is then not compared
 //! <!-- instead: --time 2m => --time 4s -->     is changed in the commands; output is then not compared, either
+//! <!-- varies: the map -->                     what differs from computer to computer in the output, which is not compared
 //! ```
 
 /// A block of commands.
@@ -17,6 +18,8 @@ pub struct Block {
     pub with: Vec<String>,
     /// What is added to commands that train.
     pub quick: Option<String>,
+    /// Whether the output is another on other computers.
+    pub varies: bool,
     /// What stands in place of what.
     pub instead: Vec<(String, String)>,
     /// The commands, each with the lines that it is said to print.
@@ -71,6 +74,7 @@ impl Block {
         };
         match name {
             "with" => self.with.extend(value.split(", ").map(str::to_string)),
+            "varies" => self.varies = true,
             "quick" => self.quick = Some(value.to_string()),
             "instead" => {
                 let (old, new) = value.split_once("=>").expect("old => new");
@@ -99,7 +103,7 @@ impl Block {
 
     /// Whether the commands are run as they stand, so that what they print is what the page shows.
     pub fn is_as_shown(&self) -> bool {
-        self.quick.is_none() && self.instead.is_empty()
+        self.quick.is_none() && self.instead.is_empty() && !self.varies
     }
 
     /// A command as it is run.
