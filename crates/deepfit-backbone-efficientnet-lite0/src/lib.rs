@@ -2,7 +2,7 @@
 //! them. Where they are from, and their licence, tells the README beside this file.
 
 #![forbid(unsafe_code)]
-#![warn(missing_docs)]
+#![deny(missing_docs)]
 
 /// Name of the architecture, as timm has it.
 pub const ARCHITECTURE: &str = "tf_efficientnet_lite0";

@@ -2,7 +2,7 @@
 //! is the mean of its tokens' rows. Where they are from, and their licence, tells the README beside this file.
 
 #![forbid(unsafe_code)]
-#![warn(missing_docs)]
+#![deny(missing_docs)]
 
 /// The table, a safetensors file: `embeddings.weight`, I8 `[vocabulary, 256]`, whose row times its number in
 /// `embeddings.scale`, F32 `[vocabulary]`, is the embedding of a token. The row of what is unknown is zero.

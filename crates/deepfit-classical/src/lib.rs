@@ -11,7 +11,7 @@
 //! class instead of a softmax, and histograms whose number goes by the memory that the machine has free, so that results do.
 
 #![forbid(unsafe_code)]
-#![warn(missing_docs)]
+#![deny(missing_docs)]
 
 mod bytes;
 mod constant;

@@ -1,5 +1,7 @@
 //! CPU kernels: SIMD chosen at run time, one pool of threads, results that do not depend on the number of threads.
 
+#![deny(missing_docs)]
+
 mod bandwidth;
 mod bind;
 pub mod error;

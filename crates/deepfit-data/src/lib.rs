@@ -18,6 +18,8 @@
 //!
 //! Everything random is a function of (seed, epoch, row): see [`Loader`].
 
+#![deny(missing_docs)]
+
 mod batch;
 mod clock;
 mod dataset;

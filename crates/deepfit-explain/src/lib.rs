@@ -5,7 +5,7 @@
 //! [`shapley`] is what it is made of.
 
 #![forbid(unsafe_code)]
-#![warn(missing_docs)]
+#![deny(missing_docs)]
 
 mod counterfactual;
 mod error;

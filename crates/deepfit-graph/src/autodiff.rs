@@ -103,6 +103,22 @@ impl Derivative<'_> {
 ///
 /// Parts of the graph on which none of `wanted` has an influence get no backward nodes.
 ///
+/// ```
+/// use deepfit_graph::interpret::{self, Environment};
+/// use deepfit_graph::{Extents, Mode, Reference, Tracer, gradients};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let tracer = Tracer::new(Mode::Train);
+/// let x = tracer.parameter("x", [2])?;
+/// let loss = x.square()?.sum()?;
+/// tracer.output("gradient", &gradients(&loss, &[x])?[0]);
+/// let graph = tracer.graph();
+/// let mut parameters = Environment::from([("x".to_string(), Reference::new(&[2], vec![3.0, -1.0]))]);
+/// let values = interpret::run(&graph, Extents::batch(1), &Environment::new(), &mut parameters)?;
+/// assert_eq!(values.get(graph.output("gradient").ok_or("no output")?).data, [6.0, -2.0]);
+/// # Ok(()) }
+/// ```
+///
 /// # Errors
 /// If the loss is not a scalar, does not depend on one of `wanted`, one of these belongs to another graph, or an operation
 /// on the way has no derivative.

@@ -3,7 +3,7 @@
 //! here.
 
 #![forbid(unsafe_code)]
-#![warn(missing_docs)]
+#![deny(missing_docs)]
 
 mod autodiff;
 mod constant_value;

@@ -4,7 +4,7 @@
 //! the hash by which the hub knows it.
 
 #![forbid(unsafe_code)]
-#![warn(missing_docs)]
+#![deny(missing_docs)]
 
 mod cache;
 mod error;

@@ -5,7 +5,7 @@
 //! values are PyTorch's; images are NHWC.
 
 #![forbid(unsafe_code)]
-#![warn(missing_docs)]
+#![deny(missing_docs)]
 
 mod declaration;
 mod error;

@@ -5,7 +5,7 @@
 //! escaped there by the crate that makes the markup.
 
 #![forbid(unsafe_code)]
-#![warn(missing_docs)]
+#![deny(missing_docs)]
 
 mod clean;
 mod deeper;

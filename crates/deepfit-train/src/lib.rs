@@ -4,7 +4,7 @@
 //! [`resume`] continues; [`Predictor`] uses the result. A [`Session`] is for a loop of one's own.
 
 #![forbid(unsafe_code)]
-#![warn(missing_docs)]
+#![deny(missing_docs)]
 
 mod baseline;
 mod checks;

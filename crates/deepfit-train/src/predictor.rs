@@ -20,6 +20,18 @@ use crate::predicts::{self, Predicts};
 use crate::tagging::{Entity, Sentences, Tags};
 
 /// A trained model in use.
+///
+/// ```no_run
+/// use deepfit_train::Predictor;
+///
+/// # fn main() -> deepfit_train::Result<()> {
+/// let mut predictor = Predictor::open("runs/digits-1".as_ref(), 2)?;
+/// predictor.predict_paths(&["digit.png".into()], &mut |prediction| {
+///     println!("{prediction:?}");
+///     Ok(())
+/// })?;
+/// # Ok(()) }
+/// ```
 pub struct Predictor {
     using: Box<dyn Predicts + Send>,
     preprocessor: Preprocessor,

@@ -1,7 +1,7 @@
 //! Architectures, a file each: plain structs made from settings that can be saved beside the weights.
 
 #![forbid(unsafe_code)]
-#![warn(missing_docs)]
+#![deny(missing_docs)]
 
 mod cnn;
 mod convnext;

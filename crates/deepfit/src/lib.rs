@@ -18,7 +18,7 @@
 //! ```
 
 #![forbid(unsafe_code)]
-#![warn(missing_docs)]
+#![deny(missing_docs)]
 
 pub use deepfit_cpu as cpu;
 pub use deepfit_data as data;

@@ -70,8 +70,11 @@ fn parse_size(text: &str) -> usize {
 /// Results depend on `isa`, `caches` and `convolution`, never on the number of threads.
 #[derive(Clone, Copy)]
 pub struct Compute<'a> {
+    /// The threads.
     pub pool: &'a ThreadPool,
+    /// The instruction set.
     pub isa: Isa,
+    /// Sizes of the caches, by which work is cut into blocks.
     pub caches: Caches,
     /// How convolutions are computed.
     pub convolution: Algorithms,

@@ -10,19 +10,25 @@ use crate::pool::SharedMut;
 /// Log-probabilities `[batch, time, classes]` and label sequences `[batch, labels]`, or those of all examples in a row.
 #[derive(Debug, Clone, Copy)]
 pub struct Alignment<'a> {
+    /// Log-probabilities.
     pub scores: &'a [f32],
+    /// Labels: classes other than the blank.
     pub targets: &'a [i32],
     /// Frames of each example; all, if not given.
     pub input_lengths: Option<&'a [i32]>,
     /// Labels of each example; all, if not given.
     pub target_lengths: Option<&'a [i32]>,
+    /// Examples.
     pub batch: usize,
+    /// Frames of the longest example.
     pub time: usize,
+    /// Classes, with the blank.
     pub classes: usize,
     /// Labels of the longest sequence.
     pub labels: usize,
     /// Whether the labels of all examples stand in a row, as many of each as `target_lengths` says.
     pub in_a_row: bool,
+    /// The class that stands for "no label".
     pub blank: usize,
     /// Whether an infinite loss becomes 0, without gradient.
     pub zero_infinity: bool,

@@ -19,8 +19,11 @@ pub struct LinearRows<'a> {
     pub weight: &'a [f32],
     /// The class of each row, each below `classes`.
     pub targets: &'a [i32],
+    /// Rows, each with a class.
     pub rows: usize,
+    /// Inputs of the layer.
     pub width: usize,
+    /// Outputs of the layer.
     pub classes: usize,
     /// Classes at a time.
     pub block: usize,

@@ -40,9 +40,11 @@ crate::simd_kernel! {
 /// Settings of stochastic gradient descent (PyTorch's `SGD`, dampening 0), in f64 as PyTorch keeps them.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Sgd {
+    /// Factor of the step.
     pub learning_rate: f64,
     /// 0: none, and the buffer may be empty.
     pub momentum: f64,
+    /// Whether the step looks ahead by the momentum (Nesterov's).
     pub nesterov: bool,
     /// L2: added to the gradient as `weight_decay * parameter`.
     pub weight_decay: f64,
@@ -95,10 +97,15 @@ crate::simd_kernel! {
 /// Settings of Adam and AdamW as in PyTorch, in f64: `1 - 0.999` loses four digits in f32.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Adam {
+    /// Factor of the step.
     pub learning_rate: f64,
+    /// What is kept of the mean of gradients in a step, in 0..1.
     pub beta1: f64,
+    /// What is kept of the mean of their squares in a step, in 0..1.
     pub beta2: f64,
+    /// Is added to the root of the second mean, so that nothing is divided by 0.
     pub eps: f64,
+    /// How much parameters shrink: see `decoupled`.
     pub weight_decay: f64,
     /// True: AdamW, the parameter shrinks by `learning_rate * weight_decay`. False: Adam, L2 added to the gradient.
     pub decoupled: bool,

@@ -11,7 +11,16 @@ use crate::simd::Simd;
 pub enum Spacing {
     /// Windows of `kernel` taps `dilation` pixels apart, at every `stride` pixels, the first one `padding` pixels before
     /// the image. Pixels in the padding on either side may count in an average, those further out never do.
-    Windows { kernel: usize, stride: usize, padding: usize, dilation: usize },
+    Windows {
+        /// Taps of a window.
+        kernel: usize,
+        /// Pixels from a window to the next.
+        stride: usize,
+        /// Pixels before the image at which the first window begins.
+        padding: usize,
+        /// Pixels from a tap to the next.
+        dilation: usize,
+    },
     /// Output `i` of `n` reaches from pixel `floor(i * size / n)` to `ceil((i + 1) * size / n)`.
     Adaptive,
 }

@@ -11,9 +11,13 @@ use crate::simd::Simd;
 /// What to compute.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reduction {
+    /// The sum.
     Sum,
+    /// The sum divided by the number of elements.
     Mean,
+    /// The largest element; NaN if one is.
     Max,
+    /// The sum of the squares.
     SumOfSquares,
 }
 

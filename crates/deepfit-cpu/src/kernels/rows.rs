@@ -151,8 +151,11 @@ crate::simd_kernel! {
 /// Settings of PyTorch's `SparseAdam`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct AdamRows {
+    /// Factor of the step.
     pub learning_rate: f64,
+    /// What is kept of the mean of gradients in a step, in 0..1.
     pub beta1: f64,
+    /// What is kept of the mean of their squares in a step, in 0..1.
     pub beta2: f64,
     /// Added to the root of the second moment, before its bias is corrected.
     pub eps: f64,

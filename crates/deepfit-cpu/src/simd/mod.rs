@@ -57,9 +57,13 @@ pub trait Simd: Copy + Send + Sync + 'static {
     /// `p` must be valid for writing `min(n, LANES)` numbers.
     unsafe fn store_partial(self, p: *mut f32, n: usize, v: Self::F);
 
+    /// `a + b`, lane by lane.
     fn add(self, a: Self::F, b: Self::F) -> Self::F;
+    /// `a - b`, lane by lane.
     fn sub(self, a: Self::F, b: Self::F) -> Self::F;
+    /// `a * b`, lane by lane.
     fn mul(self, a: Self::F, b: Self::F) -> Self::F;
+    /// `a / b`, lane by lane.
     fn div(self, a: Self::F, b: Self::F) -> Self::F;
     /// `a * b + c`; rounded once where the processor can, twice in the portable code.
     fn mul_add(self, a: Self::F, b: Self::F, c: Self::F) -> Self::F;
@@ -67,21 +71,30 @@ pub trait Simd: Copy + Send + Sync + 'static {
     fn min(self, a: Self::F, b: Self::F) -> Self::F;
     /// `a > b ? a : b`, lane by lane.
     fn max(self, a: Self::F, b: Self::F) -> Self::F;
+    /// The square root, rounded once.
     fn sqrt(self, a: Self::F) -> Self::F;
+    /// The largest whole number that is not above `a`.
     fn floor(self, a: Self::F) -> Self::F;
     /// To the nearest integer, ties to even.
     fn round(self, a: Self::F) -> Self::F;
 
+    /// Whether `a < b`; false if one is NaN.
     fn lt(self, a: Self::F, b: Self::F) -> Self::M;
+    /// Whether `a <= b`; false if one is NaN.
     fn le(self, a: Self::F, b: Self::F) -> Self::M;
+    /// Whether `a == b`; false if one is NaN.
     fn eq(self, a: Self::F, b: Self::F) -> Self::M;
+    /// Whether `a` is NaN.
     fn is_nan(self, a: Self::F) -> Self::M;
     /// True in the first `n` lanes.
     fn first(self, n: usize) -> Self::M;
     /// `a` where the mask is true, else `b`.
     fn select(self, m: Self::M, a: Self::F, b: Self::F) -> Self::F;
+    /// True where both are.
     fn mask_and(self, a: Self::M, b: Self::M) -> Self::M;
+    /// True where at least one is.
     fn mask_or(self, a: Self::M, b: Self::M) -> Self::M;
+    /// True where `a` is not.
     fn mask_not(self, a: Self::M) -> Self::M;
     /// Whether the mask is true in at least one lane.
     fn any(self, m: Self::M) -> bool;
@@ -91,17 +104,25 @@ pub trait Simd: Copy + Send + Sync + 'static {
     /// The inverse of [`to_bits`](Simd::to_bits); `self` is the token, not what is converted.
     #[allow(clippy::wrong_self_convention)]
     fn from_bits(self, a: Self::I) -> Self::F;
+    /// All lanes equal to the integer `x`.
     fn splat_i(self, x: i32) -> Self::I;
+    /// Whether the integers are equal.
     fn eq_i(self, a: Self::I, b: Self::I) -> Self::M;
+    /// `a + b`, which wraps around.
     fn add_i(self, a: Self::I, b: Self::I) -> Self::I;
+    /// `a - b`, which wraps around.
     fn sub_i(self, a: Self::I, b: Self::I) -> Self::I;
+    /// The bits that both have.
     fn and_i(self, a: Self::I, b: Self::I) -> Self::I;
+    /// The bits that at least one has.
     fn or_i(self, a: Self::I, b: Self::I) -> Self::I;
+    /// Shift to the left by `N` bits.
     fn shl_i<const N: u32>(self, a: Self::I) -> Self::I;
     /// Arithmetic shift to the right (keeps the sign).
     fn shr_i<const N: u32>(self, a: Self::I) -> Self::I;
     /// To the nearest integer, ties to even; the argument must fit an `i32`, else the lane is unspecified.
     fn to_int(self, a: Self::F) -> Self::I;
+    /// The nearest `f32` of each integer.
     fn to_float(self, a: Self::I) -> Self::F;
     /// `a * 2^n` for whole `n` in -252..=254 and `a` near 1, rounded once.
     #[inline(always)]
@@ -130,14 +151,17 @@ pub trait Simd: Copy + Send + Sync + 'static {
     /// The largest lane; unspecified which if there is a NaN.
     fn reduce_max(self, a: Self::F) -> f32;
 
+    /// All lanes 0.
     #[inline(always)]
     fn zero(self) -> Self::F {
         self.splat(0.0)
     }
+    /// `-a`: the sign is turned, of zeros and NaN, too.
     #[inline(always)]
     fn neg(self, a: Self::F) -> Self::F {
         self.from_bits(self.sub_i(self.to_bits(a), self.splat_i(i32::MIN)))
     }
+    /// The magnitude: the sign is cleared.
     #[inline(always)]
     fn abs(self, a: Self::F) -> Self::F {
         self.from_bits(self.and_i(self.to_bits(a), self.splat_i(i32::MAX)))

@@ -163,6 +163,30 @@ type Loss = Box<dyn Fn(&Tracer) -> deepfit_nn::Result<Tensor>>;
 ///
 /// Inputs are given by the names under which the closures asked for them: `&[("x", View::F32(&x))]`. The number of
 /// examples is found from their lengths. The same options give the same bits, on any number of threads.
+///
+/// ```
+/// use deepfit_graph::DType;
+/// use deepfit_nn::losses::Reduction;
+/// use deepfit_nn::{Module, Scope, layers, losses};
+/// use deepfit_train::{Examples, Fit, Session, SessionOptions};
+///
+/// # fn main() -> deepfit_train::Result<()> {
+/// // y = 2 x + 1 is learned from eight points.
+/// let x: Vec<f32> = (0..8).map(|i| i as f32 / 4.0 - 1.0).collect();
+/// let y = x.iter().map(|x| 2.0 * x + 1.0).collect();
+/// let examples = Examples::new(8).f32("x", x)?.f32("y", y)?;
+/// let scope = Scope::root();
+/// let line = layers::Linear::new(&scope.child("line"), 1, 1);
+/// let mut session = Session::new(
+///     &scope,
+///     SessionOptions::default().learning_rate(0.1).batch(8),
+///     move |t| line.forward(&t.batch("x", &[1], DType::F32)),
+///     |t, output| losses::mse(output, &t.batch("y", &[1], DType::F32), Reduction::Mean),
+/// )?;
+/// let losses = session.fit(&examples, &Fit::epochs(100))?;
+/// assert!(losses[99] < losses[0] / 10.0);
+/// # Ok(()) }
+/// ```
 pub struct Session {
     engine: Engine,
     declarations: Vec<Declaration>,

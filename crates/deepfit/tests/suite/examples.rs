@@ -3,8 +3,12 @@
 use std::fs;
 use std::path::Path;
 
+#[path = "../../examples/backpropagation.rs"]
+mod backpropagation;
 #[path = "../../examples/network.rs"]
 mod network;
+#[path = "../../examples/own_layer.rs"]
+mod own_layer;
 #[path = "../../examples/own_loss.rs"]
 mod own_loss;
 #[path = "../../examples/own_operation.rs"]
@@ -48,4 +52,25 @@ fn the_readme_shows_the_examples_as_they_are_run() {
         assert!(readme.contains(program.trim_end()), "the README shows another {name}.rs");
         assert!(program.lines().count() <= 30, "{name}.rs is longer than promised");
     }
+}
+
+#[test]
+fn a_layer_of_ones_own_is_trained() {
+    own_layer::main().expect("the example runs");
+}
+
+#[test]
+fn the_guide_shows_programs_and_what_they_say_as_they_are() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = |name: &str| fs::read_to_string(root.join("../../docs/src").join(name)).expect("a page");
+    let adding = page("adding.md");
+    for name in ["own_operation", "own_layer", "network"] {
+        let program = fs::read_to_string(root.join(format!("examples/{name}.rs"))).expect("an example");
+        assert!(adding.contains(program.trim_end()), "the guide shows another {name}.rs");
+    }
+    backpropagation::main().expect("the example runs");
+    let told = backpropagation::told().expect("gradients as differences say");
+    assert!(page("how-it-works.md").contains(told.trim_end()), "the guide tells of another graph than\n{told}");
+    let drawn = backpropagation::drawn().expect("a drawing");
+    assert_eq!(page("images/backpropagation.svg"), drawn, "the guide draws another graph");
 }

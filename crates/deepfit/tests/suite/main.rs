@@ -12,6 +12,7 @@ mod drawn_texts;
 mod evaluating;
 mod examples;
 mod explaining;
+mod guide;
 mod help;
 mod inspecting;
 mod interop;

@@ -15,23 +15,32 @@ const ENOUGH_TASKS: usize = 8;
 /// What the forward pass gave, and the gradient of its result.
 #[derive(Clone, Copy)]
 pub struct Upstream<'a> {
+    /// What the attention gave, `[batch, queries, heads, e]`.
     pub result: &'a [f32],
+    /// Logarithm of the sum of exponentials of the scores of each row, `[batch, heads, queries]`.
     pub log_sums: &'a [f32],
+    /// Gradient of the loss by the result, in its shape.
     pub up: &'a [f32],
 }
 
 /// The gradients to be written, each laid out as its input; they may lie in one array.
 #[derive(Clone, Copy)]
 pub struct Targets<'a> {
+    /// Gradient of the queries.
     pub query: (SharedMut<'a, f32>, Layout),
+    /// Gradient of the keys.
     pub key: (SharedMut<'a, f32>, Layout),
+    /// Gradient of the values.
     pub value: (SharedMut<'a, f32>, Layout),
 }
 
 /// The gradient of the bias: axis lengths, 1 where the bias is repeated, and strides, 0 there.
 pub struct BiasTarget<'a> {
+    /// Where it is written.
     pub data: &'a mut [f32],
+    /// Axis lengths of the bias along `[batch, heads, queries, keys]`.
     pub lengths: [usize; 4],
+    /// Steps along these axes, in numbers.
     pub strides: [usize; 4],
 }
 

@@ -27,9 +27,13 @@ const KEYS: usize = 128;
 /// Where the rows of a head lie: row `t` of head `h` of example `b` begins at `start + b * batch + t * row + h * head`.
 #[derive(Debug, Clone, Copy)]
 pub struct Layout {
+    /// Offset of the first row of the first head of the first example, in numbers, as all of these.
     pub start: usize,
+    /// From an example to the next.
     pub batch: usize,
+    /// From a row to the next.
     pub row: usize,
+    /// From a head to the next.
     pub head: usize,
 }
 
@@ -47,7 +51,9 @@ impl Layout {
 /// An array that broadcasts to the scores `[batch, heads, queries, keys]`: strides are 0 where it is repeated.
 #[derive(Clone, Copy)]
 pub struct Broadcast<'a, T> {
+    /// The values.
     pub data: &'a [T],
+    /// Steps along `[batch, heads, queries, keys]`, in elements.
     pub strides: [usize; 4],
 }
 
@@ -61,8 +67,11 @@ impl<T> Broadcast<'_, T> {
 /// Dropout of the weights: see [`random::dropout`](super::random::dropout).
 #[derive(Clone, Copy)]
 pub struct WeightDropout {
+    /// Key of all random numbers of the run.
     pub key: u64,
+    /// What tells them from those of other layers.
     pub stream: u64,
+    /// Share of the weights that are dropped, in 0..1.
     pub probability: f32,
 }
 
@@ -72,9 +81,13 @@ pub const MAX_MASKS: usize = 4;
 /// An attention: sizes, options and inputs.
 #[derive(Clone, Copy)]
 pub struct Problem<'a> {
+    /// Examples.
     pub batch: usize,
+    /// Queries of each example.
     pub queries: usize,
+    /// Keys, and values, of each example.
     pub keys: usize,
+    /// Heads of the queries.
     pub heads: usize,
     /// Divides `heads`; head `h` reads key head `h / (heads / kv_heads)`.
     pub kv_heads: usize,
@@ -82,16 +95,23 @@ pub struct Problem<'a> {
     pub d: usize,
     /// Width of value and result.
     pub e: usize,
+    /// Factor of the scores before the softmax.
     pub scale: f32,
+    /// Whether query `i` sees keys 0 to `i` alone.
     pub causal: bool,
+    /// `[batch, queries, heads, d]`, where the layout says.
     pub query: (&'a [f32], Layout),
+    /// `[batch, keys, kv_heads, d]`.
     pub key: (&'a [f32], Layout),
+    /// `[batch, keys, kv_heads, e]`.
     pub value: (&'a [f32], Layout),
+    /// Is added to the scores.
     pub bias: Option<Broadcast<'a, f32>>,
     /// Keys are hidden where one is not 0.
     pub masks: [Option<Broadcast<'a, u8>>; MAX_MASKS],
     /// Number of keys of each example.
     pub lengths: Option<&'a [i32]>,
+    /// Which weights are dropped, in training.
     pub dropout: Option<WeightDropout>,
 }
 

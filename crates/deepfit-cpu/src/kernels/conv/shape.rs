@@ -6,14 +6,17 @@
 pub struct Conv2dShape {
     /// Images.
     pub n: usize,
-    /// Height, width and channels of an input image.
+    /// Height of an input image.
     pub h: usize,
+    /// Width of an input image.
     pub w: usize,
+    /// Channels of an input image.
     pub c: usize,
     /// Output channels.
     pub o: usize,
-    /// Height and width of the kernel.
+    /// Height of the kernel.
     pub kh: usize,
+    /// Width of the kernel.
     pub kw: usize,
     /// Steps between outputs, down and across.
     pub stride: [usize; 2],

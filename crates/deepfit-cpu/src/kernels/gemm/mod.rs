@@ -69,11 +69,15 @@ pub trait Epilogue: Sync {
 /// A matrix product of `m` x `k` by `k` x `n`.
 #[derive(Clone, Copy)]
 pub struct Gemm<'a> {
+    /// Rows of A and of the result.
     pub m: usize,
+    /// Columns of B and of the result.
     pub n: usize,
+    /// Columns of A, which are the rows of B.
     pub k: usize,
     /// Add to what C holds instead of replacing it.
     pub accumulate: bool,
+    /// What is made of the product's tiles while they are in the cache.
     pub epilogue: Option<&'a dyn Epilogue>,
     /// The panels of B, if [`packed::pack`] made them before.
     pub packed: Option<&'a [f32]>,

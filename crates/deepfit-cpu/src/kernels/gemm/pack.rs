@@ -14,6 +14,7 @@ pub struct Matrix<'a> {
 }
 
 impl<'a> Matrix<'a> {
+    /// Element (i, j) is `data[i * row_stride + j * col_stride]`.
     pub fn new(data: &'a [f32], row_stride: usize, col_stride: usize) -> Matrix<'a> {
         Matrix { data, row_stride, col_stride }
     }

@@ -17,12 +17,15 @@ pub struct Upstream<'a> {
     pub gates: &'a [f32],
     /// `c` of each row and step; empty without a cell.
     pub cells: &'a [f32],
-    /// `h` and `c` before the first step; else zero.
+    /// `h` before the first step; else zero.
     pub h: Option<&'a [f32]>,
+    /// `c` before the first step; else zero.
     pub c: Option<&'a [f32]>,
-    /// Gradients of `h` of each row and step, of the last `h` and of the last `c`; else zero.
+    /// Gradients of `h` of each row and step; else zero.
     pub d_output: Option<&'a [f32]>,
+    /// Gradient of the last `h`; else zero.
     pub d_h: Option<&'a [f32]>,
+    /// Gradient of the last `c`; else zero.
     pub d_c: Option<&'a [f32]>,
 }
 
@@ -35,8 +38,9 @@ pub struct Gradients<'a> {
     pub weight: &'a mut [f32],
     /// Of `u_n` of a GRU in each row and step; empty for others.
     pub inner: &'a mut [f32],
-    /// Of `h` and `c` before the first step; empty if not wanted.
+    /// Of `h` before the first step; empty if not wanted.
     pub h: &'a mut [f32],
+    /// Of `c` before the first step; empty if not wanted.
     pub c: &'a mut [f32],
 }
 

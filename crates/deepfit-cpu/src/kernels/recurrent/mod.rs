@@ -25,7 +25,9 @@ pub struct Sequences<'a> {
     pub reverse: bool,
     /// Arrays are `[steps, batch, ...]`, not `[batch, steps, ...]`.
     pub time_first: bool,
+    /// Rows.
     pub batch: usize,
+    /// Steps of the longest row.
     pub steps: usize,
     /// Units: numbers in `h`.
     pub hidden: usize,
