@@ -7,6 +7,7 @@ mod benching;
 mod comparing;
 mod continuing_texts;
 mod deciding;
+mod diagnosing;
 mod drawn_texts;
 mod evaluating;
 mod examples;

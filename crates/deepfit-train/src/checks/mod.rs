@@ -1,0 +1,3 @@
+//! What the data itself may get wrong.
+
+pub(crate) mod confident;
