@@ -17,6 +17,7 @@ use crate::learned;
 use crate::measure::{Goal, Measured, Measurement, measure, measure_keeping};
 use crate::metrics::Scores;
 use crate::model_folder;
+use crate::overfitting::judge;
 use crate::predictions::{Keeper, Predictions};
 use crate::predicts::{Remembered, Remembering};
 use crate::process;
@@ -128,6 +129,7 @@ pub(crate) fn finish(
     let unlike = test.as_ref().and_then(|test| test.familiarity);
     let test = test.map(|test| test.metrics);
     let baselines = simpler::ways(job, &inputs, &preprocessor, &stage.train)?;
+    let fit = judge(job, epochs, &*source, stage.target_scale);
     let run = job.folder.root().to_path_buf();
     Ok(Report {
         task: task.name().to_string(),
@@ -153,6 +155,7 @@ pub(crate) fn finish(
         subgroups,
         familiarity: unlike,
         positive: job.recipe.settings.positive.clone(),
+        fit,
         repeats: None,
         resumed_at_step: job.description.resumed_at_step,
         planned_memory_bytes: job.description.planned_memory_bytes,

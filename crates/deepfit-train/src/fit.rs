@@ -10,12 +10,13 @@ use deepfit_data::{Loader, PairLabel, Source, Task};
 use deepfit_nn::Schedule;
 
 use crate::data_times::DataTimes;
-use crate::decision::{Record, Records};
+use crate::decision::{MOST_BYTES, Record, Records};
 use crate::error::{Result, TrainError};
 use crate::event::{Event, Flow, Observer};
 use crate::learner::{Learner, Place};
 use crate::measure::{Goal, measure_keeping};
 use crate::metrics::{Scores, higher_is_better};
+use crate::overfitting::{EpochLosses, EvaluatedLosses, sample_of};
 use crate::progress::{self, EpochRecord, Progress};
 use crate::recipe::Recipe;
 use crate::run_folder::Durability;
@@ -37,6 +38,17 @@ pub enum End {
     Interrupted,
 }
 
+/// What is known after the validation of an epoch.
+#[derive(Default)]
+struct Validated {
+    scores: Scores,
+    /// What was predicted of the validation rows, if that is kept.
+    predicted: Record,
+    /// The losses of the validation rows, where rows have some.
+    rows: Option<EvaluatedLosses>,
+    losses: Option<EpochLosses>,
+}
+
 /// What a stage is trained with.
 pub struct Fit<'a> {
     /// All settings.
@@ -55,6 +67,8 @@ pub struct Fit<'a> {
     pub best_weights: &'a mut BTreeMap<String, Owned>,
     /// Where predictions of the validation rows are kept, if they are.
     pub held_out: Option<Records>,
+    /// Where the losses of the validation rows are kept, if they are.
+    pub losses: Option<Records>,
     /// Seconds of training, over all processes, after which the stage stops.
     pub deadline: Option<f64>,
     /// Where epochs are listed.
@@ -204,7 +218,7 @@ impl Fit<'_> {
 
     /// What the published weights reach: they are the result unless training makes them better.
     fn measure_untrained(&mut self, progress: &mut Progress, observer: &mut dyn Observer) -> Result<()> {
-        let (validation, _) = self.validate(progress)?;
+        let validation = self.validate(progress)?.scores;
         progress.best = self.recipe.monitored().of(&validation).map(|value| (0, value));
         if self.stage.keep_best {
             *self.best_weights = self.learner.weights()?;
@@ -212,7 +226,7 @@ impl Fit<'_> {
         let told: Vec<String> = validation.iter().map(|(name, value)| format!("{name} {value:.4}")).collect();
         observer.event(&Event::Note(&format!("before training, on validation: {}", told.join(", "))));
         let (stage, learning_rate, train_loss) = (progress.stage + 1, 0.0, 0.0);
-        self.record(progress, EpochRecord { stage, epoch: 0, learning_rate, train_loss, validation })
+        self.record(progress, EpochRecord { stage, epoch: 0, learning_rate, train_loss, validation, losses: None })
     }
 
     /// Says so where the published weights are the result.
@@ -251,8 +265,8 @@ impl Fit<'_> {
     ) -> Result<Flow> {
         progress.epoch += 1;
         let train_loss = progress.loss_sum / progress.loss_rows as f64;
-        let (validation, predicted) = match self.stage.validation.is_empty() {
-            true => (Scores::default(), Record::default()),
+        let Validated { scores: validation, predicted, rows, mut losses } = match self.stage.validation.is_empty() {
+            true => Validated::default(),
             false => self.validate(progress)?,
         };
         let monitored = self.recipe.monitored();
@@ -271,6 +285,9 @@ impl Fit<'_> {
         {
             records.add(progress.epoch, &predicted)?;
         }
+        if let (Some(records), Some(rows)) = (&mut self.losses, rows) {
+            records.add(progress.epoch, &Record { rows: rows.rows, values: rows.losses })?;
+        }
         let steps = self.loader.steps_per_epoch();
         let learning_rate = self.rate(progress.update.saturating_sub(1), steps, progress.plateau.rate);
         self.observe_plateau(progress, value.unwrap_or(train_loss), observer);
@@ -285,11 +302,15 @@ impl Fit<'_> {
             data,
         });
         let (stage, epoch) = (progress.stage + 1, progress.epoch);
-        self.record(progress, EpochRecord { stage, epoch, learning_rate, train_loss, validation })?;
-        (progress.step, progress.loss_sum, progress.loss_rows) = (0, 0.0, 0);
         let patience = self.recipe.patience(&self.stage.trial);
         let waited = progress.epoch - progress.best.map_or(progress.epoch, |(epoch, _)| epoch);
-        if patience > 0 && waited >= patience && progress.epoch < self.stage.epochs {
+        let stops = patience > 0 && waited >= patience && progress.epoch < self.stage.epochs;
+        if stops || progress.stage_ended || progress.epoch >= self.stage.epochs {
+            self.measure_unaveraged(progress, &mut losses)?;
+        }
+        self.record(progress, EpochRecord { stage, epoch, learning_rate, train_loss, validation, losses })?;
+        (progress.step, progress.loss_sum, progress.loss_rows) = (0, 0.0, 0);
+        if stops {
             progress.stage_ended = true;
             let note = format!("early stop: {} on validation has not improved for {waited} epochs", monitored.name);
             observer.event(&Event::Note(&note));
@@ -297,22 +318,66 @@ impl Fit<'_> {
         Ok(flow)
     }
 
-    /// Metrics on the validation rows, and what was predicted of them if that is kept.
-    fn validate(&mut self, progress: &Progress) -> Result<(Scores, Record)> {
+    /// Metrics on the validation rows, what was predicted of them, and losses of these and of a sample of the training rows.
+    fn validate(&mut self, progress: &mut Progress) -> Result<Validated> {
         let (source, rows) = (self.source.clone(), self.stage.validation.clone());
-        let goal = Goal::of(self.recipe, self.stage.target_scale);
+        let (task, scale) = (&self.recipe.task, self.stage.target_scale);
+        let goal = Goal::of(self.recipe, scale);
         let mut predicted = Record::default();
-        let keep = self.held_out.is_some().then_some(&mut predicted);
-        let measured =
-            self.learner.with_averaged(|using| measure_keeping(using, source, rows, &goal, false, keep, None));
+        let of_row = 4 * (task.outputs() as u64 + 1);
+        let few = (rows.len() as u64).saturating_mul(of_row) <= MOST_BYTES;
+        let keep = (self.held_out.is_some() || few).then_some(&mut predicted);
+        let of_training = match few && !matches!(task, Task::Similarity { .. } | Task::Labels { .. }) {
+            true => sample_of(&self.stage.train, rows.len(), self.recipe.settings.seed),
+            false => Vec::new(),
+        };
+        let mut of_sample = None;
+        let mut seconds = 0.0;
+        let measured = self.learner.with_averaged(|using| {
+            let measured = measure_keeping(using, source.clone(), rows, &goal, false, keep, None)?;
+            let begun = Instant::now();
+            if !of_training.is_empty() {
+                let mut kept = Record::default();
+                measure_keeping(using, source.clone(), of_training, &goal, false, Some(&mut kept), None)?;
+                of_sample = EvaluatedLosses::of(task, &kept, &*source, scale);
+            }
+            seconds = begun.elapsed().as_secs_f64();
+            Ok(measured)
+        });
+        progress.watch_seconds += seconds;
         match measured {
-            Ok(measured) => Ok((measured.metrics.scores(), predicted)),
+            Ok(measured) => {
+                let rows = EvaluatedLosses::of(task, &predicted, &*self.source, scale);
+                let weights = self.recipe.weights.as_deref();
+                let losses = rows.as_ref().zip(of_sample).map(|(rows, sample)| {
+                    let ((train, train_error), (validation, validation_error)) =
+                        (sample.mean(weights), rows.mean(weights));
+                    let constant = rows.constant;
+                    EpochLosses { train, train_error, validation, validation_error, constant, unaveraged: None }
+                });
+                Ok(Validated { scores: measured.metrics.scores(), predicted, rows, losses })
+            }
             Err(TrainError::Predictions { what }) => {
                 let advice = self.advice();
                 Err(TrainError::NonFinite { epoch: progress.epoch, step: progress.step, what, advice })
             }
             Err(other) => Err(other),
         }
+    }
+
+    /// What the metric that decides would be with the weights as they are, where what counts is their average.
+    fn measure_unaveraged(&mut self, progress: &mut Progress, losses: &mut Option<EpochLosses>) -> Result<()> {
+        let averages = self.recipe.settings.average.is_some_and(|decay| decay > 0.0);
+        let (Some(losses), true, false) = (losses, averages, self.stage.validation.is_empty()) else { return Ok(()) };
+        let begun = Instant::now();
+        let goal = Goal::of(self.recipe, self.stage.target_scale);
+        let (source, rows) = (self.source.clone(), self.stage.validation.clone());
+        // Weights that are no longer finite are no result, and no error where they are not used.
+        if let Ok(measured) = measure_keeping(self.learner.using(), source, rows, &goal, false, None, None) {
+            losses.unaveraged = self.recipe.monitored().of(&measured.metrics.scores());
+        }
+        progress.watch_seconds += begun.elapsed().as_secs_f64();
+        Ok(())
     }
 
     /// Writes a checkpoint; now and then also through to the disk, which can take longer than an epoch of a small network.

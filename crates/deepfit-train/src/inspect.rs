@@ -125,6 +125,8 @@ pub fn inspect(target: &Path, options: &InspectOptions) -> Result<Inspection> {
             weights: None,
             loss_weights: None,
             costs: None,
+            attempt: None,
+            permutation: None,
         };
         let title = format!("{}: a trained {}", target.display(), model.description.name);
         return assemble(title, Vec::new(), &recipe, &**network, declarations, options);

@@ -12,6 +12,7 @@ mod classical;
 mod compare;
 mod data_times;
 mod decision;
+mod diagnose;
 mod embedder;
 mod error;
 mod event;
@@ -29,6 +30,7 @@ mod measure;
 pub mod metrics;
 mod model_folder;
 mod nearest;
+mod overfitting;
 mod pairs;
 mod predictions;
 mod predictor;
@@ -69,6 +71,10 @@ pub use decision::{
     Calibration, CalibrationReport, Compared, Conformal, ConformalReport, CostReport, Costs, Covered, Decision,
     FamiliarityReport, Isotonic, Judged, Quality,
 };
+pub use diagnose::{
+    Control, CurvePoint, DataCurve, DiagnoseOptions, DiagnoseOutcome, Diagnosis, GoalReport, HeldBack, LabelErrors,
+    PowerLaw, SuspectRow, diagnose,
+};
 pub use embedder::{Embedder, Embedding, Layer};
 pub use error::{ErrorKind, Result, TrainError};
 pub use event::{Event, Flow, Observer, Silent};
@@ -78,6 +84,7 @@ pub use job::{Job, Outcome, prepare, resume, resume_with};
 pub use measure::{SubgroupRow, SubgroupScores};
 pub use model_folder::{Model, ModelDescription, open_any as open_model};
 pub use nearest::{Gallery, Neighbour, Neighbours, Search};
+pub use overfitting::{Countermeasure, EpochLosses, FitReport, Verdict};
 pub use pairs::evaluate_pairs;
 pub use predictions::{MOST_ROWS, Mistake, Predictions};
 pub use predictor::{Evaluation, Prediction, PredictionValue, Predictor};

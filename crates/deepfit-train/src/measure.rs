@@ -268,6 +268,10 @@ pub fn measure_keeping(
             }
             (Measured::Tokens(tokens), Array::F32(bytes)) => {
                 tokens.add(predictions, bytes, batch.sequence);
+                if let Some(kept) = keep.as_deref_mut() {
+                    kept.rows.extend_from_slice(&batch.rows);
+                    kept.values.extend_from_slice(predictions);
+                }
                 if let Some(keeper) = &mut keeper {
                     keeper.add_windows(&batch.rows, predictions, bytes);
                 }

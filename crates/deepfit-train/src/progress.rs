@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Result, TrainError};
 use crate::learner::Learner;
 use crate::metrics::Scores;
+use crate::overfitting::{Attempt, EpochLosses};
 use crate::run_folder::{Durability, FORMAT_VERSION, read_text};
 use crate::tensors::{self, Borrowed, Owned};
 
@@ -26,6 +27,9 @@ pub struct EpochRecord {
     pub train_loss: f64,
     /// Metrics on the validation rows; empty where the stage has none.
     pub validation: Scores,
+    /// Losses of the network as it is in use, where the stage has validation rows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub losses: Option<EpochLosses>,
 }
 
 impl EpochRecord {
@@ -117,6 +121,12 @@ pub struct Progress {
     /// Seconds for features, over all processes.
     #[serde(default)]
     pub features_seconds: f64,
+    /// Seconds for what only tells whether the network overfits, over all processes.
+    #[serde(default)]
+    pub watch_seconds: f64,
+    /// What was tried against overfitting, once that is decided.
+    #[serde(default)]
+    pub attempt: Option<Attempt>,
     /// What the report will tell beside the metrics.
     #[serde(default)]
     pub notes: Notes,
@@ -145,6 +155,8 @@ impl Default for Progress {
             stage_ended: false,
             seconds: 0.0,
             features_seconds: 0.0,
+            watch_seconds: 0.0,
+            attempt: None,
             notes: Notes::default(),
             settings: None,
         }
@@ -167,6 +179,8 @@ impl Progress {
             chosen_epochs: self.chosen_epochs,
             seconds: self.seconds,
             features_seconds: self.features_seconds,
+            watch_seconds: self.watch_seconds,
+            attempt: self.attempt.take(),
             notes: self.notes.clone(),
             settings: self.settings.take(),
             ..Progress::default()

@@ -10,6 +10,7 @@ use crate::data_times::DataTimes;
 use crate::decision::{CalibrationReport, ConformalReport, CostReport, FamiliarityReport};
 use crate::measure::SubgroupScores;
 use crate::metrics::{Intervals, LabelScores, ResidualSummary, Scores};
+use crate::overfitting::FitReport;
 use crate::predicts::Remembered;
 use crate::repeats::RepeatsReport;
 use crate::simpler;
@@ -80,6 +81,9 @@ pub struct Report {
     /// Of two classes, the one that sensitivity, specificity and F1 are of.
     #[serde(default)]
     pub positive: Option<String>,
+    /// Whether the network overfits, and what was done about it; not in results of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fit: Option<FitReport>,
     /// What the same reached with other splits, where that was asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub repeats: Option<RepeatsReport>,

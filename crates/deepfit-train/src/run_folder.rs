@@ -11,6 +11,8 @@ pub const FORMAT_VERSION: u32 = 1;
 
 /// How the names of files beside the checkpoint begin that hold predictions of validation rows.
 pub(crate) const HELD_OUT: &str = "held-out-";
+/// How the names of those begin that hold losses of validation rows.
+pub(crate) const LOSSES: &str = "losses-";
 
 /// Paths in a run folder.
 #[derive(Debug, Clone)]
@@ -129,7 +131,9 @@ impl RunFolder {
             let _ = fs::remove_file(file);
         }
         for file in fs::read_dir(self.root.join("checkpoint")).into_iter().flatten().flatten() {
-            if file.file_name().to_string_lossy().starts_with(HELD_OUT) {
+            let name = file.file_name();
+            let name = name.to_string_lossy();
+            if name.starts_with(HELD_OUT) || name.starts_with(LOSSES) {
                 let _ = fs::remove_file(file.path());
             }
         }

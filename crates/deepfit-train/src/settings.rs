@@ -156,6 +156,10 @@ settings! {
         "a number of epochs from 0 to those of the run, such as 2";
     clip: Option<f64> = None, "Largest norm of the gradient.",
         "a number above 0, such as 1 (at most 1e30)";
+    regularise: Option<bool> = None,
+        "Whether a network from scratch that overfits is trained again with stronger regularisation, in the epochs that are left, \
+         and kept if validation says so (default: true, unless dropout, weight_decay or augment is given).",
+        "true or false";
     average: Option<f64> = None,
         "Decay of the moving average of the weights, which is then what is used; 0 for none.",
         "a number from 0 (no average) to 0.999999, such as 0.99";

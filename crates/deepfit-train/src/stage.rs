@@ -50,11 +50,13 @@ pub struct Trial {
     /// Of a transfer, number of the backbone's last blocks that are trained beside the last layer. If there are any, the
     /// stage begins with what the one before it, for the same purpose, has made of the last layer.
     pub unfrozen: usize,
+    /// Whether it is regularised more strongly than the settings say: tried where the network overfits.
+    pub stronger: bool,
 }
 
 impl Default for Trial {
     fn default() -> Self {
-        Trial { weight_decay: 0.0, rate: 1.0, unfrozen: 0 }
+        Trial { weight_decay: 0.0, rate: 1.0, unfrozen: 0, stronger: false }
     }
 }
 
@@ -72,6 +74,7 @@ impl Stage {
             Purpose::Refit => "refit".to_string(),
         };
         match self.trial.unfrozen {
+            0 if self.trial.stronger => format!("{on}, regularised more strongly"),
             0 => on,
             1 => format!("{on}, the last block too"),
             blocks => format!("{on}, the last {blocks} blocks too"),
@@ -95,13 +98,17 @@ pub fn stages(recipe: &Recipe, data: &Dataset, split: &Split) -> Result<Vec<Stag
     } else {
         parts.push((Purpose::Select, split.train.clone(), split.validation.clone()));
     }
-    let trials = recipe.trials();
+    let (more, trials): (Vec<Trial>, Vec<Trial>) = recipe.trials().into_iter().partition(|trial| trial.stronger);
     // Where validation chooses among ways, what it has chosen is trained once more, on its rows alone if it must be.
     let again = refit || trials.len() > 1;
     let rows = if refit { &all } else { &split.train };
     let mut stages = Vec::new();
     let mut add = |purpose, trial: Trial, train: &[u32], validation: &[u32], keep_best| {
-        let epochs = if trial.unfrozen > 0 { recipe.unfrozen_epochs() } else { epochs };
+        let epochs = match trial {
+            Trial { stronger: true, .. } => recipe.attempt.as_ref().map_or(epochs, |attempt| attempt.epochs),
+            Trial { unfrozen: 1.., .. } => recipe.unfrozen_epochs(),
+            _ => epochs,
+        };
         stages.push(Stage {
             purpose,
             trial,
@@ -121,6 +128,10 @@ pub fn stages(recipe: &Recipe, data: &Dataset, split: &Split) -> Result<Vec<Stag
             let last = i + 1 == parts.len() && j + 1 == trials.len();
             add(*purpose, *trial, train, validation, continued || (last && !again));
         }
+    }
+    // What is tried against overfitting is known once all that is usual has been.
+    for (purpose, train, validation) in &parts {
+        more.iter().for_each(|trial| add(*purpose, *trial, train, validation, false));
     }
     if again {
         add(Purpose::Refit, trials[0], rows, &[], false);

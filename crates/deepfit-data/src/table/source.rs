@@ -59,13 +59,16 @@ impl Source for TableSource {
         if real { DType::F32 } else { DType::I32 }
     }
 
+    fn target_width(&self) -> usize {
+        if self.preprocessor.labels.is_some() { self.preprocessor.task.outputs() } else { 1 }
+    }
+
     fn has_targets(&self) -> bool {
         self.labelled
     }
 
     fn fill(&self, rows: &[u32], _pass: Pass<'_>, out: &mut Batch) -> Result<()> {
-        let width = if self.preprocessor.labels.is_some() { self.preprocessor.task.outputs() } else { 1 };
-        out.reset(&self.slots, (self.target_dtype(), width), rows.len());
+        out.reset(&self.slots, (self.target_dtype(), self.target_width()), rows.len());
         // The slots are `numeric`, then `categories`, each only if it has columns.
         let (mut numeric, mut categories) = (Vec::new(), Vec::new());
         for input in &mut out.inputs {

@@ -5,6 +5,7 @@
 
 mod compare;
 mod cost;
+mod diagnosis;
 mod facts;
 mod figure;
 mod findings;
@@ -16,7 +17,7 @@ mod style;
 mod summary;
 
 use deepfit_train::text::words;
-use deepfit_train::{RunRecord, State};
+use deepfit_train::{Diagnosis, RunRecord, State, Verdict};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use crate::clean::clean;
@@ -79,6 +80,10 @@ pub fn page(run: &RunRecord, deeper: Option<&Deeper>) -> String {
             let body = findings::section(&report.findings);
             sections.push(Section { id: "findings", title: "What was found in the data", body });
         }
+        // A damaged one is told by whoever makes it again.
+        if let Ok(Some(found)) = Diagnosis::of_run(&run.root) {
+            sections.push(Section { id: "more", title: "What it could gain", body: diagnosis::section(&found) });
+        }
         sections.push(Section { id: "cost", title: "What it cost", body: cost::section(run, report) });
         sections.push(Section { id: "next", title: "What to try next", body: next::section(run, report, &facts) });
     }
@@ -140,6 +145,20 @@ fn learning(run: &RunRecord, plots: &[Plot]) -> Markup {
         }
         @if let Some(report) = &run.report {
             p { (chosen(report.best_epoch)) }
+        }
+        @if let Some(fit) = run.report.as_ref().and_then(|report| report.fit.as_ref()) {
+            p { strong { "Does it overfit? " } (clean(&fit.sentence)) "." }
+            @if fit.verdict != Verdict::Unknown {
+                p {
+                    (clean(&fit.metric)) " on validation less that on training rows, with the network as it is in use: "
+                    (words::number(fit.gap)) " (95 % interval " (words::number(fit.interval[0])) " to "
+                    (words::number(fit.interval[1])) ")."
+                }
+            }
+            @if !fit.actions.is_empty() {
+                p { "What was done about it:" }
+                ul { @for told in fit.told() { li { (clean(&told)) } } }
+            }
         }
         (figures(plots))
     }

@@ -3,6 +3,7 @@
 mod calibration;
 mod classes;
 mod confusion;
+mod data;
 mod features;
 mod importance;
 mod language;
@@ -17,6 +18,7 @@ use deepfit_train::{Predictions, RunRecord};
 use crate::plot::Plot;
 
 pub use calibration::{Bin, bins};
+pub use data::sizes;
 pub use features::{features, project};
 pub use importance::importance;
 pub use ranking::{Curves, curves};

@@ -22,7 +22,14 @@ pub fn epochs(metric: &str) -> Vec<EpochRecord> {
         let mut validation = Scores::default();
         validation.insert("log_loss", 1.0 / f64::from(epoch));
         validation.insert(metric, 1.0 - 0.5 / f64::from(epoch));
-        EpochRecord { stage: 1, epoch, learning_rate: 1e-3, train_loss: 0.9 / f64::from(epoch), validation }
+        EpochRecord {
+            stage: 1,
+            epoch,
+            learning_rate: 1e-3,
+            train_loss: 0.9 / f64::from(epoch),
+            validation,
+            losses: None,
+        }
     };
     (1..=8).map(epoch).collect()
 }

@@ -9,6 +9,7 @@
 
 use deepfit_data::{Dataset, Part, Task};
 
+use super::confident;
 use super::same::first_largest;
 use super::statistics::binomial_tail;
 use super::{Evidence, Finding, FindingKind, LEVEL, Place, Severity, Suspect};
@@ -140,30 +141,13 @@ impl Sure {
 
 /// The rows off the diagonal of the confident joint, each with how much more probable the likely class is than the given one.
 fn suspected(rows: &Rows<'_>, classes: &[String]) -> Vec<(f64, Suspect)> {
-    let width = classes.len();
-    let (mut sums, mut counts) = (vec![0.0; width], vec![0_usize; width]);
-    for (probabilities, &given) in rows.probabilities.chunks_exact(width).zip(&rows.given) {
-        sums[given] += f64::from(probabilities[given]);
-        counts[given] += 1;
-    }
-    // A class that no row bears cannot be the likely one.
-    let least: Vec<f64> = sums
-        .iter()
-        .zip(&counts)
-        .map(|(sum, &count)| if count == 0 { f64::INFINITY } else { sum / count as f64 })
-        .collect();
-    let mut found = Vec::new();
-    for (at, (probabilities, &given)) in rows.probabilities.chunks_exact(width).zip(&rows.given).enumerate() {
-        let confident = (0..width).filter(|&class| f64::from(probabilities[class]) >= least[class]);
-        let likely = confident.max_by(|&a, &b| probabilities[a].total_cmp(&probabilities[b]).then(b.cmp(&a)));
-        if let Some(likely) = likely.filter(|&likely| likely != given) {
-            let of = |class: usize| (classes[class].clone(), f64::from(probabilities[class]));
-            let margin = f64::from(probabilities[likely]) - f64::from(probabilities[given]);
-            let suspect = Suspect { row: (rows.place)(at), part: rows.part, given: of(given), likely: of(likely) };
-            found.push((margin, suspect));
-        }
-    }
-    found
+    let told = |one: confident::Suspect| {
+        let of = |class: usize, probability: f32| (classes[class].clone(), f64::from(probability));
+        let (given, likely) = (of(rows.given[one.at], one.given), of(one.suggested, one.probability));
+        let margin = likely.1 - given.1;
+        (margin, Suspect { row: (rows.place)(one.at), part: rows.part, given, likely })
+    };
+    confident::suspects(rows.probabilities, classes.len(), &rows.given).into_iter().map(told).collect()
 }
 
 #[cfg(test)]

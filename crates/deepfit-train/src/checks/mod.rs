@@ -6,6 +6,7 @@
 //! of their number and the seed, so many at most, so that neither a clock nor the number of threads has a say in what is found.
 
 mod columns;
+pub(crate) mod confident;
 mod duplicates;
 mod imbalance;
 mod label_errors;

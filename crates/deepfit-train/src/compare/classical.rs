@@ -222,6 +222,7 @@ impl Trial<'_> {
             costs: None,
             subgroups: None,
             familiarity: None,
+            fit: None,
             repeats: None,
             positive: contest.settings.positive.clone(),
             resumed_at_step: None,

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::error::{Result, TrainError};
-use crate::run_folder::{Durability, HELD_OUT, write_atomically};
+use crate::run_folder::{Durability, HELD_OUT, LOSSES, write_atomically};
 
 /// Bytes before the numbers of a record: epoch, rows, outputs, and a checksum of what follows.
 const HEADER: usize = 20;
@@ -85,6 +85,11 @@ impl Records {
     /// The records of a stage, numbered from 0, beside a checkpoint.
     pub fn new(checkpoint: &Path, stage: usize, all: bool) -> Records {
         Records { path: checkpoint.with_file_name(format!("{HELD_OUT}{}.bin", stage + 1)), all, file: None }
+    }
+
+    /// Losses of validation rows after all epochs of a stage, numbered from 0, beside a checkpoint.
+    pub fn of_losses(checkpoint: &Path, stage: usize) -> Records {
+        Records { path: checkpoint.with_file_name(format!("{LOSSES}{}.bin", stage + 1)), all: true, file: None }
     }
 
     /// Whether those of all epochs stay.

@@ -47,7 +47,7 @@ pub fn prepare(settings: Settings, out: Option<PathBuf>) -> Result<Job> {
     let is_open = opened.reason.is_some() && opened.backbone.is_some();
     let shares = SplitOptions { seed: settings.seed, validation: settings.validation_share, test: settings.test_share };
     let split = opened.data.split(&shares)?;
-    let mut job = Job::plan(opened, split, settings.clone(), folder, None, true)?;
+    let mut job = Job::plan(opened, split, settings.clone(), folder, None, true, None)?;
     let seconds = job.description.seconds_features;
     if let Some(time) = settings.time_of_each().filter(|time| is_open && seconds > MOST_OF_TIME * time) {
         // Time is better spent on a network of its own, which begins at once.

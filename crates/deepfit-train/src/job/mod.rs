@@ -1,6 +1,7 @@
 //! A run from data to report: opened and planned without writing anything, then carried out.
 
 mod begin;
+mod part;
 mod resume;
 
 use std::collections::BTreeMap;
@@ -15,6 +16,7 @@ use deepfit_zoo::ModelConfig;
 pub(crate) use begin::choose as choose_network;
 pub use begin::prepare;
 pub(crate) use begin::{Opened, open};
+pub(crate) use part::{Permutation, prepare_part};
 use resume::require_fit;
 pub use resume::{resume, resume_with};
 
@@ -97,11 +99,15 @@ pub(crate) struct Workshop {
 impl Workshop {
     /// Fits statistics on the stage's training rows, and builds and compiles the network for them.
     fn new(data: &Dataset, recipe: &Recipe, stage: &mut Stage, transfer: Option<&Transfer>) -> Result<Workshop> {
-        let prepared = data.prepare(&stage.train)?;
+        let mut prepared = data.prepare(&stage.train)?;
+        if let Some(of) = recipe.permutation.clone() {
+            prepared.source = Arc::new(part::Permuted { inner: prepared.source, of });
+        }
         stage.target_scale = prepared.preprocessor.target_scale();
         if let Some(transfer) = transfer {
             return transfer.workshop(recipe, stage, prepared);
         }
+        let recipe = &*recipe.of(&stage.trial);
         let model = recipe.model(&prepared, &stage.train)?;
         let learner = Learner::new(recipe, Blueprint::from_scratch(recipe, &model)?, recipe.settings.threads)?;
         let Prepared { source, preprocessor } = prepared;
@@ -117,7 +123,7 @@ pub(crate) fn loader_options(recipe: &Recipe, source: &dyn Source, stage: &Stage
     let batch = recipe.batch();
     // A last batch of very few rows gives batch statistics that mean nothing.
     let drop_last = stage.train.len() > batch && stage.train.len() % batch < batch.div_ceil(4);
-    let augment = recipe.augment();
+    let augment = recipe.of(&stage.trial).augment();
     LoaderOptions { drop_last, ..LoaderOptions::train(batch, workers, s.seed, augment, stage.schedule_epochs) }
 }
 
@@ -129,6 +135,7 @@ impl Job {
         folder: RunFolder,
         saved: Option<Saved>,
         is_new: bool,
+        permutation: Option<Permutation>,
     ) -> Result<Job> {
         let base_bytes = crate::process::resident_bytes();
         let Opened { data, backbone, reason } = opened;
@@ -138,6 +145,8 @@ impl Job {
             notes.splice(0..0, transfer.backbone.notes.iter().cloned());
         }
         notes.splice(0..0, reason);
+        recipe.permutation = permutation;
+        recipe.attempt = saved.as_ref().and_then(|saved| saved.progress.attempt.clone());
         let mut stages = stages(&recipe, &data, &split)?;
         let mut progress = saved.as_ref().map(|s| s.progress.clone()).unwrap_or_default();
         let current = progress.stage.min(stages.len() - 1);
@@ -307,6 +316,9 @@ impl Job {
                 self.progress.next_stage();
                 continue;
             }
+            self.counter(number, &mut |note| {
+                watch.event(&Event::Note(note));
+            })?;
             self.choose_refit(number, &mut watch);
             let count = self.stages.len();
             if self.make_features(number, &mut watch)? == Flow::Stop {
@@ -336,8 +348,9 @@ impl Job {
             if self.records {
                 workshop.learner.record();
             }
+            let recipe = self.recipe.of(&stage.trial);
             let mut fit = Fit {
-                recipe: &self.recipe,
+                recipe: &recipe,
                 stage,
                 learner: &mut workshop.learner,
                 loader: &mut loader,
@@ -345,6 +358,7 @@ impl Job {
                 checkpoint: &self.folder.checkpoint(),
                 best_weights: &mut best_weights,
                 held_out: self.records(number),
+                losses: self.loss_records(number),
                 deadline: self.deadline(number),
                 journal: &mut journal,
                 journal_path: &journal_path,
@@ -497,13 +511,14 @@ impl Job {
         let chosen = match (trained, unfreezes) {
             (true, _) => choose(&|trial| trial.unfrozen == of_stage.unfrozen),
             (false, true) => choose(&|trial| Some(trial) == before.as_ref()),
-            (false, false) => choose(&|trial| trial.unfrozen == 0),
+            (false, false) => choose(&|trial| trial.unfrozen == 0 && (!trial.stronger || recipe.admits(trial))),
         };
         let Some(chosen) = chosen else { return };
         let most = best.map_or(0, |best| best.trial.unfrozen);
         let mut at = 0..;
         self.stages.retain(|stage| at.next() <= Some(number) || stage.trial.unfrozen <= most);
-        if recipe.trials().len() > 1
+        if recipe.transfer.is_some()
+            && recipe.trials().len() > 1
             && let (Some(best), false) = (best, trained)
         {
             observer.event(&Event::Note(&recipe.describe_choice(&best)));
@@ -511,6 +526,11 @@ impl Job {
         self.progress.chosen_epochs = Some(chosen.epochs);
         let stage = &mut self.stages[number];
         (stage.trial, stage.epochs) = (chosen.trial, chosen.epochs);
+        if chosen.trial.stronger {
+            stage.schedule_epochs = recipe.attempt.as_ref().map_or(chosen.epochs, |attempt| attempt.epochs);
+            // What was planned with is of the usual way.
+            self.workshop = None;
+        }
         if self.recipe.rates().plateau().is_some() {
             let selecting = selecting(&self.stages, &chosen.trial);
             self.stages[number].rates = Some(rates_so_far(&self.recipe, &self.progress, &selecting, &chosen.trial));
@@ -550,6 +570,14 @@ impl Job {
         let bytes = (stage.validation.len() as u64).saturating_mul(of_row).saturating_mul(epochs);
         let kept = self.recipe.decides() && stage.purpose != Purpose::Refit && bytes <= MOST_BYTES;
         kept.then(|| Records::new(&self.folder.checkpoint(), number, all))
+    }
+
+    /// Where a stage keeps the losses of its validation rows, unless these are too many.
+    pub(crate) fn loss_records(&self, number: usize) -> Option<Records> {
+        let stage = &self.stages[number];
+        let bytes = (stage.validation.len() as u64).saturating_mul(8).saturating_mul(u64::from(stage.epochs));
+        let kept = stage.purpose != Purpose::Refit && bytes <= MOST_BYTES / 4;
+        kept.then(|| Records::of_losses(&self.folder.checkpoint(), number))
     }
 
     /// What the stages that chose the last one's way and epochs predicted of their validation rows in such an epoch, with

@@ -75,7 +75,7 @@ pub fn resume_with(run: &Path, threads: Option<usize>) -> Result<Job> {
         newer @ deepfit_data::Error::NewerVersion { .. } => TrainError::run(folder.split(), newer.to_string()),
         other => TrainError::run(folder.split(), format!("cannot be used: {other}; {}", again())),
     })?;
-    Job::plan(opened, split, settings, folder, saved, false)
+    Job::plan(opened, split, settings, folder, saved, false, None)
 }
 
 /// The data of a run must still be where its settings say.

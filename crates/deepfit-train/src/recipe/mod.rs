@@ -7,6 +7,7 @@ mod similarity;
 mod text;
 mod transfer;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use deepfit_data::{
@@ -23,7 +24,9 @@ use deepfit_zoo::{
 use crate::decision::{self, Costs, Wanted};
 use crate::error::{Result, TrainError};
 use crate::fit::{Monitored, monitored};
+use crate::job::Permutation;
 use crate::metrics;
+use crate::overfitting::{self, Attempt};
 use crate::settings::Settings;
 use crate::stage::{Chosen, Trial};
 use crate::transfer::{Backbone, Cut};
@@ -73,6 +76,10 @@ pub struct Recipe {
     pub loss_weights: Option<Arc<[f32]>>,
     /// What errors cost.
     pub costs: Option<Costs>,
+    /// What is tried against overfitting, once that is decided.
+    pub attempt: Option<Attempt>,
+    /// In the control of shuffled labels, the row whose target each row has.
+    pub permutation: Option<Permutation>,
 }
 
 /// Resolves which of two classes is the positive one, where a run does not resolve all settings.
@@ -107,6 +114,12 @@ impl Recipe {
         }
         let transfers = backbone.is_some();
         let mut notes = without_effect(&mut settings, data, transfers);
+        // Who says how strong it is to be means that.
+        let open = settings.dropout.is_none() && settings.weight_decay.is_none() && settings.augment.is_none();
+        if transfers && settings.regularise == Some(true) {
+            notes.push("`regularise` has no effect: of a published network validation chooses the penalty".to_string());
+        }
+        settings.regularise = Some(!transfers && settings.regularise.unwrap_or(open));
         let similarity = matches!(data.task(), Task::Similarity { .. });
         if let (true, Some(backbone)) = (similarity, backbone) {
             similarity::resolve(&mut settings, backbone)?;
@@ -281,8 +294,19 @@ impl Recipe {
         require_metric(settings.metric.as_deref(), &task)?;
         let costs = balance::costs(&mut settings, &task, &mut notes)?;
         let (weights, loss_weights) = balance::row_weights(data, split, &settings)?;
-        let recipe =
-            Recipe { settings, task, class_counts, rows: train, longest, transfer, weights, loss_weights, costs };
+        let recipe = Recipe {
+            settings,
+            task,
+            class_counts,
+            rows: train,
+            longest,
+            transfer,
+            weights,
+            loss_weights,
+            costs,
+            attempt: None,
+            permutation: None,
+        };
         if recipe.loss_weights.is_some() && recipe.mixes() {
             let problem = "is given, and augment.mixup and augment.cutmix make one sample of two rows; switch them off";
             return Err(TrainError::setting("weight", problem));
@@ -402,15 +426,41 @@ impl Recipe {
     pub fn trials(&self) -> Vec<Trial> {
         match &self.transfer {
             Some(plan) => plan.trials(&self.settings),
-            None => vec![Trial { weight_decay: self.settings.weight_decay.unwrap_or(0.0), ..Trial::default() }],
+            None => {
+                let usual = Trial { weight_decay: self.settings.weight_decay.unwrap_or(0.0), ..Trial::default() };
+                let tried = self.attempt.as_ref().is_some_and(|attempt| attempt.epochs > 0);
+                let strong = || Trial { stronger: true, ..usual };
+                [usual].into_iter().chain(tried.then(strong)).collect()
+            }
         }
+    }
+
+    /// Whether a network that overfits is tried with stronger regularisation: one from scratch, whose rate depends on nothing
+    /// but the epoch.
+    pub fn counters(&self) -> bool {
+        self.transfer.is_none() && self.settings.regularise == Some(true) && self.rates().plateau().is_none()
+    }
+
+    /// The way that was tried before a stronger one.
+    pub fn usual(&self, trial: &Trial) -> Trial {
+        Trial { stronger: false, ..*trial }
+    }
+
+    /// The recipe of a way: the same, but for one that is regularised more strongly.
+    pub fn of(&self, trial: &Trial) -> Cow<'_, Recipe> {
+        if !trial.stronger {
+            return Cow::Borrowed(self);
+        }
+        let (settings, _) = overfitting::stronger(&self.settings);
+        Cow::Owned(Recipe { settings, ..self.clone() })
     }
 
     /// Whether validation may choose this way.
     pub fn admits(&self, trial: &Trial) -> bool {
         let must_unfreeze =
             self.transfer.as_ref().is_some_and(|plan| !plan.unfrozen.is_empty() && !plan.only_if_better);
-        trial.unfrozen > 0 || !must_unfreeze
+        let kept = self.attempt.as_ref().is_some_and(|attempt| attempt.kept == Some(true));
+        (trial.unfrozen > 0 || !must_unfreeze) && trial.stronger == kept
     }
 
     /// Of a transfer, where the network is cut.

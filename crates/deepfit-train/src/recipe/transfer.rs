@@ -189,17 +189,26 @@ impl TransferPlan {
     pub(super) fn trials(&self, settings: &Settings) -> Vec<Trial> {
         if self.embeds {
             let weight_decay = settings.weight_decay.unwrap_or(DECAY);
-            return self.unfrozen.iter().map(|&unfrozen| Trial { weight_decay, rate: 1.0, unfrozen }).collect();
+            return self
+                .unfrozen
+                .iter()
+                .map(|&unfrozen| Trial { weight_decay, unfrozen, ..Trial::default() })
+                .collect();
         }
         let rate = if self.of_tokens { TOKEN_RATE } else { 1.0 };
-        let head = |weight_decay| Trial { weight_decay, rate, unfrozen: 0 };
+        let head = |weight_decay| Trial { weight_decay, rate, ..Trial::default() };
         let mut trials: Vec<Trial> = match self.penalty {
             _ if self.begins_with_blocks() => Vec::new(),
             Some(penalty) => vec![head(penalty)],
             None => PENALTIES.map(head).to_vec(),
         };
         let weight_decay = settings.weight_decay.unwrap_or(DECAY);
-        trials.extend(self.unfrozen.iter().map(|&unfrozen| Trial { weight_decay, rate: UNFROZEN_RATE, unfrozen }));
+        trials.extend(self.unfrozen.iter().map(|&unfrozen| Trial {
+            weight_decay,
+            rate: UNFROZEN_RATE,
+            unfrozen,
+            ..Trial::default()
+        }));
         trials
     }
 

@@ -8,6 +8,7 @@ mod inspecting;
 mod metrics;
 mod non_finite;
 mod noting;
+mod overfitting;
 mod predicting;
 mod resuming;
 mod runs;

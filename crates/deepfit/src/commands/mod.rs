@@ -3,6 +3,7 @@
 mod bench;
 mod compare;
 mod completions;
+mod diagnose;
 mod embed;
 mod evaluate;
 mod explain;
@@ -29,6 +30,8 @@ pub enum Command {
     Train(Box<train::Arguments>),
     /// Find out what to use: classical learners and networks on the same data, within one limit of time
     Compare(Box<compare::Arguments>),
+    /// Find out what a run could still gain: how many more rows, which labels are wrong, whether it merely memorises
+    Diagnose(diagnose::Arguments),
     /// Measure a trained network on other data
     Evaluate(evaluate::Arguments),
     /// Use a trained network on pictures, rows or texts
@@ -61,11 +64,13 @@ pub fn run(command: Command) -> anyhow::Result<Exit> {
     let interrupt = Interrupt::install(match &command {
         Command::Train(arguments) => Some(arguments.when_interrupted()),
         Command::Compare(_) => Some(compare::WHEN_INTERRUPTED),
+        Command::Diagnose(_) => Some(diagnose::WHEN_INTERRUPTED),
         _ => None,
     })?;
     match command {
         Command::Train(arguments) => train::run(&arguments, &interrupt),
         Command::Compare(arguments) => compare::run(&arguments, &interrupt),
+        Command::Diagnose(arguments) => diagnose::run(&arguments, &interrupt),
         Command::Evaluate(arguments) => evaluate::run(&arguments),
         Command::Predict(arguments) => predict::run(&arguments),
         Command::Report(arguments) => report::run(&arguments),

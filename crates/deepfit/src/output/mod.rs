@@ -2,6 +2,7 @@
 
 pub mod comparison;
 pub mod decisions;
+pub mod diagnosis;
 pub mod embeddings;
 pub mod explanations;
 pub mod findings;

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use deepfit_train::metrics::{ECE_BINS, Scores};
-use deepfit_train::{Evaluation, RepeatsReport, Report, SubgroupScores};
+use deepfit_train::{Evaluation, FitReport, RepeatsReport, Report, SubgroupScores, Verdict};
 
 use super::decisions;
 use super::findings;
@@ -65,6 +65,7 @@ pub fn training(report: &Report, page: Option<&Path>, style: Style) -> String {
     text.push_str(&decisions::text(found, report.positive.as_deref(), "test", style));
     text.push_str(&report.familiarity.map_or(String::new(), |found| decisions::familiarity(&found, "test", style)));
     text.push_str(&report.subgroups.as_ref().map_or(String::new(), |by| subgroups(by, "test", style)));
+    text.push_str(&report.fit.as_ref().map_or(String::new(), |fit| fitted(fit, style)));
     text.push_str(&report.repeats.as_ref().map_or(String::new(), |repeats| repeated(repeats, style)));
     text.push_str(&findings::all(&report.findings, style));
     text.push_str(&format!("\n{}\n", style.bold("Run")));
@@ -137,6 +138,23 @@ pub fn evaluation(evaluation: &Evaluation, style: Style) -> String {
         for (name, reason) in &evaluation.skipped {
             text.push_str(&format!("  {}\n", words::printable(&format!("{name}: {reason}"))));
         }
+    }
+    text
+}
+
+/// Whether it overfits, and what was done about it.
+fn fitted(fit: &FitReport, style: Style) -> String {
+    let sentence = words::printable(&fit.sentence);
+    let sentence = if fit.verdict == Verdict::Fits { sentence } else { style.yellow(&sentence) };
+    let mut text = format!("\n{}\n  {sentence}\n", style.bold("Fit"));
+    if fit.verdict != Verdict::Unknown {
+        let [low, high] = fit.interval.map(words::number);
+        let (metric, gap) = (&fit.metric, words::number(fit.gap));
+        let line = format!("{metric} on validation less that on training rows: {gap} (95 % interval {low} to {high})");
+        text.push_str(&format!("  {}\n", style.dim(&line)));
+    }
+    for told in fit.told() {
+        text.push_str(&format!("  {}\n", style.dim(&words::printable(&told))));
     }
     text
 }

@@ -40,6 +40,7 @@ fn help_shows_options_in_groups_examples_and_all_settings() {
     for command in [
         "train",
         "compare",
+        "diagnose",
         "evaluate",
         "predict",
         "explain",

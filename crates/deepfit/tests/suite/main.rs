@@ -8,6 +8,7 @@ mod checking;
 mod comparing;
 mod continuing_texts;
 mod deciding;
+mod diagnosing;
 mod drawn_texts;
 mod evaluating;
 mod examples;
