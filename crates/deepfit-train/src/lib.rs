@@ -7,6 +7,7 @@
 #![warn(missing_docs)]
 
 mod baseline;
+mod budget;
 mod classical;
 mod compare;
 mod data_times;
@@ -57,6 +58,7 @@ mod transfer;
 mod weights;
 
 pub use baseline::Baseline;
+pub use budget::{Cost, cost, ways};
 pub use classical::ClassicalModel;
 pub use compare::{
     BUDGET, CompareEvent, CompareObserver, CompareOptions, CompareOutcome, Comparison, NotRun, Versus, WayResult,
@@ -87,7 +89,7 @@ pub use repeats::{Repeated, RepeatsReport};
 pub use report::{OnTest, Report, ReportMetrics};
 pub use run_folder::{Durability, FORMAT_VERSION, write_atomically};
 pub use session::{Epoch, Examples, Fit, Outputs, Session, SessionOptions, Values};
-pub use settings::{Settings, Unfreeze, parse_duration};
+pub use settings::{Settings, Unfreeze, parse_duration, parse_memory};
 pub use tagging::Entity;
 pub use tensors::Owned;
 pub use text_model::{Finish, Generated, Generator, Sampling, TextEmbedder, TextPredictor, is_text_model};

@@ -93,7 +93,8 @@ fn linear(
     train: &[u32],
     goal: &Goal<'_>,
 ) -> Result<Option<Baseline>> {
-    let (begun, most) = (Instant::now(), (SHARE * job.progress.seconds).max(SECONDS));
+    let begun = Instant::now();
+    let most = (SHARE * job.progress.seconds).max(SECONDS).min(job.time_left().unwrap_or(f64::INFINITY));
     let stop = || begun.elapsed().as_secs_f64() > most;
     let settings = &job.recipe.settings;
     let encoder = Encoder::new(Features::OneHot, preprocessor)?;

@@ -1,11 +1,12 @@
 //! How a run that ended early is opened again, and what it must still agree with.
 
 use std::path::Path;
+use std::time::Instant;
 
 use deepfit_data::SavedSplit;
 
 use super::Job;
-use super::begin::open;
+use super::begin::{Begun, open};
 use crate::classical;
 use crate::error::{Result, TrainError};
 use crate::fingerprint::{fingerprint, with_model};
@@ -28,6 +29,7 @@ pub fn resume(run: &Path) -> Result<Job> {
 /// # Errors
 /// As [`resume`], or if the number of threads is out of range.
 pub fn resume_with(run: &Path, threads: Option<usize>) -> Result<Job> {
+    let at = Instant::now();
     let folder = RunFolder::open(run)?;
     classical::refuse(run)?;
     let (mut settings, began_with) = Settings::of_run(&folder.settings())?;
@@ -75,7 +77,7 @@ pub fn resume_with(run: &Path, threads: Option<usize>) -> Result<Job> {
         newer @ deepfit_data::Error::NewerVersion { .. } => TrainError::run(folder.split(), newer.to_string()),
         other => TrainError::run(folder.split(), format!("cannot be used: {other}; {}", again())),
     })?;
-    Job::plan(opened, split, settings, folder, saved, false)
+    Job::plan(&Begun::new(opened, at), split, settings, folder, saved, false)
 }
 
 /// The data of a run must still be where its settings say.

@@ -11,6 +11,7 @@ mod inspect;
 #[cfg(feature = "hub")]
 mod models;
 mod nearest;
+mod plan;
 mod plot;
 mod predict;
 mod report;
@@ -29,6 +30,8 @@ pub enum Command {
     Train(Box<train::Arguments>),
     /// Find out what to use: classical learners and networks on the same data, within one limit of time
     Compare(Box<compare::Arguments>),
+    /// Tell what training would cost, memory and time, for each model that suits the data
+    Plan(plan::Arguments),
     /// Measure a trained network on other data
     Evaluate(evaluate::Arguments),
     /// Use a trained network on pictures, rows or texts
@@ -66,6 +69,7 @@ pub fn run(command: Command) -> anyhow::Result<Exit> {
     match command {
         Command::Train(arguments) => train::run(&arguments, &interrupt),
         Command::Compare(arguments) => compare::run(&arguments, &interrupt),
+        Command::Plan(arguments) => plan::run(&arguments),
         Command::Evaluate(arguments) => evaluate::run(&arguments),
         Command::Predict(arguments) => predict::run(&arguments),
         Command::Report(arguments) => report::run(&arguments),
