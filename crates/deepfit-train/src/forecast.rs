@@ -65,6 +65,8 @@ pub(crate) const OVERHEAD_BYTES: u64 = 2 << 20;
 pub(crate) struct Circumstances<'a> {
     /// Bytes of the process when the data had been opened.
     pub base_bytes: u64,
+    /// Most bytes of the process until then.
+    pub read_bytes: u64,
     /// The run folder.
     pub run: &'a Path,
     /// Whether nothing of it has been done yet.
@@ -84,7 +86,7 @@ pub(crate) fn describe(
     transfer: TransferForecast,
     circumstances: Circumstances<'_>,
 ) -> Result<Description> {
-    let Circumstances { base_bytes, run, is_new, begun, roughly } = circumstances;
+    let Circumstances { base_bytes, read_bytes, run, is_new, begun, roughly } = circumstances;
     let largest = stages.iter().max_by_key(|s| s.train.len()).expect("a run has a stage");
     let options = loader_options(recipe, &*workshop.source, largest);
     let loader_bytes = loader_bytes(recipe, &*workshop.source, largest);
@@ -112,6 +114,10 @@ pub(crate) fn describe(
         // The copy of what is trained is saved with the rest.
         let rest = network_bytes.saturating_sub(weights);
         memory.push(("weights that stay as they are, to be saved".to_string(), rest));
+    }
+    let so_far: u64 = memory.iter().map(|(_, bytes)| bytes).sum();
+    if read_bytes > so_far {
+        memory.push(("while the data was read, beyond that".to_string(), read_bytes - so_far));
     }
     let rough = if roughly { rehearse_roughly(recipe, split, largest, workshop, &options)? } else { None };
     let times = match rough {

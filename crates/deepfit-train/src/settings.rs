@@ -239,6 +239,11 @@ impl Settings {
         Settings { data: data.into(), ..Settings::default() }
     }
 
+    /// The files and folders that hold the data.
+    pub(crate) fn paths(&self) -> impl Iterator<Item = &PathBuf> {
+        [Some(&self.data), self.labels.as_ref(), self.validation.as_ref(), self.test.as_ref()].into_iter().flatten()
+    }
+
     /// Most seconds of each training, where the whole is repeated: all of them together take the time that is given.
     pub(crate) fn time_of_each(&self) -> Option<f64> {
         self.time.map(|time| time / self.repeats as f64)

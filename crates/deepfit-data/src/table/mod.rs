@@ -14,6 +14,7 @@ mod infer;
 mod json_lines;
 mod kept;
 mod nearest;
+mod numbers;
 mod odd;
 mod open;
 mod order;

@@ -2,6 +2,7 @@
 
 use super::infer::{ColumnKind, boolean};
 use super::kept::{Index, Kept};
+use super::numbers::Numbers;
 use super::odd::Tally;
 use super::records::{Fields, Records};
 use super::rows::{Base, Rows, is_missing, number, value_error};
@@ -14,7 +15,7 @@ pub(crate) const MISSING: u32 = u32::MAX;
 /// Values of a feature.
 pub(crate) enum Values {
     /// Numbers, truth values (1 and 0) or days; NaN is missing.
-    Numbers(Vec<f64>),
+    Numbers(Numbers),
     /// Indices into the words, or [`MISSING`].
     Codes {
         /// One per row.
@@ -64,7 +65,7 @@ impl Table {
 
     pub(crate) fn resident_bytes(&self) -> usize {
         let column = |column: &Column| match &column.values {
-            Values::Numbers(values) => values.capacity() * 8,
+            Values::Numbers(values) => values.resident_bytes(),
             Values::Codes { codes, words } => {
                 let text: usize = words.iter().map(|word| heap_bytes(word.capacity()) + size_of::<String>()).sum();
                 codes.capacity() * 4 + text
@@ -297,7 +298,7 @@ impl Manner<'_> {
 fn empty(kind: ColumnKind, rows: usize) -> Values {
     match kind {
         ColumnKind::Category => Values::Codes { codes: Vec::with_capacity(rows), words: Vec::new() },
-        _ => Values::Numbers(Vec::with_capacity(rows)),
+        _ => Values::Numbers(Numbers::with_capacity(rows.min(1 << 14))),
     }
 }
 
@@ -445,7 +446,7 @@ impl Builder {
         let columns = self.table.columns.iter_mut().zip(&mut self.indices).zip(&mut self.tallies);
         for (((column, index), tally), (more, found)) in columns.zip(part.values.into_iter().zip(part.tallies)) {
             match (&mut column.values, more) {
-                (Values::Numbers(all), Values::Numbers(more)) => all.extend_from_slice(&more),
+                (Values::Numbers(all), Values::Numbers(more)) => all.append(more),
                 (Values::Codes { codes: all, words }, Values::Codes { codes: more, words: new }) => {
                     let mut code_of = Vec::with_capacity(new.len());
                     for (word, place) in new.into_iter().zip(&found.places) {

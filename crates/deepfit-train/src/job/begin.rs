@@ -10,6 +10,7 @@ use deepfit_zoo::ModelConfig;
 use super::Job;
 use super::within::fitted;
 use crate::error::{Result, TrainError};
+use crate::fingerprint::Stamp;
 use crate::published::{self, BUNDLED, BUNDLED_TEXT, HAS_BUNDLED};
 use crate::recipe::Recipe;
 use crate::repeats;
@@ -95,22 +96,28 @@ pub(crate) struct Begun {
     pub(crate) reason: Option<String>,
     /// Bytes of the process by then.
     pub(crate) base_bytes: u64,
+    /// Most bytes of the process until then.
+    pub(crate) read_bytes: u64,
     /// When it began to be opened.
     pub(crate) at: Instant,
     /// Whether slow steps are tried on few rows alone.
     pub(crate) roughly: bool,
+    /// What the files looked like before they were opened.
+    pub(crate) stamp: Arc<Stamp>,
 }
 
 impl Begun {
-    pub(crate) fn new(opened: Opened, at: Instant) -> Begun {
+    pub(crate) fn new(opened: Opened, at: Instant, stamp: Stamp) -> Begun {
         let Opened { data, backbone, reason } = opened;
         Begun {
             data: Arc::new(data),
             backbone,
             reason,
             base_bytes: crate::process::resident_bytes(),
+            read_bytes: crate::process::peak_bytes(),
             at,
             roughly: false,
+            stamp: Arc::new(stamp),
         }
     }
 }

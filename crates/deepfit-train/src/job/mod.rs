@@ -6,6 +6,7 @@ mod within;
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions as FileOptions};
+use std::io::{BufWriter, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
@@ -25,7 +26,7 @@ use crate::data_times::DataTimes;
 use crate::decision::{HeldOut, MOST_BYTES, Records};
 use crate::error::{Result, TrainError};
 use crate::event::{Event, Flow, Observer};
-use crate::fingerprint::{FINGERPRINT, fingerprint, with_model};
+use crate::fingerprint::{FINGERPRINT, Stamp, fingerprint, with_model};
 use crate::finish::{self, Times};
 use crate::fit::{End, Fit};
 use crate::forecast::{Circumstances, Description, OVERHEAD_BYTES, TransferForecast, describe};
@@ -35,7 +36,9 @@ use crate::progress::{self, Notes, Progress, Saved};
 use crate::recipe::Recipe;
 use crate::repeats;
 use crate::report::Report;
-use crate::run_folder::{Durability, FORMAT_VERSION, RunFolder, read_text, without_space, write_text};
+use crate::run_folder::{
+    Durability, FORMAT_VERSION, RunFolder, read_text, without_space, write_atomically, write_text,
+};
 use crate::search;
 use crate::settings::Settings;
 use crate::stage::{Purpose, Stage, Trial, choose, rates_so_far, selecting, stages};
@@ -82,6 +85,8 @@ pub struct Job {
     transfer: Option<Transfer>,
     /// Bytes of the process when the data had been opened.
     base_bytes: u64,
+    /// What the files of the data looked like before they were opened.
+    pub(crate) stamp: Arc<Stamp>,
     /// When this process began to open the data, and seconds that had been trained before.
     begun: (Instant, f64),
 }
@@ -151,7 +156,7 @@ impl Job {
         saved: Option<Saved>,
         is_new: bool,
     ) -> Result<Job> {
-        let Begun { data, backbone, reason, base_bytes, at, roughly } = begun.clone();
+        let Begun { data, backbone, reason, base_bytes, read_bytes, at, roughly, stamp } = begun.clone();
         let planned = base_bytes + OVERHEAD_BYTES;
         let (mut recipe, mut notes) = Recipe::resolve(settings, &data, &split, backbone.as_deref())?;
         let transfer = backbone.map(Transfer::new);
@@ -186,7 +191,7 @@ impl Job {
         if is_new && recipe.settings.find_lr {
             searched = Some(search::find_rate(&mut recipe, &stages[current], &mut workshop)?);
         }
-        let circumstances = Circumstances { base_bytes, run: folder.root(), is_new, begun: at, roughly };
+        let circumstances = Circumstances { base_bytes, read_bytes, run: folder.root(), is_new, begun: at, roughly };
         let mut description = describe(&data, &split, &recipe, &stages, &mut workshop, beside, circumstances)?;
         budget::require(&recipe.settings, description.planned_memory_bytes)?;
         let wanted_epochs = recipe.epochs();
@@ -249,6 +254,7 @@ impl Job {
             workshop,
             transfer,
             base_bytes,
+            stamp,
             begun,
         })
     }
@@ -462,14 +468,18 @@ impl Job {
     }
 
     fn write_settings(&self) -> Result<()> {
-        let split = serde_json::to_string(&self.data.save_split(&self.split));
-        let split = split.map_err(|e| TrainError::run(self.folder.split(), e.to_string()))?;
-        write_text(&self.folder.split(), &(split + "\n"))?;
+        write_atomically(&self.folder.split(), Durability::Disk, |path| {
+            let mut out = BufWriter::new(File::create(path)?);
+            self.data.write_split(&self.split, &mut out)?;
+            out.flush()
+        })?;
         // Last, since a folder with settings is a run that can be resumed.
         let mut fingerprint = fingerprint(&self.recipe.settings.data, self.recipe.settings.labels.as_deref())?;
         if let Some(transfer) = &self.transfer {
             fingerprint = with_model(&fingerprint, transfer.backbone.digest);
         }
+        // The fingerprint is that of what was read.
+        self.stamp.check()?;
         let settings = self.absolute_settings()?.to_toml()?;
         let text = format!("version = {FORMAT_VERSION}\n{FINGERPRINT} = \"{fingerprint}\"\n{settings}");
         write_text(&self.folder.settings(), &text)

@@ -9,6 +9,7 @@ use super::Job;
 use super::begin::{Begun, open, prepare};
 use crate::budget::{self, Kind, Rung};
 use crate::error::{Result, TrainError};
+use crate::fingerprint::Stamp;
 use crate::forecast::Description;
 use crate::recipe::Recipe;
 use crate::run_folder::RunFolder;
@@ -154,12 +155,13 @@ struct Start {
 impl Start {
     fn new(asked: &Settings) -> Result<Start> {
         let at = Instant::now();
+        let stamp = Stamp::of(asked.paths());
         let mut settings = asked.clone();
         let opened = open(&mut settings)?;
         let shares =
             SplitOptions { seed: settings.seed, validation: settings.validation_share, test: settings.test_share };
         let split = opened.data.split(&shares)?;
-        let begun = Begun::new(opened, at);
+        let begun = Begun::new(opened, at, stamp);
         if let Some(time) = asked.time_of_each().filter(|&time| at.elapsed().as_secs_f64() > time) {
             let seconds = at.elapsed().as_secs_f64();
             let problem = format!(
