@@ -36,10 +36,11 @@ pub fn measure(program: &Program, folder: &Path, bars: &mut Bars) -> Result<()> 
     let made = |name: &str| folder.join(name);
     made::table(&made("long.csv"), 100_000, 20)?;
     made::table(&made("wide.csv"), 4_000, 400)?;
-    made::photographs(&made("photographs"), 120, 200)?;
-    made::photographs(&made("tiles"), 600, 48)?;
+    made::photographs(&made("photographs"), 60, 200)?;
+    made::photographs(&made("tiles"), 200, 48)?;
     let cases = [
-        Case { data: example("digits.zip"), models: &["cnn", "resnet18", "mobilenet_v2"], settings: &["epochs=3"] },
+        Case { data: example("digits.zip"), models: &["cnn", "mobilenet_v2"], settings: &["epochs=2"] },
+        Case { data: example("digits.zip"), models: &["cnn"], settings: &["epochs=3", "batch=512"] },
         Case { data: example("breast-cancer.csv"), models: &["tabm", "mlp"], settings: &[] },
         Case { data: example("breast-cancer.csv"), models: &["mlp"], settings: &["batch=128", "hidden=[512,512]"] },
         Case { data: example("diabetes.csv"), models: &["tabm", "mlp"], settings: &[] },
@@ -49,15 +50,19 @@ pub fn measure(program: &Program, folder: &Path, bars: &mut Bars) -> Result<()> 
             models: &["minilm-static", "gru", "lstm", "rnn", "transformer"],
             settings: &["epochs=3"],
         },
-        Case { data: example("reference.txt"), models: &["transformer", "lstm"], settings: &["epochs=2"] },
+        Case { data: example("reference.txt"), models: &["transformer", "lstm"], settings: &["epochs=1"] },
         Case { data: made("long.csv"), models: &["tabm", "mlp"], settings: &["epochs=2"] },
         Case { data: made("wide.csv"), models: &["tabm", "mlp"], settings: &["epochs=3"] },
         Case {
             data: made("photographs"),
-            models: &["efficientnet-lite0", "resnet18"],
-            settings: &["epochs=2", "refit=false", "folds=1"],
+            models: &["efficientnet-lite0"],
+            settings: &["epochs=10", "from=efficientnet-lite0"],
         },
-        Case { data: made("tiles"), models: &["cnn"], settings: &["epochs=3", "from=scratch"] },
+        Case {
+            data: made("tiles"),
+            models: &["cnn", "resnet18"],
+            settings: &["epochs=1", "from=scratch", "image_size=32"],
+        },
     ];
     let columns = [
         "data",
@@ -80,12 +85,11 @@ pub fn measure(program: &Program, folder: &Path, bars: &mut Bars) -> Result<()> 
         // One model that is asked for alone is planned by itself.
         let alone = case.models.len() == 1;
         let model = format!("model={}", case.models[0]);
-        let words = if alone { [&words[..], &[&model]].concat() } else { words };
+        let named = case.settings.iter().any(|setting| setting.starts_with("from="));
+        let words = if alone && !named { [&words[..], &[&model]].concat() } else { words };
         let plan = program.json(&words).with_context(|| format!("the plan of {name}"))?;
         let costs = plan["costs"].as_array().context("a plan has no costs")?;
         for &model in case.models {
-            let cost = costs.iter().find(|cost| cost["model"] == model);
-            let cost = cost.with_context(|| format!("the plan of {name} has no {model}: {plan}"))?;
             let run = folder.join(format!("run-{runs}"));
             let from_scratch = !["minilm-static", "efficientnet-lite0"].contains(&model);
             let is_table = name.ends_with(".csv");
@@ -94,8 +98,13 @@ pub fn measure(program: &Program, folder: &Path, bars: &mut Bars) -> Result<()> 
                 (true, true) => vec![format!("model={model}")],
                 (true, false) => vec![format!("model={model}"), "from=scratch".to_string()],
             };
-            let given = case.settings.iter().copied().filter(|setting| *setting != "from=scratch");
+            let given = case.settings.iter().copied().filter(|setting| !setting.starts_with("from="));
             let words: Vec<&str> = given.chain(own.iter().map(|word| &word[..])).collect();
+            let cost = match costs.iter().find(|cost| cost["model"] == model) {
+                Some(cost) => cost.clone(),
+                // Where something is to be begun with, only that is planned.
+                None => program.json(&[&["plan", &data], &words[..]].concat())?["costs"][0].clone(),
+            };
             let trained = program.train_with(&case.data, &words, &run).with_context(|| format!("{name}, {model}"))?;
             let of = |key: &str| cost[key].as_f64().with_context(|| format!("a plan has no {key}: {cost}"));
             let (planned, planned_epoch) = (of("memory_bytes")?, of("seconds_per_epoch")?);
@@ -150,7 +159,14 @@ fn limits(program: &Program, folder: &Path, bars: &mut Bars) -> Result<()> {
     for (i, (data, limit)) in cases.iter().enumerate() {
         let run = folder.join(format!("limit-{i}"));
         let name = data.file_name().map_or(String::new(), |name| name.to_string_lossy().into_owned());
-        let trained = program.train_with(data, &[limit], &run).with_context(|| format!("{name}, {limit}"))?;
+        let trained = match program.train_with(data, &[limit], &run) {
+            Ok(trained) => trained,
+            Err(error) => {
+                eprintln!("{name}, {limit}: {error:#}");
+                bars.at_most(&format!("{name} with {limit}, share of it"), 1.0, f64::NAN);
+                continue;
+            }
+        };
         let amount = |text: &str| text.trim_end_matches(|c: char| c.is_alphabetic()).parse::<f64>();
         let (kept, over) = match limit.split_once('=') {
             Some(("memory", text)) => {

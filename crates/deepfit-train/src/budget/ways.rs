@@ -129,7 +129,9 @@ pub fn cost(settings: Settings) -> Result<Cost> {
 /// # Errors
 /// If the settings suit none of them.
 pub fn ways(asked: &Settings, job: &Job) -> Result<Vec<Settings>> {
-    if asked.model != "auto" || asked.from.is_some() {
+    // Where nothing is to be begun with, there are those that begin with nothing.
+    let scratch = asked.from.as_deref() == Some(SCRATCH);
+    if asked.model != "auto" || (asked.from.is_some() && !scratch) {
         return Ok(Vec::new());
     }
     let own = &job.recipe.settings.model;
@@ -144,7 +146,7 @@ pub fn ways(asked: &Settings, job: &Job) -> Result<Vec<Settings>> {
         Kind::Similarity => (None, &[]),
     };
     let mut found = Vec::new();
-    if let Some(bundled) = bundled.filter(|_| HAS_BUNDLED && !transfers) {
+    if let Some(bundled) = bundled.filter(|_| HAS_BUNDLED && !transfers && !scratch) {
         found.push(Settings { from: Some(bundled.to_string()), ..asked.clone() });
     }
     for &model in models.iter().filter(|&&model| transfers || *own != model) {

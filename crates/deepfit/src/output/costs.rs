@@ -64,10 +64,8 @@ pub fn text(description: &Description, settings: &Settings, costs: &[Cost], styl
     for note in &chosen.notes {
         text.push_str(&format!("{} {}\n", style.yellow(&format!("{:<11}", "note")), words::printable(note)));
     }
-    let limits: Vec<String> = [settings.memory.map(|bytes| words::bytes(bytes)), settings.time.map(words::duration)]
-        .into_iter()
-        .flatten()
-        .collect();
+    let limits: Vec<String> =
+        [settings.memory.map(words::bytes), settings.time.map(words::duration)].into_iter().flatten().collect();
     if !limits.is_empty() {
         text.push_str(&format!("{} {}\n", style.bold("keeps within"), limits.join(", ")));
     }
