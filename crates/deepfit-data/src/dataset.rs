@@ -595,7 +595,14 @@ impl Dataset {
         if let Some(column) = &options.group {
             let groups = division.groups.iter().max().map_or(0, |most| *most as usize + 1);
             let apart = split::spread_over(self.groups(), &division.groups);
-            self.summary.notes.push(format!("{groups} groups of '{column}' stay whole in every split"));
+            self.summary.notes.push(if groups == self.len() {
+                format!(
+                    "each row is a group of its own by '{column}': it divides the rows by chance, and leaves it to chance where \
+                     equal inputs are; if rows belong together, name a column whose values they share"
+                )
+            } else {
+                format!("{groups} groups of '{column}' stay whole in every split")
+            });
             if apart > 0 {
                 self.summary.notes.push(format!(
                     "{apart} rows have the inputs of a row of another group, and may be on another side: groups alone \
@@ -870,6 +877,25 @@ impl Dataset {
             validation: ids(&split.validation),
             test: ids(&split.test),
         }
+    }
+
+    /// Writes a split by row ids, as JSON of a [`SavedSplit`], without holding all of them.
+    ///
+    /// # Errors
+    /// If nothing more can be written.
+    pub fn write_split(&self, split: &Split, mut out: impl std::io::Write) -> std::io::Result<()> {
+        write!(out, "{{\"version\":{}", SavedSplit::VERSION)?;
+        for (name, rows) in [("train", &split.train), ("validation", &split.validation), ("test", &split.test)] {
+            write!(out, ",\"{name}\":[")?;
+            for (i, &row) in rows.iter().enumerate() {
+                if i > 0 {
+                    out.write_all(b",")?;
+                }
+                serde_json::to_writer(&mut out, &self.row_id(row))?;
+            }
+            out.write_all(b"]")?;
+        }
+        out.write_all(b"}\n")
     }
 
     /// A split made from row ids, for this same data.

@@ -171,8 +171,9 @@ impl Groups {
 /// stratum is small. At least one group of each stratum is left.
 fn take(pool: &mut Groups, fractions: [f64; 2], rng: &mut Rng) -> ([Vec<u32>; 2], Vec<u32>) {
     pool.shuffle_by_stratum(rng);
+    // Rows, and not their groups, which take more memory where there are many.
     let mut taken = [Vec::new(), Vec::new()];
-    let mut left = Vec::new();
+    let mut left: Vec<u32> = Vec::new();
     let mut carry = [0.0; 2];
     for stratum in pool.groups.chunk_by(|a, b| a.stratum == b.stratum) {
         let rows: u32 = stratum.iter().map(|group| group.len).sum();
@@ -187,16 +188,17 @@ fn take(pool: &mut Groups, fractions: [f64; 2], rng: &mut Rng) -> ([Vec<u32>; 2]
             match carry.iter().position(fits) {
                 Some(part) => {
                     carry[part] -= size;
-                    taken[part].push(group);
+                    taken[part].extend_from_slice(pool.of(group));
                     untouched -= 1;
                 }
-                None => left.push(group),
+                None => left.extend_from_slice(pool.of(group)),
             }
         }
         // Strata of one example, or of one large group, must not be made up for by the next.
         carry = carry.map(|carry| carry.min(1.0));
     }
-    (taken.map(|groups| pool.rows_of(&groups)), pool.rows_of(&left))
+    taken.iter_mut().chain([&mut left]).for_each(|rows| rows.sort_unstable());
+    (taken, left)
 }
 
 /// Divides the rows.
@@ -501,12 +503,21 @@ pub(crate) fn rarest_labels<'a>(rows: impl Iterator<Item = &'a [u32]> + Clone, l
 /// Sorting takes a third of the memory of a hash map. Two different inputs share a 64-bit hash in a
 /// million rows with a probability of 3e-8, and would then merely stay on one side.
 pub(crate) fn number_groups(hashes: impl Iterator<Item = u64>) -> Vec<u32> {
-    let mut order: Vec<(u64, u32)> = hashes.zip(0..).collect();
-    order.sort_unstable();
-    let mut groups = vec![0; order.len()];
-    for equal in order.chunk_by(|a, b| a.0 == b.0) {
-        equal.iter().for_each(|&(_, row)| groups[row as usize] = equal[0].1);
+    /// Of more rows than this, those whose hashes begin alike are sorted at a time, which takes less memory.
+    const AT_ONCE: usize = 1 << 20;
+    let hashes: Vec<u64> = hashes.collect();
+    let mut groups = vec![0; hashes.len()];
+    let shares = hashes.len().div_ceil(AT_ONCE).next_power_of_two() as u64;
+    let mut order: Vec<(u64, u32)> = Vec::with_capacity(hashes.len() / shares as usize);
+    for share in 0..shares {
+        order.clear();
+        order.extend(hashes.iter().copied().zip(0..).filter(|(hash, _)| hash % shares == share));
+        order.sort_unstable();
+        for equal in order.chunk_by(|a, b| a.0 == b.0) {
+            equal.iter().for_each(|&(_, row)| groups[row as usize] = equal[0].1);
+        }
     }
+    drop((hashes, order));
     // So far each row has the first row of its group; now these are numbered without gaps.
     let mut next = 0;
     for row in 0..groups.len() {

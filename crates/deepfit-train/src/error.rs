@@ -124,6 +124,17 @@ pub enum TrainError {
         /// Whether the data is images.
         images: bool,
     },
+    /// The run does not fit into the limit of memory that the settings give it.
+    #[error(
+        "this run needs about {} MB of memory, and `memory` allows {} MB; raise it, or leave `model` and `batch` open",
+        needed.div_ceil(1_000_000), limit / 1_000_000
+    )]
+    Budget {
+        /// Bytes that would be enough.
+        needed: u64,
+        /// Bytes that are allowed.
+        limit: u64,
+    },
     /// A file or folder cannot be written or read.
     #[error("cannot {action} '{}': {source}{}", path.display(), remedy(action, source))]
     Io {
@@ -190,6 +201,7 @@ impl TrainError {
             | TrainError::Network(deepfit_nn::NnError::Setting { .. })
             | TrainError::Memory { .. }
             | TrainError::MemoryLimit { .. }
+            | TrainError::Budget { .. }
             | TrainError::Engine(
                 deepfit_cpu::Error::Memory { .. }
                 | deepfit_cpu::Error::UnknownIsa { .. }

@@ -52,6 +52,65 @@ fn add(path: &Path, hasher: &mut Xxh3) -> Result<()> {
     Ok(())
 }
 
+/// What files looked like from outside when a run began to read them: names, sizes and times of change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Stamp(Vec<(PathBuf, u128)>);
+
+impl Stamp {
+    /// Of these files and folders; what cannot be looked at is told by whoever reads it.
+    pub(crate) fn of<'a>(paths: impl IntoIterator<Item = &'a PathBuf>) -> Stamp {
+        Stamp(paths.into_iter().map(|path| (path.clone(), look(path).unwrap_or(0))).collect())
+    }
+
+    /// Refuses to go on with files that have changed since.
+    ///
+    /// # Errors
+    /// If one has; it is named, or the folder that it is in.
+    pub(crate) fn check(&self) -> Result<()> {
+        match self.0.iter().find(|(path, then)| look(path).unwrap_or(0) != *then) {
+            None => Ok(()),
+            Some((path, _)) => {
+                let place = newest(path).unwrap_or_else(|| path.clone());
+                let problem = "has changed while it was being read, so that nobody knows what would be learned from; wait until \
+                               nothing writes there any more, or copy the data, and start again";
+                Err(TrainError::run(place, problem))
+            }
+        }
+    }
+}
+
+/// A hash of names, sizes and times of change.
+fn look(path: &Path) -> std::io::Result<u128> {
+    let mut hasher = Xxh3::new();
+    let mut add = |path: &Path, size: u64| -> std::io::Result<()> {
+        let changed = fs::metadata(path)?.modified()?;
+        let since = changed.duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_nanos());
+        hasher.update(path.as_os_str().as_encoded_bytes());
+        hasher.update(&size.to_le_bytes());
+        hasher.update(&since.to_le_bytes());
+        Ok(())
+    };
+    if path.is_dir() {
+        let mut files = Vec::new();
+        list(path, OsStr::new(""), &mut files)?;
+        files.iter().try_for_each(|(_, file, size)| add(file, *size))?;
+    } else {
+        add(path, fs::metadata(path)?.len())?;
+    }
+    Ok(hasher.digest128())
+}
+
+/// The file that was changed last.
+fn newest(path: &Path) -> Option<PathBuf> {
+    if !path.is_dir() {
+        return None;
+    }
+    let mut files = Vec::new();
+    list(path, OsStr::new(""), &mut files).ok()?;
+    let changed = |file: &PathBuf| fs::metadata(file).and_then(|metadata| metadata.modified()).ok();
+    files.into_iter().map(|(_, file, _)| file).max_by_key(changed)
+}
+
 /// The fingerprint of data and of the published network that a run on it begins with.
 pub fn with_model(data: &str, model: u128) -> String {
     format!("{data}-{model:032x}")
@@ -103,6 +162,26 @@ fn list(folder: &Path, prefix: &OsStr, files: &mut Vec<(OsString, PathBuf, u64)>
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn files_that_change_are_noticed_by_size_and_by_time() {
+        let folder = Folder::new("stamp");
+        fs::create_dir_all(folder.0.join("a")).unwrap();
+        let (file, other) = (folder.0.join("a/1.txt"), folder.0.join("a/2.txt"));
+        fs::write(&file, "one").unwrap();
+        fs::write(&other, "two").unwrap();
+        let stamp = Stamp::of([&folder.0]);
+        assert!(stamp.check().is_ok());
+        fs::write(&file, "more").unwrap();
+        let told = stamp.check().unwrap_err().to_string();
+        assert!(told.contains("1.txt") && told.contains("has changed while it was being read"), "{told}");
+        let stamp = Stamp::of([&other]);
+        let later = fs::metadata(&other).unwrap().modified().unwrap() + std::time::Duration::from_secs(5);
+        fs::File::options().write(true).open(&other).unwrap().set_modified(later).unwrap();
+        assert!(stamp.check().unwrap_err().to_string().contains("2.txt"));
+        fs::remove_file(&other).unwrap();
+        assert!(stamp.check().is_err());
+    }
 
     /// An empty folder that goes with the value.
     struct Folder(PathBuf);

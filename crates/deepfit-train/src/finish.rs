@@ -49,6 +49,10 @@ pub(crate) fn finish(
     best_weights: BTreeMap<String, Owned>,
     times: Times,
 ) -> Result<Report> {
+    // Images that are not kept were read in each epoch.
+    if job.data.is_images() && !job.data.is_cached() {
+        job.stamp.check()?;
+    }
     let stage = &job.stages[job.progress.stage];
     let refit = stage.purpose == Purpose::Refit;
     let Workshop { source, inputs, preprocessor, model, mut learner, completion } = workshop;

@@ -71,6 +71,8 @@ pub struct Fit<'a> {
     pub losses: Option<Records>,
     /// Seconds of training, over all processes, after which the stage stops.
     pub deadline: Option<f64>,
+    /// Seconds that the end of an epoch takes, validation included, as far as it is known.
+    pub ending: f64,
     /// Where epochs are listed.
     pub journal: &'a mut File,
     /// Its path, for messages.
@@ -98,13 +100,16 @@ impl Fit<'_> {
         while progress.loss_rows > 0 || (progress.epoch < self.stage.epochs && !progress.stage_ended) {
             let (epoch_started, before) = (Instant::now(), self.loader.times());
             while progress.step < steps && !progress.stage_ended {
+                let before = progress.seconds;
                 rows_done += self.step(progress, steps)?;
                 progress.seconds = started.1 + started.0.elapsed().as_secs_f64();
                 if std::mem::take(&mut self.first_step) {
                     observer.event(&Event::FirstStep);
                 }
                 let flow = observer.event(&self.describe_step(progress, steps, rows_done, &started));
-                if self.deadline.is_some_and(|deadline| progress.seconds > deadline) {
+                // The next step would take as long as this one, and the epoch ends like any other.
+                let next = 0.5 * (progress.seconds - before) + self.ending;
+                if self.deadline.is_some_and(|deadline| progress.seconds + next > deadline) {
                     observer.event(&Event::Note("the time is used up: this stage ends here"));
                     progress.stage_ended = true;
                 }
@@ -119,9 +124,11 @@ impl Fit<'_> {
             }
             let data = DataTimes::between(before, self.loader.times(), epoch_started.elapsed());
             self.data.add(data);
+            let ending = Instant::now();
             let flow = self.end_epoch(progress, observer, epoch_started, data)?;
             progress.seconds = started.1 + started.0.elapsed().as_secs_f64();
             self.save(progress)?;
+            self.ending = ending.elapsed().as_secs_f64();
             last_checkpoint = Instant::now();
             if flow == Flow::Stop {
                 return Ok(End::Interrupted);

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::error::Result;
 use crate::finish;
-use crate::job::{Workshop, loader_options};
+use crate::job::{Workshop, loader_bytes, loader_options};
 use crate::learner::{Place, evaluation_batch};
 use crate::measure::{Goal, measure};
 use crate::recipe::Recipe;
@@ -40,6 +40,12 @@ pub struct Description {
     pub seconds_features: f64,
     /// Seconds that all stages take at most, features included.
     pub seconds_total: f64,
+    /// Seconds that it took to open the data and to plan.
+    pub seconds_before: f64,
+    /// Seconds that the end takes: all rows are predicted once more, and the result is written.
+    pub seconds_after: f64,
+    /// Rows in a batch, and batches of an update.
+    pub batch: (usize, u64),
     /// How epochs are chosen and the final weights made.
     pub strategy: String,
     /// Rows for training, validation and test.
@@ -53,28 +59,37 @@ pub struct Description {
 }
 
 /// Code and small things that come into use only while training runs.
-const OVERHEAD_BYTES: u64 = 2 << 20;
+pub(crate) const OVERHEAD_BYTES: u64 = 2 << 20;
 
-#[allow(clippy::too_many_arguments)]
+/// What is known of a run beside its data and its network.
+pub(crate) struct Circumstances<'a> {
+    /// Bytes of the process when the data had been opened.
+    pub base_bytes: u64,
+    /// Most bytes of the process until then.
+    pub read_bytes: u64,
+    /// The run folder.
+    pub run: &'a Path,
+    /// Whether nothing of it has been done yet.
+    pub is_new: bool,
+    /// When it began to open the data.
+    pub begun: Instant,
+    /// Whether slow steps are tried on few rows alone.
+    pub roughly: bool,
+}
+
 pub(crate) fn describe(
     data: &Dataset,
     split: &Split,
     recipe: &Recipe,
     stages: &[Stage],
     workshop: &mut Workshop,
-    base_bytes: u64,
-    run: &Path,
-    is_new: bool,
     transfer: TransferForecast,
+    circumstances: Circumstances<'_>,
 ) -> Result<Description> {
+    let Circumstances { base_bytes, read_bytes, run, is_new, begun, roughly } = circumstances;
     let largest = stages.iter().max_by_key(|s| s.train.len()).expect("a run has a stage");
     let options = loader_options(recipe, &*workshop.source, largest);
-    let loader_bytes = Loader::planned_bytes(&*workshop.source, largest.train.len(), &options)
-        + Loader::planned_bytes(
-            &*workshop.source,
-            largest.validation.len(),
-            &LoaderOptions::evaluate(evaluation_batch(recipe), options.workers.min(1)),
-        );
+    let loader_bytes = loader_bytes(recipe, &*workshop.source, largest);
     let (arena, parameters) = workshop.learner.planned_bytes();
     let trained = workshop.learner.parameters();
     let weights = trained as u64 * 4;
@@ -82,7 +97,7 @@ pub(crate) fn describe(
     let of_unfrozen = unfrozen.as_ref().map_or((0, 0, 0, 0), |u| (u.arena, u.parameters, u.loader, u.weights));
     let weights = weights.max(of_unfrozen.3);
     let (arena, parameters) = (arena.max(of_unfrozen.0), parameters.max(of_unfrozen.1));
-    let loader_bytes = (loader_bytes as u64).max(of_unfrozen.2);
+    let loader_bytes = loader_bytes.max(of_unfrozen.2);
     let mut memory = vec![
         ("program and data, as loaded".to_string(), base_bytes),
         ("arena of activations and gradients".to_string(), arena),
@@ -100,7 +115,15 @@ pub(crate) fn describe(
         let rest = network_bytes.saturating_sub(weights);
         memory.push(("weights that stay as they are, to be saved".to_string(), rest));
     }
-    let times = rehearse(recipe, split, stages, largest, workshop, &options)?;
+    let so_far: u64 = memory.iter().map(|(_, bytes)| bytes).sum();
+    if read_bytes > so_far {
+        memory.push(("while the data was read, beyond that".to_string(), read_bytes - so_far));
+    }
+    let rough = if roughly { rehearse_roughly(recipe, split, largest, workshop, &options)? } else { None };
+    let times = match rough {
+        Some(times) => times,
+        None => rehearse(recipe, split, stages, largest, workshop, &options)?,
+    };
     let times_of = |stage: &Stage| match &unfrozen {
         Some(unfrozen) if stage.trial.unfrozen > 0 => &unfrozen.times,
         _ => &times,
@@ -110,9 +133,15 @@ pub(crate) fn describe(
     let total = |epochs: u32| {
         features.seconds + stages.iter().map(|s| per_epoch(s) * f64::from(epochs.min(s.epochs))).sum::<f64>()
     };
-    if let (Some(limit), true) = (recipe.settings.time_of_each(), is_new) {
-        // A tenth is left for what surrounds the training.
-        let fits = |epochs: u32| total(epochs) <= 0.9 * limit;
+    let last = stages.last().expect("a run has a stage");
+    let seconds_after = END_SECONDS
+        + times_of(last).evaluate * (last.train.len() + split.test.len()) as f64
+        + INTERVAL_SECONDS * split.test.len() as f64;
+    let seconds_before = begun.elapsed().as_secs_f64();
+    if let (Some(time), true) = (recipe.settings.time_of_each(), is_new) {
+        let limit = (time - seconds_before - seconds_after).max(0.0);
+        // Epochs do not all take the same time.
+        let fits = |epochs: u32| total(epochs) <= 0.95 * limit;
         // Where other things take the time, epochs that cost next to nothing are not worth saving.
         let cheap = |epochs: u32| total(epochs) - features.seconds <= 0.05 * limit;
         epochs = (1..=epochs).rev().find(|&epochs| fits(epochs) || cheap(epochs)).unwrap_or(1);
@@ -129,6 +158,9 @@ pub(crate) fn describe(
         epochs,
         seconds_features: features.seconds,
         seconds_total: total(epochs),
+        seconds_before,
+        seconds_after,
+        batch: (recipe.batch(), recipe.settings.accumulate),
         strategy: describe_strategy(stages),
         rows: (split.train.len(), split.validation.len(), split.test.len()),
         run: run.to_path_buf(),
@@ -253,6 +285,10 @@ impl Times {
     }
 }
 
+/// Saving the model, drawing the report and the like at the end of a run; and an interval of metrics, for each row.
+const END_SECONDS: f64 = 0.3;
+const INTERVAL_SECONDS: f64 = 3e-6;
+
 /// Creating, writing and renaming a small file, and writing a byte of a large one, on an ordinary local disk. The disk is
 /// not tried: nothing is written before the run starts.
 const FILE_SECONDS: f64 = 2e-4;
@@ -319,6 +355,50 @@ fn rehearse(
         evaluate: typical(&evaluations, 1) / held_out.len().max(1) as f64,
         checkpoint: FILE_SECONDS + parameter_bytes as f64 * BYTE_SECONDS,
     })
+}
+
+/// Rows of a step that is tried instead of one on a full batch, and seconds of the latter from which on it is.
+const FEW_ROWS: usize = 8;
+const SLOW_STEP: f64 = 0.5;
+
+/// As [`rehearse`], by steps and evaluations on few rows, whose time grows in proportion to them; nothing where a step is so
+/// fast that it can be tried as it is.
+fn rehearse_roughly(
+    recipe: &Recipe,
+    split: &Split,
+    stage: &Stage,
+    workshop: &mut Workshop,
+    options: &LoaderOptions,
+) -> Result<Option<Times>> {
+    let few = FEW_ROWS.min(recipe.batch());
+    let more = recipe.batch() as f64 / few as f64;
+    let options = LoaderOptions { batch_size: few, workers: 0, ..options.clone() };
+    let mut loader = Loader::new(workshop.source.clone(), stage.train.clone(), options)?;
+    let mut step = f64::INFINITY;
+    // The first step touches memory for the first time.
+    for update in 1..=2 {
+        let now = Instant::now();
+        let Some(batch) = loader.next()? else { break };
+        let place = Place { rate: 0.0, update, counter: 0, first: true, last: true, share: 1.0 };
+        let failed = workshop.learner.step(&batch, place).is_err();
+        step = step.min(now.elapsed().as_secs_f64() * more);
+        if failed {
+            break;
+        }
+    }
+    drop(loader);
+    let mut evaluate = 0.0;
+    if step >= SLOW_STEP {
+        let held_out = if split.validation.is_empty() { &stage.train } else { &split.validation };
+        let rows: Vec<u32> = held_out.iter().copied().take(few).collect();
+        let now = Instant::now();
+        measure(workshop.learner.using(), workshop.source.clone(), rows.clone(), &Goal::of(recipe, None), false)?;
+        evaluate = now.elapsed().as_secs_f64() / rows.len().max(1) as f64;
+    }
+    workshop.learner.reset()?;
+    let (_, parameter_bytes) = workshop.learner.planned_bytes();
+    let checkpoint = FILE_SECONDS + parameter_bytes as f64 * BYTE_SECONDS;
+    Ok((step >= SLOW_STEP && step.is_finite()).then_some(Times { step, evaluate, checkpoint }))
 }
 
 /// The time that most take, of which other load on the machine lengthens some: the lower quartile of the means of `length`

@@ -12,6 +12,7 @@ use deepfit_nn::step::{self, StepKind, Traced, Training};
 use deepfit_nn::{Declaration, Scope};
 use deepfit_zoo::{ModelConfig, NEXT, Network};
 
+use crate::budget;
 use crate::error::{Result, TrainError};
 use crate::metrics::SCALE;
 use crate::process::available_bytes;
@@ -141,8 +142,12 @@ pub struct Learner {
 }
 
 impl Learner {
-    /// Compiles; parameters get their first values, from the blueprint or the seed.
-    pub fn new(recipe: &Recipe, blueprint: Blueprint, threads: usize) -> Result<Learner> {
+    /// Compiles; parameters get their first values, from the blueprint or the seed. Where the settings limit the memory,
+    /// `planned` bytes of it are for other things, and the backward pass computes again what does not fit.
+    ///
+    /// # Errors
+    /// If the network cannot be compiled, or does not fit into the memory that there is or is allowed.
+    pub fn new(recipe: &Recipe, blueprint: Blueprint, threads: usize, planned: u64) -> Result<Learner> {
         let Blueprint { network, declarations, training, values } = blueprint;
         let batch = recipe.batch();
         let bytes = |d: &Declaration| (d.elements() as u64).saturating_mul(4);
@@ -152,19 +157,38 @@ impl Learner {
         let trained = training.trained(&declarations);
         let names: BTreeSet<&str> = trained.iter().map(|p| &p.name[..]).collect();
         let changes = |d: &&Declaration| !d.role.is_trained() || names.contains(&d.name[..]);
-        let changing = declarations.iter().filter(changes).cloned().collect();
+        let changing: Vec<Declaration> = declarations.iter().filter(changes).cloned().collect();
         let trained = trained.iter().map(|p| 4 * p.shape.iter().product::<usize>() as u64).fold(0, u64::saturating_add);
-        require_memory("the weights and the optimiser", all.saturating_add(trained.saturating_mul(copies as u64)))?;
+        let state = all.saturating_add(trained.saturating_mul(copies as u64));
+        require_memory("the weights and the optimiser", state)?;
+        let (accumulates, settings) = (recipe.settings.accumulate > 1, &recipe.settings);
+        // Gradients that are added up, and the copy that is kept of the best weights, which is counted among the copies.
+        let kept = state.saturating_add(if accumulates { trained } else { 0 }).saturating_add(planned);
+        let room = budget::left(settings, kept)?;
+        let within = |found: usize| budget::require(settings, kept.saturating_add(found as u64));
         let mut engine = Engine::new(threads)?.exact(recipe.settings.exact);
         let options = StepOptions {
             maximum: Extents { batch, sequence: recipe.longest },
-            accumulates: recipe.settings.accumulate > 1,
-            memory_limit: None,
+            accumulates,
+            memory_limit: room.map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX)),
             seed: recipe.settings.seed,
         };
         let stepper =
-            Stepper::new(&mut engine, declarations, training, options, |tracer| traced(recipe, &*network, tracer))?;
-        let largest = Extents { batch: evaluation_batch(recipe), sequence: recipe.longest };
+            Stepper::new(&mut engine, declarations, training, options, |tracer| traced(recipe, &*network, tracer));
+        let stepper = match stepper {
+            Err(TrainError::Engine(error @ deepfit_cpu::Error::MemoryLimit { smallest, .. })) => {
+                return Err(within(smallest).err().unwrap_or(TrainError::Engine(error)));
+            }
+            stepper => stepper?,
+        };
+        let mut largest = Extents { batch: evaluation_batch(recipe), sequence: recipe.longest };
+        if settings.memory.is_some() {
+            let graph = evaluation(&*network, &recipe.task)?;
+            if within(engine.planned_bytes(&graph, largest)?).is_err() {
+                largest.batch = batch.min(largest.batch);
+                within(engine.planned_bytes(&graph, largest)?)?;
+            }
+        }
         let using = Predicting::new(engine, &*network, &recipe.task, largest, false)?;
         require_memory("activations and gradients", using.engine.arena_bytes() as u64)?;
         let (mixes, weights) = (recipe.mixes(), recipe.loss_weights.clone());

@@ -7,6 +7,7 @@
 #![deny(missing_docs)]
 
 mod baseline;
+mod budget;
 mod checks;
 mod classical;
 mod compare;
@@ -60,6 +61,7 @@ mod transfer;
 mod weights;
 
 pub use baseline::Baseline;
+pub use budget::{Cost, cost, ways};
 pub use checks::{Evidence, Finding, FindingKind, Place, Severity, Suspect, Twins};
 pub use classical::ClassicalModel;
 pub use compare::{
@@ -96,7 +98,7 @@ pub use repeats::{Repeated, RepeatsReport};
 pub use report::{OnTest, Report, ReportMetrics};
 pub use run_folder::{Durability, FORMAT_VERSION, write_atomically};
 pub use session::{Epoch, Examples, Fit, Outputs, Session, SessionOptions, Values};
-pub use settings::{Settings, Unfreeze, parse_duration};
+pub use settings::{Settings, Unfreeze, parse_duration, parse_memory};
 pub use tagging::Entity;
 pub use tensors::Owned;
 pub use text_model::{Finish, Generated, Generator, Sampling, TextEmbedder, TextPredictor, is_text_model};

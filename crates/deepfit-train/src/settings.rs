@@ -16,8 +16,8 @@ use crate::recipe::Rates;
 use crate::transfer::SCRATCH;
 
 pub use choice::Choice;
-pub use text::parse_duration;
 use text::shown;
+pub use text::{parse_duration, parse_memory};
 pub use unfreeze::Unfreeze;
 
 macro_rules! settings {
@@ -129,8 +129,13 @@ settings! {
         "a number from 0 to below 1, such as 0.2";
     epochs: Option<u32> = None, "Most passes over the training rows.",
         "a whole number from 1 to 1000000, such as 20";
-    time: Option<f64> = None, "Most time of training, such as 2m; the number of epochs is fitted to it.",
+    time: Option<f64> = None, "Most time of the whole run, reading and measuring included, such as 2m; the number of epochs and, unless it is given, the \
+         model are fitted to it.",
         "a duration such as 90s, 2m or 1h";
+    memory: Option<u64> = None,
+        "Most memory of the whole process, such as 500MB; steps that compute values again, the batch and, unless it is given, \
+         the model are fitted to it.",
+        "an amount of memory such as 500MB or 2GB";
     batch: Option<usize> = None, "Rows in a batch.",
         "a whole number from 1 to 1000000, such as 32";
     accumulate: u64 = 1, "Batches whose gradients are added up before an update.",
@@ -241,6 +246,11 @@ impl Settings {
         Settings { data: data.into(), ..Settings::default() }
     }
 
+    /// The files and folders that hold the data.
+    pub(crate) fn paths(&self) -> impl Iterator<Item = &PathBuf> {
+        [Some(&self.data), self.labels.as_ref(), self.validation.as_ref(), self.test.as_ref()].into_iter().flatten()
+    }
+
     /// Most seconds of each training, where the whole is repeated: all of them together take the time that is given.
     pub(crate) fn time_of_each(&self) -> Option<f64> {
         self.time.map(|time| time / self.repeats as f64)
@@ -300,6 +310,7 @@ impl Settings {
         check("dropout", self.dropout.is_none_or(below_1))?;
         check("epochs", self.epochs.is_none_or(|n| (1..=1_000_000).contains(&n)))?;
         check("time", self.time.is_none_or(|t| t > 0.0 && t.is_finite()))?;
+        check("memory", self.memory.is_none_or(|bytes| bytes > 0 && i64::try_from(bytes).is_ok()))?;
         check("batch", self.batch.is_none_or(|n| (1..=1_000_000).contains(&n)))?;
         check("accumulate", (1..=1_000_000).contains(&self.accumulate))?;
         check("lr", self.lr.is_none_or(positive))?;

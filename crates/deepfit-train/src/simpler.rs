@@ -16,6 +16,9 @@ use crate::metrics::{ClassificationMetrics, RegressionMetrics, Scores};
 /// A linear model may take this share of the time that the network took to train, and this many seconds in any case.
 const SHARE: f64 = 0.2;
 const SECONDS: f64 = 0.1;
+/// Of more rows than so many bytes hold, in so many copies on their way to the linear model, it learns from some.
+const MOST_BYTES: usize = 96 << 20;
+const COPIES: usize = 3;
 
 /// What simpler ways reach that a run's rows `train` teach, on its test rows; none of tasks that have no such.
 ///
@@ -93,12 +96,18 @@ fn linear(
     train: &[u32],
     goal: &Goal<'_>,
 ) -> Result<Option<Baseline>> {
-    let (begun, most) = (Instant::now(), (SHARE * job.progress.seconds).max(SECONDS));
+    let begun = Instant::now();
+    let most = (SHARE * job.progress.seconds).max(SECONDS).min(job.time_left().unwrap_or(f64::INFINITY));
     let stop = || begun.elapsed().as_secs_f64() > most;
     let settings = &job.recipe.settings;
     let encoder = Encoder::new(Features::OneHot, preprocessor)?;
+    // Numbers of a row, words of categories each by itself, in some copies.
+    let width: usize = source.slots().iter().map(|slot| slot.values() + slot.cardinalities.iter().sum::<usize>()).sum();
+    let most_rows = (MOST_BYTES / (COPIES * 4 * width.max(1) + 16)).max(1000);
+    let step = train.len().div_ceil(most_rows).max(1);
+    let some: Vec<u32> = train.iter().copied().step_by(step).collect();
     let outcome = (|| {
-        let learned = encoder.encode_all(source, train, &stop)?;
+        let learned = encoder.encode_all(source, &some, &stop)?;
         let target = match &learned.targets {
             Array::F32(values) => Target::Values(values.iter().map(|&value| f64::from(value)).collect()),
             other => {
@@ -108,13 +117,22 @@ fn linear(
         };
         let work = Work { threads: settings.threads, seed: settings.seed, stop: &stop };
         let fitted = fit(Learner::Linear(Default::default()), &learned.matrix, &target, work)?;
-        let tested = encoder.encode_all(source, &job.split.test, &stop)?;
-        scores(goal, &fitted.predict(&tested.matrix, settings.threads)?, &tested.targets)
+        drop(learned);
+        let (mut predictions, mut rows) = (Vec::new(), Vec::new());
+        for part in job.split.test.chunks(most_rows) {
+            let tested = encoder.encode_all(source, part, &stop)?;
+            predictions.extend(fitted.predict(&tested.matrix, settings.threads)?);
+            rows.extend(tested.rows);
+        }
+        let mut targets = Array::empty(source.target_dtype());
+        source.targets(&rows, &mut targets);
+        scores(goal, &predictions, &targets)
     })();
     match outcome {
         Ok(metrics) => {
             let name = if goal.task.is_classification() { "logistic regression" } else { "ridge regression" };
-            Ok(Some(Baseline { method: name.to_string(), metrics }))
+            let of = if step > 1 { format!(" on {} of the training rows", some.len()) } else { String::new() };
+            Ok(Some(Baseline { method: format!("{name}{of}"), metrics }))
         }
         Err(TrainError::Classical(ClassicalError::Stopped | ClassicalError::Rows(_))) => Ok(None),
         Err(other) => Err(other),

@@ -9,11 +9,12 @@ use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
 use super::example;
+use super::made;
 use super::train::Program;
 use crate::markdown::Table;
 
-/// Files that do not depend on how often a run was interrupted.
-const SAME: [&str; 4] = ["model/model.safetensors", "model/config.json", "split.json", "settings.toml"];
+/// Files that tell how long things took, and therefore differ from run to run; of the first, the metrics do not.
+const TIMED: [&str; 3] = ["result.json", "report.html", "checkpoint/state.safetensors"];
 
 /// How long to wait for a killed process, or for a run to end, before something is wrong.
 const PATIENCE: Duration = Duration::from_secs(600);
@@ -29,7 +30,21 @@ struct Tally {
     differences: Vec<String>,
 }
 
-/// Kills runs on two examples, `kills` times each, and prints the table.
+/// Data with the settings of the runs on it: images and a table, in folds; a published network, whose features are kept on
+/// disk; texts from nothing; a text whose continuation is learned.
+fn cases(folder: &Path) -> Result<Vec<(&'static str, PathBuf, &'static [&'static str])>> {
+    let photographs = folder.join("photographs");
+    made::photographs(&photographs, 30, 120)?;
+    Ok(vec![
+        ("digits.zip", example("digits.zip"), &["epochs=8"]),
+        ("breast-cancer.csv", example("breast-cancer.csv"), &[]),
+        ("photographs", photographs, &[]),
+        ("sentences.tsv", example("sentences.tsv"), &["from=scratch", "epochs=4"]),
+        ("reference.txt", example("reference.txt"), &["model=gru", "tokens=bytes", "epochs=2"]),
+    ])
+}
+
+/// Kills runs on data of several kinds, `kills` times each, and prints the table.
 ///
 /// # Errors
 /// If a run cannot be resumed or ends differently.
@@ -37,9 +52,9 @@ pub fn campaign(program: &Program, kills: usize, random: u64, folder: &Path) -> 
     let columns = ["data", "kills", "no settings yet", "no checkpoint yet", "later", "runs ended", "the same bits"];
     let mut table = Table::new("Killed and resumed", &columns);
     let mut problems = Vec::new();
-    for (name, stream) in [("digits.zip", 0), ("breast-cancer.csv", 1)] {
-        let mut delays = Delays(random.wrapping_mul(2).wrapping_add(stream));
-        let tally = kill_often(program, &example(name), kills, &mut delays, &folder.join(name))
+    for (stream, (name, data, settings)) in cases(&folder.join("data"))?.into_iter().enumerate() {
+        let mut delays = Delays(random.wrapping_mul(8).wrapping_add(stream as u64));
+        let tally = kill_often(program, &data, settings, kills, &mut delays, &folder.join(name))
             .with_context(|| format!("on {name}, with --random {random}"))?;
         let [early, unsaved, later] = tally.kills;
         table.row([
@@ -58,16 +73,29 @@ pub fn campaign(program: &Program, kills: usize, random: u64, folder: &Path) -> 
     Ok(())
 }
 
-fn kill_often(program: &Program, data: &Path, kills: usize, delays: &mut Delays, folder: &Path) -> Result<Tally> {
+fn kill_often(
+    program: &Program,
+    data: &Path,
+    settings: &[&str],
+    kills: usize,
+    delays: &mut Delays,
+    folder: &Path,
+) -> Result<Tally> {
     fs::create_dir_all(folder)?;
     let whole = folder.join("whole");
-    let seconds = program.train(data, 1, &whole)?.seconds;
+    let seconds = program.train_with(data, settings, &whole)?.seconds;
     let mut tally = Tally::default();
     while tally.kills.iter().sum::<usize>() < kills {
         let run = folder.join(format!("killed-{}", tally.runs + 1));
+        // What is kept of features is killed, too.
+        let cache = folder.join(format!("cache-{}", tally.runs + 1));
         loop {
             let left = kills - tally.kills.iter().sum::<usize>();
-            let mut child = program.start(data, &run)?;
+            if !run.join("settings.toml").exists() {
+                // A run that was killed before it had settings has nothing to go on with.
+                let _ = fs::remove_dir_all(&run);
+            }
+            let mut child = program.start(data, settings, &run, &cache)?;
             let delay = if left == 0 { PATIENCE } else { delays.next(seconds) };
             let end = Instant::now() + delay;
             let status = loop {
@@ -95,6 +123,11 @@ fn kill_often(program: &Program, data: &Path, kills: usize, delays: &mut Delays,
         }
         tally.runs += 1;
         tally.differences.extend(differences(&whole, &run)?);
+        if cache.exists() {
+            let part = |file: &PathBuf| file.to_string_lossy().contains(".part");
+            let left = listing(&cache)?.into_iter().filter(part).map(|file| format!("{} is left over", file.display()));
+            tally.differences.extend(left);
+        }
         eprintln!("{}: {} of {kills} kills", data.display(), tally.kills.iter().sum::<usize>());
     }
     Ok(tally)
@@ -108,11 +141,6 @@ fn has_checkpoint(run: &Path) -> bool {
 fn differences(whole: &Path, run: &Path) -> Result<Vec<String>> {
     let mut found = Vec::new();
     let read = |path: PathBuf| fs::read(&path).with_context(|| format!("cannot read {}", path.display()));
-    for name in SAME {
-        if read(whole.join(name))? != read(run.join(name))? {
-            found.push(format!("{name} differs"));
-        }
-    }
     let metrics = |folder: &Path| -> Result<Value> {
         let report: Value = serde_json::from_slice(&read(folder.join("result.json"))?)?;
         Ok(report["metrics"].clone())
@@ -121,6 +149,13 @@ fn differences(whole: &Path, run: &Path) -> Result<Vec<String>> {
         found.push("the metrics differ".to_string());
     }
     let (expected, files) = (listing(whole)?, listing(run)?);
+    for name in
+        expected.iter().filter(|name| files.contains(name) && !TIMED.iter().any(|timed| name.as_os_str() == *timed))
+    {
+        if read(whole.join(name))? != read(run.join(name))? {
+            found.push(format!("{} differs", name.display()));
+        }
+    }
     found.extend(files.iter().filter(|f| !expected.contains(f)).map(|f| format!("{} is left over", f.display())));
     found.extend(expected.iter().filter(|f| !files.contains(f)).map(|f| format!("{} is missing", f.display())));
     Ok(found.into_iter().map(|problem| format!("{}: {problem}", run.display())).collect())

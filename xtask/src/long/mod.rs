@@ -2,7 +2,11 @@
 
 mod accuracy;
 mod bars;
+mod disk;
 mod kill;
+mod made;
+mod plans;
+mod sizes;
 mod train;
 mod transfer;
 
@@ -25,7 +29,7 @@ pub struct Arguments {
     #[arg(value_enum)]
     parts: Vec<Part>,
     /// Kills for each data set
-    #[arg(long, default_value_t = 20)]
+    #[arg(long, default_value_t = 40)]
     kills: usize,
     /// Where random kills begin, to have the same delays again
     #[arg(long, default_value_t = 1)]
@@ -52,6 +56,12 @@ enum Part {
     Mutate,
     /// Accuracy, time and memory on real data
     Accuracy,
+    /// What `deepfit plan` tells beside what runs take, and limits of memory and time
+    Plans,
+    /// Disks that are full at every write
+    Disk,
+    /// Memory of 1,000 epochs, 100,000 columns, 10 million rows
+    Sizes,
 }
 
 /// Does the named parts, prints their tables.
@@ -66,7 +76,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     };
     fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
     let mut failures: Vec<anyhow::Error> = Vec::new();
-    if wanted(Part::Kill) || wanted(Part::Accuracy) {
+    if [Part::Kill, Part::Accuracy, Part::Plans, Part::Disk, Part::Sizes].into_iter().any(wanted) {
         let program = Program::new(match &arguments.program {
             Some(program) => {
                 fs::canonicalize(program).with_context(|| format!("no program at {}", program.display()))?
@@ -75,6 +85,19 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         });
         if wanted(Part::Kill) {
             failures.extend(kill::campaign(&program, arguments.kills, arguments.random, &folder.join("kill")).err());
+        }
+        if wanted(Part::Disk) {
+            failures.extend(disk::campaign(&program, &folder.join("disk")).err());
+        }
+        if wanted(Part::Sizes) {
+            let mut bars = Bars::default();
+            failures.extend(sizes::measure(&program, &folder.join("sizes"), &mut bars).err());
+            failures.extend(bars.report().err());
+        }
+        if wanted(Part::Plans) {
+            let mut bars = Bars::default();
+            failures.extend(plans::measure(&program, &folder.join("plans"), &mut bars).err());
+            failures.extend(bars.report().err());
         }
         if wanted(Part::Accuracy) {
             let mut bars = Bars::default();

@@ -56,15 +56,17 @@ impl Program {
         command
     }
 
-    /// Starts a run, or goes on with the one in the folder `run` if its settings are there.
-    pub fn start(&self, data: &Path, run: &Path) -> Result<Child> {
+    /// Starts a run, or goes on with the one in the folder `run` if its settings are there. Features are kept in `cache`.
+    pub fn start(&self, data: &Path, settings: &[&str], run: &Path, cache: &Path) -> Result<Child> {
         let train = OsStr::new("train");
         let mut command = if run.join("settings.toml").exists() {
             self.command(&[train, "--resume".as_ref(), run.as_ref()])
         } else {
-            self.command(&[train, data.as_ref(), "--out".as_ref(), run.as_ref(), "--seed".as_ref(), "1".as_ref()])
+            let mut arguments = vec![train, data.as_ref(), "--out".as_ref(), run.as_ref()];
+            arguments.extend(settings.iter().map(|setting| OsStr::new(*setting)));
+            self.command(&arguments)
         };
-        command.stdout(Stdio::null());
+        command.env("DEEPFIT_CACHE", cache).stdout(Stdio::null());
         command.spawn().with_context(|| format!("cannot start {}", self.0.display()))
     }
 
@@ -73,11 +75,23 @@ impl Program {
     /// # Errors
     /// If the program does not succeed, or prints anything but one JSON object.
     pub fn train(&self, data: &Path, seed: u32, run: &Path) -> Result<Trained> {
-        let seed = seed.to_string();
-        let arguments =
-            ["train".as_ref(), data.as_os_str(), "--out".as_ref(), run.as_ref(), "--seed".as_ref(), seed.as_ref()];
+        self.train_with(data, &[&format!("seed={seed}")], run)
+    }
+
+    /// Trains from start to end with these settings. What was computed before is not used.
+    ///
+    /// # Errors
+    /// As [`Program::train`].
+    pub fn train_with(&self, data: &Path, settings: &[&str], run: &Path) -> Result<Trained> {
+        let mut arguments: Vec<&OsStr> = vec!["train".as_ref(), data.as_os_str(), "--out".as_ref(), run.as_ref()];
+        arguments.extend(settings.iter().map(|setting| OsStr::new(*setting)));
         let start = Instant::now();
-        let mut child = self.command(&arguments).stdout(Stdio::piped()).spawn().context("cannot start deepfit")?;
+        let mut child = self
+            .command(&arguments)
+            .env("DEEPFIT_CACHE", "")
+            .stdout(Stdio::piped())
+            .spawn()
+            .context("cannot start deepfit")?;
         let mut out = child.stdout.take().context("standard output is piped")?;
         let reader = thread::spawn(move || {
             let mut text = String::new();

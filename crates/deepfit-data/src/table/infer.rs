@@ -10,6 +10,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::amount::AmountForm;
 use super::date::DateForm;
 use super::kept::{Kept, MOST_WORDS};
+use super::numbers::Numbers;
 use super::plain::Plain;
 use super::rows::{Base, Place, Rows, is_missing, number};
 use crate::error::Result;
@@ -456,7 +457,7 @@ pub(crate) fn profile(rows: &mut Rows<'_>, threads: usize) -> Result<(Vec<Profil
             let mut found: Vec<Seen> = (0..columns).map(|_| Seen::default()).collect();
             for (seen, many) in found.iter_mut().zip(&many) {
                 seen.profile.many = many.load(Ordering::Relaxed);
-                seen.kept = Kept::Numbers(Vec::with_capacity(records.most_rows()));
+                seen.kept = Kept::Numbers(Numbers::with_capacity(records.most_rows()));
             }
             while let Some(fields) = records.next()? {
                 for (column, seen) in found.iter_mut().enumerate() {

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use foldhash::fast::RandomState;
 
 use super::infer::ColumnKind;
+use super::numbers::Numbers;
 use super::read::{MISSING, Targets, Values, is_too_large, label, read_number};
 
 /// Codes of words.
@@ -16,7 +17,7 @@ pub(crate) const MOST_WORDS: usize = 1 << 14;
 /// Values of a column as they were met.
 pub(crate) enum Kept {
     /// Numbers alone; NaN is missing.
-    Numbers(Vec<f64>),
+    Numbers(Numbers),
     /// Words alone, or numbers that begin behind a word.
     Words {
         /// One a row, or [`MISSING`].
@@ -32,7 +33,7 @@ pub(crate) enum Kept {
 
 impl Default for Kept {
     fn default() -> Self {
-        Kept::Numbers(Vec::new())
+        Kept::Numbers(Numbers::default())
     }
 }
 
@@ -57,7 +58,7 @@ impl Kept {
             *self = Kept::words(values.len());
         }
         match (&mut *self, later) {
-            (Kept::Numbers(all), Kept::Numbers(more)) => all.extend_from_slice(&more),
+            (Kept::Numbers(all), Kept::Numbers(more)) => all.append(more),
             (Kept::Words { codes, .. }, Kept::Numbers(more)) if later_values == 0 => {
                 codes.resize(codes.len() + more.len(), MISSING);
             }
@@ -101,8 +102,8 @@ impl Kept {
     /// The targets of a regression, all of which must be there.
     pub(crate) fn quantities(self) -> Option<Targets> {
         match self {
-            Kept::Numbers(values) if values.iter().all(|&value| !value.is_nan() && !is_too_large(value)) => {
-                Some(Targets::Values(values))
+            Kept::Numbers(values) if values.iter().all(|value| !value.is_nan() && !is_too_large(value)) => {
+                Some(Targets::Values(values.iter().collect()))
             }
             _ => None,
         }
@@ -125,7 +126,7 @@ impl Kept {
                 let is_whole = |value: f64| value.trunc() == value && value.abs() < 1e15;
                 let mut of: HashMap<u64, u32, RandomState> = HashMap::default();
                 let mut targets = Vec::with_capacity(values.len());
-                for value in values {
+                for value in values.iter() {
                     if !is_whole(value) || of.len() > MOST_WORDS {
                         return None;
                     }

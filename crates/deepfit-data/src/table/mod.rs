@@ -16,6 +16,7 @@ mod kept;
 mod labels;
 pub(crate) mod lists;
 mod nearest;
+mod numbers;
 mod odd;
 mod open;
 mod order;

@@ -348,9 +348,9 @@ fn group_rows(table: &Table, threads: usize) -> Vec<u32> {
         for column in &table.columns {
             let places = bytes.chunks_exact_mut(width);
             match &column.values {
-                Values::Numbers(values) => places.zip(&values[rows.clone()]).for_each(|(row, value)| {
+                Values::Numbers(values) => places.zip(rows.clone()).for_each(|(row, number)| {
                     // NaN is stored in one form only, and adding 0 turns -0 into 0.
-                    row[at..at + 8].copy_from_slice(&(value + 0.0).to_bits().to_le_bytes());
+                    row[at..at + 8].copy_from_slice(&(values.get(number) + 0.0).to_bits().to_le_bytes());
                 }),
                 Values::Codes { codes, .. } => places.zip(&codes[rows.clone()]).for_each(|(row, code)| {
                     row[at..at + 4].copy_from_slice(&code.to_le_bytes());

@@ -12,6 +12,7 @@ use super::amount::AmountForm;
 use super::date::calendar;
 use super::infer::ColumnKind;
 use super::labels::LabelColumns;
+use super::numbers::Numbers;
 use super::open::left_out;
 use super::read::{Builder, MISSING, Table, TargetReading, Targets, Values};
 use super::rows::Rows;
@@ -367,8 +368,9 @@ impl TablePreprocessor {
     }
 }
 
-fn fit_numeric(values: &[f64], rows: &[u32], kind: ColumnKind, scaling: Scaling) -> Encoding {
-    let mut present: Vec<f64> = rows.iter().map(|&row| values[row as usize]).filter(|value| !value.is_nan()).collect();
+fn fit_numeric(values: &Numbers, rows: &[u32], kind: ColumnKind, scaling: Scaling) -> Encoding {
+    let mut present: Vec<f64> =
+        rows.iter().map(|&row| values.get(row as usize)).filter(|value| !value.is_nan()).collect();
     let indicator = present.len() < rows.len();
     present.sort_unstable_by(f64::total_cmp);
     if present.is_empty() {

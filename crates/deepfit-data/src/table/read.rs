@@ -2,6 +2,7 @@
 
 use super::infer::{ColumnKind, boolean};
 use super::kept::{Index, Kept};
+use super::numbers::Numbers;
 use super::odd::Tally;
 use super::records::{Fields, Records};
 use super::rows::{Base, Rows, is_missing, number, value_error};
@@ -14,7 +15,7 @@ pub(crate) const MISSING: u32 = u32::MAX;
 /// Values of a feature.
 pub(crate) enum Values {
     /// Numbers, truth values (1 and 0) or days; NaN is missing.
-    Numbers(Vec<f64>),
+    Numbers(Numbers),
     /// Indices into the words, or [`MISSING`].
     Codes {
         /// One per row.
@@ -69,7 +70,7 @@ impl Table {
         let of = |row: &u32| *row as usize;
         for column in &mut self.columns {
             match &mut column.values {
-                Values::Numbers(values) => *values = rows.iter().map(|row| values[of(row)]).collect(),
+                Values::Numbers(values) => *values = rows.iter().map(|row| values.get(of(row))).collect(),
                 Values::Codes { codes, .. } => *codes = rows.iter().map(|row| codes[of(row)]).collect(),
             }
         }
@@ -78,7 +79,7 @@ impl Table {
 
     pub(crate) fn resident_bytes(&self) -> usize {
         let column = |column: &Column| match &column.values {
-            Values::Numbers(values) => values.capacity() * 8,
+            Values::Numbers(values) => values.resident_bytes(),
             Values::Codes { codes, words } => {
                 let text: usize = words.iter().map(|word| heap_bytes(word.capacity()) + size_of::<String>()).sum();
                 codes.capacity() * 4 + text
@@ -316,7 +317,7 @@ impl Manner<'_> {
 fn empty(kind: ColumnKind, rows: usize) -> Values {
     match kind {
         ColumnKind::Category => Values::Codes { codes: Vec::with_capacity(rows), words: Vec::new() },
-        _ => Values::Numbers(Vec::with_capacity(rows)),
+        _ => Values::Numbers(Numbers::with_capacity(rows.min(1 << 14))),
     }
 }
 
@@ -465,7 +466,7 @@ impl Builder {
         let columns = self.table.columns.iter_mut().zip(&mut self.indices).zip(&mut self.tallies);
         for (((column, index), tally), (more, found)) in columns.zip(part.values.into_iter().zip(part.tallies)) {
             match (&mut column.values, more) {
-                (Values::Numbers(all), Values::Numbers(more)) => all.extend_from_slice(&more),
+                (Values::Numbers(all), Values::Numbers(more)) => all.append(more),
                 (Values::Codes { codes: all, words }, Values::Codes { codes: more, words: new }) => {
                     let mut code_of = Vec::with_capacity(new.len());
                     for (word, place) in new.into_iter().zip(&found.places) {

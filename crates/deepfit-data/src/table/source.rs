@@ -35,7 +35,7 @@ impl TableSource {
     fn encode(&self, row: usize, numeric: &mut Vec<f32>, categories: &mut Vec<i32>) {
         for ((column, spec), indices) in self.table.columns.iter().zip(&self.preprocessor.columns).zip(&self.indices) {
             match &column.values {
-                Values::Numbers(values) => spec.encoding.push_number(values[row], numeric),
+                Values::Numbers(values) => spec.encoding.push_number(values.get(row), numeric),
                 Values::Codes { codes, .. } => {
                     let code = codes[row];
                     categories.push(if code == MISSING { MISSING_INDEX } else { indices[code as usize] });
@@ -121,7 +121,7 @@ impl Source for TableSource {
         for column in &self.table.columns {
             match &column.values {
                 // NaN is stored in one form only, and adding 0 turns -0 into 0.
-                Values::Numbers(values) => hasher.update(&(values[row as usize] + 0.0).to_bits().to_le_bytes()),
+                Values::Numbers(values) => hasher.update(&(values.get(row as usize) + 0.0).to_bits().to_le_bytes()),
                 Values::Codes { codes, words } => {
                     // Codes are those of one file, words are the same in all.
                     let word = words.get(codes[row as usize] as usize).map_or("", String::as_str);
@@ -135,7 +135,8 @@ impl Source for TableSource {
 
     fn cell(&self, row: u32, column: usize) -> Option<Cell> {
         Some(match &self.table.columns.get(column)?.values {
-            Values::Numbers(values) => match *values.get(row as usize)? {
+            Values::Numbers(values) if row as usize >= values.len() => return None,
+            Values::Numbers(values) => match values.get(row as usize) {
                 missing if missing.is_nan() => Cell::Missing,
                 value => Cell::Number(value),
             },

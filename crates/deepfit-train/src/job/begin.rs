@@ -2,12 +2,15 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Instant;
 
 use deepfit_data::{Dataset, OpenOptions, SplitOptions, Survey, Task};
 use deepfit_zoo::ModelConfig;
 
 use super::Job;
+use super::within::fitted;
 use crate::error::{Result, TrainError};
+use crate::fingerprint::Stamp;
 use crate::published::{self, BUNDLED, BUNDLED_TEXT, HAS_BUNDLED};
 use crate::recipe::Recipe;
 use crate::repeats;
@@ -21,6 +24,11 @@ use crate::transfer::{self, Backbone, SCRATCH, Takes};
 /// # Errors
 /// If the data or a setting is wrong, or the output folder is in use.
 pub fn prepare(settings: Settings, out: Option<PathBuf>) -> Result<Job> {
+    prepare_roughly(settings, out, false)
+}
+
+/// Like [`prepare`], for whoever asks what a run would cost: steps that take long are tried on few rows.
+pub(crate) fn prepare_roughly(settings: Settings, out: Option<PathBuf>, roughly: bool) -> Result<Job> {
     settings.validate()?;
     for (key, path) in [
         ("data", Some(&settings.data)),
@@ -42,21 +50,7 @@ pub fn prepare(settings: Settings, out: Option<PathBuf>) -> Result<Job> {
         let problem = "holds a run already; choose another folder with --out, or continue it with --resume";
         return Err(TrainError::run(folder.root(), problem));
     }
-    let mut settings = settings;
-    let opened = open(&mut settings)?;
-    let is_open = opened.reason.is_some() && opened.backbone.is_some();
-    let shares = SplitOptions { seed: settings.seed, validation: settings.validation_share, test: settings.test_share };
-    let split = opened.data.split(&shares)?;
-    let mut job = Job::plan(opened, split, settings.clone(), folder, None, true, None)?;
-    let seconds = job.description.seconds_features;
-    if let Some(time) = settings.time_of_each().filter(|time| is_open && seconds > MOST_OF_TIME * time) {
-        // Time is better spent on a network of its own, which begins at once.
-        let why =
-            format!("begins from scratch: features of a published network would take {seconds:.0} s of {time:.0} s");
-        let mut job = prepare(Settings { from: Some(SCRATCH.to_string()), ..settings }, given)?;
-        job.description.notes.insert(0, why);
-        return Ok(job);
-    }
+    let mut job = fitted(&settings, &folder, given.as_ref(), roughly)?;
     job.automatic = automatic;
     let repeats = job.recipe.settings.repeats;
     if repeats > 1 {
@@ -68,9 +62,6 @@ pub fn prepare(settings: Settings, out: Option<PathBuf>) -> Result<Job> {
     }
     Ok(job)
 }
-
-/// A published network is not begun with if its features take more than this share of the time.
-const MOST_OF_TIME: f64 = 0.6;
 
 /// Data is read more than once: by the run, and by one that resumes it.
 fn require_lasting(path: &Path) -> Result<()> {
@@ -95,6 +86,40 @@ fn require_utf8(key: &str, path: &Path) -> Result<()> {
         whole.display()
     );
     Err(TrainError::setting(key, problem))
+}
+
+/// Data that was opened, for one plan or several.
+#[derive(Clone)]
+pub(crate) struct Begun {
+    pub(crate) data: Arc<Dataset>,
+    pub(crate) backbone: Option<Arc<Backbone>>,
+    pub(crate) reason: Option<String>,
+    /// Bytes of the process by then.
+    pub(crate) base_bytes: u64,
+    /// Most bytes of the process until then.
+    pub(crate) read_bytes: u64,
+    /// When it began to be opened.
+    pub(crate) at: Instant,
+    /// Whether slow steps are tried on few rows alone.
+    pub(crate) roughly: bool,
+    /// What the files looked like before they were opened.
+    pub(crate) stamp: Arc<Stamp>,
+}
+
+impl Begun {
+    pub(crate) fn new(opened: Opened, at: Instant, stamp: Stamp) -> Begun {
+        let Opened { data, backbone, reason } = opened;
+        Begun {
+            data: Arc::new(data),
+            backbone,
+            reason,
+            base_bytes: crate::process::resident_bytes(),
+            read_bytes: crate::process::peak_bytes(),
+            at,
+            roughly: false,
+            stamp: Arc::new(stamp),
+        }
+    }
 }
 
 /// Data with the network that a run on it begins with, if it does not begin from scratch.

@@ -3,9 +3,11 @@
 mod begin;
 mod part;
 mod resume;
+mod within;
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions as FileOptions};
+use std::io::{BufWriter, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
@@ -15,27 +17,31 @@ use deepfit_zoo::ModelConfig;
 
 pub(crate) use begin::choose as choose_network;
 pub use begin::prepare;
-pub(crate) use begin::{Opened, open};
+pub(crate) use begin::prepare_roughly;
+pub(crate) use begin::{Begun, Opened, open};
 pub(crate) use part::{Permutation, prepare_part};
 use resume::require_fit;
 pub use resume::{resume, resume_with};
 
+use crate::budget;
 use crate::checks::{self, Finding, Subject};
 use crate::data_times::DataTimes;
 use crate::decision::{HeldOut, MOST_BYTES, Records};
 use crate::error::{Result, TrainError};
 use crate::event::{Event, Flow, Observer};
-use crate::fingerprint::{FINGERPRINT, fingerprint, with_model};
+use crate::fingerprint::{FINGERPRINT, Stamp, fingerprint, with_model};
 use crate::finish::{self, Times};
 use crate::fit::{End, Fit};
-use crate::forecast::{Description, TransferForecast, describe};
-use crate::learner::{Blueprint, Learner};
+use crate::forecast::{Circumstances, Description, OVERHEAD_BYTES, TransferForecast, describe};
+use crate::learner::{Blueprint, Learner, evaluation_batch};
 use crate::limits;
 use crate::progress::{self, Notes, Progress, Saved};
 use crate::recipe::Recipe;
 use crate::repeats;
 use crate::report::Report;
-use crate::run_folder::{Durability, FORMAT_VERSION, RunFolder, read_text, without_space, write_text};
+use crate::run_folder::{
+    Durability, FORMAT_VERSION, RunFolder, read_text, without_space, write_atomically, write_text,
+};
 use crate::search;
 use crate::settings::Settings;
 use crate::stage::{Purpose, Stage, Trial, choose, rates_so_far, selecting, stages};
@@ -58,7 +64,7 @@ pub enum Outcome {
 
 /// A run that is ready to start.
 pub struct Job {
-    pub(crate) data: Dataset,
+    pub(crate) data: Arc<Dataset>,
     pub(crate) split: Split,
     pub(crate) recipe: Recipe,
     pub(crate) stages: Vec<Stage>,
@@ -82,6 +88,12 @@ pub struct Job {
     workshop: Option<Workshop>,
     /// The network that it begins with, if there is one.
     transfer: Option<Transfer>,
+    /// Bytes of the process when the data had been opened.
+    base_bytes: u64,
+    /// What the files of the data looked like before they were opened.
+    pub(crate) stamp: Arc<Stamp>,
+    /// When this process began to open the data, and seconds that had been trained before.
+    begun: (Instant, f64),
 }
 
 /// What a stage is trained with.
@@ -98,18 +110,27 @@ pub(crate) struct Workshop {
 
 impl Workshop {
     /// Fits statistics on the stage's training rows, and builds and compiles the network for them.
-    fn new(data: &Dataset, recipe: &Recipe, stage: &mut Stage, transfer: Option<&Transfer>) -> Result<Workshop> {
+    /// Other things are planned to take so many bytes.
+    fn new(
+        data: &Dataset,
+        recipe: &Recipe,
+        stage: &mut Stage,
+        transfer: Option<&Transfer>,
+        planned: u64,
+    ) -> Result<Workshop> {
         let mut prepared = data.prepare(&stage.train)?;
         if let Some(of) = recipe.permutation.clone() {
             prepared.source = Arc::new(part::Permuted { inner: prepared.source, of });
         }
         stage.target_scale = prepared.preprocessor.target_scale();
         if let Some(transfer) = transfer {
-            return transfer.workshop(recipe, stage, prepared);
+            return transfer.workshop(recipe, stage, prepared, planned);
         }
         let recipe = &*recipe.of(&stage.trial);
         let model = recipe.model(&prepared, &stage.train)?;
-        let learner = Learner::new(recipe, Blueprint::from_scratch(recipe, &model)?, recipe.settings.threads)?;
+        let planned = planned + loader_bytes(recipe, &*prepared.source, stage);
+        let blueprint = Blueprint::from_scratch(recipe, &model)?;
+        let learner = Learner::new(recipe, blueprint, recipe.settings.threads, planned)?;
         let Prepared { source, preprocessor } = prepared;
         let inputs = source.clone();
         Ok(Workshop { source, inputs, preprocessor, model, learner, completion: None })
@@ -127,9 +148,17 @@ pub(crate) fn loader_options(recipe: &Recipe, source: &dyn Source, stage: &Stage
     LoaderOptions { drop_last, ..LoaderOptions::train(batch, workers, s.seed, augment, stage.schedule_epochs) }
 }
 
+/// Bytes of the batches of a stage, in training and validation.
+pub(crate) fn loader_bytes(recipe: &Recipe, source: &dyn Source, stage: &Stage) -> u64 {
+    let options = loader_options(recipe, source, stage);
+    let evaluating = LoaderOptions::evaluate(evaluation_batch(recipe), options.workers.min(1));
+    let training = Loader::planned_bytes(source, stage.train.len(), &options);
+    (training + Loader::planned_bytes(source, stage.validation.len(), &evaluating)) as u64
+}
+
 impl Job {
     fn plan(
-        opened: Opened,
+        begun: &Begun,
         split: Split,
         settings: Settings,
         folder: RunFolder,
@@ -137,8 +166,8 @@ impl Job {
         is_new: bool,
         permutation: Option<Permutation>,
     ) -> Result<Job> {
-        let base_bytes = crate::process::resident_bytes();
-        let Opened { data, backbone, reason } = opened;
+        let Begun { data, backbone, reason, base_bytes, read_bytes, at, roughly, stamp } = begun.clone();
+        let planned = base_bytes + OVERHEAD_BYTES;
         let (mut recipe, mut notes) = Recipe::resolve(settings, &data, &split, backbone.as_deref())?;
         let transfer = backbone.map(Transfer::new);
         if let (Some(transfer), true) = (&transfer, is_new || saved.is_none()) {
@@ -151,7 +180,7 @@ impl Job {
         let mut progress = saved.as_ref().map(|s| s.progress.clone()).unwrap_or_default();
         let current = progress.stage.min(stages.len() - 1);
         let mut beside = match &transfer {
-            Some(transfer) => transfer.rehearse(&data, &split, &recipe, &stages, current)?,
+            Some(transfer) => transfer.rehearse(&data, &split, &recipe, &stages, current, planned)?,
             None => TransferForecast::default(),
         };
         if let (Some(limit), Some(unfrozen), true) = (recipe.settings.time_of_each(), &beside.unfrozen, is_new)
@@ -162,7 +191,8 @@ impl Job {
             beside.unfrozen = None;
             stages = self::stages(&recipe, &data, &split)?;
         }
-        let mut workshop = Workshop::new(&data, &recipe, &mut stages[current], transfer.as_ref())?;
+        let planned = planned + beside.features.bytes;
+        let mut workshop = Workshop::new(&data, &recipe, &mut stages[current], transfer.as_ref(), planned)?;
         if let Some(saved) = &saved {
             require_fit(&folder, &workshop.learner, saved)?;
         }
@@ -173,8 +203,9 @@ impl Job {
         if is_new && recipe.settings.find_lr {
             searched = Some(search::find_rate(&mut recipe, &stages[current], &mut workshop)?);
         }
-        let mut description =
-            describe(&data, &split, &recipe, &stages, &mut workshop, base_bytes, folder.root(), is_new, beside)?;
+        let circumstances = Circumstances { base_bytes, read_bytes, run: folder.root(), is_new, begun: at, roughly };
+        let mut description = describe(&data, &split, &recipe, &stages, &mut workshop, beside, circumstances)?;
+        budget::require(&recipe.settings, description.planned_memory_bytes)?;
         let wanted_epochs = recipe.epochs();
         if is_new && description.epochs < recipe.epochs() {
             // The time allows fewer epochs: a decision, saved with the settings.
@@ -216,6 +247,7 @@ impl Job {
             None
         };
         let workshop = Some(workshop);
+        let begun = (at, progress.seconds);
         Ok(Job {
             data,
             split,
@@ -234,7 +266,16 @@ impl Job {
             findings: Vec::new(),
             workshop,
             transfer,
+            base_bytes,
+            stamp,
+            begun,
         })
+    }
+
+    /// Seconds that are left of the time that the run may take, if that is limited.
+    pub(crate) fn time_left(&self) -> Option<f64> {
+        let (at, before) = self.begun;
+        self.recipe.settings.time_of_each().map(|time| time - before - at.elapsed().as_secs_f64())
     }
 
     /// What will be done, and what it costs.
@@ -327,7 +368,11 @@ impl Job {
             }
             let mut workshop = match self.workshop.take() {
                 Some(workshop) => workshop,
-                None => Workshop::new(&self.data, &self.recipe, &mut self.stages[number], self.transfer.as_ref())?,
+                None => {
+                    let planned = self.base_bytes + OVERHEAD_BYTES;
+                    let stage = &mut self.stages[number];
+                    Workshop::new(&self.data, &self.recipe, stage, self.transfer.as_ref(), planned)?
+                }
             };
             if let Some(result) = result.take() {
                 workshop.learner.begin_with(result)?;
@@ -360,6 +405,7 @@ impl Job {
                 held_out: self.records(number),
                 losses: self.loss_records(number),
                 deadline: self.deadline(number),
+                ending: 0.0,
                 journal: &mut journal,
                 journal_path: &journal_path,
                 last_synced: Instant::now(),
@@ -441,14 +487,18 @@ impl Job {
     }
 
     fn write_settings(&self) -> Result<()> {
-        let split = serde_json::to_string(&self.data.save_split(&self.split));
-        let split = split.map_err(|e| TrainError::run(self.folder.split(), e.to_string()))?;
-        write_text(&self.folder.split(), &(split + "\n"))?;
+        write_atomically(&self.folder.split(), Durability::Disk, |path| {
+            let mut out = BufWriter::new(File::create(path)?);
+            self.data.write_split(&self.split, &mut out)?;
+            out.flush()
+        })?;
         // Last, since a folder with settings is a run that can be resumed.
         let mut fingerprint = fingerprint(&self.recipe.settings.data, self.recipe.settings.labels.as_deref())?;
         if let Some(transfer) = &self.transfer {
             fingerprint = with_model(&fingerprint, transfer.backbone.digest);
         }
+        // The fingerprint is that of what was read.
+        self.stamp.check()?;
         let settings = self.absolute_settings()?.to_toml()?;
         let text = format!("version = {FORMAT_VERSION}\n{FINGERPRINT} = \"{fingerprint}\"\n{settings}");
         write_text(&self.folder.settings(), &text)
@@ -614,11 +664,14 @@ impl Job {
     }
 
     /// With a limit of time, each stage ends when its share of it, and that of those before it, is used. What features took
-    /// is gone.
+    /// is gone, as is what it took to open the data; and the end of the run takes some, too.
     fn deadline(&self, number: usize) -> Option<f64> {
         let share = (number + 1) as f64 / self.stages.len() as f64;
         let features = self.progress.features_seconds;
-        self.recipe.settings.time_of_each().map(|time| features + (time - features).max(0.0) * share)
+        let Description { seconds_before, seconds_after, .. } = self.description;
+        let for_training = |time: f64| (time - seconds_before - seconds_after).max(0.0);
+        let of_stages = |time: f64| features + (for_training(time) - features).max(0.0) * share;
+        self.recipe.settings.time_of_each().map(of_stages)
     }
 }
 

@@ -2,12 +2,14 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Instant;
 
 use deepfit_data::{Array, Batch, Cell, DType, Dataset, Pass, Piece, Slot, Source, Split};
 
 use super::Job;
-use super::begin::open;
+use super::begin::{Begun, open};
 use crate::error::Result;
+use crate::fingerprint::Stamp;
 use crate::run_folder::RunFolder;
 use crate::settings::Settings;
 
@@ -24,9 +26,10 @@ pub(crate) fn prepare_part(
     divide: impl FnOnce(&Dataset) -> Result<(Split, Option<Permutation>)>,
 ) -> Result<Job> {
     settings.validate()?;
+    let (at, stamp) = (Instant::now(), Stamp::of(settings.paths()));
     let opened = open(&mut settings)?;
     let (split, permutation) = divide(&opened.data)?;
-    Job::plan(opened, split, settings, RunFolder::at(out), None, true, permutation)
+    Job::plan(&Begun::new(opened, at, stamp), split, settings, RunFolder::at(out), None, true, permutation)
 }
 
 /// Rows with the targets of others.

@@ -1,14 +1,15 @@
 //! How a run that ended early is opened again, and what it must still agree with.
 
 use std::path::Path;
+use std::time::Instant;
 
 use deepfit_data::SavedSplit;
 
 use super::Job;
-use super::begin::open;
+use super::begin::{Begun, open};
 use crate::classical;
 use crate::error::{Result, TrainError};
-use crate::fingerprint::{fingerprint, with_model};
+use crate::fingerprint::{Stamp, fingerprint, with_model};
 use crate::finish::shell_word;
 use crate::learner::Learner;
 use crate::progress::{self, Saved};
@@ -28,6 +29,7 @@ pub fn resume(run: &Path) -> Result<Job> {
 /// # Errors
 /// As [`resume`], or if the number of threads is out of range.
 pub fn resume_with(run: &Path, threads: Option<usize>) -> Result<Job> {
+    let at = Instant::now();
     let folder = RunFolder::open(run)?;
     classical::refuse(run)?;
     let (mut settings, began_with) = Settings::of_run(&folder.settings())?;
@@ -62,7 +64,9 @@ pub fn resume_with(run: &Path, threads: Option<usize>) -> Result<Job> {
     if let Some(began) = saved.as_ref().and_then(|saved| saved.progress.settings.as_deref()) {
         require_same_settings(&folder, &settings, began)?;
     }
+    let stamp = Stamp::of(settings.paths());
     let opened = open(&mut settings)?;
+    stamp.check()?;
     if let (Some(backbone), Some(then)) = (&opened.backbone, &began_with)
         && then.contains('-')
         && *then != with_model(&now, backbone.digest)
@@ -75,7 +79,7 @@ pub fn resume_with(run: &Path, threads: Option<usize>) -> Result<Job> {
         newer @ deepfit_data::Error::NewerVersion { .. } => TrainError::run(folder.split(), newer.to_string()),
         other => TrainError::run(folder.split(), format!("cannot be used: {other}; {}", again())),
     })?;
-    Job::plan(opened, split, settings, folder, saved, false, None)
+    Job::plan(&Begun::new(opened, at, stamp), split, settings, folder, saved, false, None)
 }
 
 /// The data of a run must still be where its settings say.
@@ -100,7 +104,7 @@ fn require_data(folder: &RunFolder, settings: &Settings) -> Result<()> {
 }
 
 /// Settings that a run may go on with changed: where things are, and what the result does not depend on.
-const CHANGEABLE: [&str; 5] = ["data", "labels", "validation", "test", "threads"];
+const CHANGEABLE: [&str; 6] = ["data", "labels", "validation", "test", "threads", "memory"];
 
 /// A network that has learned with some settings cannot go on with others.
 fn require_same_settings(folder: &RunFolder, now: &Settings, began: &str) -> Result<()> {

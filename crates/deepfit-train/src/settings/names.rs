@@ -36,6 +36,7 @@ const ELSEWHERE: &[(&str, &[&str])] = &[
     ),
     ("dropout", &["drop_rate", "dropout_rate", "dropout_p"]),
     ("epochs", &["n_epochs", "num_epochs", "max_epochs", "nb_epoch", "max_iter", "iterations"]),
+    ("memory", &["max_memory", "memory_limit", "mem", "ram", "max_ram", "memory_budget"]),
     ("time", &["max_time", "time_limit", "timeout"]),
     ("batch", &["batch_size", "bs", "batchsize", "minibatch", "per_device_train_batch_size"]),
     (

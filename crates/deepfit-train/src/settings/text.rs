@@ -38,6 +38,10 @@ impl Settings {
             self.time = Some(parse_duration(value)?);
             return self.validate();
         }
+        if key == "memory" {
+            self.memory = Some(parse_memory(value)?);
+            return self.validate();
+        }
         let parsed = toml::from_str::<toml::Table>(&format!("value = {value}"));
         let parsed = parsed.ok().and_then(|mut t| t.remove("value")).filter(|_| !TEXTS.contains(&first));
         let parsed = parsed.unwrap_or_else(|| Value::String(value.to_string()));
@@ -124,6 +128,7 @@ impl Settings {
             check_key(&key, &key).map_err(at_line)?;
             changed = match (&key[..], value.as_str()) {
                 ("time", Some(text)) => Settings { time: Some(parse_duration(text).map_err(at_line)?), ..changed },
+                ("memory", Some(text)) => Settings { memory: Some(parse_memory(text).map_err(at_line)?), ..changed },
                 _ => {
                     let told = shown(&value);
                     changed.with(&key, value, &told).map_err(at_line)?
@@ -225,6 +230,33 @@ pub fn parse_duration(text: &str) -> Result<f64> {
         .ok_or_else(|| TrainError::setting("time", format!("`{text}` is not a duration such as 90s, 2m or 1h")))
 }
 
+/// Bytes of an amount of memory such as `500MB`, `1.5 GB`, `512MiB`; a number without unit is bytes.
+///
+/// # Errors
+/// If it is none.
+pub fn parse_memory(text: &str) -> Result<u64> {
+    let text = text.trim().trim_matches('"');
+    let (number, unit) = match text.char_indices().find(|(_, c)| c.is_ascii_alphabetic()) {
+        Some((at, _)) => text.split_at(at),
+        None => (text, "b"),
+    };
+    let factor = match &unit.to_ascii_lowercase()[..] {
+        "b" => Some(1.0),
+        "k" | "kb" => Some(1e3),
+        "m" | "mb" => Some(1e6),
+        "g" | "gb" => Some(1e9),
+        "kib" => Some(1024.0),
+        "mib" => Some(1024.0 * 1024.0),
+        "gib" => Some(1024.0 * 1024.0 * 1024.0),
+        _ => None,
+    };
+    let bytes = number.trim().parse::<f64>().ok().zip(factor).map(|(n, f)| n * f);
+    bytes
+        .filter(|bytes| (1.0..1e18).contains(bytes))
+        .map(|bytes| bytes as u64)
+        .ok_or_else(|| TrainError::setting("memory", format!("`{text}` is no amount of memory such as 500MB or 2GB")))
+}
+
 #[cfg(test)]
 mod tests {
     use deepfit_data::Augment;
@@ -265,6 +297,25 @@ mod tests {
         assert!(message(settings.set("lr", "-1")).contains("above 0"));
         assert!(parse_duration("3 weeks").is_err());
         assert_eq!(settings, Settings::new("x.csv"), "a setting that is refused changes nothing");
+    }
+
+    #[test]
+    fn memory_is_read_with_its_unit() {
+        for (text, bytes) in
+            [("500MB", 500_000_000), ("1.5 GB", 1_500_000_000), ("2g", 2_000_000_000), ("1KiB", 1024), ("4096", 4096)]
+        {
+            assert_eq!(parse_memory(text).unwrap(), bytes, "{text}");
+        }
+        for text in ["much", "0", "-5MB", "3 apples", "", "1e30GB", "nan"] {
+            let told = parse_memory(text).unwrap_err().to_string();
+            assert!(told.contains("500MB"), "{text}: {told}");
+        }
+        let mut settings = Settings::new("x.csv");
+        settings.set("memory", "300MB").unwrap();
+        settings.merge_toml("memory = \"250MB\"", Path::new("s.toml")).unwrap();
+        let mut again = Settings::new("x.csv");
+        again.merge_toml(&settings.to_toml().unwrap(), Path::new("s.toml")).unwrap();
+        assert_eq!(again.memory, Some(250_000_000));
     }
 
     #[test]

@@ -12,9 +12,11 @@ use deepfit_nn::step;
 use super::backbone::Backbone;
 use super::cache::Cache;
 use super::network::{FEATURES, shape_after};
+use crate::budget;
 use crate::error::{Result, TrainError};
 use crate::event::{Event, Flow, Observer};
 use crate::learner::{extents, views};
+use crate::process::resident_bytes;
 use crate::settings::Settings;
 
 /// Samples at a time: of images of 224 pixels, the first blocks of a network take some megabytes for each.
@@ -65,7 +67,12 @@ impl Runner {
             };
             Ok(vec![(FEATURES.to_string(), made)])
         })?;
-        let program = engine.compile(&graph, Extents { batch, sequence: longest })?;
+        let maximum = Extents { batch, sequence: longest };
+        if settings.memory.is_some() {
+            let needed = engine.planned_bytes(&graph, maximum)? + engine.parameter_bytes();
+            budget::require(settings, resident_bytes() + needed as u64)?;
+        }
+        let program = engine.compile(&graph, maximum)?;
         let inputs = match from {
             Some(_) => vec![INPUT.to_string()],
             None => network.inputs().into_iter().map(|slot| slot.name).collect(),

@@ -27,7 +27,7 @@ use deepfit_nn::step::Group;
 use crate::error::Result;
 use crate::event::{Flow, Observer};
 use crate::forecast::{Rehearsed, TransferForecast};
-use crate::job::Workshop;
+use crate::job::{Workshop, loader_bytes};
 use crate::learner::{Blueprint, Learner};
 use crate::recipe::Recipe;
 use crate::settings::Settings;
@@ -70,11 +70,11 @@ impl Transfer {
         self.contents.get_or_init(|| (0..base.len() as u32).map(|row| base.content_of(row)).collect())
     }
 
-    /// What a stage of a transfer is trained with.
+    /// What a stage of a transfer is trained with, beside so many bytes that are planned for other things.
     ///
     /// # Errors
     /// If the network cannot be cut, built or compiled.
-    pub fn workshop(&self, recipe: &Recipe, stage: &Stage, prepared: Prepared) -> Result<Workshop> {
+    pub fn workshop(&self, recipe: &Recipe, stage: &Stage, prepared: Prepared, planned: u64) -> Result<Workshop> {
         let Prepared { source: base, preprocessor } = prepared;
         let inputs = base.clone();
         let cut = recipe.cut(&stage.trial);
@@ -121,7 +121,8 @@ impl Transfer {
         };
         let model = self.backbone.config_with(outputs, terms);
         let blueprint = Blueprint { network: Box::new(network), declarations, training, values };
-        let learner = Learner::new(recipe, blueprint, recipe.settings.threads)?;
+        let planned = planned + loader_bytes(recipe, &*source, stage);
+        let learner = Learner::new(recipe, blueprint, recipe.settings.threads, planned)?;
         Ok(Workshop { source, inputs, preprocessor, model, learner, completion: Some(completion) })
     }
 
@@ -136,13 +137,14 @@ impl Transfer {
         recipe: &Recipe,
         stages: &[Stage],
         current: usize,
+        planned: u64,
     ) -> Result<TransferForecast> {
         // The more blocks are trained, the more it costs.
         let trained = stages[current..].iter().filter(|stage| stage.trial.unfrozen > 0);
         let unfrozen = match trained.max_by_key(|stage| stage.trial.unfrozen) {
             Some(stage) => {
                 let prepared = data.prepare(&stage.train)?;
-                let mut workshop = self.workshop(recipe, stage, prepared)?;
+                let mut workshop = self.workshop(recipe, stage, prepared, planned)?;
                 Some(Rehearsed::new(recipe, split, stages, stage, &mut workshop)?)
             }
             None => None,

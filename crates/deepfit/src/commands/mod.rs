@@ -12,6 +12,7 @@ mod inspect;
 #[cfg(feature = "hub")]
 mod models;
 mod nearest;
+mod plan;
 mod plot;
 mod predict;
 mod report;
@@ -32,6 +33,8 @@ pub enum Command {
     Compare(Box<compare::Arguments>),
     /// Find out what a run could still gain: how many more rows, which labels are wrong, whether it merely memorises
     Diagnose(diagnose::Arguments),
+    /// Tell what training would cost, memory and time, for each model that suits the data
+    Plan(plan::Arguments),
     /// Measure a trained network on other data
     Evaluate(evaluate::Arguments),
     /// Use a trained network on pictures, rows or texts
@@ -71,6 +74,7 @@ pub fn run(command: Command) -> anyhow::Result<Exit> {
         Command::Train(arguments) => train::run(&arguments, &interrupt),
         Command::Compare(arguments) => compare::run(&arguments, &interrupt),
         Command::Diagnose(arguments) => diagnose::run(&arguments, &interrupt),
+        Command::Plan(arguments) => plan::run(&arguments),
         Command::Evaluate(arguments) => evaluate::run(&arguments),
         Command::Predict(arguments) => predict::run(&arguments),
         Command::Report(arguments) => report::run(&arguments),

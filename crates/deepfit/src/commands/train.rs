@@ -89,7 +89,10 @@ pub struct Arguments {
     /// Most passes over the training rows
     #[arg(long, value_name = "N", allow_hyphen_values = true, help_heading = "Model and training")]
     pub(super) epochs: Option<String>,
-    /// Most time to train, such as 90s, 2m or 1h
+    /// Most memory of the whole process, such as 500MB: batch and, if it is left open, model are fitted to it
+    #[arg(long, value_name = "SIZE", allow_hyphen_values = true, help_heading = "Model and training")]
+    pub(super) memory: Option<String>,
+    /// Most time of the whole run, such as 90s, 2m or 1h
     #[arg(long, value_name = "TIME", allow_hyphen_values = true, help_heading = "Model and training")]
     pub(super) time: Option<String>,
     /// Rows in a batch
@@ -129,7 +132,7 @@ pub struct Arguments {
     /// Go on with a run that was interrupted; it knows its data and settings, of which only --threads can change
     #[arg(
         long, value_name = "RUN", value_hint = ValueHint::DirPath, help_heading = "Run",
-        conflicts_with_all = ["target", "text", "labels", "validation", "test", "group", "time_split", "split", "weight", "by", "from", "freeze", "unfreeze", "lora", "model", "epochs", "time", "batch", "lr", "metric", "repeats", "seed", "out",
+        conflicts_with_all = ["target", "text", "labels", "validation", "test", "group", "time_split", "split", "weight", "by", "from", "freeze", "unfreeze", "lora", "model", "epochs", "memory", "time", "batch", "lr", "metric", "repeats", "seed", "out",
                               "config"]
     )]
     pub(super) resume: Option<PathBuf>,
@@ -340,6 +343,7 @@ impl Arguments {
             ("lora", &self.lora),
             ("model", &self.model),
             ("epochs", &self.epochs),
+            ("memory", &self.memory),
             ("time", &self.time),
             ("batch", &self.batch),
             ("lr", &self.lr),

@@ -1,6 +1,7 @@
 //! What the command writes: results on standard output, everything else on standard error.
 
 pub mod comparison;
+pub mod costs;
 pub mod decisions;
 pub mod diagnosis;
 pub mod embeddings;

@@ -24,6 +24,7 @@ mod library_errors;
 mod models;
 mod pairs_and_columns;
 mod picture_tables;
+mod planning;
 mod predicting;
 mod profiling;
 mod program;

@@ -84,3 +84,20 @@ fn a_column_of_parts_decides_and_what_cannot_divide_is_refused() {
     place.refuses(&["visits.csv", "--time-split", "patient"], &["'patient'", "is no time"]);
     place.refuses(&["visits.csv", "--split", "patient"], &["neither train, validation nor test"]);
 }
+
+#[test]
+fn groups_of_one_and_equal_times_are_told() {
+    let place = Place::new();
+    let row = |i: usize| format!("{i},{},2024-05-01,{}\n", i * 7 % 19, if i % 2 == 0 { "a" } else { "b" });
+    let rows: String = (0..40).map(row).collect();
+    place.write("visits.csv", format!("patient,x,day,kind\n{rows}"));
+    let words = ["visits.csv", "--group", "patient", "--epochs", "1", "hidden=[4]", "--out", "run"];
+    let told = place.run(&[&["train"], &words[..]].concat()).succeeded().err;
+    assert!(told.contains("each row is a group of its own by 'patient'"), "{told}");
+    let words = ["1 different time(s), and 3 are needed", "name another column by `time_split`"];
+    place.refuses(&["visits.csv", "--time-split", "day"], &words);
+    let one: String = (0..40).map(|i| format!("same,{i},{}\n", i % 2)).collect();
+    place.write("one.csv", format!("patient,x,kind\n{one}"));
+    place.refuses(&["one.csv", "--group", "patient"], &["1 group(s) are too few for 3 parts"]);
+    place.refuses(&["visits.csv", "folds=50"], &["`folds`", "50 folds of", "use at most"]);
+}
