@@ -63,7 +63,9 @@ pub(super) type Divide<'a> = &'a dyn Fn(&Dataset) -> Result<(Split, Option<Permu
 /// # Errors
 /// If numbers stop being finite, or files cannot be read or written.
 pub(super) fn make(folder: &Path, order: Order<'_>, observer: &mut dyn Observer) -> Result<Option<Piece>> {
-    let key = format!("{:016x}", xxh3_64(format!("{}\n{}", order.name, order.settings.to_toml()?).as_bytes()));
+    // The result does not depend on the number of threads.
+    let alike = Settings { threads: 1, ..order.settings.clone() };
+    let key = format!("{:016x}", xxh3_64(format!("{}\n{}", order.name, alike.to_toml()?).as_bytes()));
     let (file, place) = (folder.join(format!("{}.json", order.name)), folder.join(&order.name));
     if let Some(piece) = known(&file, &key) {
         return Ok(Some(piece));
