@@ -1,7 +1,7 @@
 //! One training of a diagnosis, which is kept as soon as it has ended.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Instant;
 
 use deepfit_data::{Dataset, RowId, Split};
@@ -103,9 +103,9 @@ fn known(file: &Path, key: &str) -> Option<Piece> {
     (piece.key == key).then_some(piece)
 }
 
-fn trained(key: &str, order: Order<'_>, place: &PathBuf, observer: &mut dyn Observer) -> Result<Option<Piece>> {
+fn trained(key: &str, order: Order<'_>, place: &Path, observer: &mut dyn Observer) -> Result<Option<Piece>> {
     let Order { settings, to_the_end, predictions, divide, .. } = order;
-    let mut job = prepare_part(settings, place.clone(), |data| divide(data))?;
+    let mut job = prepare_part(settings, place.to_path_buf(), |data| divide(data))?;
     job.remembers = predictions;
     if to_the_end {
         job.stages.iter_mut().for_each(|stage| stage.keep_best = false);
