@@ -334,7 +334,7 @@ impl Fit<'_> {
         let of_row = 4 * (task.outputs() as u64 + 1);
         let few = (rows.len() as u64).saturating_mul(of_row) <= MOST_BYTES;
         let keep = (self.held_out.is_some() || few).then_some(&mut predicted);
-        let of_training = match few && !matches!(task, Task::Similarity { .. } | Task::Labels { .. }) {
+        let of_training = match few && !matches!(task, Task::Similarity { .. }) {
             true => sample_of(&self.stage.train, rows.len(), self.recipe.settings.seed),
             false => Vec::new(),
         };

@@ -86,7 +86,7 @@ pub use job::{Job, Outcome, prepare, resume, resume_with};
 pub use measure::{SubgroupRow, SubgroupScores};
 pub use model_folder::{Model, ModelDescription, open_any as open_model};
 pub use nearest::{Gallery, Neighbour, Neighbours, Search};
-pub use overfitting::{Countermeasure, EpochLosses, FitReport, Verdict};
+pub use overfitting::{Countermeasure, EpochLosses, FitReport, Gap, Verdict};
 pub use pairs::evaluate_pairs;
 pub use predictions::{MOST_ROWS, Mistake, Predictions};
 pub use predictor::{Evaluation, Prediction, PredictionValue, Predictor};

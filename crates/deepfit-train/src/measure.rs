@@ -261,6 +261,10 @@ pub fn measure_keeping(
                 }
                 for (sentence, one) in gathered.take_whole() {
                     words.add(&one.probabilities, &one.targets, outputs);
+                    if let Some(kept) = keep.as_deref_mut() {
+                        kept.rows.push(sentence);
+                        kept.values.push(one.loss(outputs));
+                    }
                     if let Some(keeper) = &mut keeper {
                         keeper.add_sentence(sentence, &one);
                     }

@@ -17,6 +17,15 @@ pub(crate) struct Gathered {
     missing: usize,
 }
 
+impl Gathered {
+    /// Mean over its words of the negative natural logarithm of what the right label was given, among so many.
+    pub(crate) fn loss(&self, outputs: usize) -> f32 {
+        let rows = self.probabilities.chunks_exact(outputs.max(1)).zip(&self.targets);
+        let sum: f64 = rows.map(|(row, &target)| -f64::from(row[target]).max(1e-7).ln()).sum();
+        (sum / self.targets.len().max(1) as f64) as f32
+    }
+}
+
 /// Sentences that are put together from their windows, in whatever order these come.
 pub(crate) struct Sentences {
     source: Arc<dyn Source>,

@@ -17,7 +17,7 @@ mod style;
 mod summary;
 
 use deepfit_train::text::words;
-use deepfit_train::{Diagnosis, RunRecord, State, Verdict};
+use deepfit_train::{Diagnosis, RunRecord, State};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use crate::clean::clean;
@@ -148,13 +148,7 @@ fn learning(run: &RunRecord, plots: &[Plot]) -> Markup {
         }
         @if let Some(fit) = run.report.as_ref().and_then(|report| report.fit.as_ref()) {
             p { strong { "Does it overfit? " } (clean(&fit.sentence)) "." }
-            @if fit.verdict != Verdict::Unknown {
-                p {
-                    (clean(&fit.metric)) " on validation less that on training rows, with the network as it is in use: "
-                    (words::number(fit.gap)) " (95 % interval " (words::number(fit.interval[0])) " to "
-                    (words::number(fit.interval[1])) ")."
-                }
-            }
+            @if let Some(gap) = &fit.figures { p { "With the network as it is in use, " (clean(&gap.told())) "." } }
             @if !fit.actions.is_empty() {
                 p { "What was done about it:" }
                 ul { @for told in fit.told() { li { (clean(&told)) } } }

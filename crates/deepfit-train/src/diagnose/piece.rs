@@ -1,7 +1,7 @@
 //! One training of a diagnosis, which is kept as soon as it has ended.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Instant;
 
 use deepfit_data::{Dataset, RowId, Split};
@@ -63,7 +63,9 @@ pub(super) type Divide<'a> = &'a dyn Fn(&Dataset) -> Result<(Split, Option<Permu
 /// # Errors
 /// If numbers stop being finite, or files cannot be read or written.
 pub(super) fn make(folder: &Path, order: Order<'_>, observer: &mut dyn Observer) -> Result<Option<Piece>> {
-    let key = format!("{:016x}", xxh3_64(format!("{}\n{}", order.name, order.settings.to_toml()?).as_bytes()));
+    // The result does not depend on the number of threads.
+    let alike = Settings { threads: 1, ..order.settings.clone() };
+    let key = format!("{:016x}", xxh3_64(format!("{}\n{}", order.name, alike.to_toml()?).as_bytes()));
     let (file, place) = (folder.join(format!("{}.json", order.name)), folder.join(&order.name));
     if let Some(piece) = known(&file, &key) {
         return Ok(Some(piece));
@@ -101,9 +103,9 @@ fn known(file: &Path, key: &str) -> Option<Piece> {
     (piece.key == key).then_some(piece)
 }
 
-fn trained(key: &str, order: Order<'_>, place: &PathBuf, observer: &mut dyn Observer) -> Result<Option<Piece>> {
+fn trained(key: &str, order: Order<'_>, place: &Path, observer: &mut dyn Observer) -> Result<Option<Piece>> {
     let Order { settings, to_the_end, predictions, divide, .. } = order;
-    let mut job = prepare_part(settings, place.clone(), |data| divide(data))?;
+    let mut job = prepare_part(settings, place.to_path_buf(), |data| divide(data))?;
     job.remembers = predictions;
     if to_the_end {
         job.stages.iter_mut().for_each(|stage| stage.keep_best = false);

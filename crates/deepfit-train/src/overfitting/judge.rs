@@ -3,8 +3,8 @@
 use deepfit_data::{Array, Source, TargetScale, Task};
 
 use super::losses::mean_and_error;
-use super::verdict::{Curves, Estimate, Z, verdict};
-use super::{Countermeasure, EpochLosses, FitReport, counter};
+use super::verdict::{Curves, Estimate, Verdict, Z, verdict};
+use super::{Countermeasure, EpochLosses, FitReport, Gap, counter};
 use crate::job::Job;
 use crate::progress::EpochRecord;
 use crate::stage::{Stage, Trial, selecting};
@@ -124,12 +124,23 @@ fn same_for_all(task: &Task, source: &dyn Source, stages: &[&Stage], scale: Opti
 pub(crate) fn judge(job: &Job, chosen: u32, source: &dyn Source, scale: Option<TargetScale>) -> Option<FitReport> {
     let kept = job.stages[job.progress.stage].trial;
     // What was done about it is judged by what happened before.
-    let usual = Trial { ..job.recipe.usual(&kept) };
+    let usual = job.recipe.usual(&kept);
     let chosen_of_usual = if usual == kept { chosen } else { job.chosen_of(&usual)? };
-    let of_usual = curves_of(job, &usual, chosen_of_usual, source, scale);
     let squared = job.recipe.task == Task::Regression;
     let metric = if squared { "rmse" } else { "log_loss" };
-    let Some(of_usual) = of_usual else { return None };
+    let Some(of_usual) = curves_of(job, &usual, chosen_of_usual, source, scale) else {
+        let sentence = "not known whether it overfits: single rows have no losses of their own".to_string();
+        return Some(FitReport {
+            verdict: Verdict::Unknown,
+            sentence,
+            figures: None,
+            since_epoch: None,
+            worse_by: None,
+            rows: 0,
+            actions: usual_measures(job, &usual, chosen_of_usual),
+            seconds: job.progress.watch_seconds,
+        });
+    };
     let found = verdict(&of_usual);
     let of_kept = if usual == kept { None } else { curves_of(job, &kept, chosen, source, scale) };
     let curves = of_kept.as_ref().unwrap_or(&of_usual);
@@ -146,11 +157,13 @@ pub(crate) fn judge(job: &Job, chosen: u32, source: &dyn Source, scale: Option<T
     Some(FitReport {
         verdict: found.verdict,
         sentence: found.sentence,
-        metric: metric.to_string(),
-        train: curves.shown(train.mean),
-        validation: curves.shown(validation.mean),
-        gap,
-        interval: [gap - half, gap + half],
+        figures: Some(Gap {
+            metric: metric.to_string(),
+            train: curves.shown(train.mean),
+            validation: curves.shown(validation.mean),
+            gap,
+            interval: [gap - half, gap + half],
+        }),
         since_epoch: found.since,
         worse_by: found.worse_by,
         rows: curves.count,

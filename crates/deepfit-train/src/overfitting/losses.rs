@@ -58,8 +58,8 @@ impl EvaluatedLosses {
         }
         let outputs = predicted.values.len() / rows;
         let mut targets = Array::empty(source.target_dtype());
-        // The loss of a window of text is what the network gives.
-        if *task != Task::NextToken {
+        let measured = matches!(task, Task::NextToken | Task::Labels { .. });
+        if !measured {
             source.targets(&predicted.rows, &mut targets);
         }
         let given = |probability: f32| -f64::from(probability).max(LEAST).ln();
@@ -82,7 +82,8 @@ impl EvaluatedLosses {
                     (p[0] - truth).powi(2)
                 })
                 .collect(),
-            (Task::NextToken, _) => predicted.values.clone(),
+            // Of a window or a sentence the mean over its tokens, as it was measured.
+            (Task::NextToken | Task::Labels { .. }, _) => predicted.values.clone(),
             _ => return None,
         };
         if losses.len() != rows || losses.iter().any(|loss| !loss.is_finite()) {
@@ -91,7 +92,7 @@ impl EvaluatedLosses {
         let first = &predicted.values[..outputs];
         let size = first.iter().fold(1.0f32, |size, value| size.max(value.abs()));
         let same = |row: &[f32]| row.iter().zip(first).all(|(a, b)| (a - b).abs() <= EQUAL * size);
-        let constant = rows > 1 && *task != Task::NextToken && predicted.values.chunks_exact(outputs).all(same);
+        let constant = rows > 1 && !measured && predicted.values.chunks_exact(outputs).all(same);
         Some(EvaluatedLosses { rows: predicted.rows.clone(), losses, constant })
     }
 
@@ -120,7 +121,8 @@ pub(crate) fn mean_and_error(values: &[f64]) -> (f64, f64) {
 
 /// The training rows that are measured after each epoch, by the seed alone.
 pub(crate) fn sample_of(train: &[u32], validation: usize, seed: u64) -> Vec<u32> {
-    let count = (train.len() / SHARE).max(FEWEST_SAMPLED).min(MOST_SAMPLED).min(validation.max(FEWEST_SAMPLED));
+    let least = FEWEST_SAMPLED.min(train.len().div_ceil(2));
+    let count = (train.len() / SHARE).max(least).min(MOST_SAMPLED).min(validation.max(least));
     let mut drawn: Vec<(u64, u32)> =
         train.iter().map(|row| (xxh3_64_with_seed(&row.to_le_bytes(), seed), *row)).collect();
     drawn.sort_unstable();
@@ -140,7 +142,7 @@ mod tests {
         assert_eq!(sample.len(), 400);
         assert_eq!(sample, sample_of(&train, 400, 7));
         assert_ne!(sample, sample_of(&train, 400, 8));
-        assert!(sample.is_sorted() && sample_of(&train[..10], 3, 1).len() == 10);
+        assert!(sample.is_sorted() && sample_of(&train[..10], 3, 1).len() == 5);
         assert_eq!(sample_of(&(0..100_000).collect::<Vec<_>>(), 10_000, 1).len(), MOST_SAMPLED);
     }
 

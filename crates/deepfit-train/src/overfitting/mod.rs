@@ -35,6 +35,29 @@ pub struct Countermeasure {
     pub kept: bool,
 }
 
+/// How far validation is from training, at the epoch that was chosen.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Gap {
+    /// What the figures are of: `log_loss` or `rmse`, of the network as it is in use.
+    pub metric: String,
+    /// On a sample of the training rows.
+    pub train: f64,
+    /// On the validation rows.
+    pub validation: f64,
+    /// Validation less training.
+    pub gap: f64,
+    /// 95 % interval of that.
+    pub interval: [f64; 2],
+}
+
+impl Gap {
+    /// In a sentence without its end.
+    pub fn told(&self) -> String {
+        let [low, high, gap] = [self.interval[0], self.interval[1], self.gap].map(crate::text::words::number);
+        format!("{} on validation less that on training rows: {gap} (95 % interval {low} to {high})", self.metric)
+    }
+}
+
 /// What is found out about a run's fit, by rows that it did not learn from.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct FitReport {
@@ -42,16 +65,9 @@ pub struct FitReport {
     pub verdict: Verdict,
     /// The same in a sentence, with its figures.
     pub sentence: String,
-    /// What the figures are of: `log_loss` or `rmse`, of the network as it is in use.
-    pub metric: String,
-    /// On a sample of the training rows, at the epoch that was chosen.
-    pub train: f64,
-    /// On the validation rows, at that epoch.
-    pub validation: f64,
-    /// Validation less training.
-    pub gap: f64,
-    /// 95 % interval of the gap.
-    pub interval: [f64; 2],
+    /// Its figures, where rows have losses of their own.
+    #[serde(flatten)]
+    pub figures: Option<Gap>,
     /// Of a network that overfits, the epoch from which on validation became worse.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since_epoch: Option<u32>,

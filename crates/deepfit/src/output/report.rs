@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use deepfit_train::metrics::{ECE_BINS, Scores};
-use deepfit_train::{Evaluation, FitReport, RepeatsReport, Report, SubgroupScores, Verdict};
+use deepfit_train::{Evaluation, FitReport, Gap, RepeatsReport, Report, SubgroupScores, Verdict};
 
 use super::decisions;
 use super::findings;
@@ -147,13 +147,8 @@ fn fitted(fit: &FitReport, style: Style) -> String {
     let sentence = words::printable(&fit.sentence);
     let sentence = if fit.verdict == Verdict::Fits { sentence } else { style.yellow(&sentence) };
     let mut text = format!("\n{}\n  {sentence}\n", style.bold("Fit"));
-    if fit.verdict != Verdict::Unknown {
-        let [low, high] = fit.interval.map(words::number);
-        let (metric, gap) = (&fit.metric, words::number(fit.gap));
-        let line = format!("{metric} on validation less that on training rows: {gap} (95 % interval {low} to {high})");
-        text.push_str(&format!("  {}\n", style.dim(&line)));
-    }
-    for told in fit.told() {
+    let gap = fit.figures.as_ref().map(Gap::told);
+    for told in gap.into_iter().chain(fit.told()) {
         text.push_str(&format!("  {}\n", style.dim(&words::printable(&told))));
     }
     text
