@@ -157,7 +157,7 @@ pub fn make(place: &Place, name: &str) {
                 let whole = if i % 4 < 2 { &cats } else { &cups };
                 piece(whole, i).save(place.path(&format!("{new}scans/{i}.png"))).unwrap();
             }
-            let row = |i: usize| format!("{i}.png,{},{}", usize::from(i % 4 < 2), usize::from(i % 2 == 0));
+            let row = |i: usize| format!("{i}.png,{},{}", usize::from(i % 4 < 2), usize::from(i.is_multiple_of(2)));
             place.write(&format!("{new}findings.csv"), table("scan,mass,nodule", 40, row));
         }
         "other-digits/" | "digits/" => digits(&["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"], 6)
