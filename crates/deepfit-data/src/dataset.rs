@@ -597,8 +597,8 @@ impl Dataset {
             let apart = split::spread_over(self.groups(), &division.groups);
             self.summary.notes.push(if groups == self.len() {
                 format!(
-                    "each row is a group of its own by '{column}': it divides the rows by chance, and leaves it to chance where \
-                     equal inputs are; if rows belong together, name a column whose values they share"
+                    "each row is a group of its own by '{column}': it divides the rows by chance, and rows of equal \
+                     inputs may be on two sides; if rows belong together, name a column whose values they share"
                 )
             } else {
                 format!("{groups} groups of '{column}' stay whole in every split")

@@ -19,6 +19,8 @@ const SECONDS: f64 = 0.1;
 /// Of more rows than so many bytes hold, in so many copies on their way to the linear model, it learns from some.
 const MOST_BYTES: usize = 96 << 20;
 const COPIES: usize = 3;
+/// Fewer of many teach it nothing.
+const FEWEST_ROWS: usize = 100;
 
 /// What simpler ways reach that a run's rows `train` teach, on its test rows; none of tasks that have no such.
 ///
@@ -103,9 +105,12 @@ fn linear(
     let encoder = Encoder::new(Features::OneHot, preprocessor)?;
     // Numbers of a row, words of categories each by itself, in some copies.
     let width: usize = source.slots().iter().map(|slot| slot.values() + slot.cardinalities.iter().sum::<usize>()).sum();
-    let most_rows = (MOST_BYTES / (COPIES * 4 * width.max(1) + 16)).max(1000);
+    let most_rows = (MOST_BYTES / (COPIES * 4 * width.max(1) + 16)).max(1);
     let step = train.len().div_ceil(most_rows).max(1);
     let some: Vec<u32> = train.iter().copied().step_by(step).collect();
+    if step > 1 && some.len() < FEWEST_ROWS {
+        return Ok(None);
+    }
     let outcome = (|| {
         let learned = encoder.encode_all(source, &some, &stop)?;
         let target = match &learned.targets {

@@ -87,10 +87,9 @@ fn a_limit_that_is_too_small_tells_what_would_do_and_that_does() {
 }
 
 #[test]
-fn time_includes_reading_and_measuring() {
+fn a_time_that_reading_alone_exceeds_is_refused() {
     let place = Place::new();
-    place.write("data.csv", table(40_000));
-    let report = place.run(&["train", "data.csv", "--time", "3s", "--out", "run", "--json", "-q"]).succeeded().json();
-    assert!(report["seconds"].as_f64().unwrap() <= 3.0 + 2.0, "{report}");
-    place.run(&["train", "data.csv", "--time", "1ms", "-q"]).is_refusal(&["`time`", "reading the data", "--time"]);
+    place.write("data.csv", table(2_000));
+    place.run(&["train", "data.csv", "--time", "0.0001s", "-q"]).is_refusal(&["`time`", "reading the data", "--time"]);
+    assert!(!place.path("runs").exists(), "something was written");
 }

@@ -98,6 +98,6 @@ fn groups_of_one_and_equal_times_are_told() {
     place.refuses(&["visits.csv", "--time-split", "day"], &words);
     let one: String = (0..40).map(|i| format!("same,{i},{}\n", i % 2)).collect();
     place.write("one.csv", format!("patient,x,kind\n{one}"));
-    place.refuses(&["one.csv", "--group", "patient"], &["1 group(s) are too few for 3 parts"]);
+    place.refuses(&["one.csv", "--group", "patient"], &["one value in the column 'patient'", "leave `group` away"]);
     place.refuses(&["visits.csv", "folds=50"], &["`folds`", "50 folds of", "use at most"]);
 }
