@@ -711,7 +711,8 @@ impl Dataset {
     pub fn labels_of(&self, row: u32) -> &[u32] {
         match &self.kind {
             Kind::Images(set) => set.labels_of(row),
-            Kind::Texts(_) | Kind::Language(_) | Kind::Pairs(_) | Kind::Labels(_) | Kind::Table(_) => &[],
+            Kind::Table(set) => set.labels_of(row),
+            Kind::Texts(_) | Kind::Language(_) | Kind::Pairs(_) | Kind::Labels(_) => &[],
         }
     }
 

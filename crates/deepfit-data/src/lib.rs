@@ -53,8 +53,8 @@ pub use sample::Sample;
 pub use source::{Cell, IGNORED, Pass, Piece, Source};
 pub use split::{Part, RowId, SavedSplit, Split, SplitOptions};
 pub use table::{
-    AmountForm, ColumnKind, ColumnSpec, DateForm, Encoding, Facet, MISSING_INDEX, Scale, Scaling, TablePreprocessor,
-    TargetScale, UNKNOWN_INDEX, edits, nearest,
+    AmountForm, ColumnKind, ColumnSpec, DateForm, Encoding, Facet, LabelColumns, MISSING_INDEX, Scale, Scaling,
+    TablePreprocessor, TargetScale, UNKNOWN_INDEX, edits, nearest,
 };
 pub use text::{
     ColumnTerms, Encoded, LabelForm, PairLabel, Passage, Sentences, Terms, TextColumns, TextForm, TextPreprocessor,

@@ -3,7 +3,8 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use image::codecs::jpeg::JpegEncoder;
-use image::{ExtendedColorType, ImageFormat};
+use image::codecs::png::PngEncoder;
+use image::{ExtendedColorType, ImageEncoder};
 use serde::{Deserialize, Serialize};
 
 use crate::batch::{Array, Batch};
@@ -148,7 +149,8 @@ fn picture(pixels: &[u8], width: usize, height: usize, channels: usize) -> Optio
     let mut file = std::io::Cursor::new(Vec::new());
     let size = (small_width as u32, small_height as u32);
     let media = if width.max(height) <= EXACT {
-        image::write_buffer_with_format(&mut file, &small, size.0, size.1, colour, ImageFormat::Png).ok()?;
+        // By its own encoder: the function for any format would bring the encoders of all of them into the program.
+        PngEncoder::new(&mut file).write_image(&small, size.0, size.1, colour).ok()?;
         "image/png"
     } else {
         JpegEncoder::new_with_quality(&mut file, QUALITY).encode(&small, size.0, size.1, colour).ok()?;

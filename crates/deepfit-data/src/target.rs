@@ -25,6 +25,7 @@ impl Target {
             Targets::None => Vec::new(),
             Targets::Classes(classes) => classes.into_iter().map(Target::Class).collect(),
             Targets::Values(values) => values.into_iter().map(Target::Value).collect(),
+            Targets::Labels(sets) => sets.into_iter().map(Target::Labels).collect(),
         }
     }
 }

@@ -490,7 +490,11 @@ impl Explainer {
         of_table.seed = SHUFFLES;
         let faithfulness = Some(Self::test(&mut of_table, &sums, Unit::Probability)?);
         let whole = of_table.scores(&[vec![true; columns.names.len()]])?[0];
-        let metric = if *self.subject.task() == Task::Regression { "r2" } else { "accuracy" };
+        let metric = match self.subject.task() {
+            Task::Regression => "r2",
+            Task::MultiLabel { .. } => "label accuracy",
+            _ => "accuracy",
+        };
         Ok(Explanation {
             input: name.to_string(),
             prediction: None,
@@ -516,16 +520,16 @@ impl Explainer {
         let values = if method == Method::IntegratedGradients {
             let found = integrated(&mut self.subject, &given.row, &reading.baseline(), output)?;
             completeness_error = Some(found.completeness_error);
-            let values;
-            (values, others) = reading.by_word(self.subject.names(), &found.inputs);
-            values
+            let shares = reading.shares(self.subject.names(), &found.inputs);
+            others = shares.others;
+            [shares.words, shares.columns].concat()
         } else {
             leave_one_out(&mut OfText { subject: &mut self.subject, reading: &reading, output, unit })?
         };
         let mut of_text = OfText { subject: &mut self.subject, reading: &reading, output, unit: tested };
         let faithfulness = Some(Self::test(&mut of_text, &values, tested)?);
-        let words =
-            (0..values.len()).map(|word| Shown { written: reading.written(word).to_string(), value: values[word] });
+        let words = (0..reading.words.len())
+            .map(|word| Shown { written: reading.written(word).to_string(), value: values[word] });
         let details = Details { words: words.collect(), ..Details::default() };
         let named = reading.names().into_iter().zip(values).chain(others).collect();
         Ok(Explained {

@@ -6,6 +6,7 @@ use deepfit_data::Array;
 use deepfit_graph::philox::Stream;
 use deepfit_zoo::{ImageConfig, InputSlot};
 use image::codecs::jpeg::JpegEncoder;
+use image::codecs::png::PngEncoder;
 use image::{Rgb, RgbImage};
 
 use crate::error::{ExplainError, Result};
@@ -181,7 +182,10 @@ impl Picture {
                 other => std::io::Error::other(other.to_string()),
             },
         };
-        self.drawn(map).save_with_format(path, image::ImageFormat::Png).map_err(failed)
+        let mut bytes = Vec::new();
+        // By its own encoder: the function for any format would bring the encoders of all of them into the program.
+        self.drawn(map).write_with_encoder(PngEncoder::new(&mut bytes)).map_err(failed)?;
+        std::fs::write(path, bytes).map_err(|source| ExplainError::Write { path: path.to_path_buf(), source })
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use deepfit_data::{Array, Encoding, TablePreprocessor};
+use deepfit_data::{Array, Encoding, TablePreprocessor, Task};
 use deepfit_zoo::{CATEGORIES, NUMERIC};
 
 use crate::error::Result;
@@ -139,7 +139,7 @@ impl Removal for OfRow<'_> {
     }
 }
 
-/// A table whose columns are shuffled: the number is how well the network predicts its rows, by accuracy or R².
+/// A table whose columns are shuffled: the number is how well the network predicts its rows, by accuracy (of labels, each by itself) or R².
 pub struct OfTable<'a> {
     /// The network.
     pub subject: &'a mut Subject,
@@ -159,6 +159,7 @@ impl Removal for OfTable<'_> {
     }
 
     fn scores(&mut self, kept: &[Vec<bool>]) -> Result<Vec<f64>> {
+        let several = matches!(self.subject.task(), Task::MultiLabel { .. });
         let score = |kept: &Vec<bool>| {
             let mut rows = self.rows.clone();
             for column in (0..kept.len()).filter(|&column| !kept[column]) {
@@ -176,6 +177,12 @@ impl Removal for OfTable<'_> {
                         best as i32 == **class
                     });
                     right.count() as f64 / rows.len as f64
+                }
+                // Of several labels, the share of those that are told rightly.
+                Array::F32(flags) if several => {
+                    let told = logits.iter().flatten().map(|&logit| logit > 0.0);
+                    let right = told.zip(flags).filter(|(told, flag)| *told == (**flag > 0.5)).count();
+                    right as f64 / flags.len() as f64
                 }
                 Array::F32(values) => {
                     let mean = values.iter().map(|&v| f64::from(v)).sum::<f64>() / values.len() as f64;

@@ -31,8 +31,20 @@ pub struct Reading<'a> {
     pub passage: Passage,
     /// Its words, in order.
     pub words: Vec<Word>,
+    /// Columns beside the text, with the number of inputs of each: the last of those that stand for terms.
+    pub columns: Vec<(String, usize)>,
     /// The inputs.
     pub row: Rows,
+}
+
+/// What the values of the inputs say.
+pub struct Shares {
+    /// Of each word.
+    pub words: Vec<f64>,
+    /// Of each column beside the text.
+    pub columns: Vec<f64>,
+    /// Of what is neither, by name: tokens that stand at every text's beginning and end, what two texts have in common.
+    pub others: Vec<(String, f64)>,
 }
 
 /// A text by its number in a passage.
@@ -52,7 +64,8 @@ impl<'a> Reading<'a> {
                 words.push(Word { text, bytes: begin..begin + word.len() });
             }
         }
-        let mut reading = Reading { preprocessor, passage, words, row };
+        let columns = preprocessor.beside.as_ref().map(|beside| beside.parts()).unwrap_or_default();
+        let mut reading = Reading { preprocessor, passage, words, columns, row };
         if reading.words.len() < 2 {
             // A script without spaces between words: its tokens are what can be told apart.
             let tokens = reading.places().into_iter().flatten().map(|(text, bytes)| Word { text, bytes });
@@ -71,7 +84,8 @@ impl<'a> Reading<'a> {
         &text_of(&self.passage, *text)[bytes.clone()]
     }
 
-    /// Names of the words for people and programs: a word that stands there again has its number behind it.
+    /// Names of the words, and of the columns beside them, for people and programs: a word that stands there again has its
+    /// number behind it.
     pub fn names(&self) -> Vec<String> {
         let mut times: HashMap<&str, usize> = HashMap::new();
         let name = |word: usize| {
@@ -80,7 +94,8 @@ impl<'a> Reading<'a> {
             *times += 1;
             if *times == 1 { written.to_string() } else { format!("{written} ({times})") }
         };
-        (0..self.words.len()).map(name).collect()
+        let words = (0..self.words.len()).map(name);
+        words.chain(self.columns.iter().map(|(column, _)| column.clone())).collect()
     }
 
     /// For each token of the input the text and the bytes that it stands for.
@@ -90,10 +105,9 @@ impl<'a> Reading<'a> {
         places.and_then(std::result::Result::ok).unwrap_or_default()
     }
 
-    /// What the values of the inputs say of each word, and of what is no word, by name: tokens that stand at every text's
-    /// beginning and end, what two texts have in common, other columns.
-    pub fn by_word(&self, names: &[String], inputs: &[Vec<f64>]) -> (Vec<f64>, Vec<(String, f64)>) {
-        let mut of_words = vec![0.0; self.words.len()];
+    /// What the values of the inputs say of words and columns.
+    pub fn shares(&self, names: &[String], inputs: &[Vec<f64>]) -> Shares {
+        let (mut of_words, mut of_columns) = (vec![0.0; self.words.len()], vec![0.0; self.columns.len()]);
         let mut others: Vec<(String, f64)> = Vec::new();
         let mut other = |name: String, value: f64| match others.iter_mut().find(|(known, _)| *known == name) {
             Some((_, sum)) => *sum += value,
@@ -131,23 +145,22 @@ impl<'a> Reading<'a> {
                     }
                 }
                 let mut place = words.len();
-                let mut parts = |length: usize, name: &str| {
+                let mut sum = |length: usize| {
                     let end = (place + length).min(values.len());
-                    other(name.to_string(), values[place.min(end)..end].iter().sum());
+                    let sum: f64 = values[place.min(end)..end].iter().sum();
                     place = end;
+                    sum
                 };
                 if in_common > 0 {
-                    parts(in_common, "[words in common]");
+                    other("[words in common]".to_string(), sum(in_common));
                 }
-                for (column, length) in
-                    self.preprocessor.beside.as_ref().map(|beside| beside.parts()).unwrap_or_default()
-                {
-                    parts(length, &column);
+                for (of_column, (_, length)) in of_columns.iter_mut().zip(&self.columns) {
+                    *of_column += sum(*length);
                 }
             }
         }
         others.retain(|(_, value)| *value != 0.0);
-        (of_words, others)
+        Shares { words: of_words, columns: of_columns, others }
     }
 
     /// The passage with some words alone.
@@ -188,7 +201,7 @@ pub fn preprocessor(subject: &Subject) -> Result<TextPreprocessor> {
     }
 }
 
-/// A text whose words are left out.
+/// A text whose words are left out, and the columns beside it: such a one then says what it says on average.
 pub struct OfText<'a, 'b> {
     /// The network.
     pub subject: &'a mut Subject,
@@ -202,13 +215,13 @@ pub struct OfText<'a, 'b> {
 
 impl Removal for OfText<'_, '_> {
     fn parts(&self) -> usize {
-        self.reading.words.len()
+        self.reading.words.len() + self.reading.columns.len()
     }
 
     fn scores(&mut self, kept: &[Vec<bool>]) -> Result<Vec<f64>> {
         let reading = self.reading;
         let terms = self.subject.names().iter().position(|name| name == TERMS);
-        let beside = reading.preprocessor.beside.as_ref().map_or(0, |beside| beside.len());
+        let beside: usize = reading.columns.iter().map(|(_, length)| length).sum();
         let mut scores = Vec::with_capacity(kept.len());
         for kept in kept.chunks(AT_ONCE) {
             let passages = kept.iter().map(|kept| reading.keeping(kept)).collect();
@@ -218,12 +231,20 @@ impl Removal for OfText<'_, '_> {
             opened.source.fill(&all, Pass::Evaluate, &mut batch)?;
             let mut rows = Rows::of(&batch);
             if let (Some(input), true) = (terms, beside > 0) {
-                // Other columns stay as they are.
                 let own = reading.row.numbers(input);
                 let width = own.len();
                 if let Array::F32(values) = &mut rows.inputs[input] {
-                    for row in values.chunks_exact_mut(width) {
-                        row[width - beside..].copy_from_slice(&own[width - beside..]);
+                    for (row, kept) in values.chunks_exact_mut(width).zip(kept) {
+                        let mut place = width - beside;
+                        for ((_, length), kept) in reading.columns.iter().zip(&kept[reading.words.len()..]) {
+                            let of_column = place..place + length;
+                            // Their inputs are centred: 0 is the mean of the training rows.
+                            match kept {
+                                true => row[of_column.clone()].copy_from_slice(&own[of_column]),
+                                false => row[of_column].fill(0.0),
+                            }
+                            place += length;
+                        }
                     }
                 }
             }

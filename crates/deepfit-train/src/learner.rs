@@ -410,11 +410,21 @@ fn loss(recipe: &Recipe, tracer: &Tracer, output: &Tensor) -> deepfit_nn::Result
     }
     let weights = recipe.class_weights().map(|w| tracer.constant(HostTensor::f32(&[w.len()], w)));
     if let Task::MultiLabel { .. } = recipe.task {
-        let target = tracer.input(TARGET, output.shape().clone(), DType::F32);
-        // Each label is a choice between two.
+        let dims = output.shape().dims();
+        let (batch, labels) = (dims[0], dims[dims.len() - 1]);
+        let target = tracer.input(TARGET, Shape::from(vec![batch, labels]), DType::F32);
+        // Each label is a choice between two, and each member learns from each row.
         let target = target.mul_scalar(1.0 - smoothing)?.add_scalar(smoothing / 2.0)?;
         let settings = BceWithLogits { pos_weight: weights, reduction, ..Default::default() };
-        return weighted_mean(losses::bce_with_logits(output, &target, &settings)?, weight.as_ref());
+        let Some(members) = members(output) else {
+            return weighted_mean(losses::bce_with_logits(output, &target, &settings)?, weight.as_ref());
+        };
+        let target = target.unsqueeze(1)?.broadcast_to(output.shape().clone())?;
+        let loss = losses::bce_with_logits(output, &target, &settings)?;
+        return match &weight {
+            Some(_) => weighted_mean(loss.reshape(vec![batch, members * labels])?, weight.as_ref()),
+            None => Ok(loss),
+        };
     }
     let settings = CrossEntropy { smoothing, weights, reduction, ..CrossEntropy::default() };
     let target = tracer.input(TARGET, rows(), DType::I32);

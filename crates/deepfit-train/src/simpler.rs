@@ -52,7 +52,7 @@ pub(crate) fn ways(
         Task::Labels { .. } | Task::NextToken | Task::Similarity { .. } => None,
     };
     let mut found: Vec<Baseline> = same.into_iter().collect();
-    if job.data.is_table() {
+    if job.data.is_table() && !matches!(task, Task::MultiLabel { .. }) {
         found.extend(linear(job, source, preprocessor, train, &goal)?);
     }
     Ok(found)

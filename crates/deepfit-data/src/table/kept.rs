@@ -157,6 +157,7 @@ mod tests {
             Targets::None => String::new(),
             Targets::Classes(classes) => format!("{classes:?}"),
             Targets::Values(values) => format!("{values:?}"),
+            Targets::Labels(sets) => format!("{sets:?}"),
         };
         let columns: Vec<String> = table.columns.iter().map(|c| format!("{} {}", c.name, column(&c.values))).collect();
         format!("{columns:?} {targets} {:?}", table.file_rows)

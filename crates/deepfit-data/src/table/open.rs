@@ -7,6 +7,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::amount::AmountForm;
 use super::infer::{ColumnKind, Profile, profile};
+use super::labels::{self, LabelColumns, are_several, find_targets};
 use super::nearest::nearest;
 use super::order;
 use super::preprocessor::TablePreprocessor;
@@ -17,7 +18,7 @@ use crate::dataset::{MIN_ROWS, OpenOptions, Summary, Task, TaskKind};
 use crate::division::role;
 use crate::error::{Error, Result};
 use crate::parallel;
-use crate::split::{Part, number_groups, quantile_bins};
+use crate::split::{Part, number_groups, quantile_bins, rarest_labels};
 
 /// A table ready to be split and prepared.
 pub(crate) struct TableSet {
@@ -31,6 +32,8 @@ pub(crate) struct TableSet {
     pub(crate) parts: Vec<Option<Part>>,
     /// Rows with the same features share a number.
     pub(crate) groups: Vec<u32>,
+    /// Of rows with any number of labels the columns that say which.
+    pub(crate) labels: Option<LabelColumns>,
 }
 
 impl TableSet {
@@ -38,6 +41,7 @@ impl TableSet {
         let mut fitted =
             TablePreprocessor::fit(&self.table, rows, self.header, &self.target, &self.task, options.scaling);
         fitted.target_amount = self.target_amount();
+        fitted.labels = self.labels.clone();
         Arc::new(fitted)
     }
 
@@ -49,9 +53,15 @@ impl TableSet {
         }
     }
 
-    /// Class of each row, or quantile bin of its target.
+    /// Labels of a row, ascending.
+    pub(crate) fn labels_of(&self, row: u32) -> &[u32] {
+        if let Targets::Labels(sets) = &self.table.targets { &sets[row as usize] } else { &[] }
+    }
+
+    /// Class of each row, quantile bin of its target, or the rarest of its labels.
     pub(crate) fn strata(&self) -> Vec<u32> {
         match &self.table.targets {
+            Targets::Labels(sets) => rarest_labels(sets.iter().map(|set| &set[..]), self.task.outputs()),
             Targets::Classes(classes) => classes.clone(),
             Targets::Values(values) => quantile_bins(values),
             Targets::None => vec![0; self.table.len()],
@@ -67,14 +77,9 @@ impl TableSet {
 /// there may be none.
 pub(crate) fn open(path: &Path, options: &OpenOptions, texts: &[String], summary: &mut Summary) -> Result<TableSet> {
     let name = path.to_string_lossy().into_owned();
-    if options.task == Some(TaskKind::MultiLabel) {
-        let problem = format!(
-            "multi_label is for images, and no column of '{name}' names image files; use classification or regression"
-        );
-        return Err(Error::Setting { setting: "task", problem });
-    }
     let mut rows = Rows::open(path, None)?;
-    let target = find_target(&rows.columns, options, &name)?;
+    let targets = find_targets(&rows.columns, options, &name)?;
+    let (target, several) = (targets[0], are_several(&targets, options));
     if rows.columns.len() < 2 {
         let problem = format!(
             "only one column, '{}', was found; a table needs features beside the target, divided by a comma, tab, \
@@ -94,20 +99,25 @@ pub(crate) fn open(path: &Path, options: &OpenOptions, texts: &[String], summary
     }
     let both_given = options.validation.is_some() && options.test.is_some();
     let least = if both_given { 2 } else { MIN_ROWS };
-    let usable = profiles[target].count as usize;
+    // Of several labels, whether a row has all of them is known once they are read.
+    let usable = if several { count } else { profiles[target].count } as usize;
     if count < 2 || usable < least {
         return Err(Error::TooFewRows { name, rows: usable, unit: "row(s)", least });
     }
-    let task_kind = task_kind(&profiles[target], &columns[target], options.task, &name)?;
-    let mut features = choose_features(&columns, &profiles, target, texts, &name, options, summary)?;
+    let task_kind = match several {
+        true => TaskKind::MultiLabel,
+        false => task_kind(&profiles[target], &columns[target], options.task, &name)?,
+    };
+    let mut features = choose_features(&columns, &profiles, &targets, texts, &name, options, summary)?;
     let certain = features.len();
     // Whether a column that counts the rows is of use, the targets tell.
-    let mut counting = order::counting(&columns, &profiles, target, &features);
+    let mut counting = order::counting(&columns, &profiles, &targets, &features);
     counting.retain(|column| role(options, column).is_none());
     features.extend(counting.iter().map(|column| (column.clone(), ColumnKind::Number)));
 
     let reading = match task_kind {
-        TaskKind::Classification | TaskKind::MultiLabel | TaskKind::Similarity => TargetReading::NewClasses,
+        TaskKind::MultiLabel => TargetReading::Skip,
+        TaskKind::Classification | TaskKind::Similarity => TargetReading::NewClasses,
         TaskKind::Regression => {
             TargetReading::Numbers(profiles[target].quantity(profiles[target].count).unwrap_or(ColumnKind::Number))
         }
@@ -122,8 +132,8 @@ pub(crate) fn open(path: &Path, options: &OpenOptions, texts: &[String], summary
         }
     };
     builder.close_classes();
-    let own = builder.len();
-    let mut parts = Vec::new();
+    let mut own = builder.len();
+    let (mut parts, mut paths, mut ends) = (Vec::new(), vec![path], vec![own]);
     for (path, part) in [(&options.validation, Part::Validation), (&options.test, Part::Test)] {
         let Some(path) = path else { continue };
         parts.resize(builder.len(), None);
@@ -137,13 +147,25 @@ pub(crate) fn open(path: &Path, options: &OpenOptions, texts: &[String], summary
             });
         }
         parts.resize(builder.len(), Some(part));
+        paths.push(path);
+        ends.push(builder.len());
     }
     if builder.dropped > 0 {
         summary.notes.push(left_out(builder.dropped));
     }
     summary.notes.append(&mut builder.notes);
     summary.dropped_rows = builder.dropped;
-    let (mut table, classes) = builder.finish();
+    let (mut table, mut classes) = builder.finish();
+    let mut labels = None;
+    if several {
+        let named = targets.iter().map(|&target| columns[target].clone()).collect();
+        let (found, names, ends) = labels::learn(&mut table, (&paths, &ends), (header, named), options, summary)?;
+        (labels, classes, own) = (Some(found), names, ends[0]);
+        parts = parts_of(&ends, options);
+        if own < least {
+            return Err(Error::TooFewRows { name, rows: own, unit: "row(s)", least });
+        }
+    }
     order::decide(&mut table, own, certain, summary);
     summary.columns = table.columns.iter().map(|column| (column.name.clone(), column.kind)).collect();
     check_target(&table.targets, own, &columns[target], &classes, &name)?;
@@ -152,16 +174,30 @@ pub(crate) fn open(path: &Path, options: &OpenOptions, texts: &[String], summary
         of[..own].iter().for_each(|&class| summary.class_counts[class as usize] += 1);
     }
     summary.delimiter = is_delimited.then(|| char::from(delimiter));
-    summary.target = Some(columns[target].clone());
+    let target_name = targets.iter().map(|&target| columns[target].as_str()).collect::<Vec<_>>().join(", ");
+    summary.target = Some(target_name.clone());
     let task = match task_kind {
-        TaskKind::Classification | TaskKind::MultiLabel | TaskKind::Similarity => Task::Classification { classes },
+        TaskKind::MultiLabel => Task::MultiLabel { classes },
+        TaskKind::Classification | TaskKind::Similarity => Task::Classification { classes },
         TaskKind::Regression => Task::Regression,
     };
-    summary.other_task = other_task(&profiles[target], task_kind, options.task);
+    summary.other_task = if several { None } else { other_task(&profiles[target], task_kind, options.task) };
     let target_kind = if task_kind == TaskKind::Regression { profiles[target].quantity(usable as u64) } else { None };
     let groups = group_rows(&table, options.threads);
-    let target = columns[target].clone();
-    Ok(TableSet { table: Arc::new(table), header, target, target_kind, task, parts, groups })
+    let table = Arc::new(table);
+    Ok(TableSet { table, header, target: target_name, target_kind, task, parts, groups, labels })
+}
+
+/// The parts of rows that come from files up to these ends, the first of which has none of its own.
+fn parts_of(ends: &[usize], options: &OpenOptions) -> Vec<Option<Part>> {
+    let given = [(&options.validation, Part::Validation), (&options.test, Part::Test)];
+    let given = given.into_iter().filter(|(path, _)| path.is_some()).map(|(_, part)| Some(part));
+    let mut parts = Vec::new();
+    if ends.len() > 1 {
+        let parts_of_files = std::iter::once(None).chain(given);
+        ends.iter().zip(parts_of_files).for_each(|(&end, part)| parts.resize(end, part));
+    }
+    parts
 }
 
 /// The note about rows whose target is missing.
@@ -241,7 +277,7 @@ pub(super) fn task_kind(target: &Profile, column: &str, wanted: Option<TaskKind>
 fn choose_features(
     columns: &[String],
     profiles: &[Profile],
-    target: usize,
+    targets: &[usize],
     texts: &[String],
     name: &str,
     options: &OpenOptions,
@@ -249,7 +285,7 @@ fn choose_features(
 ) -> Result<Vec<(String, ColumnKind)>> {
     let mut features = Vec::new();
     for (i, (column, profile)) in columns.iter().zip(profiles).enumerate() {
-        if i == target || texts.contains(column) {
+        if targets.contains(&i) || texts.contains(column) {
             continue;
         }
         if let Some(why) = role(options, column) {
@@ -273,7 +309,7 @@ fn choose_features(
         }
     }
     let counts = |(i, (column, profile)): (usize, (&String, &Profile))| {
-        i != target && role(options, column).is_none() && profile.is_mere_sequence(column)
+        !targets.contains(&i) && role(options, column).is_none() && profile.is_mere_sequence(column)
     };
     if features.is_empty() && texts.is_empty() && !columns.iter().zip(profiles).enumerate().any(counts) {
         let reasons: Vec<String> =

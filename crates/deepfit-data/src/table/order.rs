@@ -17,10 +17,10 @@ const COUNTS: &str = "numbers the rows";
 pub(crate) fn counting(
     columns: &[String],
     profiles: &[Profile],
-    target: usize,
+    targets: &[usize],
     features: &[(String, ColumnKind)],
 ) -> Vec<String> {
-    let columns = columns.iter().zip(profiles).enumerate().filter(|(i, _)| *i != target);
+    let columns = columns.iter().zip(profiles).enumerate().filter(|(i, _)| !targets.contains(i));
     let counts = |column: &String, profile: &Profile| {
         profile.is_mere_sequence(column) && !features.iter().any(|(name, _)| name == column)
     };
@@ -36,7 +36,7 @@ pub(crate) fn decide(table: &mut Table, own: usize, certain: usize, summary: &mu
     let follows = match &table.targets {
         Targets::Classes(classes) => !is_sorted_by_class(&classes[..own]) && depends(&classes[..own]),
         Targets::Values(values) => trends(&values[..own]),
-        Targets::None => false,
+        Targets::None | Targets::Labels(_) => false,
     };
     if certain > 0 && !follows {
         for column in table.columns.drain(certain..) {

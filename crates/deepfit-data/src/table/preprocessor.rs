@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::amount::AmountForm;
 use super::date::calendar;
 use super::infer::ColumnKind;
+use super::labels::LabelColumns;
 use super::open::left_out;
 use super::read::{Builder, MISSING, Table, TargetReading, Targets, Values};
 use super::rows::Rows;
@@ -157,6 +158,9 @@ pub struct TablePreprocessor {
     /// How the numbers of a regression target are written, if not as programs write them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target_amount: Option<AmountForm>,
+    /// Of rows with any number of labels the columns that say which; the target is their names.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub labels: Option<LabelColumns>,
 }
 
 impl TablePreprocessor {
@@ -198,6 +202,7 @@ impl TablePreprocessor {
             task: task.clone(),
             target_scale,
             target_amount: None,
+            labels: None,
         }
     }
 
@@ -207,7 +212,8 @@ impl TablePreprocessor {
             matches!(column.encoding, Encoding::Category { .. }) == (column.kind == ColumnKind::Category)
         };
         let scale = match (&self.task, self.target_scale) {
-            (Task::Classification { classes }, None) => !classes.is_empty(),
+            (Task::Classification { classes }, None) => !classes.is_empty() && self.labels.is_none(),
+            (Task::MultiLabel { classes }, None) => !classes.is_empty() && self.labels.is_some(),
             (Task::Regression, Some(scale)) => scale.mean.is_finite() && scale.deviation > 0.0,
             _ => false,
         };
@@ -293,15 +299,28 @@ impl TablePreprocessor {
         Error::NotATable { path, problem, needed }
     }
 
-    fn read(self: &Arc<Self>, rows: &mut Rows<'_>, reading: TargetReading, threads: usize) -> Result<Opened> {
-        let labelled = !matches!(reading, TargetReading::Skip);
+    /// Reads rows with their target, or, of a file whose rows have any number of labels, with those.
+    fn read(
+        self: &Arc<Self>,
+        rows: &mut Rows<'_>,
+        reading: TargetReading,
+        labels: Option<(&LabelColumns, &Path)>,
+        threads: usize,
+    ) -> Result<Opened> {
+        let labelled = !matches!(reading, TargetReading::Skip) || labels.is_some();
         let mut builder = Builder::new(&self.features(), &self.target, reading, 0);
         builder.read(rows, Some(&self.known_words()), threads)?;
         if builder.len() == 0 {
             return Err(Error::TooFewRows { name: rows.name.clone(), rows: 0, unit: "row(s)", least: 1 });
         }
-        let (dropped, odd) = (builder.dropped, std::mem::take(&mut builder.notes));
-        let table = builder.finish_known();
+        let (mut dropped, odd) = (builder.dropped, std::mem::take(&mut builder.notes));
+        let mut table = builder.finish_known();
+        if let Some((columns, path)) = labels {
+            dropped = columns.attach(&mut table, (path, self.header), self.task.classes(), threads)?;
+            if table.len() == 0 {
+                return Err(Error::TooFewRows { name: rows.name.clone(), rows: 0, unit: "row(s)", least: 1 });
+            }
+        }
         let names = table.file_rows.iter().map(|row| row.to_string()).collect();
         let source = TableSource::new(Arc::new(table), self.clone(), labelled);
         let mut opened = Opened::new(Arc::new(source), names, Vec::new(), &[]);
@@ -319,15 +338,14 @@ impl TablePreprocessor {
     pub fn open_labelled(self: &Arc<Self>, path: &Path, threads: usize) -> Result<Opened> {
         let mut rows = Rows::open(path, Some(self.header)).map_err(|error| self.explain(error))?;
         let reading = match (&self.task, self.target_amount) {
-            (Task::Classification { classes } | Task::MultiLabel { classes }, _) => {
-                TargetReading::KnownClasses(classes.clone())
-            }
+            (Task::Classification { classes }, _) => TargetReading::KnownClasses(classes.clone()),
+            (Task::MultiLabel { .. }, _) => TargetReading::Skip,
             (Task::Regression, Some(form)) => TargetReading::Numbers(ColumnKind::Amount(form)),
             (Task::Regression | Task::NextToken | Task::Labels { .. } | Task::Similarity { .. }, None | Some(_)) => {
                 TargetReading::Numbers(ColumnKind::Number)
             }
         };
-        self.read(&mut rows, reading, threads)
+        self.read(&mut rows, reading, self.labels.as_ref().map(|columns| (columns, path)), threads)
     }
 
     /// Opens new rows, on so many threads; the target column is not needed, and ignored where it is.
@@ -336,7 +354,7 @@ impl TablePreprocessor {
     /// If the file is not a table, a column the model uses is missing, or no value of one can be read.
     pub fn open_inputs(self: &Arc<Self>, path: &Path, threads: usize) -> Result<Opened> {
         let mut rows = Rows::open(path, Some(self.header)).map_err(|error| self.explain(error))?;
-        self.read(&mut rows, TargetReading::Skip, threads)
+        self.read(&mut rows, TargetReading::Skip, None, threads)
     }
 
     /// Reads new rows from anywhere, as [`open_inputs`](Self::open_inputs) does.
@@ -345,7 +363,7 @@ impl TablePreprocessor {
     /// If the text is not a table, a column the model uses is missing, or no value of one can be read.
     pub fn read_inputs(self: &Arc<Self>, reader: impl Read, name: &str) -> Result<Opened> {
         let mut rows = Rows::read(reader, name, Some(self.header)).map_err(|error| self.explain(error))?;
-        self.read(&mut rows, TargetReading::Skip, 1)
+        self.read(&mut rows, TargetReading::Skip, None, 1)
     }
 }
 

@@ -47,6 +47,8 @@ pub(crate) enum Targets {
     None,
     Classes(Vec<u32>),
     Values(Vec<f64>),
+    /// The labels of each row, ascending.
+    Labels(Vec<Box<[u32]>>),
 }
 
 /// A table in memory.
@@ -62,6 +64,18 @@ impl Table {
         self.file_rows.len()
     }
 
+    /// Keeps some rows, which are ascending. Targets are left alone: they are not there yet.
+    pub(crate) fn keep(&mut self, rows: &[u32]) {
+        let of = |row: &u32| *row as usize;
+        for column in &mut self.columns {
+            match &mut column.values {
+                Values::Numbers(values) => *values = rows.iter().map(|row| values[of(row)]).collect(),
+                Values::Codes { codes, .. } => *codes = rows.iter().map(|row| codes[of(row)]).collect(),
+            }
+        }
+        self.file_rows = rows.iter().map(|row| self.file_rows[of(row)]).collect();
+    }
+
     pub(crate) fn resident_bytes(&self) -> usize {
         let column = |column: &Column| match &column.values {
             Values::Numbers(values) => values.capacity() * 8,
@@ -74,6 +88,10 @@ impl Table {
             Targets::None => 0,
             Targets::Classes(classes) => classes.capacity() * 4,
             Targets::Values(values) => values.capacity() * 8,
+            Targets::Labels(sets) => {
+                let of_one = |of: &Box<[u32]>| size_of::<Box<[u32]>>() + heap_bytes(of.len() * 4);
+                sets.iter().map(of_one).sum()
+            }
         };
         self.columns.iter().map(column).sum::<usize>() + targets + self.file_rows.capacity() * 4
     }
@@ -206,7 +224,8 @@ impl Manner<'_> {
         let refuse = |problem| Err(value_error(self.name, fields.place(), column, text, problem));
         let kind = if let TargetReading::Numbers(kind) = self.reading { *kind } else { ColumnKind::Number };
         match &mut part.targets {
-            Targets::None => {}
+            // Labels stand in several columns, or several in one; they are read by themselves.
+            Targets::None | Targets::Labels(_) => {}
             Targets::Values(values) => {
                 if text.eq_ignore_ascii_case("nan") {
                     return refuse("is not a number; repair it, or leave the field empty to leave the row out");
@@ -368,6 +387,7 @@ impl Builder {
             Targets::None => 0,
             Targets::Classes(classes) => classes.len(),
             Targets::Values(values) => values.len(),
+            Targets::Labels(sets) => sets.len(),
         };
         builder.table.file_rows = (0..rows as u32).collect();
         Some(builder)

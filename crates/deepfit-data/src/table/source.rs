@@ -55,7 +55,8 @@ impl Source for TableSource {
     }
 
     fn target_dtype(&self) -> DType {
-        if self.preprocessor.target_scale.is_some() { DType::F32 } else { DType::I32 }
+        let real = self.preprocessor.target_scale.is_some() || self.preprocessor.labels.is_some();
+        if real { DType::F32 } else { DType::I32 }
     }
 
     fn has_targets(&self) -> bool {
@@ -63,7 +64,8 @@ impl Source for TableSource {
     }
 
     fn fill(&self, rows: &[u32], _pass: Pass<'_>, out: &mut Batch) -> Result<()> {
-        out.reset(&self.slots, (self.target_dtype(), 1), rows.len());
+        let width = if self.preprocessor.labels.is_some() { self.preprocessor.task.outputs() } else { 1 };
+        out.reset(&self.slots, (self.target_dtype(), width), rows.len());
         // The slots are `numeric`, then `categories`, each only if it has columns.
         let (mut numeric, mut categories) = (Vec::new(), Vec::new());
         for input in &mut out.inputs {
@@ -90,7 +92,16 @@ impl Source for TableSource {
     }
 
     fn targets(&self, rows: &[u32], out: &mut Array) {
+        let labels = self.preprocessor.task.outputs();
         match (&self.table.targets, self.preprocessor.target_scale) {
+            (Targets::Labels(sets), _) => {
+                let flag = |row: u32, label: usize| sets[row as usize].binary_search(&(label as u32)).is_ok();
+                let of = |&row: &u32| (0..labels).map(move |label| f32::from(u8::from(flag(row, label))));
+                out.replace_f32(rows.iter().flat_map(of));
+            }
+            (_, None) if self.preprocessor.labels.is_some() => {
+                out.replace_f32(rows.iter().flat_map(|_| std::iter::repeat_n(0.0, labels)));
+            }
             (Targets::Classes(classes), None) => {
                 out.replace_i32(rows.iter().map(|&row| classes[row as usize] as i32));
             }

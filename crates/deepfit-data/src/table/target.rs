@@ -99,7 +99,7 @@ fn read(tables: &[&Path], header: bool, target: &str, reading: TargetReading, th
     let (table, classes) = if known { (builder.finish_known(), Vec::new()) } else { builder.finish() };
     let task = match &table.targets {
         Targets::Classes(_) => Task::Classification { classes },
-        Targets::None | Targets::Values(_) => Task::Regression,
+        Targets::None | Targets::Values(_) | Targets::Labels(_) => Task::Regression,
     };
     let rows = table_of.into_iter().zip(table.file_rows).collect();
     Ok(TargetColumn { task, targets: table.targets, rows, amount: None, other_task: None, dropped })

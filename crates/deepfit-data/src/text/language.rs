@@ -98,23 +98,31 @@ pub(crate) fn open_language(
         }
         parts.resize(windows.len(), Some(part));
     }
-    summary.notes.push(format!("windows of {window} tokens; {}", divided.note));
+    summary.notes.push(format!(
+        "windows of {window} tokens, what fills none at the end of a part is left out; {}",
+        divided.note
+    ));
     summary.skipped.append(&mut failed);
     let groups = (0..windows.len() as u32).collect();
     Ok(LanguageSet { windows: Arc::new(windows), form, parts, groups, documents: corpus.len() })
 }
 
-/// Opens texts to measure a network by that has learned from others; also tells which files cannot be used, and why.
-pub(crate) fn measured(path: &Path, form: &TextForm) -> Result<(WindowSource, Vec<(String, String)>)> {
+/// Opens texts to measure a network by that has learned from others; also tells which files cannot be used, and why, and what is not measured.
+pub(crate) fn measured(path: &Path, form: &TextForm) -> Result<(WindowSource, Vec<(String, String)>, Option<String>)> {
     let corpus = Corpus::read(path)?;
     let text = corpus.whole();
     let mut windows = Windows::new(form.most_tokens);
     let wrong = |problem| Error::Tokenizer { path: path.to_path_buf(), problem };
     if windows.add(&text, form).map_err(wrong)? == 0 {
-        let problem = format!("is too short: it has no {} tokens", form.most_tokens + 1);
+        let problem = format!(
+            "is too short: it has fewer than {} tokens, a window of {} and what comes next",
+            form.most_tokens + 1,
+            form.most_tokens
+        );
         return Err(Error::Table { name: path.to_string_lossy().into_owned(), problem });
     }
-    Ok((WindowSource::new(Arc::new(windows)), corpus.failed))
+    let note = windows.note();
+    Ok((WindowSource::new(Arc::new(windows)), corpus.failed, note))
 }
 
 /// Lines with their ends, from which a tokenizer learns.

@@ -20,7 +20,7 @@ use crate::folder::{self, Holds, text_files};
 use crate::image;
 use crate::source::Source;
 use crate::split::{Part, RowId, quantile_bins};
-use crate::table::{self, AmountForm, TARGET_NAMES, TableSet, TargetScale, find_target, moments};
+use crate::table::{self, AmountForm, TARGET_NAMES, TableSet, TargetScale, are_several, find_targets, moments};
 use crate::target::{Target, TargetForm};
 
 /// What is given in place of the names of columns where there are no texts to learn from.
@@ -203,7 +203,17 @@ pub(crate) struct TextTable {
 pub(crate) fn recognise(path: &Path, options: &OpenOptions) -> Result<Option<TextTable>> {
     let name = path.to_string_lossy();
     let seen = table::preview(path, None, LOOKED_AT)?;
-    let target = find_target(&seen.columns, options, &name)?;
+    let targets = find_targets(&seen.columns, options, &name)?;
+    let asked = options.text.as_deref().is_some_and(|text| text != NO_TEXT);
+    if are_several(&targets, options) && !asked {
+        return Ok(None);
+    }
+    if targets.len() > 1 {
+        let problem =
+            format!("names {} columns, and texts have one target; --text none leaves the texts alone", targets.len());
+        return Err(Error::Setting { setting: "target", problem });
+    }
+    let target = targets[0];
     let values = |column: usize| seen.rows.iter().filter_map(move |row| row.get(column)).map(String::as_str);
     let mut text: Vec<usize> = Vec::new();
     if options.text.as_deref() == Some(NO_TEXT) && !seen.columns.iter().any(|column| column == NO_TEXT) {
@@ -420,7 +430,8 @@ fn shared_texts(passages: &[Passage]) -> (Vec<u32>, bool) {
 /// Texts and targets of tables of which the first is for training, and numbers and categories beside them.
 fn read_tables(path: &Path, table: TextTable, options: &OpenOptions, summary: &mut Summary) -> Result<Found> {
     if options.task == Some(TaskKind::MultiLabel) {
-        let problem = "multi_label is for images so far; use classification or regression".to_string();
+        let problem = "multi_label is for images and for tables of features, and these are texts; use classification or regression, or leave \
+             the texts alone by --text none".to_string();
         return Err(Error::Setting { setting: "task", problem });
     }
     let TextTable { header, text, target, pairs } = table;

@@ -142,9 +142,11 @@ impl TextPreprocessor {
             _ => Error::io(path, source),
         })?;
         if self.task == Task::NextToken {
-            let (source, failed) = language::measured(path, &self.form()?)?;
+            let (source, failed, note) = language::measured(path, &self.form()?)?;
             let names = (0..source.len()).map(|window| window.to_string()).collect();
-            return Ok(Opened::new(Arc::new(source), names, failed, &[]));
+            let mut opened = Opened::new(Arc::new(source), names, failed, &[]);
+            opened.notes.extend(note);
+            return Ok(opened);
         }
         if let Some(known) = &self.labels {
             return labels::measured(path, &self.form()?, known, &self.task, threads);

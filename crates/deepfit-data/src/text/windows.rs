@@ -22,12 +22,14 @@ pub(crate) struct Windows {
     starts: Vec<usize>,
     /// Tokens of a window.
     length: usize,
+    /// Tokens at the ends of texts that fill no window.
+    left_over: usize,
 }
 
 impl Windows {
     /// Nothing so far.
     pub(crate) fn new(length: usize) -> Windows {
-        Windows { tokens: Vec::new(), bytes: Vec::new(), starts: Vec::new(), length }
+        Windows { tokens: Vec::new(), bytes: Vec::new(), starts: Vec::new(), length, left_over: 0 }
     }
 
     /// Adds a text; what is left at its end and fills no window is not used. Returns how many windows there are of it.
@@ -44,13 +46,22 @@ impl Windows {
             }
         }
         // A window's last token is what comes next for the one before it.
-        let windows = (self.tokens.len() - begin).saturating_sub(1) / self.length;
+        let foreseen = (self.tokens.len() - begin).saturating_sub(1);
+        let windows = foreseen / self.length;
+        self.left_over += foreseen - windows * self.length;
         self.starts.extend((0..windows).map(|window| begin + window * self.length));
         Ok(windows)
     }
 
     pub(crate) fn len(&self) -> usize {
         self.starts.len()
+    }
+
+    /// What is to be known of tokens that fill no window, if there are any.
+    pub(crate) fn note(&self) -> Option<String> {
+        let (left_over, length) = (self.left_over, self.length);
+        let note = || format!("the last {left_over} tokens fill no window of {length} and are not measured");
+        (left_over > 0).then(note)
     }
 
     /// Number of all tokens, and of the bytes that they stand for.

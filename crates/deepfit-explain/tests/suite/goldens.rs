@@ -116,6 +116,7 @@ fn as_it_is() -> Arc<TablePreprocessor> {
         task: task(3),
         target_scale: None,
         target_amount: None,
+        labels: None,
     })
 }
 

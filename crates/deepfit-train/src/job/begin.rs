@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use deepfit_data::{Dataset, OpenOptions, SplitOptions, Survey};
+use deepfit_data::{Dataset, OpenOptions, SplitOptions, Survey, Task};
 use deepfit_zoo::ModelConfig;
 
 use super::Job;
@@ -241,6 +241,9 @@ pub(crate) fn open(settings: &mut Settings) -> Result<Opened> {
     if data.is_images() || data.is_texts() {
         let from = || backbone.as_ref().map_or(SCRATCH, |backbone| &backbone.name).to_string();
         settings.from = asked.or_else(|| Some(from()));
+    }
+    if matches!(data.task(), Task::NextToken) && settings.test.is_none() {
+        settings.test_share = last_shares(settings).1;
     }
     Ok(Opened { data, backbone, reason })
 }

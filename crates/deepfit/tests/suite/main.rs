@@ -15,6 +15,7 @@ mod explaining;
 mod help;
 mod inspecting;
 mod interop;
+mod labelled_tables;
 mod labelling;
 mod learning_texts;
 mod library_errors;

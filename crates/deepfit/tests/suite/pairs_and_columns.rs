@@ -202,6 +202,13 @@ fn numbers_and_categories_beside_texts_are_learned_from_in_one_network() {
         (two[3]["prediction"].clone(), two[3]["input"].clone()),
         (of_file[0]["prediction"].clone(), json!("new.csv:0"))
     );
+    // What the number and the category say is told beside the words, and the other words say nothing.
+    for method in ["occlusion", "integrated-gradients"] {
+        let told = place.run(&["explain", "table", "new.csv", "--method", method, "--json"]).succeeded().json();
+        let said = |name: &str| told[0]["attributions"][name].as_f64().unwrap_or_else(|| panic!("{name}: {told}"));
+        assert!(said("km") > 0.5 && said("region") < -0.5 && said("wonderful") > 0.5, "{told}");
+        assert!(said("place").abs() < 0.25 * said("wonderful"), "{told}");
+    }
     let evaluated = place.run(&["evaluate", "gru", "ratings.csv", "--json"]).succeeded().json();
     assert!(evaluated["metrics"]["r2"].as_f64().unwrap() >= 0.6, "{evaluated}");
     place.write("lines.txt", "what a wonderful place that was\n");

@@ -2,7 +2,6 @@
 
 mod columns;
 mod find;
-mod lists;
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -10,7 +9,6 @@ use std::path::{Path, PathBuf};
 pub use columns::ImageColumns;
 use columns::{Look, Recognised, look};
 use find::Finder;
-use lists::LabelSets;
 
 use super::container::{Container, Entry};
 use super::decode::Header;
@@ -21,6 +19,7 @@ use crate::dataset::{OpenOptions, Summary, Task, TaskKind};
 use crate::division::role;
 use crate::error::{Error, Result};
 use crate::split::Part;
+use crate::table::lists::{self, LabelSets, require_variety, told};
 use crate::table::{self, TargetColumn, Texts, value_error};
 use crate::target::Target;
 
@@ -314,31 +313,6 @@ fn single_targets(read: TargetColumn) -> Rows {
     let rows = read.rows.into_iter().zip(targets).map(|((table, row), target)| (table, row, target)).collect();
     let notes = if read.dropped > 0 { vec![table::left_out(read.dropped)] } else { Vec::new() };
     Rows { task: read.task, rows, notes }
-}
-
-/// What a reader should know about lists of labels.
-fn told(sets: &[&LabelSets]) -> Vec<String> {
-    let (dropped, empty) = sets.iter().fold((0, 0), |(d, e), sets| (d + sets.dropped, e + sets.empty));
-    let mut notes = Vec::new();
-    if dropped > 0 {
-        notes.push(table::left_out(dropped));
-    }
-    if empty > 0 {
-        let rows = if empty == 1 { "1 row has".to_string() } else { format!("{empty} rows have") };
-        notes.push(format!("{rows} none of the labels, and count as an example of that"));
-    }
-    notes
-}
-
-/// Labels that are the same in all rows leave nothing to learn.
-fn require_variety(sets: &LabelSets, labels: &[String], column: &str, name: &str) -> Result<()> {
-    let first = sets.rows.first().map(|(_, labels)| labels);
-    if sets.rows.iter().all(|(_, labels)| Some(labels) == first) {
-        let value = first.into_iter().flat_map(|set| set.iter()).map(|&label| labels[label as usize].as_str());
-        let value = value.collect::<Vec<_>>().join(", ");
-        return Err(Error::ConstantTarget { name: name.to_string(), column: column.to_string(), value });
-    }
-    Ok(())
 }
 
 /// The part that each row belongs to.

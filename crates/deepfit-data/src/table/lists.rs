@@ -1,9 +1,13 @@
-//! Labels of which an image may have any number: several in one cell, or one column of 0 and 1 for each.
+//! Labels of which a row may have any number: several in one cell, or one column of 0 and 1 for each.
 
 use std::collections::HashMap;
 
+use super::infer::boolean;
+use super::open::left_out;
+use super::read::{in_class_order, is_target_missing, label};
+use super::rows::value_error;
+use super::texts::Texts;
 use crate::error::{Error, Result};
-use crate::table::{Texts, boolean, in_class_order, is_target_missing, label, value_error};
 
 /// Characters that divide the labels of a cell, whether multi-label was asked for or not: they are in hardly any name.
 const UNASKED: [char; 2] = ['|', ';'];
@@ -112,6 +116,34 @@ pub(crate) fn flags(texts: &Texts, first: usize, columns: &[String], name: &str)
         sets.rows.push((row as u32, found.into_boxed_slice()));
     }
     Ok(sets)
+}
+
+/// What a reader should know about lists of labels.
+pub(crate) fn told(sets: &[&LabelSets]) -> Vec<String> {
+    let (dropped, empty) = sets.iter().fold((0, 0), |(d, e), sets| (d + sets.dropped, e + sets.empty));
+    let mut notes = Vec::new();
+    if dropped > 0 {
+        notes.push(left_out(dropped));
+    }
+    if empty > 0 {
+        let rows = if empty == 1 { "1 row has".to_string() } else { format!("{empty} rows have") };
+        notes.push(format!("{rows} none of the labels, and count as an example of that"));
+    }
+    notes
+}
+
+/// Labels that are the same in all rows leave nothing to learn.
+///
+/// # Errors
+/// If they are.
+pub(crate) fn require_variety(sets: &LabelSets, labels: &[String], column: &str, name: &str) -> Result<()> {
+    let first = sets.rows.first().map(|(_, labels)| labels);
+    if sets.rows.iter().all(|(_, labels)| Some(labels) == first) {
+        let value = first.into_iter().flat_map(|set| set.iter()).map(|&label| labels[label as usize].as_str());
+        let value = value.collect::<Vec<_>>().join(", ");
+        return Err(Error::ConstantTarget { name: name.to_string(), column: column.to_string(), value });
+    }
+    Ok(())
 }
 
 fn flag(cell: &str) -> Option<bool> {
