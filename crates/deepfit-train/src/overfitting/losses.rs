@@ -11,7 +11,7 @@ use crate::decision::Record;
 const MOST_SAMPLED: usize = 1_000;
 const SHARE: usize = 10;
 /// Of few rows more are measured, since fewer tell nothing.
-const FEWEST_SAMPLED: usize = 32;
+const FEWEST_SAMPLED: usize = 128;
 /// Probabilities below this count as this.
 const LEAST: f64 = 1e-7;
 /// Predictions that differ by no more than this are equal.
