@@ -19,7 +19,8 @@ const PAIRS: usize = 10;
 const LABEL: usize = 12;
 
 /// What helps where training waits for its data.
-const WAITS: &str = "training waited for its data: give more threads; images are best stored at the size that is trained on";
+const WAITS: &str =
+    "training waited for its data: give more threads; images are best stored at the size that is trained on";
 
 /// What a finished training has reached, and where the page is that tells more.
 pub fn training(report: &Report, page: Option<&Path>, style: Style) -> String {
