@@ -62,6 +62,8 @@ enum Part {
     Disk,
     /// Memory of 1,000 epochs, 100,000 columns, 10 million rows
     Sizes,
+    /// Commands of the guide that take long
+    Guide,
 }
 
 /// Does the named parts, prints their tables.
@@ -108,6 +110,11 @@ pub fn run(arguments: &Arguments) -> Result<()> {
             }
             failures.extend(bars.report().err());
         }
+    }
+    if wanted(Part::Guide) {
+        let mut tests = cargo();
+        tests.args(["test", "--release", "-p", "deepfit", "--test", "suite", "guide::", "--", "--ignored"]);
+        failures.extend(succeed(&mut tests).err());
     }
     if wanted(Part::Mutate) {
         failures.extend(mutate::run(&mutate::Arguments::default()).err());

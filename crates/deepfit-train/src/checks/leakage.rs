@@ -1,6 +1,6 @@
 //! Columns that tell the target by themselves, and columns that number the rows.
 //!
-//! A good column is no leak. It is one if all of this holds of rows that were held out: the column by itself tells the target
+//! A good column is no leak. It is one if all of this holds of rows that were held out, each half of them by the other: the column by itself tells the target
 //! nearly without error (at most [`NEAR_PERFECT`] of the errors that are made without any column); all other columns together,
 //! in boosted trees, make at least [`FAR`] times as many; and a sign test of the rows that only one of both tells better says
 //! that this is no chance, at the level, shared out among all columns. Columns that are nearly perfect are left out of the
@@ -115,6 +115,12 @@ impl Truth {
         Some(Truth { values, classes, learned, asked })
     }
 
+    /// The same with both halves exchanged.
+    fn turned(&self) -> Truth {
+        let (learned, asked) = (self.asked.clone(), self.learned.clone());
+        Truth { values: self.values.clone(), classes: self.classes, learned, asked }
+    }
+
     /// How wrong it is to say `told` of a row: 1 or 0 of classes, the squared distance of ranks.
     fn error(&self, row: u32, told: f64) -> f64 {
         let truth = self.values[row as usize];
@@ -182,13 +188,17 @@ impl Truth {
 
 fn leaks(subject: &Subject<'_>, columns: &Columns, rows: &[u32], truth: &Truth) -> Result<Vec<Finding>> {
     let sum = |errors: &[f64]| errors.iter().sum::<f64>();
-    let nothing =
-        sum(&truth.errors(&vec![truth.best(truth.learned.iter().copied()).unwrap_or(0.0); truth.asked.len()]));
+    let halves = [truth, &truth.turned()];
+    // Errors of all rows, each told by the other half.
+    let of_both =
+        |errors: &dyn Fn(&Truth) -> Vec<f64>| halves.iter().flat_map(|half| errors(half)).collect::<Vec<f64>>();
+    let without = |half: &Truth| half.best(half.learned.iter().copied()).unwrap_or(0.0);
+    let nothing = sum(&of_both(&|half| half.errors(&vec![without(half); half.asked.len()])));
     if nothing <= 0.0 {
         return Ok(Vec::new());
     }
     let by_one: Vec<Vec<f64>> = (0..columns.width())
-        .map(|column| truth.errors(&truth.by_one(&columns.values[column], columns.categories[column])))
+        .map(|column| of_both(&|half| half.errors(&half.by_one(&columns.values[column], columns.categories[column]))))
         .collect();
     let (perfect, others): (Vec<usize>, Vec<usize>) =
         (0..columns.width()).partition(|&column| sum(&by_one[column]) <= NEAR_PERFECT * nothing);
@@ -196,7 +206,10 @@ fn leaks(subject: &Subject<'_>, columns: &Columns, rows: &[u32], truth: &Truth) 
     if perfect.is_empty() || others.is_empty() {
         return Ok(Vec::new());
     }
-    let together = truth.errors(&truth.by_trees(columns, &others, subject)?);
+    let mut together = Vec::new();
+    for half in halves {
+        together.extend(half.errors(&half.by_trees(columns, &others, subject)?));
+    }
     let mut findings = Vec::new();
     for column in perfect {
         let own = &by_one[column];
@@ -215,9 +228,9 @@ fn leaks(subject: &Subject<'_>, columns: &Columns, rows: &[u32], truth: &Truth) 
         let what = match truth.classes {
             Some(_) => format!(
                 "'{name}' by itself tells {:.1} % of the classes of rows that were held out, all {} other columns together {:.1} %{told}",
-                100.0 * (1.0 - own * nothing / truth.asked.len() as f64),
+                100.0 * (1.0 - own * nothing / rows.len() as f64),
                 others.len(),
-                100.0 * (1.0 - other * nothing / truth.asked.len() as f64)
+                100.0 * (1.0 - other * nothing / rows.len() as f64)
             ),
             None => format!(
                 "'{name}' by itself explains {:.1} % of the order of the target in rows that were held out, all {} other columns \

@@ -157,7 +157,7 @@ impl Observer for Listener {
             Event::Stage { purpose, epochs, .. } => self.stages.push((purpose.to_string(), *epochs)),
             Event::Profile(_) | Event::Features { .. } => {}
             Event::Note(note) => self.notes.push(note.to_string()),
-            Event::FirstStep => {}
+            Event::Finding(_) | Event::FirstStep => {}
         }
         Flow::Continue
     }

@@ -71,11 +71,13 @@ fn run_page(page: &str) {
     run(page, &sections.iter().collect::<Vec<_>>());
 }
 
+/// Pages whose commands take long run by `cargo xtask long guide`.
 macro_rules! pages {
-    ($($test:ident: $page:literal,)*) => {
+    ($($(#[$long:meta])* $test:ident: $page:literal,)*) => {
         /// Pages with commands.
         const PAGES: &[&str] = &[$($page),*];
         $(#[test]
+        $(#[$long])*
         fn $test() {
             run_page($page);
         })*
@@ -84,13 +86,17 @@ macro_rules! pages {
 
 pages! {
     the_first_steps_run: "start.md",
+    #[ignore = "takes long"]
     what_is_said_of_pictures_runs: "pictures.md",
     what_is_said_of_tables_runs: "tables.md",
     what_is_said_of_texts_runs: "texts.md",
+    #[ignore = "takes long"]
     what_is_said_of_transfer_runs: "transfer.md",
     what_is_said_of_judging_runs: "judging.md",
+    #[ignore = "takes long"]
     what_is_said_of_explaining_runs: "explaining.md",
     what_is_said_of_graphs_runs: "how-it-works.md",
+    #[ignore = "takes long"]
     the_example_of_a_disease_runs: "examples/disease.md",
     the_example_of_sentiment_runs: "examples/sentiment.md",
     the_example_of_pictures_runs: "examples/pictures.md",
@@ -115,6 +121,7 @@ readme! {
     the_readme_trains: "Train on your own data",
     the_readme_transfers: "Begin with a published network",
     the_readme_uses_what_was_trained: "Use what was trained",
+    the_readme_diagnoses: "Does it overfit, and what would help?",
     the_readme_compares_and_explains: "Find out what to use",
     the_readme_sets: "Settings",
 }
