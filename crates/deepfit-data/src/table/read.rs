@@ -89,10 +89,7 @@ impl Table {
             Targets::None => 0,
             Targets::Classes(classes) => classes.capacity() * 4,
             Targets::Values(values) => values.capacity() * 8,
-            Targets::Labels(sets) => {
-                let of_one = |of: &Box<[u32]>| size_of::<Box<[u32]>>() + heap_bytes(of.len() * 4);
-                sets.iter().map(of_one).sum()
-            }
+            Targets::Labels(sets) => sets.iter().map(|of| size_of::<Box<[u32]>>() + heap_bytes(of.len() * 4)).sum(),
         };
         self.columns.iter().map(column).sum::<usize>() + targets + self.file_rows.capacity() * 4
     }

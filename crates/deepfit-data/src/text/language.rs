@@ -107,8 +107,17 @@ pub(crate) fn open_language(
     Ok(LanguageSet { windows: Arc::new(windows), form, parts, groups, documents: corpus.len() })
 }
 
+/// Texts that a network is measured by.
+pub(crate) struct Measured {
+    pub(crate) source: WindowSource,
+    /// Files that cannot be used, and why.
+    pub(crate) failed: Vec<(String, String)>,
+    /// What is not measured.
+    pub(crate) note: Option<String>,
+}
+
 /// Opens texts to measure a network by that has learned from others; also tells which files cannot be used, and why, and what is not measured.
-pub(crate) fn measured(path: &Path, form: &TextForm) -> Result<(WindowSource, Vec<(String, String)>, Option<String>)> {
+pub(crate) fn measured(path: &Path, form: &TextForm) -> Result<Measured> {
     let corpus = Corpus::read(path)?;
     let text = corpus.whole();
     let mut windows = Windows::new(form.most_tokens);
@@ -122,7 +131,7 @@ pub(crate) fn measured(path: &Path, form: &TextForm) -> Result<(WindowSource, Ve
         return Err(Error::Table { name: path.to_string_lossy().into_owned(), problem });
     }
     let note = windows.note();
-    Ok((WindowSource::new(Arc::new(windows)), corpus.failed, note))
+    Ok(Measured { source: WindowSource::new(Arc::new(windows)), failed: corpus.failed, note })
 }
 
 /// Lines with their ends, from which a tokenizer learns.

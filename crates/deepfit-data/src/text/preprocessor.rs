@@ -142,7 +142,7 @@ impl TextPreprocessor {
             _ => Error::io(path, source),
         })?;
         if self.task == Task::NextToken {
-            let (source, failed, note) = language::measured(path, &self.form()?)?;
+            let language::Measured { source, failed, note } = language::measured(path, &self.form()?)?;
             let names = (0..source.len()).map(|window| window.to_string()).collect();
             let mut opened = Opened::new(Arc::new(source), names, failed, &[]);
             opened.notes.extend(note);

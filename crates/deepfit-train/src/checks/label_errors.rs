@@ -196,7 +196,7 @@ mod tests {
     #[test]
     fn a_model_that_has_learned_nothing_suspects_nobody() {
         let given: Vec<usize> = (0..400).map(|row| usize::from(row % 10 == 0)).collect();
-        let nothing = (vec![0.9, 0.1].repeat(400), given);
+        let nothing = ([0.9, 0.1].repeat(400), given);
         assert!(!Sure::of(&[of(&nothing)], 2).unwrap().says_so());
     }
 }

@@ -177,8 +177,9 @@ fn wrong_labels_are_listed_with_the_likely_ones() {
 #[test]
 fn rare_classes_and_predictions_that_are_all_the_same_are_told() {
     let place = Place::new();
-    let row =
-        |i: usize| format!("{},{},{}\n", i * 7919 % 1009, i * 104_729 % 997, if i % 12 == 0 { "ill" } else { "well" });
+    let row = |i: usize| {
+        format!("{},{},{}\n", i * 7919 % 1009, i * 104_729 % 997, if i.is_multiple_of(12) { "ill" } else { "well" })
+    };
     place.write("noise.csv", String::from("a,b,state\n") + &(0..300).map(row).collect::<String>());
     let findings = found(&place, "noise.csv", "run", &["epochs=3"]);
     let rare = one(&findings, "imbalance");
@@ -258,11 +259,11 @@ fn copies_of_texts_are_found() {
 #[test]
 fn few_rows_and_columns_that_are_all_the_same_are_told_and_the_rest_is_done() {
     let place = Place::new();
-    let row = |i: usize| format!("{}.5,7,{}\n", i * 7 % 12, if i % 2 == 0 { "a" } else { "b" });
+    let row = |i: usize| format!("{}.5,7,{}\n", i * 7 % 12, if i.is_multiple_of(2) { "a" } else { "b" });
     place.write("few.csv", String::from("x,same,kind\n") + &(0..12).map(row).collect::<String>());
     let ran = place.run(&["train", "few.csv", "--out", "few", "--epochs", "2"]).succeeded();
     assert!(ran.err.contains("'same' (is always '7')"), "{}", ran.err);
-    let only = |i: usize| format!("7,{}\n", if i % 2 == 0 { "a" } else { "b" });
+    let only = |i: usize| format!("7,{}\n", if i.is_multiple_of(2) { "a" } else { "b" });
     place.write("same.csv", String::from("same,kind\n") + &(0..12).map(only).collect::<String>());
     place.refuses(&["same.csv"], &["same.csv", "'same'", "always"]);
 }

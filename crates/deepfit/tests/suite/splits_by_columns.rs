@@ -88,7 +88,7 @@ fn a_column_of_parts_decides_and_what_cannot_divide_is_refused() {
 #[test]
 fn groups_of_one_and_equal_times_are_told() {
     let place = Place::new();
-    let row = |i: usize| format!("{i},{},2024-05-01,{}\n", i * 7 % 19, if i % 2 == 0 { "a" } else { "b" });
+    let row = |i: usize| format!("{i},{},2024-05-01,{}\n", i * 7 % 19, if i.is_multiple_of(2) { "a" } else { "b" });
     let rows: String = (0..40).map(row).collect();
     place.write("visits.csv", format!("patient,x,day,kind\n{rows}"));
     let words = ["visits.csv", "--group", "patient", "--epochs", "1", "hidden=[4]", "--out", "run"];
