@@ -78,6 +78,13 @@ pub trait Source: Send + Sync {
     /// Replaces `out` with the targets of `rows`, in that order, as [`Source::fill`] gives them, without reading a sample.
     fn targets(&self, rows: &[u32], out: &mut Array);
 
+    /// The targets of `rows`, in that order, as [`Source::targets`] gives them.
+    fn targets_of(&self, rows: &[u32]) -> Array {
+        let mut targets = Array::empty(self.target_dtype());
+        self.targets(rows, &mut targets);
+        targets
+    }
+
     /// Of rows that are parts of longer samples, which part; others are samples of one word.
     fn piece_of(&self, row: u32) -> Piece {
         Piece { sample: row, first: 0, all: 1 }

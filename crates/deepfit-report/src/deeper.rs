@@ -242,8 +242,7 @@ fn map(explainer: &mut Explainer, opened: &Opened, run: &RunRecord) -> Result<Op
     let rows: Vec<u32> = found.iter().map(|(row, _)| *row).collect();
     let vectors: Vec<Vec<f32>> = found.into_iter().map(|(_, features)| features).collect();
     let Some(projection) = project(&vectors) else { return Ok(None) };
-    let mut targets = Array::empty(some.source.target_dtype());
-    some.source.targets(&rows, &mut targets);
+    let targets = some.source.targets_of(&rows);
     let scale = explainer.preprocessor().target_scale();
     let (groups, grouping) = match (&run.task, &targets) {
         (Some(Task::Regression), Array::F32(values)) => {

@@ -341,6 +341,6 @@ impl Keeper {
 }
 
 /// The place of the largest value, the first of equal ones.
-fn first_largest(values: &[f32]) -> usize {
+pub(crate) fn first_largest(values: &[f32]) -> usize {
     (1..values.len()).fold(0, |best, at| if values[at] > values[best] { at } else { best })
 }

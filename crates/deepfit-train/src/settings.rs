@@ -7,7 +7,7 @@ mod unfreeze;
 
 use std::path::PathBuf;
 
-use deepfit_data::{Augment, Scaling, TaskKind, Tokens, nearest};
+use deepfit_data::{Augment, Scaling, SplitOptions, TaskKind, Tokens, nearest};
 use deepfit_nn::Optimizer;
 use serde::{Deserialize, Serialize};
 
@@ -249,6 +249,11 @@ impl Settings {
     /// The files and folders that hold the data.
     pub(crate) fn paths(&self) -> impl Iterator<Item = &PathBuf> {
         [Some(&self.data), self.labels.as_ref(), self.validation.as_ref(), self.test.as_ref()].into_iter().flatten()
+    }
+
+    /// How rows are divided, where the data does not say so.
+    pub(crate) fn split_options(&self) -> SplitOptions {
+        SplitOptions { seed: self.seed, validation: self.validation_share, test: self.test_share }
     }
 
     /// Most seconds of each training, where the whole is repeated: all of them together take the time that is given.

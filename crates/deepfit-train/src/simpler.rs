@@ -37,11 +37,7 @@ pub(crate) fn ways(
         return Ok(Vec::new());
     }
     let goal = Goal::of(&job.recipe, preprocessor.target_scale());
-    let targets = |rows: &[u32]| {
-        let mut targets = Array::empty(source.target_dtype());
-        source.targets(rows, &mut targets);
-        targets
-    };
+    let targets = |rows: &[u32]| source.targets_of(rows);
     let same = match task {
         // Whatever the errors are like, their absolute values are smallest around the median.
         Task::Regression => match median(&targets(train)) {
@@ -129,8 +125,7 @@ fn linear(
             predictions.extend(fitted.predict(&tested.matrix, settings.threads)?);
             rows.extend(tested.rows);
         }
-        let mut targets = Array::empty(source.target_dtype());
-        source.targets(&rows, &mut targets);
+        let targets = source.targets_of(&rows);
         scores(goal, &predictions, &targets)
     })();
     match outcome {

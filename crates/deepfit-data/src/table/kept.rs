@@ -179,6 +179,7 @@ mod tests {
                 ("class", TargetReading::NewClasses, "value"),
                 ("whole", TargetReading::NewClasses, "class"),
                 ("value", TargetReading::Numbers(ColumnKind::Number), "class"),
+                ("class", TargetReading::Skip, "value"),
             ] {
                 let mut rows = open();
                 rows.set_block(block);

@@ -5,7 +5,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::lists::{self, LabelSets, require_variety, told};
-use super::open::{find_target, named_column};
+use super::open::{find_target, named_columns};
 use super::read::{Table, Targets};
 use super::texts::{Texts, texts};
 use crate::dataset::{OpenOptions, Summary, TaskKind};
@@ -26,12 +26,8 @@ pub(crate) fn find_targets(columns: &[String], options: &OpenOptions, name: &str
         Some(wanted) if wanted.contains(',') && !columns.iter().any(|column| column == wanted) => wanted,
         _ => return Ok(vec![find_target(columns, options, name)?]),
     };
-    let names = wanted.split(',').map(str::trim).filter(|name| !name.is_empty());
-    let found: Vec<usize> = names.map(|column| named_column(columns, column, name)).collect::<Result<_>>()?;
+    let found = named_columns(columns, wanted, name)?;
     let refuse = |setting, problem: String| Err(Error::Setting { setting, problem });
-    if let Some((_, twice)) = found.iter().enumerate().find(|(i, column)| found[..*i].contains(column)) {
-        return refuse("target", format!("names '{}' twice; name each column once", columns[*twice]));
-    }
     if found.is_empty() {
         return refuse("target", "names no column".to_string());
     }

@@ -42,7 +42,7 @@ pub use infer::ColumnKind;
 pub use labels::LabelColumns;
 pub(crate) use labels::{are_several, find_targets};
 pub use nearest::{edits, nearest};
-pub(crate) use open::{TARGET_NAMES, TableSet, left_out, named_column, open};
+pub(crate) use open::{TARGET_NAMES, TableSet, left_out, named_column, named_columns, open};
 pub use preprocessor::{ColumnSpec, Encoding, Facet, MISSING_INDEX, TablePreprocessor, UNKNOWN_INDEX};
 pub(crate) use quotes::{Row, Splitter};
 pub(crate) use read::{Targets, in_class_order, is_target_missing};

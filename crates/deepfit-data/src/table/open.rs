@@ -249,6 +249,17 @@ pub(crate) fn named_column(columns: &[String], wanted: &str, name: &str) -> Resu
     })
 }
 
+/// Where the columns of a list divided by commas stand, each named once.
+pub(crate) fn named_columns(columns: &[String], wanted: &str, name: &str) -> Result<Vec<usize>> {
+    let names = wanted.split(',').map(str::trim).filter(|name| !name.is_empty());
+    let found: Vec<usize> = names.map(|column| named_column(columns, column, name)).collect::<Result<_>>()?;
+    if let Some((_, twice)) = found.iter().enumerate().find(|(i, column)| found[..*i].contains(column)) {
+        let problem = format!("names '{}' twice; name each column once", columns[*twice]);
+        return Err(Error::Setting { setting: "target", problem });
+    }
+    Ok(found)
+}
+
 pub(super) fn task_kind(target: &Profile, column: &str, wanted: Option<TaskKind>, name: &str) -> Result<TaskKind> {
     if target.is_numeric() {
         let bad = target.infinite.as_ref().map(|at| (at, "is infinite; a target must be finite"));

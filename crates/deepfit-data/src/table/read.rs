@@ -26,6 +26,14 @@ pub(crate) enum Values {
 }
 
 impl Values {
+    /// Number of values.
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Values::Numbers(values) => values.len(),
+            Values::Codes { codes, .. } => codes.len(),
+        }
+    }
+
     /// Bytes of a value.
     pub(crate) fn bytes(&self) -> usize {
         match self {
@@ -372,17 +380,17 @@ impl Builder {
         let mut builder = Builder::new(features, target, reading, 0);
         let mut kept: Vec<Option<Kept>> = kept.into_iter().map(Some).collect();
         let mut take = |name: &str| kept[columns.iter().position(|column| column == name)?].take();
-        let targets = take(target)?;
         (builder.table.targets, builder.classes) = match builder.reading {
-            TargetReading::NewClasses => targets.classes(delimiter)?,
-            TargetReading::Numbers(ColumnKind::Number) => (targets.quantities()?, Index::default()),
+            TargetReading::Skip => (Targets::None, Index::default()),
+            TargetReading::NewClasses => take(target)?.classes(delimiter)?,
+            TargetReading::Numbers(ColumnKind::Number) => (take(target)?.quantities()?, Index::default()),
             _ => return None,
         };
         for (i, (name, kind)) in features.iter().enumerate() {
             (builder.table.columns[i].values, builder.indices[i]) = take(name)?.feature(*kind, delimiter)?;
         }
         let rows = match &builder.table.targets {
-            Targets::None => 0,
+            Targets::None => builder.table.columns.first()?.values.len(),
             Targets::Classes(classes) => classes.len(),
             Targets::Values(values) => values.len(),
             Targets::Labels(sets) => sets.len(),

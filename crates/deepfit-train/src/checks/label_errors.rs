@@ -10,11 +10,10 @@
 use deepfit_data::{Dataset, Part, Task};
 
 use super::confident;
-use super::same::first_largest;
 use super::statistics::binomial_tail;
 use super::{Evidence, Finding, FindingKind, LEVEL, Place, Severity, Suspect};
 use crate::decision::HeldOut;
-use crate::predictions::Predictions;
+use crate::predictions::{Predictions, first_largest};
 
 /// Share of the rows that a model is surest of which may be wrong in data without wrong labels.
 const CLEAN: f64 = 0.02;

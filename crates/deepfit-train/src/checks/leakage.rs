@@ -17,6 +17,7 @@ use super::sample::{sample, shuffled, told};
 use super::statistics::binomial_tail;
 use super::{Evidence, Finding, FindingKind, LEVEL, Severity, Subject};
 use crate::error::Result;
+use crate::predictions::first_largest;
 
 /// Most rows and cells that are looked at.
 const MOST_ROWS: usize = 4_000;
@@ -179,7 +180,7 @@ impl Truth {
         let outputs = fitted.predict(&matrix.select(&self.asked), subject.settings.threads)?;
         let width = fitted.outputs();
         let said = outputs.chunks_exact(width).map(|of_row| match self.classes {
-            Some(_) => super::same::first_largest(of_row) as f64,
+            Some(_) => first_largest(of_row) as f64,
             None => f64::from(of_row[0]),
         });
         Ok(said.collect())

@@ -30,6 +30,8 @@ use crate::error::Result;
 use crate::predictions::Predictions;
 use crate::settings::Settings;
 
+pub(crate) use sample::sample;
+
 /// The chance of a false alarm that a check may have where its null hypothesis is true.
 const LEVEL: f64 = 0.01;
 /// Rows or pairs of rows that are shown with a finding.
@@ -197,8 +199,7 @@ pub(crate) struct Subject<'a> {
 impl Subject<'_> {
     /// Numbers of a row's target: class, or standardised value; nothing of several labels.
     fn targets(&self, rows: &[u32]) -> Option<Vec<f64>> {
-        let mut targets = deepfit_data::Array::empty(self.source.target_dtype());
-        self.source.targets(rows, &mut targets);
+        let targets = self.source.targets_of(rows);
         let single = self.source.target_width() == 1 && targets.len() == rows.len();
         single.then(|| match &targets {
             deepfit_data::Array::I32(classes) => classes.iter().map(|&class| f64::from(class)).collect(),

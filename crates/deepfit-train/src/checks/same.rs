@@ -3,7 +3,7 @@
 use deepfit_data::{Dataset, Task};
 
 use super::{Evidence, Finding, FindingKind, Severity};
-use crate::predictions::Predictions;
+use crate::predictions::{Predictions, first_largest};
 
 /// With fewer test rows, all of them may well be predicted to be the same.
 const FEWEST: usize = 20;
@@ -53,9 +53,4 @@ pub(super) fn find(data: &Dataset, test: &Predictions) -> Option<Finding> {
         }
         _ => None,
     }
-}
-
-/// The place of the largest value, the first of equal ones.
-pub(super) fn first_largest(values: &[f32]) -> usize {
-    (1..values.len()).fold(0, |best, at| if values[at] > values[best] { at } else { best })
 }

@@ -3,7 +3,7 @@
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 /// At most so many rows, ascending; and whether there were more.
-pub(super) fn sample(rows: &[u32], most: usize, seed: u64) -> (Vec<u32>, bool) {
+pub(crate) fn sample(rows: &[u32], most: usize, seed: u64) -> (Vec<u32>, bool) {
     let (mut drawn, more) = (shuffled(rows, seed), rows.len() > most);
     drawn.truncate(most);
     drawn.sort_unstable();

@@ -93,8 +93,7 @@ impl Encoded {
                 found.push(row);
             }
         }
-        let mut targets = Array::empty(source.target_dtype());
-        source.targets(&found, &mut targets);
+        let targets = source.targets_of(&found);
         Encoded { matrix: self.matrix.select(&places), targets, rows: found }
     }
 }
@@ -329,8 +328,7 @@ impl Encoder {
         order.sort_by_key(|&place| seen[place as usize]);
         let matrix = Matrix::concat(parts).select(&order);
         let rows: Vec<u32> = order.into_iter().map(|place| seen[place as usize]).collect();
-        let mut targets = Array::empty(source.target_dtype());
-        source.targets(&rows, &mut targets);
+        let targets = source.targets_of(&rows);
         Ok(Encoded { matrix, targets, rows })
     }
 }

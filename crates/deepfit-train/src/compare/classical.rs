@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use deepfit_classical::{ClassicalError, Fitted, Learner, Work, fit};
-use deepfit_data::{Array, Prepared, Source};
+use deepfit_data::{Prepared, Source};
 
 use super::clock::{Clock, Cost};
 use super::contest::Contest;
@@ -196,8 +196,7 @@ impl Trial<'_> {
         {
             notes.push("all predictions are equal: its features tell it nothing".to_string());
         }
-        let mut targets = Array::empty(source.target_dtype());
-        source.targets(&remembered.rows, &mut targets);
+        let targets = source.targets_of(&remembered.rows);
         let rows = contest.single(&remembered, &targets);
         let (scores, intervals) = (measured.metrics.scores(), measured.metrics.intervals());
         let report = Report {

@@ -2,6 +2,8 @@
 
 use std::time::Instant;
 
+use super::{CompareEvent, CompareObserver};
+use crate::event::{Event, Flow, Observer};
 use crate::process::cpu_seconds;
 
 /// Watts of a processor's core at work, by which energy is estimated where nothing measures it: between the 5 of a laptop's
@@ -27,6 +29,34 @@ impl Clock {
     /// Seconds until the end; negative behind it.
     pub(super) fn left(&self) -> f64 {
         self.budget - self.passed()
+    }
+}
+
+/// Passes events of a training on, and stops it when the time is used up.
+pub(super) struct Watch<'a> {
+    inner: &'a mut dyn CompareObserver,
+    clock: &'a Clock,
+    asked: bool,
+}
+
+impl<'a> Watch<'a> {
+    pub(super) fn new(inner: &'a mut dyn CompareObserver, clock: &'a Clock) -> Watch<'a> {
+        Watch { inner, clock, asked: false }
+    }
+
+    /// Whether it was the observer who asked to stop.
+    pub(super) fn asked(&self) -> bool {
+        self.asked
+    }
+}
+
+impl Observer for Watch<'_> {
+    fn event(&mut self, event: &Event<'_>) -> Flow {
+        if self.inner.event(&CompareEvent::Training(event)) == Flow::Stop {
+            self.asked = true;
+            return Flow::Stop;
+        }
+        if self.clock.left() < 0.0 { Flow::Stop } else { Flow::Continue }
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use deepfit_classical::Target;
-use deepfit_data::{Array, Dataset, Part, Split, SplitOptions, TargetScale, Task};
+use deepfit_data::{Array, Dataset, Part, Split, TargetScale, Task};
 
 use super::published::{PublishedNetwork, require_same};
 use crate::classical::Encoded;
@@ -126,9 +126,7 @@ impl Contest {
                 return Err(TrainError::setting("metric", problem));
             }
         };
-        let shares =
-            SplitOptions { seed: settings.seed, validation: settings.validation_share, test: settings.test_share };
-        let split = data.split(&shares)?;
+        let split = data.split(&settings.split_options())?;
         let mut notes = split.notes.clone();
         let own_validation =
             settings.validation.is_some() || (settings.split.is_some() && data.has_part(Part::Validation));

@@ -3,12 +3,11 @@
 use std::path::Path;
 
 use super::classical::result;
-use super::clock::{Clock, Cost};
+use super::clock::{Clock, Cost, Watch};
 use super::contest::Contest;
 use super::way::{Network, Way};
-use super::{CompareEvent, CompareObserver, Ended, Ran};
+use super::{CompareObserver, Ended, Ran};
 use crate::error::{ErrorKind, Result, TrainError};
-use crate::event::{Event, Flow, Observer};
 use crate::job::{Outcome, prepare};
 use crate::settings::{Settings, Unfreeze};
 use crate::transfer::SCRATCH;
@@ -64,9 +63,9 @@ pub(super) fn run(
     let note = (epochs < wanted).then(|| format!("the time allowed {epochs} of {wanted} epochs"));
     job.remembers = true;
     let data = job.description().model.clone();
-    let mut watch = Watch { inner: observer, end: clock, asked: false };
+    let mut watch = Watch::new(observer, clock);
     let outcome = job.run(&mut watch);
-    let stopped = watch.asked;
+    let stopped = watch.asked();
     let mut report = match outcome {
         Ok(Outcome::Finished(report)) => report,
         Ok(Outcome::Interrupted { .. }) if stopped => return Ok(Ended::Stopped),
@@ -88,8 +87,7 @@ pub(super) fn run(
         return Err(TrainError::run(run, "has no test rows that were predicted"));
     };
     let source = contest.data.prepare(&contest.pool)?.source;
-    let mut targets = deepfit_data::Array::empty(source.target_dtype());
-    source.targets(&on_test.predictions.rows, &mut targets);
+    let targets = source.targets_of(&on_test.predictions.rows);
     let rows = contest.single(&on_test.predictions, &targets);
     let chosen = format!("{data}, {} epochs", report.best_epoch);
     let train_seconds = report.seconds_per_epoch * f64::from(report.best_epoch);
@@ -128,23 +126,5 @@ fn settings(contest: &Contest, network: &Network) -> Settings {
             let unfreeze = if settings.lora.is_some() { None } else { Some(Unfreeze::All) };
             Settings { from: Some(from.clone()), unfreeze, model: "auto".to_string(), ..settings }
         }
-    }
-}
-
-/// Passes events on, and stops when the time is used up.
-struct Watch<'a> {
-    inner: &'a mut dyn CompareObserver,
-    end: &'a Clock,
-    /// Whether it was the observer who asked to stop.
-    asked: bool,
-}
-
-impl Observer for Watch<'_> {
-    fn event(&mut self, event: &Event<'_>) -> Flow {
-        if self.inner.event(&CompareEvent::Training(event)) == Flow::Stop {
-            self.asked = true;
-            return Flow::Stop;
-        }
-        if self.end.left() < 0.0 { Flow::Stop } else { Flow::Continue }
     }
 }

@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use deepfit_data::{Dataset, FeatureSource, Prepared, Slot, Source};
 
-use super::clock::Clock;
-use super::{CompareEvent, CompareObserver};
+use super::CompareObserver;
+use super::clock::{Clock, Watch};
 use crate::classical::Frozen;
 use crate::error::{Result, TrainError};
-use crate::event::{Event, Flow, Observer};
+use crate::event::Flow;
 use crate::settings::Settings;
 use crate::transfer::{Backbone, Cut, Transfer};
 
@@ -106,11 +106,11 @@ impl PublishedNetwork {
             ))));
         }
         let before = clock.passed();
-        let mut watch = Watch { inner: observer, clock, asked: false };
+        let mut watch = Watch::new(observer, clock);
         let flow = self.transfer.compute(&base, &[cut], &self.settings, &mut watch)?;
         if flow == Flow::Stop {
             let late = "the features of the published network were not ready when the time was used up";
-            return Ok(if watch.asked { None } else { Some(Err(late.to_string())) });
+            return Ok(if watch.asked() { None } else { Some(Err(late.to_string())) });
         }
         let source = self.transfer.source(&base, blocks)?;
         Ok(Some(Ok(Made { source, seconds: clock.passed() - before })))
@@ -136,23 +136,6 @@ impl Made {
     /// Number of samples that they were made of.
     pub(super) fn rows(&self) -> usize {
         self.source.len()
-    }
-}
-
-/// Passes events on, and stops when the time is used up.
-struct Watch<'a> {
-    inner: &'a mut dyn CompareObserver,
-    clock: &'a Clock,
-    asked: bool,
-}
-
-impl Observer for Watch<'_> {
-    fn event(&mut self, event: &Event<'_>) -> Flow {
-        if self.inner.event(&CompareEvent::Training(event)) == Flow::Stop {
-            self.asked = true;
-            return Flow::Stop;
-        }
-        if self.clock.left() < 0.0 { Flow::Stop } else { Flow::Continue }
     }
 }
 

@@ -219,9 +219,7 @@ impl Held<'_> {
 
 /// Targets of rows: classes, values in original units, or 1 and 0 for each label.
 pub(crate) fn targets(source: &dyn Source, rows: &[u32], scale: Option<TargetScale>) -> Vec<f32> {
-    let mut array = Array::F32(Vec::new());
-    source.targets(rows, &mut array);
-    match array {
+    match source.targets_of(rows) {
         Array::I32(classes) => classes.into_iter().map(|class| class as f32).collect(),
         Array::F32(values) => values.into_iter().map(|x| scale.map_or(x, |s| s.inverse(f64::from(x)) as f32)).collect(),
         Array::U8(_) => Vec::new(),

@@ -150,7 +150,6 @@ fn classes(data: &Dataset, rows: &[u32]) -> Result<Vec<usize>> {
         return Ok(Vec::new());
     }
     let source = data.prepare(rows)?.source;
-    let mut targets = deepfit_data::Array::empty(source.target_dtype());
-    source.targets(rows, &mut targets);
+    let targets = source.targets_of(rows);
     Ok(targets.as_i32().unwrap_or_default().iter().map(|&class| class.max(0) as usize).collect())
 }

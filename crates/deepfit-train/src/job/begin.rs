@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
-use deepfit_data::{Dataset, OpenOptions, SplitOptions, Survey, Task};
+use deepfit_data::{Dataset, OpenOptions, Survey, Task};
 use deepfit_zoo::ModelConfig;
 
 use super::Job;
@@ -297,8 +297,7 @@ fn last_shares(settings: &Settings) -> (f64, f64) {
 /// What would be trained on data: its description, the recipe and the whole network.
 pub(crate) fn choose(mut settings: Settings) -> Result<(Vec<String>, Recipe, ModelConfig)> {
     let Opened { data, backbone, .. } = open(&mut settings)?;
-    let shares = SplitOptions { seed: settings.seed, validation: settings.validation_share, test: settings.test_share };
-    let split = data.split(&shares)?;
+    let split = data.split(&settings.split_options())?;
     let (recipe, _) = Recipe::resolve(settings, &data, &split, backbone.as_deref())?;
     let prepared = data.prepare(&split.train)?;
     let model = match backbone {

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Instant;
 
-use deepfit_data::{Split, SplitOptions};
+use deepfit_data::Split;
 
 use super::Job;
 use super::begin::{Begun, open, prepare};
@@ -159,9 +159,7 @@ impl Start {
         let stamp = Stamp::of(asked.paths());
         let mut settings = asked.clone();
         let opened = open(&mut settings)?;
-        let shares =
-            SplitOptions { seed: settings.seed, validation: settings.validation_share, test: settings.test_share };
-        let split = opened.data.split(&shares)?;
+        let split = opened.data.split(&settings.split_options())?;
         let begun = Begun::new(opened, at, stamp);
         if let Some(time) = asked.time_of_each().filter(|&time| at.elapsed().as_secs_f64() > time) {
             let seconds = at.elapsed().as_secs_f64();

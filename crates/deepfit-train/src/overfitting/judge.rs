@@ -84,11 +84,7 @@ fn rows_of(job: &Job, stages: &[usize], epochs: usize) -> Option<Vec<Vec<f32>>> 
 /// Mean loss on the validation rows of the same prediction for each of them: the shares of the classes, or the mean of the values,
 /// in the training rows.
 fn same_for_all(task: &Task, source: &dyn Source, stages: &[&Stage], scale: Option<TargetScale>) -> Option<f64> {
-    let targets = |rows: &[u32]| {
-        let mut targets = Array::empty(source.target_dtype());
-        source.targets(rows, &mut targets);
-        targets
-    };
+    let targets = |rows: &[u32]| source.targets_of(rows);
     let entropy = |share: f64, truth: f64| -(if truth > 0.5 { share } else { 1.0 - share }).max(1e-7).ln();
     let mut losses = Vec::new();
     for stage in stages {

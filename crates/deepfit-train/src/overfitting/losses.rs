@@ -2,9 +2,10 @@
 
 use deepfit_data::{Array, Source, TargetScale, Task};
 use serde::{Deserialize, Serialize};
-use xxhash_rust::xxh3::xxh3_64_with_seed;
 
+use crate::checks::sample;
 use crate::decision::Record;
+use crate::metrics::Moments;
 
 /// Most training rows that are measured after an epoch, and the share of them that is: a step forward takes a third of one of
 /// training, so that this is some 3 % of the time.
@@ -57,11 +58,8 @@ impl EvaluatedLosses {
             return None;
         }
         let outputs = predicted.values.len() / rows;
-        let mut targets = Array::empty(source.target_dtype());
         let measured = matches!(task, Task::NextToken | Task::Labels { .. });
-        if !measured {
-            source.targets(&predicted.rows, &mut targets);
-        }
+        let targets = source.targets_of(if measured { &[] } else { &predicted.rows });
         let given = |probability: f32| -f64::from(probability).max(LEAST).ln();
         let of_rows = predicted.values.chunks_exact(outputs.max(1));
         let losses: Vec<f32> = match (task, &targets) {
@@ -113,22 +111,16 @@ impl EvaluatedLosses {
 
 /// The mean of values and its standard error, which is 0 of one value.
 pub(crate) fn mean_and_error(values: &[f64]) -> (f64, f64) {
-    let n = values.len() as f64;
-    let mean = values.iter().sum::<f64>() / n.max(1.0);
-    let variance = values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / (n - 1.0).max(1.0);
-    (mean, (variance / n.max(1.0)).sqrt())
+    let mut moments = Moments::default();
+    values.iter().for_each(|&value| moments.add(value));
+    (moments.mean().unwrap_or(0.0), moments.standard_error().unwrap_or(0.0))
 }
 
 /// The training rows that are measured after each epoch, by the seed alone.
 pub(crate) fn sample_of(train: &[u32], validation: usize, seed: u64) -> Vec<u32> {
     let least = FEWEST_SAMPLED.min(train.len().div_ceil(2));
     let count = (train.len() / SHARE).max(least).min(MOST_SAMPLED).min(validation.max(least));
-    let mut drawn: Vec<(u64, u32)> =
-        train.iter().map(|row| (xxh3_64_with_seed(&row.to_le_bytes(), seed), *row)).collect();
-    drawn.sort_unstable();
-    let mut rows: Vec<u32> = drawn.into_iter().take(count).map(|(_, row)| row).collect();
-    rows.sort_unstable();
-    rows
+    sample(train, count, seed).0
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use super::find::Finder;
 use crate::dataset::OpenOptions;
 use crate::division::role;
 use crate::error::{Error, Result};
-use crate::table::{self, AmountForm, TARGET_NAMES, named_column};
+use crate::table::{self, AmountForm, TARGET_NAMES, named_columns};
 
 /// Rows that are looked at to find out which column names images.
 const LOOKED_AT: usize = 50;
@@ -134,16 +134,8 @@ impl Recognised {
             let whole = self.columns.iter().position(|column| column == wanted);
             let found: Vec<usize> = match whole {
                 Some(column) => vec![column],
-                None => {
-                    let names = wanted.split(',').map(str::trim).filter(|name| !name.is_empty());
-                    names.map(|column| named_column(&self.columns, column, name)).collect::<Result<_>>()?
-                }
+                None => named_columns(&self.columns, wanted, name)?,
             };
-            let twice = found.iter().enumerate().find(|(i, column)| found[..*i].contains(column));
-            if let Some((_, column)) = twice {
-                let problem = format!("names '{}' twice; name each column once", self.columns[*column]);
-                return Err(Error::Setting { setting: "target", problem });
-            }
             if found.contains(&self.image) {
                 let problem = format!(
                     "'{}' is the column that names the images; choose one that says what is on them",
