@@ -119,7 +119,8 @@ pub(crate) fn finish(
     // Each text is compared with all others of the part, so that many would take long.
     let step = if embeds { stage.train.len().div_ceil(MOST_COMPARED) } else { 1 };
     let trained: Vec<u32> = stage.train.iter().copied().step_by(step.max(1)).collect();
-    let train = on(&trained, &goal, None)?.map(|train| train.metrics);
+    // They are what others are held against.
+    let train = on(&trained, &Goal { familiarity: None, ..goal }, None)?.map(|train| train.metrics);
     let mut keeper = Keeper::new(task, &*source, &job.split.test, task.outputs());
     let measuring = Instant::now();
     let test = on(&job.split.test, &Goal { by: job.data.subgroups(), ..goal }, Some(&mut keeper))?;
