@@ -89,7 +89,7 @@ impl Matrix {
     }
 
     /// The values of a dense row.
-    pub(crate) fn row(&self, row: usize) -> &[f32] {
+    pub fn row(&self, row: usize) -> &[f32] {
         &self.values[row * self.width..][..self.width]
     }
 

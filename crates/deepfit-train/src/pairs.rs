@@ -50,8 +50,7 @@ pub fn evaluate_pairs(
     }
     let largest = Extents { batch: BATCH, sequence: opened.source.longest() };
     let mut using = Predicting::new(engine, &*network, &task, largest, false)?;
-    let goal =
-        Goal { task: &task, scale: None, positive: 1, decision: None, weights: None, by: None, familiarity: None };
+    let goal = Goal { task: &task, scale: None, positive: 1, decision: None, weights: None, by: None };
     let measured = measure(&mut using, opened.source, opened.rows, &goal, true)?;
     let evaluation = Evaluation {
         metrics: measured.metrics.scores(),

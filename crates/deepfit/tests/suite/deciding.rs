@@ -5,7 +5,7 @@ use std::fs;
 
 use serde_json::Value;
 
-use crate::program::{Place, example, signal, wait_for_epoch};
+use crate::program::{Place, digits, example, signal, wait_for_epoch};
 
 /// A network that learns to be unsure.
 const UNSURE: [&str; 7] = ["--model", "mlp", "--epochs", "30", "folds=1", "refit=false", "label_smoothing=0.5"];
@@ -407,4 +407,47 @@ fn rows_that_were_learned_from_and_rows_unlike_all_of_them_are_told() {
     fs::remove_file(&path).unwrap();
     let rows = place.run(&["predict", "run", "new.csv", "--json"]).succeeded().json();
     assert!(rows[0].get("unlike_training").is_none());
+}
+
+#[test]
+fn pictures_unlike_all_of_training_are_told() {
+    let place = Place::new();
+    let quick = ["--epochs", "2", "folds=1", "refit=false"];
+    let report = trained(&place, &[&[&example("digits.zip")[..], "--out", "run"], &quick[..]].concat());
+    let found = &report["familiarity"];
+    assert!(number(&found["wanted"]) == 0.01 && number(&found["flagged"]) < 0.05, "{found}");
+    let noise = image::RgbImage::from_fn(64, 64, |x, y| {
+        let bits = (x * 7919 + y * 104_729 + x * x * y) ^ (y * 31);
+        image::Rgb([bits as u8, (bits >> 5) as u8, (bits >> 9) as u8])
+    });
+    noise.save(place.path("noise.png")).unwrap();
+    let (name, digit) = digits(&["3"], 1).remove(0);
+    place.write("digit.png", digit);
+    let rows = place.run(&["predict", "run", "digit.png", "noise.png", "--json"]).succeeded().json();
+    let flags: Vec<bool> =
+        rows.as_array().unwrap().iter().map(|row| row["unlike_training"].as_bool().unwrap()).collect();
+    assert_eq!(flags, [false, true], "{name}: {rows}");
+    let evaluated = place.run(&["evaluate", "run", &example("digits.zip"), "--json"]).succeeded().json();
+    assert!(number(&evaluated["familiarity"]["flagged"]) < 0.05, "{evaluated}");
+}
+
+#[test]
+fn texts_unlike_all_of_training_are_told() {
+    let place = Place::new();
+    let report = trained(&place, &[&example("sentences.tsv"), "--out", "run", "--epochs", "2"]);
+    let found = &report["familiarity"];
+    assert!(number(&found["wanted"]) == 0.01 && number(&found["flagged"]) < 0.05, "{found}");
+    let new = "Returns the list of all rows that have the given value\n\
+               Вчера вечером мы долго гуляли по набережной и говорили о погоде\n\
+               Kesäisin järven rannalla paistetaan makkaraa ja uidaan myöhään yöhön\n";
+    place.write("new.txt", new);
+    let rows = place.run(&["predict", "run", "new.txt", "--json"]).succeeded().json();
+    let flags: Vec<bool> =
+        rows.as_array().unwrap().iter().map(|row| row["unlike_training"].as_bool().unwrap()).collect();
+    assert_eq!(flags, [false, true, true], "{rows}");
+    // A model of another kind of data has none of these rows.
+    let table = place.trained(&example("breast-cancer.csv"), "table", &["--epochs", "1", "folds=1", "refit=false"]);
+    let file = "model/familiar-rows.safetensors";
+    fs::copy(table.join(file), place.path("run").join(file)).unwrap();
+    place.run(&["predict", "run", "new.txt"]).is_refusal(&["familiar-rows.safetensors", "not those of this model"]);
 }
