@@ -65,8 +65,8 @@ pub use budget::{Cost, cost, ways};
 pub use checks::{Evidence, Finding, FindingKind, Place, Severity, Suspect, Twins};
 pub use classical::ClassicalModel;
 pub use compare::{
-    BUDGET, CompareEvent, CompareObserver, CompareOptions, CompareOutcome, Comparison, NotRun, Versus, WayResult,
-    compare,
+    BUDGET, CompareEvent, CompareObserver, CompareOptions, CompareOutcome, Comparison, Hints, NotRun, Probe,
+    Transferability, Versus, WayResult, compare,
 };
 pub use data_times::DataTimes;
 pub use decision::{

@@ -85,8 +85,8 @@ impl Tokenizer {
         self.inner.get_vocab(false).into_values().max().map_or(0, |largest| largest as usize + 1)
     }
 
-    /// The number of the token that stands for what is unknown.
-    fn unknown(&self) -> Option<u32> {
+    /// The number of the token that stands for what is unknown; nothing where every text has tokens.
+    pub fn unknown(&self) -> Option<u32> {
         let token = match self.inner.get_model() {
             ModelWrapper::WordLevel(model) => &model.unk_token,
             ModelWrapper::WordPiece(model) => &model.unk_token,

@@ -9,6 +9,7 @@ mod paired;
 mod published;
 mod recommend;
 mod store;
+mod transfer_hint;
 mod way;
 
 use std::path::{Path, PathBuf};
@@ -25,6 +26,8 @@ use clock::Clock;
 use contest::Contest;
 pub use paired::Versus;
 use store::Store;
+use transfer_hint::Asked;
+pub use transfer_hint::{Hints, Probe, Transferability};
 use way::{Kind, Way};
 
 /// Time that a comparison may take, where nothing else is asked for, in seconds.
@@ -70,6 +73,11 @@ pub enum CompareEvent<'a> {
         number: usize,
         /// Number of them.
         of: usize,
+    },
+    /// It is asked whether a published network will help.
+    Transfer {
+        /// Seconds that are left for everything.
+        left: f64,
     },
     /// A network trains.
     Training(&'a Event<'a>),
@@ -162,9 +170,9 @@ pub struct Comparison {
     pub ways: Vec<WayResult>,
     /// Those that did not, and why.
     pub not_run: Vec<NotRun>,
-    /// Of images and texts, whether it helps to begin with a published network, in one sentence.
+    /// Of images and texts, whether it helps to begin with a published network, and on what grounds.
     #[serde(default)]
-    pub transfer: Option<String>,
+    pub transfer: Option<Transferability>,
     /// Worth knowing.
     pub notes: Vec<String>,
     /// How energy was estimated.
@@ -246,7 +254,24 @@ pub fn compare(
     let how = contest.how();
     observer.event(&CompareEvent::Begin { data: &contest.description(), ways: &names, how: &how });
     let (mut ran, mut not_run): (Vec<Ran>, Vec<NotRun>) = (Vec::new(), Vec::new());
+    let mut transfer = store.transfer()?;
     for (i, way) in ways.iter().enumerate() {
+        // Networks take all the time that is left.
+        let is_last = i + 1 == ways.len();
+        if (matches!(way.kind, Kind::Network(_)) || is_last)
+            && transfer.is_none()
+            && let Some(published) = &contest.published
+        {
+            let begin = CompareEvent::Transfer { left: clock.left().max(0.0) };
+            let stopped = observer.event(&begin) == Flow::Stop || stop();
+            let asked =
+                if stopped { Asked::Stopped } else { transfer_hint::ask(&contest, published, &clock, observer, stop)? };
+            let Asked::Found(found) = asked else {
+                return Ok(CompareOutcome::Interrupted { folder: store.folder().to_path_buf() });
+            };
+            store.keep_transfer(&found)?;
+            transfer = Some(*found);
+        }
         let mut done = store.way(&way.name)?;
         if done.is_none() {
             let begin =
@@ -279,6 +304,7 @@ pub fn compare(
         }
     }
     let mut comparison = recommend::recommend(&contest, &ways, ran, not_run, budget, store.folder());
+    recommend::add_transfer(&contest, &ways, transfer, &mut comparison);
     comparison.seconds = clock.passed();
     store.finish(&comparison)?;
     Ok(CompareOutcome::Finished(Box::new(comparison)))

@@ -51,6 +51,11 @@ impl PublishedNetwork {
         &self.transfer.backbone.name
     }
 
+    /// The network.
+    pub(super) fn backbone(&self) -> &Backbone {
+        &self.transfer.backbone
+    }
+
     /// Number of its blocks.
     pub(super) fn blocks(&self) -> Result<usize> {
         self.transfer.backbone.blocks()

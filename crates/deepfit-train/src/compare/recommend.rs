@@ -5,6 +5,7 @@ use std::path::Path;
 use super::clock::{asked, energy_in_words};
 use super::contest::Contest;
 use super::paired::versus;
+use super::transfer_hint::Transferability;
 use super::way::Way;
 use super::{Comparison, NotRun, Ran, WayResult};
 use crate::finish::shell_word;
@@ -72,14 +73,24 @@ pub(super) fn recommend(
         cached: false,
         next: Vec::new(),
     };
-    comparison.transfer = transfer(contest, ways, &comparison);
     comparison.next = next(&comparison);
     comparison
 }
 
+/// Adds what was found of the published network, and how the ways with it have turned out.
+pub(super) fn add_transfer(
+    contest: &Contest,
+    ways: &[Way],
+    found: Option<Transferability>,
+    comparison: &mut Comparison,
+) {
+    let of_ways = of_ways(contest, ways, comparison);
+    comparison.transfer = found.map(|found| Transferability { ways: of_ways, ..found });
+}
+
 /// Whether it helps to begin with a published network, in one sentence: by the best way with it and the best without, where
 /// both were tried.
-fn transfer(contest: &Contest, ways: &[Way], comparison: &Comparison) -> Option<String> {
+fn of_ways(contest: &Contest, ways: &[Way], comparison: &Comparison) -> Option<String> {
     let published = contest.published.as_ref()?;
     let sign = if contest.higher_is_better() { 1.0 } else { -1.0 };
     let best = |with: bool| {

@@ -1,7 +1,7 @@
 //! The folder of a comparison: what is known already is not computed again.
 //!
 //! `comparison.json` says what is compared, `ways/NAME.json` what each way has reached, beside its run folder `ways/NAME`,
-//! and `result.json` is the outcome.
+//! `transfer.json` whether a published network will help, and `result.json` is the outcome.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,16 +9,17 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_128;
 
-use super::{Comparison, Ran, WayResult};
+use super::{Comparison, Ran, Transferability, WayResult};
 use crate::error::{Result, TrainError};
 use crate::fingerprint::fingerprint;
 use crate::run_folder::{read_text, write_text};
 use crate::settings::Settings;
 
 /// Version of the files, and of what ways do: another version knows nothing of this one's results.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 const COMPARISON: &str = "comparison.json";
 const RESULT: &str = "result.json";
+const TRANSFER: &str = "transfer.json";
 
 /// What is compared.
 #[derive(Debug, Serialize, Deserialize, PartialEq)]
@@ -63,6 +64,7 @@ impl Store {
         };
         parts.push(plain.to_toml()?);
         parts.push(metric.unwrap_or_default().to_string());
+        parts.push(VERSION.to_string());
         parts.push(env!("CARGO_PKG_VERSION").to_string());
         let key = format!("{:032x}", xxh3_128(parts.join("\n").as_bytes()));
         let folder = out.unwrap_or_else(|| {
@@ -162,6 +164,20 @@ impl Store {
     pub(super) fn keep(&self, ran: &Ran) -> Result<()> {
         let kept = Kept { result: ran.result.clone(), rows: ran.rows.clone() };
         self.write(&self.ways().join(format!("{}.json", ran.result.name)), &kept)
+    }
+
+    /// What is known of the published network, if it was asked; what cannot be read is asked again.
+    pub(super) fn transfer(&self) -> Result<Option<Transferability>> {
+        let path = self.folder.join(TRANSFER);
+        if !path.is_file() {
+            return Ok(None);
+        }
+        Ok(serde_json::from_str(&read_text(&path)?).ok())
+    }
+
+    /// Keeps what was found of the published network.
+    pub(super) fn keep_transfer(&self, found: &Transferability) -> Result<()> {
+        self.write(&self.folder.join(TRANSFER), found)
     }
 
     /// Keeps the outcome.

@@ -4,7 +4,7 @@ use deepfit_train::text::{Style, Table, words};
 use deepfit_train::{CompareEvent, CompareObserver, Comparison, Event, Flow, Observer, WayResult};
 
 use super::progress::Progress;
-use super::say;
+use super::{say, transferability};
 use crate::interrupt::Interrupt;
 use crate::program;
 
@@ -43,6 +43,10 @@ impl CompareObserver for Watch<'_> {
             CompareEvent::Way { number, of, title, left } => {
                 self.title = (*title).to_string();
                 let told = format!("{number} of {of}: {title}  ({} left)", words::duration(*left));
+                self.progress.say(&style.dim(&told));
+            }
+            CompareEvent::Transfer { left } => {
+                let told = format!("will the published network help?  ({} left)", words::duration(*left));
                 self.progress.say(&style.dim(&told));
             }
             CompareEvent::Part { number, of } => self.progress.doing(&self.title, number - 1, *of),
@@ -94,7 +98,7 @@ pub fn text(found: &Comparison, style: Style) -> String {
     text.push_str(&format!("\n{}\n", style.bold("Recommended")));
     text.push_str(&format!("  {}\n", words::printable(&found.reason)));
     if let Some(transfer) = &found.transfer {
-        text.push_str(&format!("  {}\n", words::printable(transfer)));
+        text.push_str(&transferability::text(transfer, metric, style));
     }
     let of_ways = found.ways.iter().flat_map(|way| way.notes.iter().map(move |note| format!("{}: {note}", way.title)));
     for note in found.notes.iter().cloned().chain(of_ways.filter(|note| !note.contains("validation chose"))) {

@@ -14,6 +14,7 @@ pub mod predictions;
 pub mod progress;
 pub mod report;
 pub mod scores;
+mod transferability;
 
 use std::fmt;
 use std::io::{self, Write};

@@ -232,8 +232,14 @@ fn images_are_compared_by_their_edges_and_by_what_a_published_network_sees() {
         let shown = place.run(&["predict", run, "digits/1/0.png", "--format", "json"]).succeeded();
         assert!(shown.out.contains("\"1\""), "{}", shown.out);
     }
-    let told = found["transfer"].as_str().unwrap();
+    let transfer = &found["transfer"];
+    let told = transfer["ways"].as_str().unwrap();
     assert!(told.contains("efficientnet-lite0") && told.contains("accuracy"), "{told}");
+    for hint in ["logme", "h_score", "leep", "frechet"] {
+        assert!(transfer["hints"][hint].as_f64().is_some_and(f64::is_finite), "{hint}: {transfer:#}");
+    }
+    let probe = transfer["probes"].as_array().and_then(|probes| probes.last()).unwrap();
+    assert!(probe["published"].as_f64().unwrap() > probe["nothing"].as_f64().unwrap(), "{transfer:#}");
     // Weights that are damaged are told.
     let run = way(&found, "logistic-regression-on-features")["run"].as_str().unwrap();
     let file = place.path(run).join("model/model.safetensors");
@@ -266,6 +272,24 @@ fn texts_are_compared_by_their_words_and_by_a_published_table_of_words() {
     let run = way(&found, "logistic-regression")["run"].as_str().unwrap();
     let told = place.run(&["explain", run, "new.txt"]).succeeded();
     assert!(["apple", "pear", "engine", "brake"].iter().any(|word| told.out.contains(word)), "{}", told.out);
+}
+
+#[test]
+fn texts_that_a_published_table_of_words_cannot_know_are_warned_of() {
+    let place = Place::new();
+    let line = |i: usize| {
+        let class = ["one", "two"][i * 7 % 11 % 2];
+        // Ethiopic, of which the table has no letter, in years after it was made.
+        format!("ሰላም ዓለም ጤና {} ይስጥልኝ,{class}\n", 2023 + i % 3)
+    };
+    place.write("texts.csv", String::from("text,kind\n") + &(0..80).map(line).collect::<String>());
+    let found = compared(&place, &["texts.csv", "--text", "text", "--time", "20s"]);
+    let transfer = &found["transfer"];
+    assert!(transfer["hints"]["unknown_tokens"].as_f64().unwrap() > 0.3, "{transfer:#}");
+    assert_eq!(transfer["hints"]["later_years"], 1.0, "{transfer:#}");
+    assert_ne!(transfer["helps"], true, "{transfer:#}");
+    let warnings = transfer["warnings"].to_string();
+    assert!(warnings.contains("does not know") && warnings.contains("outdated"), "{warnings}");
 }
 
 #[test]

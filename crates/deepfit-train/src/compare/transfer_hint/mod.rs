@@ -1,0 +1,281 @@
+//! Whether it will help to begin with a published network: hints, and short probes that decide.
+//!
+//! LogME, LEEP and the H-score need one pass over some rows; on published tables their rank correlation with what training
+//! reaches in the end lies between -0.2 and 0.85. They are told as hints alone. What decides are probes: the same linear
+//! learner, on the same rows, on features of the published network, on features that need no network, and on those of a
+//! network that knows nothing.
+
+mod activations;
+mod h_score;
+mod leep;
+mod logme;
+mod model_year;
+mod probes;
+mod random;
+mod runner;
+mod spectrum;
+mod verdict;
+mod words;
+
+use std::sync::Arc;
+
+use deepfit_data::{Array, Loader, LoaderOptions, Source};
+use serde::{Deserialize, Serialize};
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+use super::CompareObserver;
+use super::clock::Clock;
+use super::contest::Contest;
+use super::published::{Features as Ready, PublishedNetwork};
+use crate::classical::{Encoded, Encoder, Features};
+use crate::error::Result;
+use crate::published::HAS_BUNDLED;
+use crate::transfer::Takes;
+pub use probes::Probe;
+use probes::Sides;
+
+/// All of this may take this share of the time that is left when it begins.
+const SHARE: f64 = 0.25;
+/// Features of a network that knows nothing may take this share of that.
+const RANDOM_SHARE: f64 = 0.4;
+/// Most rows whose products with all others scores look at, and most that the published network is run on once more.
+const SCORED: usize = 600;
+const LOOKED_AT: usize = 128;
+/// Most texts whose tokens are looked at.
+const TEXTS: usize = 5_000;
+/// Most rows that probes learn from, and most by which they are compared.
+const LEARNED: usize = 2_000;
+const HELD: usize = 1_000;
+
+/// Whether it helps to begin with the published network, and on what grounds.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Transferability {
+    /// Whether the probes say so; none where they cannot tell.
+    pub helps: Option<bool>,
+    /// The best way with the network and the best without, in one sentence, where both were tried.
+    pub ways: Option<String>,
+    /// What the answer rests on, a sentence each.
+    pub grounds: Vec<String>,
+    /// Scores that are made without training.
+    pub hints: Hints,
+    /// What was left out, and why, a sentence each.
+    pub left_out: Vec<String>,
+    /// The metric of the comparison, of the same linear learner on different features.
+    pub probes: Vec<Probe>,
+    /// What the random features are.
+    pub random: Option<String>,
+    /// Why the network may be the wrong one: data unlike that which it was trained on, or younger.
+    pub warnings: Vec<String>,
+    /// Seconds that all of this took.
+    pub seconds: f64,
+}
+
+/// Scores that are made without training.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct Hints {
+    /// The evidence of a linear model of a row, in nats (You et al., 2021): larger is better.
+    pub logme: Option<f64>,
+    /// How far apart classes are against how far features spread (Bao et al., 2019): 0 to the number of classes less one.
+    pub h_score: Option<f64>,
+    /// What the network's own classes tell of those that are learned, in nats (Nguyen et al., 2020): 0 is the best.
+    pub leep: Option<f64>,
+    /// The squared Fréchet distance of a channel's activations in the last batch normalisation to the data that the network
+    /// was trained on, in variances.
+    pub frechet: Option<f64>,
+    /// Share of tokens that the network does not know, 0 to 1.
+    pub unknown_tokens: Option<f64>,
+    /// Share of words that the network's tokens break into three pieces or more, 0 to 1.
+    pub broken_words: Option<f64>,
+    /// Year of the network, where it is known.
+    pub model_year: Option<u32>,
+    /// Share of texts that tell of a later year, 0 to 1.
+    pub later_years: Option<f64>,
+}
+
+/// How asking ended.
+pub(super) enum Asked {
+    Found(Box<Transferability>),
+    /// Somebody asked for a stop.
+    Stopped,
+}
+
+/// Asks whether the published network will help, within a share of the time that is left.
+///
+/// # Errors
+/// If the network cannot be compiled, or too many samples cannot be read.
+pub(super) fn ask(
+    contest: &Contest,
+    published: &PublishedNetwork,
+    clock: &Clock,
+    observer: &mut dyn CompareObserver,
+    stop: &(dyn Fn() -> bool + Sync),
+) -> Result<Asked> {
+    let begun = clock.passed();
+    let mut found = Transferability::default();
+    let until = begun + SHARE * clock.left();
+    let late = || clock.passed() > until || stop();
+    let all_rows = contest.all_rows();
+    if clock.left() <= 0.0 {
+        found.left_out.push("hints and probes: the time was used up before".to_string());
+        return Ok(Asked::Found(Box::new(found)));
+    }
+    let features = match published.features(&all_rows, clock, observer)? {
+        Ready::Stopped => return Ok(Asked::Stopped),
+        Ready::None(why) => {
+            found.left_out.push(format!("scores and probes of features: {why}"));
+            None
+        }
+        Ready::Made(made) => Some(made),
+    };
+    let seed = contest.settings.seed;
+    let (learn, held) = &contest.folds[0];
+    let (learn, held) = (drawn(learn, LEARNED, seed), drawn(held, HELD, seed));
+    let prepared = published.data.prepare(&learn)?;
+    let base = prepared.source.clone();
+    look_at_texts(published, &base, &contest.pool, seed, &mut found)?;
+    if let Some(made) = features {
+        let source = made.source(&prepared);
+        score(contest, &source, &learn[..learn.len().min(SCORED)], &mut found)?;
+        look_at_images(published, contest, &base, &learn, &late, &mut found)?;
+        let scale = prepared.preprocessor.target_scale();
+        let both: Vec<u32> = learn.iter().chain(&held).copied().collect();
+        let encode = |encoder: &Encoder, source: &Arc<dyn Source>| -> Result<Option<Encoded>> {
+            match encoder.encode_all(source, &both, &late) {
+                Ok(encoded) => Ok(Some(encoded)),
+                Err(_) if late() => Ok(None),
+                Err(other) => Err(other),
+            }
+        };
+        if let Some(of_published) = encode(&Encoder::of_frozen(made.width()), &source)? {
+            let natural = match natural(contest) {
+                Some(features) => {
+                    let own = contest.data.prepare(&learn)?;
+                    encode(&Encoder::new(features, &own.preprocessor)?, &own.source)?
+                }
+                None => None,
+            };
+            let allowed = (until - clock.passed()) * RANDOM_SHARE;
+            let backbone = published.backbone();
+            let random = random::random_features(backbone, &base, &both, &contest.settings, allowed, &late)?;
+            let random = random.map(|random| {
+                found.random = Some(random.what);
+                random.encoded
+            });
+            let sides = Sides { published: of_published, natural, random };
+            let probed = probes::probe(contest, &sides, &learn, &held, scale, &late)?;
+            verdict::decide(contest, published.name(), &probed, held.len(), &mut found);
+        }
+    }
+    if stop() {
+        return Ok(Asked::Stopped);
+    }
+    if found.probes.is_empty() && features.is_some() {
+        found.left_out.push("probes: they had not ended when their share of the time was used up".to_string());
+    }
+    verdict::warn(published.name(), &mut found);
+    found.seconds = clock.passed() - begun;
+    Ok(Asked::Found(Box::new(found)))
+}
+
+/// Up to so many rows, in an order that the seed alone decides.
+fn drawn(rows: &[u32], most: usize, seed: u64) -> Vec<u32> {
+    let mut rows = rows.to_vec();
+    rows.sort_by_key(|row| (xxh3_64_with_seed(&row.to_le_bytes(), seed), *row));
+    rows.truncate(most);
+    rows
+}
+
+/// Features that need no network.
+fn natural(contest: &Contest) -> Option<Features> {
+    if contest.data.is_images() { Some(Features::Histograms) } else { HAS_BUNDLED.then_some(Features::Terms) }
+}
+
+/// LogME and the H-score of the features of some rows.
+fn score(contest: &Contest, source: &Arc<dyn Source>, rows: &[u32], found: &mut Transferability) -> Result<()> {
+    let mut loader = Loader::new(source.clone(), rows.to_vec(), LoaderOptions::evaluate(SCORED, 0))?;
+    let (mut values, mut seen) = (Vec::new(), Vec::new());
+    while let Some(batch) = loader.next()? {
+        let Some(own) = batch.inputs.first().and_then(Array::as_f32) else { return Ok(()) };
+        values.extend(own.iter().map(|&value| f64::from(value)));
+        seen.extend_from_slice(&batch.rows);
+    }
+    let width = values.len() / seen.len().max(1);
+    match source.targets_of(&seen) {
+        Array::F32(targets) => {
+            let targets: Vec<f64> = targets.into_iter().map(f64::from).collect();
+            found.hints.logme = logme::logme(&values, width, &[targets]);
+            found.left_out.push("H-score and LEEP: they are for classes".to_string());
+        }
+        other => {
+            let classes: Vec<usize> =
+                other.as_i32().unwrap_or_default().iter().map(|c| c.unsigned_abs() as usize).collect();
+            let of_class = |class: usize| classes.iter().map(|own| f64::from(u8::from(*own == class))).collect();
+            let targets: Vec<Vec<f64>> = (0..contest.data.task().outputs()).map(of_class).collect();
+            found.hints.logme = logme::logme(&values, width, &targets);
+            found.hints.h_score = h_score::h_score(&values, width, &classes);
+        }
+    }
+    Ok(())
+}
+
+/// LEEP, and the distance to what the network was trained on, where it is a network for images.
+fn look_at_images(
+    published: &PublishedNetwork,
+    contest: &Contest,
+    base: &Arc<dyn Source>,
+    rows: &[u32],
+    stop: &dyn Fn() -> bool,
+    found: &mut Transferability,
+) -> Result<()> {
+    let backbone = published.backbone();
+    if backbone.takes_texts() {
+        if contest.is_classification() {
+            found.left_out.push(format!("LEEP: {} has no classes of its own", backbone.name));
+        }
+        found
+            .left_out
+            .push("Fréchet distance: networks for texts keep no statistics of what they were trained on".to_string());
+        return Ok(());
+    }
+    let rows = &rows[..rows.len().min(LOOKED_AT)];
+    let seen = activations::look(backbone, base, rows, &contest.settings, stop)?;
+    if !seen.all {
+        found.left_out.push("LEEP and Fréchet distance: their share of the time was used up".to_string());
+        return Ok(());
+    }
+    found.hints.frechet = seen.distance;
+    if seen.distance.is_none() {
+        found.left_out.push(format!("Fréchet distance: {} has no batch normalisation", backbone.name));
+    }
+    match base.targets_of(&seen.rows) {
+        Array::I32(_) if seen.classes < 2 => {
+            found.left_out.push(format!("LEEP: {} has no classes of its own", backbone.name));
+        }
+        Array::I32(classes) => {
+            let classes: Vec<usize> = classes.iter().map(|class| class.unsigned_abs() as usize).collect();
+            found.hints.leep = leep::leep(&seen.probabilities, seen.classes, &classes);
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+/// What tokens tell, where the network is one for texts.
+fn look_at_texts(
+    published: &PublishedNetwork,
+    base: &Arc<dyn Source>,
+    rows: &[u32],
+    seed: u64,
+    found: &mut Transferability,
+) -> Result<()> {
+    let Takes::Texts(form) = &published.backbone().takes else { return Ok(()) };
+    let looked = words::look(&form.tokenizer, base, &drawn(rows, TEXTS, seed))?;
+    let share = |part: usize, all: usize| (all > 0).then(|| part as f64 / all as f64);
+    found.hints.unknown_tokens = share(looked.unknown, looked.tokens);
+    found.hints.broken_words = share(looked.broken, looked.words);
+    match model_year::model_year(published.name()) {
+        Some((year, grounds)) => verdict::dated(year, &grounds, published.name(), &looked, found),
+        None => found.left_out.push(format!("age: nothing tells when {} was made", published.name())),
+    }
+    Ok(())
+}

@@ -1,0 +1,137 @@
+//! The same linear learner on features of the published network, on features that need none, and on those of a network that
+//! knows nothing, at several numbers of rows, on the same rows that are held out.
+
+use deepfit_classical::{ClassicalError, Learner, Target, Work, fit};
+use deepfit_data::TargetScale;
+use serde::{Deserialize, Serialize};
+
+use crate::classical::Encoded;
+use crate::compare::contest::Contest;
+use crate::compare::paired::{Versus, versus};
+use crate::error::{Result, TrainError};
+use crate::predicts::Remembered;
+
+/// Shares of the rows to learn from.
+const SHARES: [f64; 3] = [0.25, 0.5, 1.0];
+/// Fewer rows than this teach a probe nothing.
+const LEAST: usize = 8;
+
+/// A probe at one number of rows: the metric of the comparison on the rows that are held out.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Probe {
+    /// Rows that were learned from.
+    pub rows: usize,
+    /// On features of the published network.
+    pub published: f64,
+    /// On words of texts, or colours and edges of images.
+    pub natural: Option<f64>,
+    /// On random features.
+    pub random: Option<f64>,
+    /// With no features at all: the most frequent class, or the mean.
+    pub nothing: f64,
+}
+
+/// Features that are probed; nothing where they could not be made.
+pub(super) struct Sides {
+    pub(super) published: Encoded,
+    pub(super) natural: Option<Encoded>,
+    pub(super) random: Option<Encoded>,
+}
+
+/// How features of the published network compare with others on single rows that are held out, at the most rows that were
+/// probed.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Against {
+    pub(super) natural: Option<Versus>,
+    pub(super) random: Option<Versus>,
+    pub(super) nothing: Option<Versus>,
+}
+
+/// What probes found.
+#[derive(Debug, Default)]
+pub(super) struct Probed {
+    pub(super) probes: Vec<Probe>,
+    pub(super) against: Against,
+}
+
+/// One side's metric, and how good it is of each row.
+type Score = (f64, Vec<f32>);
+
+/// Probes at all sizes for which there is time.
+///
+/// # Errors
+/// If a learner fails for another reason than a stop.
+pub(super) fn probe(
+    contest: &Contest,
+    sides: &Sides,
+    learn: &[u32],
+    held: &[u32],
+    scale: Option<TargetScale>,
+    stop: &(dyn Fn() -> bool + Sync),
+) -> Result<Probed> {
+    let mut found = Probed::default();
+    for share in SHARES {
+        let rows = ((learn.len() as f64 * share).round() as usize).min(learn.len());
+        if rows < LEAST.min(learn.len()) || found.probes.last().is_some_and(|probe| probe.rows == rows) {
+            continue;
+        }
+        let trial = Trial { contest, learn: &learn[..rows], held, scale, stop };
+        let linear = Learner::Linear(Default::default());
+        let Some((published, of_published)) = trial.score(&sides.published, linear)? else { break };
+        let Some((nothing, of_nothing)) = trial.score(&sides.published, Learner::Constant)? else { break };
+        let side = |side: &Option<Encoded>| -> Result<Option<Option<Score>>> {
+            let Some(side) = side else { return Ok(Some(None)) };
+            Ok(trial.score(side, linear)?.map(Some))
+        };
+        // A size counts only where all sides had their time.
+        let (Some(natural), Some(random)) = (side(&sides.natural)?, side(&sides.random)?) else { break };
+        let with = |other: &Option<Score>| other.as_ref().and_then(|(_, rows)| versus(&of_published, rows));
+        found.against =
+            Against { natural: with(&natural), random: with(&random), nothing: versus(&of_published, &of_nothing) };
+        let value = |score: Option<Score>| score.map(|(value, _)| value);
+        found.probes.push(Probe { rows, published, natural: value(natural), random: value(random), nothing });
+    }
+    Ok(found)
+}
+
+struct Trial<'a> {
+    contest: &'a Contest,
+    learn: &'a [u32],
+    held: &'a [u32],
+    scale: Option<TargetScale>,
+    stop: &'a (dyn Fn() -> bool + Sync),
+}
+
+impl Trial<'_> {
+    /// Nothing if the time is used up, or the metric is not defined.
+    fn score(&self, side: &Encoded, learner: Learner) -> Result<Option<Score>> {
+        let (contest, settings) = (self.contest, &self.contest.settings);
+        let places = |rows: &[u32]| -> Vec<u32> {
+            rows.iter().filter_map(|row| side.rows.binary_search(row).ok()).map(|place| place as u32).collect()
+        };
+        let (learn, held) = (places(self.learn), places(self.held));
+        let target: Target = contest.target(&side.targets);
+        let work = Work { threads: settings.threads, seed: settings.seed, stop: self.stop };
+        let fitted = fit(learner, &side.matrix.select(&learn), &target.select(&learn), work);
+        let predicted = fitted.and_then(|fitted| fitted.predict_within(&side.matrix.select(&held), work));
+        let predictions = match predicted {
+            Ok(predictions) => predictions,
+            Err(ClassicalError::Stopped | ClassicalError::Rows(_)) => return Ok(None),
+            Err(other) => return Err(TrainError::from(other)),
+        };
+        let rows: Vec<u32> = held.iter().map(|&place| side.rows[place as usize]).collect();
+        let all = &side.targets;
+        let targets = match all {
+            deepfit_data::Array::I32(all) => {
+                deepfit_data::Array::I32(held.iter().map(|&place| all[place as usize]).collect())
+            }
+            deepfit_data::Array::F32(all) => {
+                deepfit_data::Array::F32(held.iter().map(|&place| all[place as usize]).collect())
+            }
+            other => other.clone(),
+        };
+        let scores = contest.scores(&predictions, &targets, self.scale)?;
+        let singles = contest.single(&Remembered { rows, predictions }, &targets);
+        Ok(scores.get(&contest.metric).filter(|value| value.is_finite()).map(|value| (value, singles)))
+    }
+}

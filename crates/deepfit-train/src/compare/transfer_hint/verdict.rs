@@ -1,0 +1,124 @@
+//! What probes and hints say together, in words.
+
+use super::Transferability;
+use super::probes::Probed;
+use super::words::Found;
+use crate::compare::contest::Contest;
+use crate::compare::paired::Versus;
+use crate::text::words::number;
+
+/// A difference counts that comes about by chance more seldom.
+const CHANCE: f64 = 0.05;
+/// From this distance on, data is too unlike that which the network was trained on.
+pub(super) const DISTANT: f64 = 1.0;
+/// Of ordinary English, bert's tokens miss none in a thousand, and break a word in fifteen or fewer into three pieces.
+const UNKNOWN: f64 = 0.02;
+const BROKEN: f64 = 0.25;
+/// Texts of later years count from this share of all texts on, and from so many.
+const LATER: f64 = 0.01;
+const LATER_TEXTS: usize = 3;
+
+/// Whether features of the published network are better, worse, or neither.
+fn direction(contest: &Contest, versus: Option<Versus>) -> Option<f64> {
+    let versus = versus.filter(|versus| versus.p_value < CHANCE)?;
+    let sign = if contest.is_classification() && contest.metric != "log_loss" { 1.0 } else { -1.0 };
+    Some(sign * versus.difference.signum())
+}
+
+/// By the probe of the most rows: it helps where the published features are better than all others, beyond chance; it does
+/// not where they tell nothing, or others are better.
+pub(super) fn decide(contest: &Contest, name: &str, probed: &Probed, held: usize, found: &mut Transferability) {
+    found.probes.clone_from(&probed.probes);
+    let Some(last) = probed.probes.last() else { return };
+    let metric = &contest.metric;
+    let plain = if contest.data.is_images() { "on colours and edges" } else { "on words" };
+    let sides = [
+        (plain, last.natural, probed.against.natural),
+        ("on random features", last.random, probed.against.random),
+        ("with no features", Some(last.nothing), probed.against.nothing),
+    ];
+    let told = |versus: Option<Versus>| versus.map_or_else(String::new, |v| format!(" (p {:.3})", v.p_value));
+    let shown: Vec<String> = sides
+        .iter()
+        .filter_map(|(what, value, versus)| Some(format!("{} {what}{}", number((*value)?), told(*versus))))
+        .collect();
+    found.grounds.push(format!(
+        "a linear probe of {} rows has {metric} {} on features of {name}, {}, on {held} rows that are held out",
+        last.rows,
+        number(last.published),
+        shown.join(", ")
+    ));
+    let of = sides.map(|(_, _, versus)| direction(contest, versus));
+    let known = sides.map(|(_, value, versus)| value.is_some() && versus.is_some());
+    if of[2].is_none_or(|direction| direction < 0.0) {
+        found.helps = Some(false);
+        found.grounds.push(format!("features of {name} tell no more than the {} does", nothing(contest)));
+    } else if let Some(better) = (0..2).find(|&side| of[side].is_some_and(|direction| direction < 0.0)) {
+        found.helps = Some(false);
+        found.grounds.push(format!("the same learner does better {}", sides[better].0));
+    } else if (0..2).all(|side| !known[side] || of[side].is_some()) && (known[0] || known[1]) {
+        found.helps = Some(true);
+    } else {
+        let equal: Vec<&str> =
+            (0..2).filter(|&side| known[side] && of[side].is_none()).map(|side| sides[side].0).collect();
+        let equal = if equal.is_empty() { "with nothing else to learn from" } else { &equal.join(" and ") };
+        found.grounds.push(format!("{held} rows cannot tell it from the same learner {equal}"));
+    }
+    if let (Some(few), Some(Some(natural))) = (probed.probes.first(), probed.probes.first().map(|probe| probe.natural))
+        && probed.probes.len() > 1
+    {
+        found.grounds.push(format!(
+            "of {} rows the probe makes {} with it, and {} {plain}",
+            few.rows,
+            number(few.published),
+            number(natural)
+        ));
+    }
+}
+
+fn nothing(contest: &Contest) -> &'static str {
+    if contest.is_classification() { "most frequent class" } else { "mean" }
+}
+
+/// Compares the network's year with the years that texts tell of.
+pub(super) fn dated(year: u32, grounds: &str, name: &str, looked: &Found, found: &mut Transferability) {
+    found.hints.model_year = Some(year);
+    let later: Vec<u32> = looked.years.iter().copied().filter(|&other| other > year).collect();
+    let share = later.len() as f64 / looked.texts.max(1) as f64;
+    found.hints.later_years = Some(share);
+    if later.len() >= LATER_TEXTS && share >= LATER {
+        let latest = later.iter().max().unwrap_or(&year);
+        found.warnings.push(format!(
+            "{name} may be outdated: {} of {} texts tell of years after {year}, up to {latest}, and {grounds}; what is \
+             younger than it, it has never seen",
+            later.len(),
+            looked.texts
+        ));
+    }
+}
+
+/// Warns where data is unlike that which the network was trained on.
+pub(super) fn warn(name: &str, found: &mut Transferability) {
+    let hints = found.hints;
+    if let Some(distance) = hints.frechet.filter(|&distance| distance > DISTANT) {
+        found.warnings.push(format!(
+            "the images are unlike those that {name} was trained on: its last activations are {} variances away from theirs \
+             (Fréchet distance of a channel; photographs are below {DISTANT})",
+            number(distance)
+        ));
+    }
+    if let Some(share) = hints.unknown_tokens.filter(|&share| share > UNKNOWN) {
+        found.warnings.push(format!(
+            "the texts are unlike those that {name} was trained on: it does not know {:.1} % of their tokens; of English text it \
+             knows nearly all",
+            100.0 * share
+        ));
+    }
+    if let Some(share) = hints.broken_words.filter(|&share| share > BROKEN) {
+        found.warnings.push(format!(
+            "the texts are unlike those that {name} was trained on: {:.0} % of their words are broken into three pieces or \
+             more; of English text a few are",
+            100.0 * share
+        ));
+    }
+}
