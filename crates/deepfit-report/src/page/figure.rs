@@ -25,7 +25,7 @@ pub(super) fn figure(plot: &Plot, id: &str) -> Markup {
 }
 
 /// A table with a name, that can be moved within its space where it is wide.
-pub(super) fn table(data: &Data, name: &str) -> Markup {
+fn table(data: &Data, name: &str) -> Markup {
     html! {
         div class="wide" role="region" tabindex="0" aria-label={ "Table: " (clean(name)) } {
             table {
