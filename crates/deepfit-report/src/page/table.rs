@@ -8,7 +8,7 @@ use crate::clean::clean;
 /// A table of numbers with what they mean.
 pub(super) struct Table {
     /// What it is of, for people who cannot see it.
-    pub name: &'static str,
+    pub name: String,
     /// By which it is found, if it has to be.
     pub class: &'static str,
     /// What rows are.
@@ -42,8 +42,9 @@ impl Row {
 
 impl Table {
     /// A table without rows so far.
-    pub(super) fn new(name: &'static str, first: &str, columns: &[&str]) -> Table {
+    pub(super) fn new(name: &str, first: &str, columns: &[&str]) -> Table {
         let columns = columns.iter().map(|column| column.to_string()).collect();
+        let name = name.to_string();
         Table { name, class: "", first: first.to_string(), columns, rows: Vec::new() }
     }
 
@@ -56,9 +57,9 @@ impl Table {
     pub(super) fn shown(&self) -> Markup {
         let meanings = self.rows.iter().any(|row| !row.meaning.is_empty());
         html! {
-            div class="wide" role="region" tabindex="0" aria-label={ "Table: " (self.name) } {
+            div class="wide" role="region" tabindex="0" aria-label={ "Table: " (clean(&self.name)) } {
                 table class={ "stack " (self.class) } role="table" {
-                    caption class="hidden" { (self.name) }
+                    caption class="hidden" { (clean(&self.name)) }
                     thead role="rowgroup" {
                         tr role="row" {
                             th scope="col" role="columnheader" { (clean(&self.first)) }
