@@ -184,6 +184,15 @@ fn costs_of_errors_move_the_threshold_and_make_decisions_cheaper() {
     }
     let shown = place.run(&["evaluate", "dear", "test.csv"]).succeeded().out;
     assert!(shown.contains("Costs of errors") && shown.contains("'ill' is predicted from a probability"), "{shown}");
+    let page = std::fs::read_to_string(place.path("dear/report.html")).unwrap();
+    let told = [
+        "What errors cost",
+        "of the costs.",
+        "Sets of classes that hold the truth",
+        "Unlike the training data",
+        "Calibration",
+    ];
+    told.into_iter().for_each(|told| assert!(page.contains(told), "{told}"));
 }
 
 #[test]
@@ -221,6 +230,8 @@ fn rows_count_by_their_weights_and_subgroups_are_measured_by_themselves() {
     let evaluated = place.run(&["evaluate", "run", "test.csv", "--by", "site", "--json"]).succeeded().json();
     assert_eq!(evaluated["metrics"], report["metrics"]["test"]);
     assert_eq!(evaluated["subgroups"], report["subgroups"]);
+    let page = std::fs::read_to_string(place.path("run/report.html")).unwrap();
+    assert!(page.contains("How good is it for each group?") && page.contains(">north</th>"));
     assert!(evaluated["notes"].to_string().contains("rows count by 'weight'"), "{evaluated}");
     // Neither column is needed of new rows; a subgroup of few rows says so.
     let few: String = test.lines().take(25).map(|line| format!("{line}\n")).collect();
