@@ -40,7 +40,7 @@ fn graph(subject: &Subject, look_ups: &[LookUp]) -> Result<Graph> {
                 let mean = vectors.tracer().parameter(&table, shape.clone())?.reduce(ReduceKind::Mean, &[0], false)?;
                 let dims = vectors.shape().dims();
                 let kept = kept.reshape(vec![dims[0], dims[1], 1.into()])?;
-                Ok(mean.add(&vectors.sub(&mean)?.mul(&kept)?)?)
+                mean.add(&vectors.sub(&mean)?.mul(&kept)?)
             });
         }
         let logits = subject.network().forward(&subject.inputs(tracer))?;
