@@ -4,7 +4,8 @@
 //
 // Writes OUT/NAME-{light,dark,phone,phone-dark,print}.png, and prints a line of JSON for each page: its bytes,
 // milliseconds until it is shown, errors of scripts and of the network, violations that axe-core finds (WCAG 2.2 A and AA, and
-// best practices) in light, dark and on a phone, and whether it is wider than a phone. Exits with 1 if anything is wrong.
+// best practices) in light, dark and on a phone, whether it is wider than a phone, and which tables that are seen at once have
+// to be moved sideways there. Exits with 1 if anything is wrong.
 
 import { readFileSync, statSync, mkdirSync } from "node:fs";
 import { basename, resolve } from "node:path";
@@ -31,7 +32,7 @@ const looks = [
 let bad = false;
 for (const file of pages) {
   const name = basename(file).replace(/\.html$/, "") === "report" ? basename(resolve(file, "..")) : basename(file, ".html");
-  const told = { page: file, bytes: statSync(file).size, shown_ms: 0, errors: [], requests: [], violations: [], wide: false };
+  const told = { page: file, bytes: statSync(file).size, shown_ms: 0, errors: [], requests: [], violations: [], wide: false, sideways: [] };
   for (const look of looks) {
     const page = await browser.newPage();
     page.on("console", (message) => message.type() === "error" && told.errors.push(message.text()));
@@ -51,6 +52,13 @@ for (const file of pages) {
     await page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))));
     if (look.name === "light") told.shown_ms = Math.round(performance.now() - begun);
     told.wide ||= look.width < 500 && (await page.evaluate(() => document.documentElement.scrollWidth > innerWidth));
+    if (look.name === "phone") {
+      told.sideways = await page.evaluate(() =>
+        [...document.querySelectorAll(".wide")]
+          .filter((box) => !box.closest("details:not([open])") && box.scrollWidth > box.clientWidth)
+          .map((box) => box.getAttribute("aria-label")),
+      );
+    }
     await page.screenshot({ path: `${out}/${name}-${look.name}.png`, fullPage: true });
     await page.evaluate(axe);
     const found = await page.evaluate(() => axe.run(document, { resultTypes: ["violations"] }));
@@ -60,7 +68,7 @@ for (const file of pages) {
     }
     await page.close();
   }
-  const wrong = told.errors.length + told.requests.length + told.violations.length > 0 || told.wide;
+  const wrong = told.errors.length + told.requests.length + told.violations.length + told.sideways.length > 0 || told.wide;
   bad ||= wrong || told.bytes > 2e6 || told.shown_ms > 1000;
   console.log(JSON.stringify(told));
 }

@@ -13,6 +13,7 @@ mod ratios;
 mod scaling;
 mod sections;
 mod tables;
+mod ways;
 
 use std::process::ExitCode;
 
@@ -46,6 +47,8 @@ enum Command {
     BenchTables(tables::Arguments),
     /// Measures how often the checks of data speak, on data as it is and on planted cases
     BenchChecks(checks::Arguments),
+    /// Measures whether the advice of `deepfit compare` is good, on real data of all kinds
+    BenchWays(ways::Arguments),
     /// Finds out whether a workload has become slower beside a matrix product
     BenchRatios(ratios::Arguments),
 }
@@ -61,6 +64,7 @@ fn main() -> ExitCode {
         Command::BenchScaling(arguments) => scaling::run(&arguments),
         Command::BenchTables(arguments) => tables::run(&arguments),
         Command::BenchChecks(arguments) => checks::run(&arguments),
+        Command::BenchWays(arguments) => ways::run(&arguments),
         Command::BenchRatios(arguments) => ratios::run(&arguments),
     };
     match outcome {

@@ -20,14 +20,17 @@ pub enum Section {
     Tables,
     /// Of `bench-checks`.
     Checks,
+    /// Of `bench-ways`.
+    Ways,
 }
 
-const SECTIONS: [(Section, &str); 5] = [
+const SECTIONS: [(Section, &str); 6] = [
     (Section::Steps, "steps"),
     (Section::Data, "data"),
     (Section::Sizes, "sizes"),
     (Section::Tables, "tables"),
     (Section::Checks, "checks"),
+    (Section::Ways, "ways"),
 ];
 
 /// Puts the text of a section into the file, in place of an earlier one.

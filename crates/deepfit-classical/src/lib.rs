@@ -33,7 +33,7 @@ pub use error::{ClassicalError, Result};
 pub use fitted::{Fitted, Learner, fit};
 pub use linear::{Linear, LinearOptions};
 pub use matrix::{Kind, Matrix};
-pub use neighbours::{Neighbours, NeighboursOptions};
+pub use neighbours::{Neighbours, NeighboursOptions, squared_distance_within};
 pub use target::Target;
 pub use trees::{Trees, TreesOptions};
 pub use work::Work;

@@ -89,7 +89,7 @@ impl Matrix {
     }
 
     /// The values of a dense row.
-    pub(crate) fn row(&self, row: usize) -> &[f32] {
+    pub fn row(&self, row: usize) -> &[f32] {
         &self.values[row * self.width..][..self.width]
     }
 
@@ -131,7 +131,9 @@ impl Matrix {
             }
             return selected;
         }
-        let values = rows.iter().flat_map(|&row| self.row(row as usize)).copied().collect();
+        // Exactly as large as it has to be: it may be most of what a process needs.
+        let mut values = Vec::with_capacity(rows.len() * self.width);
+        rows.iter().for_each(|&row| values.extend_from_slice(self.row(row as usize)));
         Matrix { rows: rows.len(), width: self.width, kinds: self.kinds.clone(), values, sparse: None }
     }
 
@@ -140,8 +142,10 @@ impl Matrix {
     /// # Panics
     /// If they differ in their columns.
     pub fn concat(parts: Vec<Matrix>) -> Matrix {
+        let count: usize = parts.iter().map(|part| part.values.len()).sum();
         let mut parts = parts.into_iter();
         let Some(mut all) = parts.next() else { return Matrix::dense(0, Vec::new()) };
+        all.values.reserve_exact(count - all.values.len());
         for part in parts {
             assert!(part.kinds == all.kinds && part.is_sparse() == all.is_sparse(), "columns are the same");
             all.rows += part.rows;

@@ -204,6 +204,23 @@ impl Neighbours {
     }
 }
 
+/// Sum of squared differences, each of at most `most`, in eight sums that a processor keeps side by side.
+pub fn squared_distance_within(a: &[f32], b: &[f32], most: f32) -> f32 {
+    let square = |a: f32, b: f32| {
+        let difference = (a - b).clamp(-most, most);
+        difference * difference
+    };
+    let mut sums = [0.0_f32; 8];
+    let (a8, b8) = (a.chunks_exact(8), b.chunks_exact(8));
+    let rest: f32 = a8.remainder().iter().zip(b8.remainder()).map(|(&a, &b)| square(a, b)).sum();
+    for (a, b) in a8.zip(b8) {
+        for i in 0..8 {
+            sums[i] += square(a[i], b[i]);
+        }
+    }
+    sums.iter().sum::<f32>() + rest
+}
+
 /// Sum of squared differences, in eight sums that a processor keeps side by side.
 fn squared_distance(a: &[f32], b: &[f32]) -> f32 {
     let mut sums = [0.0_f32; 8];

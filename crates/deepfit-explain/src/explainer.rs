@@ -20,6 +20,7 @@ use crate::neighbours::{self, Known};
 use crate::pictures::{Cells, Picture, is_picture};
 use crate::removal::{Removal, leave_one_out, ranked};
 use crate::rows::Rows;
+use crate::sequences::{self, Told};
 use crate::shapley::shapley;
 use crate::subject::{Subject, Unit};
 use crate::tables::{Columns, OfRow, OfTable};
@@ -54,10 +55,12 @@ pub type Each<'a> = &'a mut dyn FnMut(Explanation) -> Result<()>;
 
 /// A model whose predictions are explained.
 pub struct Explainer {
-    subject: Subject,
+    pub(crate) subject: Subject,
+    /// What is told of texts, if that is more than one thing for a whole input.
+    told: Option<Arc<Told>>,
     run: PathBuf,
-    threads: usize,
-    notes: Vec<String>,
+    pub(crate) threads: usize,
+    pub(crate) notes: Vec<String>,
     background: Option<(Rows, String)>,
     known: Option<Known>,
 }
@@ -86,8 +89,9 @@ impl Explainer {
     /// # Errors
     /// If it holds no model, a damaged one, or one that decides nothing.
     pub fn open(path: &Path, threads: usize) -> Result<Explainer> {
-        let (subject, notes) = Subject::open(path, threads)?;
-        Ok(Explainer { subject, run: path.to_path_buf(), threads, notes, background: None, known: None })
+        let (subject, told, notes) = sequences::open(path, threads)?;
+        let told = told.map(Arc::new);
+        Ok(Explainer { subject, told, run: path.to_path_buf(), threads, notes, background: None, known: None })
     }
 
     /// What is worth knowing so far, one sentence each. Each is given once.
@@ -97,6 +101,9 @@ impl Explainer {
 
     /// What the model takes.
     pub fn kind(&self) -> Kind {
+        if let Some(told) = &self.told {
+            return told.kind();
+        }
         match self.subject.preprocessor() {
             Preprocessor::Image(_) => Kind::Images,
             Preprocessor::Table(_) => Kind::Tables,
@@ -109,10 +116,10 @@ impl Explainer {
     /// columns do together; for texts leaving out words, which needs no baseline: any text with a word less is a text.
     pub fn default_method(&self) -> Method {
         match self.kind() {
-            Kind::Images if grad_cam::require_fit(&self.subject).is_ok() => Method::GradCam,
+            Kind::Images if grad_cam::pools(&self.subject).is_ok_and(|pools| pools) => Method::GradCam,
             Kind::Images => Method::IntegratedGradients,
             Kind::Tables => Method::Shapley,
-            Kind::Texts => Method::Occlusion,
+            Kind::Texts | Kind::Words | Kind::Continued | Kind::Pairs => Method::Occlusion,
         }
     }
 
@@ -126,6 +133,9 @@ impl Explainer {
         let method = request.method.unwrap_or_else(|| self.default_method());
         method.require(kind)?;
         self.require_fit(method, request)?;
+        if let Some(told) = self.told.clone() {
+            return self.explain_sequences(&told, inputs, method, request, each);
+        }
         if method == Method::Permutation {
             let explanation = self.permutation(inputs)?;
             each(explanation)?;
@@ -230,7 +240,9 @@ impl Explainer {
 
     /// What can be told to be wrong before an input is read.
     fn require_fit(&mut self, method: Method, request: &Request) -> Result<()> {
-        if let Some(class) = &request.class {
+        // Names of labels and tokens are looked for by whoever tells them.
+        let any = self.told.as_ref().is_some_and(|told| told.kind() != Kind::Pairs);
+        if let Some(class) = request.class.as_ref().filter(|_| !any) {
             self.subject.class(class)?;
             if matches!(method, Method::Permutation | Method::Neighbours) {
                 return Err(ExplainError::asked(format!("--class has no meaning for {method}, which is of no class")));
@@ -239,8 +251,10 @@ impl Explainer {
         if let (Some(layer), true) = (&request.layer, method != Method::GradCam) {
             return Err(ExplainError::asked(format!("--layer '{layer}' is for grad-cam, and not for {method}")));
         }
-        if method == Method::GradCam {
-            grad_cam::require_fit(&self.subject)?;
+        if method == Method::GradCam && !grad_cam::pools(&self.subject)? {
+            let note = "grad-cam: this network makes a row of numbers of the pixels of its last convolution, each with weights of its \
+                        own, so that each place is weighted by its own gradient rather than by a channel's mean (HiResCAM)";
+            self.notes.push(note.to_string());
         }
         if method == Method::Counterfactual && !self.subject.task().is_classification() {
             let problem = "a counterfactual changes a class, and the model predicts a number; use --method shapley";
@@ -268,7 +282,7 @@ impl Explainer {
             (_, Method::Neighbours) => self.neighbours(&given)?,
             (Kind::Images, _) => self.picture(&given, method, &decided, request)?,
             (Kind::Tables, _) => self.row_of_table(&given, method, &decided, request)?,
-            (Kind::Texts, _) => self.text(&given, method, &decided)?,
+            (_, _) => self.text(&given, method, &decided)?,
         };
         let Explained { attributions, unit, faithfulness, completeness_error, details } = explained;
         let (prediction, class) = (Some(decided.prediction), decided.class);
@@ -287,7 +301,7 @@ impl Explainer {
     }
 
     /// Tests attributions of parts.
-    fn test(removal: &mut dyn Removal, attributions: &[f64], unit: Unit) -> Result<Faithfulness> {
+    pub(crate) fn test(removal: &mut dyn Removal, attributions: &[f64], unit: Unit) -> Result<Faithfulness> {
         let of_value = unit == Unit::Value;
         // A value may be moved in both directions: what moves it most comes first.
         let sizes: Vec<f64> = attributions.iter().map(|&x| if of_value { x.abs() } else { x }).collect();
@@ -324,7 +338,7 @@ impl Explainer {
             }
             Method::SmoothGrad => {
                 let gradients = smooth(subject, &picture.row, 0, output)?;
-                picture.over_channels(&gradients, f64::abs)
+                picture.over_channels(&picture.from_mean(&gradients), f64::abs)
             }
             _ => picture.occlusion(subject, output)?,
         };

@@ -23,6 +23,21 @@ pub enum Attributions {
     Named(Vec<(String, f64)>),
 }
 
+impl Attributions {
+    /// Number of parts.
+    pub fn len(&self) -> usize {
+        match self {
+            Attributions::Pixels(map) => map.values.len(),
+            Attributions::Named(values) => values.len(),
+        }
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
 impl Serialize for Attributions {
     fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
         match self {
@@ -67,6 +82,8 @@ pub struct Details {
     pub metric: Option<(&'static str, f64)>,
     /// The picture, to draw on.
     pub picture: Option<Picture>,
+    /// What of the input is explained, if not all of it: the word whose label it is.
+    pub of: Option<String>,
     /// The words of a text as they stand there.
     pub words: Vec<Shown>,
     /// Values of a row's columns.
@@ -115,6 +132,22 @@ impl Explanation {
         }
     }
 
+    /// What counts most, in words: a column, a word, or where in the picture; nothing if nothing stands out.
+    pub fn strongest(&self) -> Option<String> {
+        match &self.attributions {
+            Attributions::Pixels(map) => map.strongest_place().map(|place| format!("{place} of the picture")),
+            Attributions::Named(_) if self.details.neighbours.is_some() => None,
+            Attributions::Named(_) if !self.details.words.is_empty() => {
+                let best = self.details.words.iter().max_by(|a, b| a.value.total_cmp(&b.value));
+                best.filter(|word| word.value > 0.0).map(|word| format!("the word '{}'", word.written))
+            }
+            Attributions::Named(values) => {
+                let best = values.iter().max_by(|a, b| a.1.abs().total_cmp(&b.1.abs()));
+                best.filter(|(_, value)| *value != 0.0).map(|(column, _)| format!("the column '{column}'"))
+            }
+        }
+    }
+
     /// What a reader must know before relying on it, in words.
     pub fn warning(&self) -> Option<String> {
         if let Some((like, share)) = &self.details.neighbours {
@@ -151,6 +184,9 @@ impl Serialize for Explanation {
     fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("input", &self.input)?;
+        if let Some(of) = &self.details.of {
+            map.serialize_entry("word", of)?;
+        }
         map.serialize_entry("prediction", &self.prediction)?;
         if let Some((class, probability)) = &self.class {
             map.serialize_entry("class", class)?;

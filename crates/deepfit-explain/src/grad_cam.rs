@@ -1,4 +1,5 @@
-//! Grad-CAM (Selvaraju et al., 2017): the channels of a convolutional layer, weighted by their mean gradients.
+//! Grad-CAM (Selvaraju et al., 2017): the channels of a convolutional layer, weighted by their mean gradients; or, where a network
+//! does not pool them, by those of each place.
 
 use deepfit_cpu::View;
 use deepfit_graph::ops::ReduceKind;
@@ -10,6 +11,8 @@ use crate::rows::Rows;
 use crate::subject::{LOGITS, OF, Subject};
 
 const CAM: &str = "explain:cam";
+/// Least pixels along a side of a layer that is looked at if none is named: fewer hardly show a place.
+const LEAST_SIDE: usize = 7;
 
 /// A map of a layer's size.
 #[derive(Debug, Clone, PartialEq)]
@@ -23,6 +26,30 @@ pub struct Map {
 }
 
 impl Map {
+    /// In which ninth of the map most of its strongest twentieth lies, in words; nothing if that is less than half of it.
+    pub fn strongest_place(&self) -> Option<&'static str> {
+        const PLACES: [&str; 9] = [
+            "the upper left",
+            "the upper middle",
+            "the upper right",
+            "the middle left",
+            "the middle",
+            "the middle right",
+            "the lower left",
+            "the lower middle",
+            "the lower right",
+        ];
+        let mut order: Vec<usize> = (0..self.values.len()).filter(|&at| self.values[at] > 0.0).collect();
+        order.sort_by(|&a, &b| self.values[b].total_cmp(&self.values[a]));
+        order.truncate(self.values.len().div_ceil(20));
+        let mut counts = [0_usize; 9];
+        for at in &order {
+            counts[3 * (at / self.width * 3 / self.height) + at % self.width * 3 / self.width] += 1;
+        }
+        let most = (0..9).max_by_key(|&place| counts[place])?;
+        (!order.is_empty() && 2 * counts[most] >= order.len()).then_some(PLACES[most])
+    }
+
     /// The map in another size, linear between the centres of its values.
     #[must_use]
     pub fn resized(&self, height: usize, width: usize) -> Map {
@@ -54,7 +81,7 @@ fn pixels(tensor: &Tensor) -> Option<(usize, usize)> {
 }
 
 /// The layer whose channels are looked at: the last whose result has as many pixels as that of the last convolution, before
-/// anything is pooled.
+/// anything is pooled. In networks for small images, whose last convolutions see less than 7 x 7 pixels, the last that sees more.
 ///
 /// # Errors
 /// If the network has no convolution whose result is an image.
@@ -74,7 +101,13 @@ pub fn last_convolution(subject: &Subject) -> Result<String> {
         shape.rank() == 4 && shape.fixed(1).zip(shape.fixed(2)).is_some_and(|(h, w)| h * w > 1)
     };
     let convolutions = graph.nodes().iter().enumerate().filter(|(_, node)| matches!(node.op, Op::Conv2d(_)));
-    let Some(last) = convolutions.map(|(i, _)| i).rfind(|&i| is_image(i)) else {
+    let images: Vec<usize> = convolutions.map(|(i, _)| i).filter(|&i| is_image(i)).collect();
+    let shows = |node: &usize| {
+        graph.nodes()[*node].outputs[0].shape.dims()[1..3]
+            .iter()
+            .all(|side| side.as_fixed().is_some_and(|side| side >= LEAST_SIDE))
+    };
+    let Some(last) = images.iter().copied().rfind(shows).or(images.last().copied()) else {
         let problem = "grad-cam needs a convolutional layer, and this network has none; use --method integrated-gradients \
                        or occlusion";
         return Err(ExplainError::asked(problem));
@@ -92,13 +125,13 @@ pub fn last_convolution(subject: &Subject) -> Result<String> {
     layer.map(str::to_string).ok_or_else(lost)
 }
 
-/// Fails unless the network pools what its last convolution sees: it then goes by what is there, wherever it is. Where pixels
-/// become a row of numbers instead, each with weights of its own, gradients of different places cancel in a channel's mean, and
-/// Grad-CAM shows the wrong place.
+/// Whether the network pools what its last convolution sees: it then goes by what is there, wherever it is. Where pixels become a
+/// row of numbers instead, each with weights of its own, gradients of different places cancel in a channel's mean.
 ///
 /// # Errors
-/// If the network makes a row of numbers of an image, has no convolution, or cannot be traced.
-pub(crate) fn require_fit(subject: &Subject) -> Result<()> {
+/// If the network has no convolution, or cannot be traced.
+pub(crate) fn pools(subject: &Subject) -> Result<bool> {
+    last_convolution(subject)?;
     let tracer = Tracer::new(Mode::Evaluate);
     subject.network().forward(&subject.inputs(&tracer))?;
     let graph = tracer.graph();
@@ -109,20 +142,17 @@ pub(crate) fn require_fit(subject: &Subject) -> Result<()> {
     let spreads = |node: &deepfit_graph::Node| {
         matches!(node.op, Op::Reshape(_)) && node.outputs[0].shape.rank() == 2 && node.inputs.iter().any(pixels)
     };
-    if graph.nodes().iter().any(spreads) {
-        let problem = "grad-cam needs a network that pools what its last convolution sees, and this one makes a row of numbers \
-                       of its pixels, each with weights of its own; use --method integrated-gradients or occlusion";
-        return Err(ExplainError::asked(problem));
-    }
-    last_convolution(subject).map(|_| ())
+    Ok(!graph.nodes().iter().any(spreads))
 }
 
-/// The map of a layer for an output of one row, by the positive part as in the paper.
+/// The map of a layer for an output of one row, by the positive part as in the paper. Of a network that [`pools`] channels are
+/// weighted by their mean gradients, of another each place by its own (HiResCAM, Draelos and Carin, 2020).
 ///
 /// # Errors
 /// If there is no such layer, or its result is no image of several pixels.
 pub fn grad_cam(subject: &mut Subject, row: &Rows, layer: &str, output: usize) -> Result<Map> {
     let name = format!("{layer}.{OUTPUT}");
+    let pools = pools(subject)?;
     let compiled = subject.program(&format!("grad-cam {layer}"), row, |subject| {
         let mut unfit = None;
         let graph = evaluation_graph(|tracer| {
@@ -137,7 +167,7 @@ pub fn grad_cam(subject: &mut Subject, row: &Rows, layer: &str, output: usize) -
                     return Ok(outputs);
                 }
                 let gradient = gradients(&loss, std::slice::from_ref(channels))?.swap_remove(0);
-                let weights = gradient.reduce(ReduceKind::Mean, &[1, 2], true)?;
+                let weights = if pools { gradient.reduce(ReduceKind::Mean, &[1, 2], true)? } else { gradient };
                 let cam = channels.mul(&weights)?.reduce(ReduceKind::Sum, &[3], false)?.relu()?;
                 outputs.push((CAM.to_string(), cam));
             }

@@ -40,16 +40,16 @@ pub struct Integrated {
 
 /// A layer that looks up an input's numbers in a table.
 #[derive(Debug, Clone)]
-struct LookUp {
-    layer: String,
+pub(crate) struct LookUp {
+    pub(crate) layer: String,
     /// Name and rows of its table.
-    table: (String, Shape),
+    pub(crate) table: (String, Shape),
     /// The input whose numbers these are.
-    input: usize,
+    pub(crate) input: usize,
 }
 
 /// The layers that look up what the network's inputs hold, in the order in which they do.
-fn look_ups(subject: &Subject) -> Result<Vec<LookUp>> {
+pub(crate) fn look_ups(subject: &Subject) -> Result<Vec<LookUp>> {
     let tracer = Tracer::new(Mode::Evaluate);
     subject.network().forward(&subject.inputs(&tracer))?;
     let graph = tracer.graph();

@@ -35,15 +35,25 @@ pub enum Kind {
     Tables,
     /// Texts.
     Texts,
+    /// Texts whose words are labelled.
+    Words,
+    /// Texts that are continued.
+    Continued,
+    /// Pairs of texts that are near to each other or not.
+    Pairs,
 }
 
 impl Method {
     /// All of them, with their names and what they are for.
     pub const ALL: [(Method, &'static str, &'static [Kind]); 8] = [
         (Method::GradCam, "grad-cam", &[Kind::Images]),
-        (Method::IntegratedGradients, "integrated-gradients", &[Kind::Images, Kind::Tables, Kind::Texts]),
+        (
+            Method::IntegratedGradients,
+            "integrated-gradients",
+            &[Kind::Images, Kind::Tables, Kind::Texts, Kind::Words, Kind::Continued, Kind::Pairs],
+        ),
         (Method::SmoothGrad, "smoothgrad", &[Kind::Images]),
-        (Method::Occlusion, "occlusion", &[Kind::Images, Kind::Texts]),
+        (Method::Occlusion, "occlusion", &[Kind::Images, Kind::Texts, Kind::Words, Kind::Continued, Kind::Pairs]),
         (Method::Shapley, "shapley", &[Kind::Tables]),
         (Method::Permutation, "permutation", &[Kind::Tables]),
         (Method::Counterfactual, "counterfactual", &[Kind::Tables]),
@@ -92,6 +102,9 @@ impl fmt::Display for Kind {
             Kind::Images => "images",
             Kind::Tables => "tables",
             Kind::Texts => "texts",
+            Kind::Words => "texts whose words are labelled",
+            Kind::Continued => "texts that are continued",
+            Kind::Pairs => "pairs of texts",
         })
     }
 }

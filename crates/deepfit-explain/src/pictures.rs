@@ -64,6 +64,12 @@ impl Picture {
         Map { height: self.height, width: self.width, values: values.collect() }
     }
 
+    /// Values times how far those of the picture are from the mean colour.
+    pub fn from_mean(&self, values: &[f64]) -> Vec<f64> {
+        let apart = self.row.numbers(0).iter().zip(self.baseline.numbers(0));
+        values.iter().zip(apart).map(|(value, (x, mean))| value * f64::from(x - mean)).collect()
+    }
+
     /// Pixels of a variant, in which some windows are the baseline's.
     fn without(&self, windows: impl Iterator<Item = Window>, out: &mut Vec<f32>) {
         let begin = out.len();

@@ -34,6 +34,8 @@ pub enum Unit {
     Probability,
     /// The value of a regression, in the unit of the data.
     Value,
+    /// How near two texts are: the cosine of their embeddings.
+    Similarity,
 }
 
 impl Unit {
@@ -43,6 +45,7 @@ impl Unit {
             Unit::Logit => "logit",
             Unit::Probability => "probability",
             Unit::Value => "value",
+            Unit::Similarity => "similarity",
         }
     }
 }
@@ -60,8 +63,9 @@ type Programs = BTreeMap<(String, usize), Compiled>;
 /// A network in use, with the weights of a model.
 pub struct Subject {
     network: Box<dyn Network>,
-    config: ModelConfig,
+    image: Option<ImageConfig>,
     preprocessor: Preprocessor,
+    task: Task,
     engine: Engine,
     names: Vec<String>,
     programs: Programs,
@@ -77,26 +81,25 @@ impl Subject {
     /// # Errors
     /// If it holds no model, a damaged one, or one that decides nothing.
     pub fn open(path: &Path, threads: usize) -> Result<(Subject, Vec<String>)> {
-        let model = deepfit_train::open_model(path)?;
+        Subject::of_model(path, deepfit_train::open_model(path)?, threads)
+    }
+
+    /// A model that was opened from a path.
+    ///
+    /// # Errors
+    /// If it decides nothing.
+    pub(crate) fn of_model(path: &Path, model: Model, threads: usize) -> Result<(Subject, Vec<String>)> {
         if !model.has_head {
             let problem = "has no classes: its weights end before a last layer, so that there is no decision to explain; \
                            train one with `deepfit train DATA --from`";
-            return Err(TrainError::Run { path: path.to_path_buf(), problem: problem.to_string() }.into());
-        }
-        if *model.preprocessor.task() == Task::NextToken {
-            let problem = "continues texts, and has no classes or values that could be explained";
-            return Err(TrainError::Run { path: path.to_path_buf(), problem: problem.to_string() }.into());
-        }
-        if let Task::Labels { .. } = model.preprocessor.task() {
-            let problem = "labels each word, and explanations are of one decision for a whole input; the probabilities of \
-                           its spans are told by `deepfit predict --json`";
             return Err(TrainError::Run { path: path.to_path_buf(), problem: problem.to_string() }.into());
         }
         let engine = model.engine(threads)?;
         let Model { description, preprocessor, network, notes, .. } = model;
         let centred = preprocessor.task().is_classification();
         let decision = description.decision;
-        Ok((Subject { centred, decision, ..Subject::of(network, description.model, preprocessor, engine) }, notes))
+        let image = description.model.image().cloned();
+        Ok((Subject { centred, decision, image, ..Subject::of(network, preprocessor, engine) }, notes))
     }
 
     /// A network with the given weights, by name.
@@ -114,14 +117,25 @@ impl Subject {
         for (name, tensor) in weights {
             engine.set_parameter(name, &tensor.shape, &tensor.values)?;
         }
-        Ok(Subject::of(network, config.clone(), preprocessor, engine))
+        Ok(Subject { image: config.image().cloned(), ..Subject::of(network, preprocessor, engine) })
     }
 
-    fn of(network: Box<dyn Network>, config: ModelConfig, preprocessor: Preprocessor, engine: Engine) -> Subject {
+    /// A network that tells something else of a text than a decision for all of it.
+    pub(crate) fn of_sequences(
+        network: Box<dyn Network>,
+        task: Task,
+        preprocessor: Preprocessor,
+        engine: Engine,
+    ) -> Subject {
+        Subject { centred: task.is_classification(), task, ..Subject::of(network, preprocessor, engine) }
+    }
+
+    fn of(network: Box<dyn Network>, preprocessor: Preprocessor, engine: Engine) -> Subject {
         let names = network.inputs().into_iter().map(|slot| slot.name).collect();
         Subject {
             network,
-            config,
+            image: None,
+            task: preprocessor.task().clone(),
             preprocessor,
             engine,
             names,
@@ -136,14 +150,18 @@ impl Subject {
         &self.preprocessor
     }
 
-    /// The task.
+    /// What is told of each row.
     pub fn task(&self) -> &Task {
-        self.preprocessor.task()
+        &self.task
     }
 
     /// The images that it takes, if it takes images.
     pub fn image(&self) -> Option<&ImageConfig> {
-        self.config.image()
+        self.image.as_ref()
+    }
+
+    pub(crate) fn engine_mut(&mut self) -> &mut Engine {
+        &mut self.engine
     }
 
     pub(crate) fn network(&self) -> &dyn Network {
@@ -267,6 +285,7 @@ impl Subject {
                 mask.iter().zip(logits).map(|(m, logit)| f64::from(*m) * f64::from(*logit)).sum()
             }
             Unit::Probability => self.probabilities(logits)[output],
+            Unit::Similarity => f64::from(logits[output]),
             Unit::Value => {
                 let value = f64::from(logits[output]);
                 self.preprocessor.target_scale().map_or(value, |scale| scale.inverse(value))
@@ -276,12 +295,20 @@ impl Subject {
 
     /// What is explained by methods that need no gradients.
     pub fn unit(&self) -> Unit {
-        if self.task().classes().is_empty() { Unit::Value } else { Unit::Probability }
+        self.value_unit().unwrap_or(Unit::Probability)
     }
 
     /// What is explained by gradients, whose size says nothing where a probability is almost 1.
     pub fn gradient_unit(&self) -> Unit {
-        if self.task().classes().is_empty() { Unit::Value } else { Unit::Logit }
+        self.value_unit().unwrap_or(Unit::Logit)
+    }
+
+    /// The unit of what has no classes.
+    fn value_unit(&self) -> Option<Unit> {
+        match self.task() {
+            Task::Similarity { .. } => Some(Unit::Similarity),
+            task => task.classes().is_empty().then_some(Unit::Value),
+        }
     }
 
     /// By what a gradient is multiplied to be in the unit of [`Subject::gradient_unit`].
@@ -336,6 +363,11 @@ impl Subject {
     pub fn class(&self, name: &str) -> Result<usize> {
         const NAMED: usize = 12;
         let classes = self.task().classes();
+        if let Task::Similarity { .. } = self.task() {
+            let problem =
+                format!("the model tells how near two texts are, so there is no class '{name}'; leave --class away");
+            return Err(ExplainError::asked(problem));
+        }
         if classes.is_empty() {
             let problem = format!("the model predicts a number, so there is no class '{name}'; leave --class away");
             return Err(ExplainError::asked(problem));

@@ -87,15 +87,8 @@ impl<'a> Reading<'a> {
     /// Names of the words, and of the columns beside them, for people and programs: a word that stands there again has its
     /// number behind it.
     pub fn names(&self) -> Vec<String> {
-        let mut times: HashMap<&str, usize> = HashMap::new();
-        let name = |word: usize| {
-            let written = self.written(word);
-            let times = times.entry(written).or_insert(0);
-            *times += 1;
-            if *times == 1 { written.to_string() } else { format!("{written} ({times})") }
-        };
-        let words = (0..self.words.len()).map(name);
-        words.chain(self.columns.iter().map(|(column, _)| column.clone())).collect()
+        let words = numbered((0..self.words.len()).map(|word| self.written(word)));
+        words.into_iter().chain(self.columns.iter().map(|(column, _)| column.clone())).collect()
     }
 
     /// For each token of the input the text and the bytes that it stands for.
@@ -188,6 +181,17 @@ impl<'a> Reading<'a> {
         }
         baseline
     }
+}
+
+/// Words as names: one that stands there again has its number behind it.
+pub(crate) fn numbered<'a>(words: impl Iterator<Item = &'a str>) -> Vec<String> {
+    let mut times: HashMap<&str, usize> = HashMap::new();
+    let name = |written: &'a str| {
+        let times = times.entry(written).or_insert(0);
+        *times += 1;
+        if *times == 1 { written.to_string() } else { format!("{written} ({times})") }
+    };
+    words.map(name).collect()
 }
 
 /// The text preprocessor of a subject.

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use deepfit_data::{Array, Opened, Passage, RowId, Sample, Task};
-use deepfit_explain::{Attributions, Explainer, Explanation, Kind, Request};
+use deepfit_explain::{Attributions, Explainer, Explanation, Inputs, Kind, Request, likeness};
 use deepfit_train::text::words;
 use deepfit_train::{Generator, PredictionValue, RunRecord, Sampling, test_rows};
 
@@ -17,6 +17,10 @@ use crate::plots::{features, importance, project};
 /// Rows that are explained: mistakes, and rows that are told rightly.
 const MISTAKES: usize = 3;
 const RIGHT: usize = 1;
+/// Fewest parts of an input whose order tells whether it depends on the weights.
+const MANY: usize = 10;
+/// Most words of a text whose labels are explained.
+const WORDS: usize = 2;
 /// Most rows of the importance of columns, and of the map.
 const MOST_ROWS: usize = 2_000;
 /// Groups of a map by values.
@@ -45,6 +49,8 @@ pub struct Deeper {
     pub map: Option<Plot>,
     /// Explanations of some rows.
     pub explanations: Vec<Explained>,
+    /// How alike explanations of these rows stay when the network's weights are shuffled, 0 to 1 on average, and their method.
+    pub shuffled: Option<(f64, &'static str)>,
     /// Beginnings of a text, and how the network goes on.
     pub continued: Vec<(String, String)>,
     /// What could not be done, one sentence each.
@@ -58,6 +64,8 @@ pub struct Explained {
     pub id: RowId,
     /// What was said of it, and what is true.
     pub sentence: String,
+    /// What counts most, in words.
+    pub strongest: Option<String>,
     /// What counts.
     pub parts: Parts,
     /// How the explanation did when it was tested.
@@ -92,19 +100,21 @@ impl Deeper {
     pub fn look(run: &RunRecord, wanted: Wanted, threads: usize) -> Result<Deeper> {
         let mut found = Deeper::default();
         match &run.task {
-            Some(Task::NextToken) => {
+            Some(Task::NextToken | Task::Labels { .. }) | None => {
+                let continues = run.task == Some(Task::NextToken);
                 if wanted.explanations {
-                    found.continue_texts(run, threads)?;
+                    found.explain_texts(run, threads)?;
+                    if continues {
+                        found.continue_texts(run, threads)?;
+                    }
                 } else {
-                    found.notes.push("the network continues texts, and has no map of rows".to_string());
+                    let what = match &run.task {
+                        Some(Task::NextToken) => "continues texts",
+                        Some(_) => "labels words",
+                        None => "embeds texts",
+                    };
+                    found.notes.push(format!("the network {what}, and has no map of rows"));
                 }
-                return Ok(found);
-            }
-            Some(Task::Labels { .. }) | None => {
-                let what = if run.task.is_none() { "embeds texts" } else { "labels words" };
-                found
-                    .notes
-                    .push(format!("the network {what}: single decisions that could be explained are not made by it"));
                 return Ok(found);
             }
             Some(_) => {}
@@ -170,6 +180,7 @@ impl Deeper {
             }
             let opened = explainer.open_passages(passages.clone())?;
             explainer.explain_rows(&opened, Some(&passages), &Request::default(), &mut take)?;
+            self.shuffled = shuffled(explainer, &opened, Some(&passages), &all);
         } else if let Some((opened, names)) = rows {
             let places: HashMap<&RowId, u32> = names.iter().zip(opened.rows.iter().copied()).collect();
             let wrong = predictions.worst.iter().map(|mistake| &mistake.id).take(MISTAKES);
@@ -184,6 +195,7 @@ impl Deeper {
             let (source, names) = (opened.source.clone(), opened.names.clone());
             let some = Opened { source, names, rows, failed: Vec::new(), notes: Vec::new(), sentences: None };
             explainer.explain_rows(&some, None, &Request::default(), &mut take)?;
+            self.shuffled = shuffled(explainer, &some, None, &all);
         }
         for (id, explanation) in ids.into_iter().zip(all) {
             let kept = truths.get(&id).map(|&row| predictions.row(row).1);
@@ -193,6 +205,49 @@ impl Deeper {
             });
             let truth = truth.map(|truth| in_words(run, truth));
             self.explanations.extend(explained(&id, &explanation, truth));
+        }
+        Ok(())
+    }
+
+    /// Explains what a network tells of some texts of which it tells several things: labels of words, what comes next, how near
+    /// two of them are.
+    fn explain_texts(&mut self, run: &RunRecord, threads: usize) -> Result<()> {
+        let worst = run.predictions.iter().flat_map(|predictions| &predictions.worst);
+        let line = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+        let (mut ids, mut lines) = (Vec::new(), String::new());
+        for mistake in worst {
+            let text = match &mistake.sample {
+                Some(Sample::Words { words }) => line(&words.join(" ")),
+                Some(Sample::Texts { texts }) if run.task == Some(Task::NextToken) => {
+                    line(&texts.first().map_or(String::new(), |text| text.chars().take(BEGINNING).collect()))
+                }
+                Some(Sample::Texts { texts }) => texts.iter().map(|text| line(text)).collect::<Vec<_>>().join("\t"),
+                _ => continue,
+            };
+            if !text.is_empty() && ids.len() < MISTAKES {
+                lines = lines + &text + "\n";
+                ids.push(mistake.id.clone());
+            }
+        }
+        if ids.is_empty() {
+            let note =
+                "no text of a mistake is kept, so that none is explained here; `deepfit explain RUN FILE` explains any";
+            self.notes.push(note.to_string());
+            return Ok(());
+        }
+        let mut explainer = Explainer::open(&run.root, threads)?;
+        let mut all: Vec<Explanation> = Vec::new();
+        let mut take = |explanation: Explanation| {
+            all.push(explanation);
+            Ok(())
+        };
+        let mut lines = lines.as_bytes();
+        let failed = explainer.explain(Inputs::Reader(&mut lines, "the test texts"), &Request::default(), &mut take)?;
+        self.notes.extend(failed.into_iter().map(|(name, reason)| format!("test text {name}: {reason}")));
+        self.notes.extend(explainer.take_notes());
+        for (row, id) in ids.iter().enumerate() {
+            let own = all.iter().filter(|explanation| explanation.input == row.to_string());
+            self.explanations.extend(own.take(WORDS).filter_map(|explanation| explained(id, explanation, None)));
         }
         Ok(())
     }
@@ -216,6 +271,36 @@ impl Deeper {
         self.notes.extend(generator.take_notes());
         Ok(())
     }
+}
+
+/// How alike explanations of rows stay when what the network has learned is destroyed: the mean over the rows, and the method.
+/// Nothing where rows could not be read, or the shuffled network gives no numbers.
+fn shuffled(
+    explainer: &mut Explainer,
+    opened: &Opened,
+    passages: Option<&[Passage]>,
+    before: &[Explanation],
+) -> Option<(f64, &'static str)> {
+    // An order of a few columns is often the same by chance.
+    if before.len() != opened.rows.len() || before.iter().any(|one| one.attributions.len() < MANY) {
+        return None;
+    }
+    explainer.shuffle_weights();
+    let (mut sum, method) = (0.0, before.first()?.method);
+    for (&row, before) in opened.rows.iter().zip(before) {
+        let (source, names) = (opened.source.clone(), opened.names.clone());
+        let one = Opened { source, names, rows: vec![row], failed: Vec::new(), notes: Vec::new(), sentences: None };
+        let class = before.class.as_ref().map(|(class, _)| class.clone());
+        let request = Request { method: Some(method), class, ..Request::default() };
+        let mut after = None;
+        let mut take = |explanation| {
+            after = Some(explanation);
+            Ok(())
+        };
+        explainer.explain_rows(&one, passages, &request, &mut take).ok()?;
+        sum += likeness(before, &after?)?;
+    }
+    Some((sum / before.len() as f64, method.name()))
 }
 
 /// Some of the rows, from all of the data.
@@ -298,7 +383,15 @@ fn explained(id: &RowId, explanation: &Explanation, truth: Option<String>) -> Op
     };
     let sure = explanation.class.as_ref().map_or(String::new(), |(_, p)| format!(" ({:.1} %)", 100.0 * p));
     let truth = truth.map_or(String::new(), |truth| format!(", and the truth is {truth}"));
-    let sentence = format!("The network says {said}{sure}{truth}. Explained by {}.", explanation.method);
+    let of = explanation.details.of.as_ref().map_or(String::new(), |word| format!(" of the word '{word}'"));
+    let mut sentence = match explanation.unit {
+        "similarity" => format!("Both texts have a similarity of {said}{truth}. Explained by {}.", explanation.method),
+        _ => format!("The network says {said}{of}{sure}{truth}. Explained by {}.", explanation.method),
+    };
+    let strongest = explanation.strongest();
+    if let Some(most) = &strongest {
+        sentence += &format!(" What counts most: {most}.");
+    }
     let unit = match &explanation.attributions {
         Attributions::Named(_) if explanation.details.words.is_empty() => {
             format!("Numbers say how much of the {} each column adds. ", explanation.unit)
@@ -326,5 +419,5 @@ fn explained(id: &RowId, explanation: &Explanation, truth: Option<String>) -> Op
             Parts::Columns(all)
         }
     };
-    Some(Explained { id: id.clone(), sentence, parts, test: unit + &test, warning: explanation.warning() })
+    Some(Explained { id: id.clone(), sentence, strongest, parts, test: unit + &test, warning: explanation.warning() })
 }

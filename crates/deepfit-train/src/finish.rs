@@ -85,17 +85,13 @@ pub(crate) fn finish(
         if !job.data.is_images() {
             learned::save(&job.folder.model(), &*inputs, &stage.train)?;
         }
-        if job.data.is_table() {
-            familiarity = Familiarity::fit(&*inputs, &stage.train)?;
+        if !matches!(task, Task::NextToken | Task::Labels { .. }) {
+            familiarity = Familiarity::fit(&inputs, &preprocessor, &stage.train, job.time_left())?;
             familiarity.iter().try_for_each(|familiarity| familiarity.save(&job.folder.model()))?;
         }
     }
     drop((weights, completion));
-    let goal = Goal {
-        decision: Some(&decision),
-        familiarity: familiarity.as_ref(),
-        ..Goal::of(&job.recipe, stage.target_scale)
-    };
+    let goal = Goal { decision: Some(&decision), ..Goal::of(&job.recipe, stage.target_scale) };
     let mut remembered = job.remembers.then(Remembered::default);
     let mut on = |rows: &[u32], goal: &Goal<'_>, keeper: Option<&mut Keeper>| -> Result<Option<Measurement>> {
         if rows.is_empty() {
@@ -130,7 +126,10 @@ pub(crate) fn finish(
         findings.take_measured(&test.findings);
     }
     let subgroups = test.as_ref().and_then(|test| test.subgroups.clone());
-    let unlike = test.as_ref().and_then(|test| test.familiarity);
+    let unlike = match &familiarity {
+        Some(familiarity) => familiarity.report(&inputs, &job.split.test, job.recipe.weights.as_deref())?,
+        None => None,
+    };
     let test = test.map(|test| test.metrics);
     let baselines = simpler::ways(job, &inputs, &preprocessor, &stage.train)?;
     let fit = judge(job, epochs, &*source, stage.target_scale);

@@ -26,6 +26,9 @@ use crate::tensors::Owned;
 /// Checkpoints are at most this far apart.
 const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(60);
 
+/// A checkpoint follows the end of an epoch if the last one is so old: that of a small network takes as long as a step or two.
+pub(crate) const EPOCH_INTERVAL: Duration = Duration::from_millis(500);
+
 /// Checkpoints are written through to the disk at most this often.
 const SYNC_INTERVAL: Duration = Duration::from_secs(10);
 
@@ -127,9 +130,12 @@ impl Fit<'_> {
             let ending = Instant::now();
             let flow = self.end_epoch(progress, observer, epoch_started, data)?;
             progress.seconds = started.1 + started.0.elapsed().as_secs_f64();
-            self.save(progress)?;
+            let is_last = progress.stage_ended || progress.epoch >= self.stage.epochs;
+            if is_last || flow == Flow::Stop || last_checkpoint.elapsed() > EPOCH_INTERVAL {
+                self.save(progress)?;
+                last_checkpoint = Instant::now();
+            }
             self.ending = ending.elapsed().as_secs_f64();
-            last_checkpoint = Instant::now();
             if flow == Flow::Stop {
                 return Ok(End::Interrupted);
             }

@@ -8,10 +8,13 @@ use serde::Serialize;
 
 use crate::error::Result;
 use crate::finish;
+use crate::fit::EPOCH_INTERVAL;
 use crate::job::{Workshop, loader_bytes, loader_options};
 use crate::learner::{Place, evaluation_batch};
 use crate::measure::{Goal, measure};
+use crate::overfitting::sample_of;
 use crate::recipe::Recipe;
+use crate::simpler::{self, compares_with_linear};
 use crate::stage::{Purpose, Stage};
 use crate::transfer;
 
@@ -58,9 +61,9 @@ pub struct Description {
     pub resumed_at_step: Option<u64>,
 }
 
-/// Code and small things that come into use only while training runs: 5 to 6 MB, measured with small tables and pictures, of
+/// Code and small things that come into use only while training runs: 5 to 8 MB, measured with small tables and pictures, of
 /// which half is for what follows it, such as calibration, the verdict and the report.
-pub(crate) const OVERHEAD_BYTES: u64 = 6 << 20;
+pub(crate) const OVERHEAD_BYTES: u64 = 7 << 20;
 
 /// What is known of a run beside its data and its network.
 pub(crate) struct Circumstances<'a> {
@@ -109,12 +112,16 @@ pub(crate) fn describe(
     ];
     if network_bytes > 0 {
         // Features are computed before the arena of the training is made, which takes the same memory afterwards.
-        let more = features.working_bytes.saturating_sub(arena);
-        memory.push(("the published network at work, beyond that".to_string(), more));
+        // It has gone when the weights are collected to be saved, those that were trained in a copy that is counted already.
+        let more = features.working_bytes.saturating_sub(arena).max(network_bytes.saturating_sub(weights));
+        memory.push(("the published network at work, or to be saved, beyond that".to_string(), more));
         memory.push(("features".to_string(), features.bytes));
-        // The copy of what is trained is saved with the rest.
-        let rest = network_bytes.saturating_sub(weights);
-        memory.push(("weights that stay as they are, to be saved".to_string(), rest));
+    }
+    if compares_with_linear(data, &recipe.task) {
+        let rows = largest.train.len().max(split.test.len());
+        let bytes = simpler::bytes(&*workshop.inputs, rows, &recipe.settings, base_bytes + OVERHEAD_BYTES);
+        // The arena of the training has gone by then.
+        memory.push(("a linear model to compare with, beyond that".to_string(), bytes.saturating_sub(arena)));
     }
     let so_far: u64 = memory.iter().map(|(_, bytes)| bytes).sum();
     if read_bytes > so_far {
@@ -129,7 +136,7 @@ pub(crate) fn describe(
         Some(unfrozen) if stage.trial.unfrozen > 0 => &unfrozen.times,
         _ => &times,
     };
-    let per_epoch = |stage: &Stage| times_of(stage).epoch(stage.train.len(), stage.validation.len(), recipe.batch());
+    let per_epoch = |stage: &Stage| times_of(stage).epoch(recipe, stage);
     let mut epochs = recipe.epochs();
     let total = |epochs: u32| {
         features.seconds + stages.iter().map(|s| per_epoch(s) * f64::from(epochs.min(s.epochs))).sum::<f64>()
@@ -194,7 +201,7 @@ pub(crate) struct Rehearsed {
 impl Rehearsed {
     /// Seconds of all stages that train blocks.
     pub fn seconds(&self, recipe: &Recipe, stages: &[Stage]) -> f64 {
-        let of = |s: &Stage| f64::from(s.epochs) * self.times.epoch(s.train.len(), s.validation.len(), recipe.batch());
+        let of = |s: &Stage| f64::from(s.epochs) * self.times.epoch(recipe, s);
         stages.iter().filter(|stage| stage.trial.unfrozen > 0).map(of).sum()
     }
 
@@ -279,10 +286,17 @@ struct Times {
 }
 
 impl Times {
-    fn epoch(&self, train: usize, validation: usize, batch: usize) -> f64 {
+    fn epoch(&self, recipe: &Recipe, stage: &Stage) -> f64 {
         // The last batch is smaller.
-        let steps = train as f64 / batch.max(1) as f64;
-        steps * self.step + validation as f64 * self.evaluate + self.checkpoint
+        let steps = stage.train.len() as f64 / recipe.batch().max(1) as f64;
+        // Some rows of training are measured, too.
+        let measured = match stage.validation.len() {
+            0 => 0,
+            validation => validation + sample_of(&stage.train, validation, recipe.settings.seed).len(),
+        };
+        let seconds = steps * self.step + measured as f64 * self.evaluate + JOURNAL_SECONDS;
+        // Several short epochs share a checkpoint.
+        seconds + self.checkpoint * (seconds / EPOCH_INTERVAL.as_secs_f64()).min(1.0)
     }
 }
 
@@ -292,14 +306,18 @@ const INTERVAL_SECONDS: f64 = 3e-6;
 
 /// Creating, writing and renaming a small file, and writing a byte of a large one, on an ordinary local disk. The disk is
 /// not tried: nothing is written before the run starts.
-const FILE_SECONDS: f64 = 2e-4;
+const FILE_SECONDS: f64 = 1.2e-3;
 const BYTE_SECONDS: f64 = 1e-9;
+/// Lines of an epoch in files that are open.
+const JOURNAL_SECONDS: f64 = 2e-4;
 
 /// A rehearsal may always take this long, and longer where it is this share of a long training, up to the limit: the
 /// first steps of a process are slower than those that follow, and not by the same factor on each machine.
 const REHEARSAL_SECONDS: f64 = 0.09;
 const REHEARSAL_SHARE: f64 = 0.01;
 const REHEARSAL_LIMIT: f64 = 1.5;
+/// Of more steps than this, it is worth it to try two more than two.
+const MANY_STEPS: usize = 20;
 
 /// Runs a few real steps and evaluations for their time, then puts the network back to its first values.
 fn rehearse(
@@ -316,19 +334,25 @@ fn rehearse(
     let mut place = Place { rate: 0.0, update: 1, counter: 0, first: true, last: true, share: 1.0 };
     let mut steps: Vec<f64> = Vec::new();
     let (mut spent, mut allowed) = (0.0, REHEARSAL_SECONDS);
-    while steps.len() < 2 || spent < allowed {
+    let fewest = if training_steps > MANY_STEPS { 4 } else { 2 };
+    // Of texts, batches are longer and shorter.
+    let length_of =
+        |rows: &[u32]| rows.iter().map(|&row| workshop.source.length_of(row).unwrap_or(1) as f64).sum::<f64>();
+    let mean_length = length_of(&stage.train) / stage.train.len().max(1) as f64;
+    while steps.len() < fewest || spent < allowed {
         let now = Instant::now();
         let Some(batch) = loader.next()? else { break };
         // A step that fails fails again in training, where it is explained.
         let failed = workshop.learner.step(&batch, place).is_err();
         let full = batch.len == recipe.batch();
+        let usual = mean_length * batch.len as f64 / length_of(&batch.rows).max(1.0);
         drop(batch);
         let seconds = now.elapsed().as_secs_f64();
         spent += seconds;
         let training = (seconds * training_steps as f64).min(recipe.settings.time_of_each().unwrap_or(f64::INFINITY));
         allowed = (training * REHEARSAL_SHARE).clamp(REHEARSAL_SECONDS, REHEARSAL_LIMIT);
         if full || steps.is_empty() {
-            steps.push(seconds);
+            steps.push(seconds * usual);
         }
         place.update += 1;
         if failed {
@@ -402,13 +426,13 @@ fn rehearse_roughly(
     Ok((step >= SLOW_STEP && step.is_finite()).then_some(Times { step, evaluate, checkpoint }))
 }
 
-/// The time that most take, of which other load on the machine lengthens some: the lower quartile of the means of `length`
+/// The time that most take, of which other load on the machine lengthens some: the median of the means of `length`
 /// successive times. Single steps will not do: where preparation takes longest, the batches of several loader threads
 /// arrive together, and a step that waits is followed by some that do not.
 fn typical(times: &[f64], length: usize) -> f64 {
     let mut means: Vec<f64> = times.windows(length.clamp(1, times.len().max(1))).map(mean).collect();
     means.sort_by(f64::total_cmp);
-    means.get(means.len() / 4).copied().unwrap_or(0.0)
+    means.get(means.len() / 2).copied().unwrap_or(0.0)
 }
 
 fn mean(times: &[f64]) -> f64 {

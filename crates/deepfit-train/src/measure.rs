@@ -5,11 +5,11 @@ use std::sync::Arc;
 use deepfit_data::{Array, Loader, LoaderOptions, Source, Subgroups, TargetScale, Task};
 use serde::{Deserialize, Serialize};
 
-use crate::decision::{Decision, DecisionMetrics, Familiarity, FamiliarityReport, Findings, Record};
+use crate::decision::{Decision, DecisionMetrics, Findings, Record};
 use crate::error::{Result, TrainError};
 use crate::metrics::{
     ClassificationMetrics, Intervals, LabelScores, LanguageMetrics, MultiLabelMetrics, RegressionMetrics,
-    ResidualSummary, Scores, SimilarityMetrics, TaggingMetrics, Tally, largest, wilson,
+    ResidualSummary, Scores, SimilarityMetrics, TaggingMetrics, largest,
 };
 use crate::predictions::Keeper;
 use crate::predicts::Predicts;
@@ -29,8 +29,6 @@ pub struct Measurement {
     pub findings: Findings,
     /// The same metrics by the values of a column, if they were asked for.
     pub subgroups: Option<SubgroupScores>,
-    /// How many rows are unlike those of training, if that is known.
-    pub familiarity: Option<FamiliarityReport>,
 }
 
 /// What predictions are measured by.
@@ -48,23 +46,14 @@ pub struct Goal<'a> {
     pub weights: Option<&'a [f64]>,
     /// Rows of the source that are also measured by themselves.
     pub by: Option<&'a Subgroups>,
-    /// What tells rows that are unlike those of training.
-    pub familiarity: Option<&'a Familiarity>,
 }
 
 impl<'a> Goal<'a> {
     /// What a run's predictions are measured by.
     pub fn of(recipe: &'a Recipe, scale: Option<TargetScale>) -> Goal<'a> {
         let positive = positive(&recipe.task, recipe.settings.positive.as_deref());
-        Goal {
-            task: &recipe.task,
-            scale,
-            positive,
-            decision: None,
-            weights: recipe.weights.as_deref(),
-            by: None,
-            familiarity: None,
-        }
+        let weights = recipe.weights.as_deref();
+        Goal { task: &recipe.task, scale, positive, decision: None, weights, by: None }
     }
 }
 
@@ -243,15 +232,10 @@ pub fn measure_keeping(
     let mut loader = Loader::new(source.clone(), rows, LoaderOptions::evaluate(using.batch(), workers))?;
     let mut scored = Scored::default();
     let mut one = Scored::default();
-    let (mut count, mut all, mut unlike) = (0, Tally::default(), 0.0);
+    let mut count = 0;
     while let Some(batch) = loader.next()? {
         count += batch.len;
         let outputs = using.outputs();
-        for (flag, row) in goal.familiarity.iter().flat_map(|f| f.unlike(&batch)).zip(&batch.rows) {
-            let weight = goal.weights.map_or(1.0, |weights| weights[*row as usize]);
-            all.add(weight);
-            unlike += if flag { weight } else { 0.0 };
-        }
         let predictions = using.predict(&batch)?;
         match (&mut metrics, &batch.targets) {
             (Measured::Words(words), Array::I32(targets)) => {
@@ -324,11 +308,7 @@ pub fn measure_keeping(
         decided.complete(&mut findings);
     }
     let subgroups = goal.by.map(|by| SubgroupScores::of(by, &of_groups));
-    let familiarity = goal.familiarity.and_then(|familiarity| {
-        let (wanted, flagged, interval) = (familiarity.rate(), all.share(unlike)?, wilson(unlike, &all)?);
-        Some(FamiliarityReport { wanted, flagged, interval })
-    });
-    Ok(Measurement { metrics, rows: count, failures, findings, subgroups, familiarity })
+    Ok(Measurement { metrics, rows: count, failures, findings, subgroups })
 }
 
 fn other_targets() -> TrainError {

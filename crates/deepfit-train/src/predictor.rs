@@ -179,10 +179,9 @@ impl Predictor {
             predicts::open(path, threads)?;
         let positive = positive(preprocessor.task(), named.as_deref());
         let folder = model_folder::find(path).ok();
-        let width = |name: &str| preprocessor.slots().iter().find(|slot| slot.name == name).map_or(0, |s| s.values());
-        let familiarity = match (&folder, &preprocessor) {
-            (Some(folder), Preprocessor::Table(_)) => Familiarity::load(folder, width("numeric"), width("categories"))?,
-            _ => None,
+        let familiarity = match &folder {
+            Some(folder) => Familiarity::load(folder, &preprocessor)?,
+            None => None,
         };
         Ok(Predictor { using, preprocessor, threads, notes, positive, decision, weight, by: None, folder, familiarity })
     }
@@ -252,20 +251,15 @@ impl Predictor {
         };
         let by = self.by.as_ref().map(|column| opened.subgroups(table, column, self.threads)).transpose()?;
         let (weights, by) = (weights.as_deref(), by.as_ref());
-        let goal = Goal {
-            task: &task,
-            scale,
-            positive: self.positive,
-            decision,
-            weights,
-            by,
-            familiarity: self.familiarity.as_ref(),
+        let familiarity = match &self.familiarity {
+            Some(familiarity) => familiarity.report(&opened.source, &opened.rows, weights)?,
+            None => None,
         };
+        let goal = Goal { task: &task, scale, positive: self.positive, decision, weights, by };
         let measured = measure(&mut *self.using, opened.source, opened.rows, &goal, true)?;
         let mut skipped = opened.failed;
         skipped.extend(measured.failures);
         let (rows, findings, subgroups) = (measured.rows, measured.findings, measured.subgroups);
-        let familiarity = measured.familiarity;
         let measured = measured.metrics;
         Ok(Evaluation {
             metrics: measured.scores(),
@@ -340,7 +334,7 @@ impl Predictor {
         let mut loader = Loader::new(opened.source, opened.rows, LoaderOptions::evaluate(self.using.batch(), 1))?;
         while let Some(batch) = loader.next()? {
             let outputs = self.using.outputs();
-            let unlike = self.familiarity.as_ref().map(|familiarity| familiarity.unlike(&batch));
+            let unlike = self.familiarity.as_ref().map(|familiarity| familiarity.unlike(&batch)).transpose()?;
             let values = self.using.predict(&batch)?.to_vec();
             let logits = self.using.logits().unwrap_or_default();
             for (at, ((row, values), logits)) in

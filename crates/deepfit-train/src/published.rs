@@ -107,6 +107,14 @@ pub fn published_text(path: &Path) -> Result<(PublishedText, Tokenizer)> {
     Ok((published, tokenizer))
 }
 
+/// What stands behind the hidden states of a published model for texts.
+///
+/// # Errors
+/// As [`published_text`].
+pub fn text_head(path: &Path) -> Result<TextHead> {
+    Ok(if is_bundled_text(path) { TextHead::None } else { PublishedText::load(&text_folder(path))?.head })
+}
+
 /// The table of words that is part of the program.
 #[cfg(feature = "bundled-backbones")]
 fn bundled_text() -> Result<(PublishedText, Tokenizer)> {

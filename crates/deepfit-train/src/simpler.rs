@@ -4,23 +4,46 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use deepfit_classical::{ClassicalError, Learner, Target, Work, fit};
-use deepfit_data::{Array, Source, Task};
+use deepfit_data::{Array, Dataset, Slot, Source, Task};
 
 use crate::baseline::Baseline;
+use crate::budget;
 use crate::classical::{Encoder, Features};
 use crate::error::{Result, TrainError};
+use crate::forecast::OVERHEAD_BYTES;
 use crate::job::Job;
 use crate::measure::Goal;
 use crate::metrics::{ClassificationMetrics, RegressionMetrics, Scores};
+use crate::settings::Settings;
 
 /// A linear model may take this share of the time that the network took to train, and this many seconds in any case.
 const SHARE: f64 = 0.2;
 const SECONDS: f64 = 0.1;
 /// Of more rows than so many bytes hold, in so many copies on their way to the linear model, it learns from some.
-const MOST_BYTES: usize = 96 << 20;
+const MOST_BYTES: u64 = 24 << 20;
 const COPIES: usize = 3;
 /// Fewer of many teach it nothing.
 const FEWEST_ROWS: usize = 100;
+
+/// Whether a linear model is measured beside a run.
+pub(crate) fn compares_with_linear(data: &Dataset, task: &Task) -> bool {
+    data.is_table() && !matches!(task, Task::MultiLabel { .. })
+}
+
+/// Bytes that a linear model of so many rows takes at most, under a limit of memory no more than is left beside `planned` bytes.
+pub(crate) fn bytes(source: &dyn Source, rows: usize, settings: &Settings, planned: u64) -> u64 {
+    let left = settings.memory.map_or(u64::MAX, |limit| budget::usable(limit).saturating_sub(planned));
+    // Whole megabytes, so that rows hardly depend on how the process came to its memory.
+    let left = left >> 20 << 20;
+    (rows as u64 * bytes_of_row(source)).min(MOST_BYTES).min(left)
+}
+
+/// Numbers of a row, words of categories each by itself, in some copies.
+fn bytes_of_row(source: &dyn Source) -> u64 {
+    let of = |slot: &Slot| slot.values() + slot.cardinalities.iter().sum::<usize>();
+    let width: usize = source.slots().iter().map(of).sum();
+    (COPIES * 4 * width.max(1) + 16) as u64
+}
 
 /// What simpler ways reach that a run's rows `train` teach, on its test rows; none of tasks that have no such.
 ///
@@ -53,7 +76,7 @@ pub(crate) fn ways(
         Task::Labels { .. } | Task::NextToken | Task::Similarity { .. } => None,
     };
     let mut found: Vec<Baseline> = same.into_iter().collect();
-    if job.data.is_table() && !matches!(task, Task::MultiLabel { .. }) {
+    if compares_with_linear(&job.data, task) {
         found.extend(linear(job, source, preprocessor, train, &goal)?);
     }
     Ok(found)
@@ -99,9 +122,8 @@ fn linear(
     let stop = || begun.elapsed().as_secs_f64() > most;
     let settings = &job.recipe.settings;
     let encoder = Encoder::new(Features::OneHot, preprocessor)?;
-    // Numbers of a row, words of categories each by itself, in some copies.
-    let width: usize = source.slots().iter().map(|slot| slot.values() + slot.cardinalities.iter().sum::<usize>()).sum();
-    let most_rows = (MOST_BYTES / (COPIES * 4 * width.max(1) + 16)).max(1);
+    let bytes = bytes(&**source, train.len().max(job.split.test.len()), settings, job.base_bytes + OVERHEAD_BYTES);
+    let most_rows = (bytes / bytes_of_row(&**source)).max(1) as usize;
     let step = train.len().div_ceil(most_rows).max(1);
     let some: Vec<u32> = train.iter().copied().step_by(step).collect();
     if step > 1 && some.len() < FEWEST_ROWS {

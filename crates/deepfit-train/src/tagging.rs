@@ -82,7 +82,7 @@ pub struct Entity {
 
 /// Labels as tags of IOB2: what each means.
 #[derive(Debug, Clone)]
-pub(crate) struct Tags {
+pub struct Tags {
     /// For each tag whether it begins a span, and the number of its label; nothing for words outside.
     meaning: Vec<Option<(bool, usize)>>,
     /// Names of the labels.
@@ -91,7 +91,7 @@ pub(crate) struct Tags {
 
 impl Tags {
     /// Of the names of a task's outputs; without spans every word is one of its own.
-    pub(crate) fn new(names: &[String], spans: bool) -> Tags {
+    pub fn new(names: &[String], spans: bool) -> Tags {
         if !spans {
             return Tags { meaning: (0..names.len()).map(|n| Some((true, n))).collect(), labels: names.to_vec() };
         }
@@ -111,7 +111,7 @@ impl Tags {
     }
 
     /// The spans of words: their words, and the number of their label.
-    pub(crate) fn spans(&self, tags: &[usize]) -> Vec<(Range<usize>, usize)> {
+    pub fn spans(&self, tags: &[usize]) -> Vec<(Range<usize>, usize)> {
         let mut spans: Vec<(Range<usize>, usize)> = Vec::new();
         for (word, &tag) in tags.iter().enumerate() {
             let Some((begins, label)) = self.meaning[tag] else { continue };
@@ -156,7 +156,7 @@ impl Tags {
 
     /// The most probable tags of a sentence's words `[words, tags]` among those in which an inside follows a beginning or
     /// an inside of its label (Viterbi, 1967).
-    pub(crate) fn decode(&self, probabilities: &[f32]) -> Vec<usize> {
+    pub fn decode(&self, probabilities: &[f32]) -> Vec<usize> {
         let count = self.meaning.len();
         let allowed = |before: Option<usize>, tag: usize| match self.meaning[tag] {
             Some((false, label)) => {

@@ -147,7 +147,7 @@ fn limits(program: &Program, folder: &Path, bars: &mut Bars) -> Result<()> {
     let cases: [(PathBuf, &str); 9] = [
         (example("digits.zip"), "memory=60MB"),
         (made("long.csv"), "memory=90MB"),
-        (made("wide.csv"), "memory=60MB"),
+        (made("wide.csv"), "memory=80MB"),
         (made("photographs"), "memory=250MB"),
         (made("photographs"), "memory=100MB"),
         (example("digits.zip"), "time=4s"),

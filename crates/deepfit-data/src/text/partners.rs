@@ -254,21 +254,8 @@ pub(crate) fn open(
 /// # Errors
 /// As for training on such a table.
 pub fn open_pairs(path: &Path, options: &OpenOptions) -> Result<(Opened, Task)> {
-    if path.is_dir() {
-        let problem = "is a folder; give a table with two columns of texts".to_string();
-        return Err(Error::NotATable { path: path.to_path_buf(), problem, needed: String::new() });
-    }
+    let table = recognised(path, options)?;
     let mut options = OpenOptions { task: Some(TaskKind::Similarity), ..options.clone() };
-    let none = || {
-        let problem = "has no two columns of texts that are meant without doubt; give a table of two, and perhaps one of scores, \
-                       or with the columns that were learned from";
-        Error::NotATable { path: path.to_path_buf(), problem: problem.to_string(), needed: String::new() }
-    };
-    let table = match recognise(path, &options) {
-        Ok(table) => table.ok_or_else(none)?,
-        Err(Error::Setting { .. }) => return Err(none()),
-        Err(other) => return Err(other),
-    };
     let mut summary = Summary::default();
     let set = open(path, table, &mut options, &mut |_, _| {}, &mut summary)?;
     let names = set.file_rows.iter().map(u32::to_string).collect();
@@ -276,6 +263,37 @@ pub fn open_pairs(path: &Path, options: &OpenOptions) -> Result<(Opened, Task)> 
     let mut opened = Opened::new(Arc::new(source), names, Vec::new(), &[]);
     opened.notes.append(&mut summary.notes);
     Ok((opened, preprocessor.task))
+}
+
+/// Pairs of texts as they stand in a table, each with the number of its row; the columns are those that `options` name, or are
+/// found as for training. Scores are not read. Pairs of which a text is empty are left out.
+///
+/// # Errors
+/// If it is no table with two columns of texts.
+pub fn read_pairs(path: &Path, options: &OpenOptions) -> Result<Vec<(u32, [String; 2])>> {
+    let table = recognised(path, options)?;
+    let mut rows = Vec::new();
+    read(path, &PairTable { score: None, ..table }, None, options.threads, &mut rows)?;
+    Ok(rows.into_iter().map(|row| (row.row, row.texts)).collect())
+}
+
+/// The columns of a table of pairs.
+fn recognised(path: &Path, options: &OpenOptions) -> Result<PairTable> {
+    if path.is_dir() {
+        let problem = "is a folder; give a table with two columns of texts".to_string();
+        return Err(Error::NotATable { path: path.to_path_buf(), problem, needed: String::new() });
+    }
+    let options = OpenOptions { task: Some(TaskKind::Similarity), ..options.clone() };
+    let none = || {
+        let problem = "has no two columns of texts that are meant without doubt; give a table of two, and perhaps one of scores, \
+                       or with the columns that were learned from";
+        Error::NotATable { path: path.to_path_buf(), problem: problem.to_string(), needed: String::new() }
+    };
+    match recognise(path, &options) {
+        Ok(table) => table.ok_or_else(none),
+        Err(Error::Setting { .. }) => Err(none()),
+        Err(other) => Err(other),
+    }
 }
 
 /// Reads a table; returns how many of its pairs have an empty text.

@@ -226,7 +226,7 @@ impl Tokenizer {
     ///
     /// # Errors
     /// The tokenizer's reason, if it refuses.
-    pub(crate) fn around(&self) -> Result<(Vec<u32>, Vec<u32>), String> {
+    pub fn around(&self) -> Result<(Vec<u32>, Vec<u32>), String> {
         let only = tokenizers::Token::new(0, String::new(), (0, 1));
         let text = tokenizers::Encoding::from_tokens(vec![only], 0);
         let encoding = self.inner.post_process(text, None, true).map_err(|error| error.to_string())?;

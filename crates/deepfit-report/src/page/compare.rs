@@ -8,6 +8,7 @@ use maud::{Markup, html};
 use super::facts::Facts;
 use super::figure::figure;
 use super::metrics::number;
+use super::table::{Row, Table, nothing};
 use super::{Section, shell};
 use crate::clean::clean;
 use crate::meaning::{meaning, ordered};
@@ -104,44 +105,28 @@ fn numbers(runs: &[RunRecord], names: &[String]) -> Markup {
         ("Size of the model", &|run| words::bytes(run.model_bytes), "What has to be kept, or sent, to use it."),
     ];
     let main = runs.iter().find_map(|run| Facts::of(run).main);
+    let mut table = Table::new("Numbers of all runs", "What", &names.iter().map(String::as_str).collect::<Vec<_>>());
+    for name in metrics {
+        let known = meaning(name);
+        let cell = |report: &Option<&Report>| match report.and_then(|report| report.metrics.test.get(name)) {
+            Some(value) => html! {
+                (number(value))
+                @if best(name) == Some(value) { span aria-label="the best" role="img" { " ★" } }
+                @if let Some([low, high]) = report.and_then(|r| r.metrics.test_intervals.get(name)) {
+                    br; span class="nothing" { (words::number(low)) " to " (words::number(high)) }
+                }
+            },
+            None => nothing(),
+        };
+        let row = Row::new(known.title, reports.iter().map(cell).collect(), known.sentence);
+        table.row(Row { main: main == Some(name), ..row });
+    }
+    for (what, of, sentence) in &other {
+        table.row(Row::new(*what, runs.iter().map(|run| html! { (clean(&of(run))) }).collect(), *sentence));
+    }
     html! {
         p { "Numbers are on test rows, with 95 % intervals below them. The best of each line is marked with ★; where intervals overlap, the difference may be chance." }
-        div class="wide" role="region" tabindex="0" aria-label="Table: numbers of all runs" {
-            table {
-                caption class="hidden" { "Numbers of all runs" }
-                thead { tr { th scope="col" { "What" } @for name in names { th scope="col" { (clean(name)) } } th scope="col" class="meaning" { "What it means" } } }
-                tbody {
-                    @for name in metrics {
-                        @let known = meaning(name);
-                        tr class=[(main == Some(name)).then_some("main")] {
-                            th scope="row" { (known.title) }
-                            @for report in &reports {
-                                td {
-                                    @match report.and_then(|report| report.metrics.test.get(name)) {
-                                        Some(value) => {
-                                            (number(value))
-                                            @if best(name) == Some(value) { span aria-label="the best" role="img" { " ★" } }
-                                            @if let Some([low, high]) = report.and_then(|r| r.metrics.test_intervals.get(name)) {
-                                                br; span class="nothing" { (words::number(low)) " to " (words::number(high)) }
-                                            }
-                                        },
-                                        None => span class="nothing" { "–" },
-                                    }
-                                }
-                            }
-                            td class="meaning" { (known.sentence) }
-                        }
-                    }
-                    @for (what, of, sentence) in &other {
-                        tr {
-                            th scope="row" { (what) }
-                            @for run in runs { td { (clean(&of(run))) } }
-                            td class="meaning" { (sentence) }
-                        }
-                    }
-                }
-            }
-        }
+        (table.shown())
     }
 }
 
@@ -159,22 +144,11 @@ fn settings(runs: &[RunRecord], names: &[String]) -> Markup {
     keys.dedup();
     let value = |run: usize, key: &String| all[run].iter().find(|(known, _)| known == key).map(|(_, value)| value);
     keys.retain(|key| (1..all.len()).any(|run| value(run, key) != value(0, key)));
-    html! {
-        @if keys.is_empty() { p { "All settings are the same." } } @else {
-            div class="wide" role="region" tabindex="0" aria-label="Table: settings that differ" {
-                table {
-                    caption class="hidden" { "Settings that differ" }
-                    thead { tr { th scope="col" { "Setting" } @for name in names { th scope="col" { (clean(name)) } } } }
-                    tbody {
-                        @for key in keys {
-                            tr {
-                                th scope="row" { (clean(key)) }
-                                @for run in 0..runs.len() { td { (clean(value(run, key).map_or("–", |value| value))) } }
-                            }
-                        }
-                    }
-                }
-            }
-        }
+    let mut table =
+        Table::new("Settings that differ", "Setting", &names.iter().map(String::as_str).collect::<Vec<_>>());
+    for key in &keys {
+        let cell = |run: usize| html! { (clean(value(run, key).map_or("–", |value| value))) };
+        table.row(Row::new(key.as_str(), (0..runs.len()).map(cell).collect(), ""));
     }
+    html! { @if keys.is_empty() { p { "All settings are the same." } } @else { (table.shown()) } }
 }

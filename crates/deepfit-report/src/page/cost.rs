@@ -4,6 +4,8 @@ use deepfit_train::text::words;
 use deepfit_train::{Report, RunRecord};
 use maud::{Markup, html};
 
+use super::table::{Row, Table};
+
 pub(super) fn section(run: &RunRecord, report: &Report) -> Markup {
     let size = if run.model_bytes > 0 { words::bytes(run.model_bytes) } else { "–".to_string() };
     let waited = 100.0 * report.data.waiting();
@@ -27,18 +29,12 @@ pub(super) fn section(run: &RunRecord, report: &Report) -> Markup {
             "Weights that training has set, of which the model is made (beside those that were published, if there are).".to_string(),
         ),
     ];
+    let mut table = Table::new("Cost", "What", &["How much"]);
+    for (what, value, sentence) in rows {
+        table.row(Row::new(what, vec![html! { (value) }], sentence));
+    }
     html! {
-        div class="wide" role="region" tabindex="0" aria-label="Table: cost" {
-            table {
-                caption class="hidden" { "Cost" }
-                thead { tr { th scope="col" { "What" } th scope="col" { "How much" } th scope="col" class="meaning" { "What it means" } } }
-                tbody {
-                    @for (what, value, sentence) in &rows {
-                        tr { th scope="row" { (what) } td { (value) } td class="meaning" { (sentence) } }
-                    }
-                }
-            }
-        }
+        (table.shown())
         @if report.resumed_at_step.is_some() {
             p { "The run was interrupted and went on; time and memory are those of the process that ended it." }
         }

@@ -1,12 +1,12 @@
 //! What `deepfit diagnose` has found about a run.
 
 use deepfit_train::Diagnosis;
-use deepfit_train::text::words;
 use maud::{Markup, html};
 
-use super::figure::{figure, table};
+use super::figure::figure;
+use super::metrics::number;
+use super::table::{Row, Table};
 use crate::clean::clean;
-use crate::plot::Data;
 use crate::plots;
 
 pub(super) fn section(found: &Diagnosis) -> Markup {
@@ -16,7 +16,7 @@ pub(super) fn section(found: &Diagnosis) -> Markup {
             h3 { "Labels that may be wrong" }
             p { "Each row was predicted by a network that had not learned from it. " (clean(&labels.sentence)) "." }
             @if !labels.worst.is_empty() {
-                (table(&suspected(found), "Labels that may be wrong"))
+                (suspected(found).shown())
                 p { "All of them: " code { (clean(&labels.file.display().to_string())) } }
             }
         }
@@ -29,11 +29,13 @@ pub(super) fn section(found: &Diagnosis) -> Markup {
 }
 
 /// The most suspicious labels.
-fn suspected(found: &Diagnosis) -> Data {
-    let mut table = Data::new(&["row or file", "part", "label", "probably", "probability of that"]);
+fn suspected(found: &Diagnosis) -> Table {
+    let columns = ["part", "label", "probably", "probability of that"];
+    let mut table = Table::new("Labels that may be wrong", "row or file", &columns);
     for one in found.label_errors.iter().flat_map(|labels| &labels.worst) {
-        let cells = [&one.row, &one.part, &one.label, &one.suggested].map(String::clone);
-        table.row(cells.into_iter().chain([words::number(f64::from(one.probability))]).collect());
+        let words = [&one.part, &one.label, &one.suggested].map(|word| html! { (clean(word)) });
+        let cells = words.into_iter().chain([number(f64::from(one.probability))]).collect();
+        table.row(Row::new(one.row.as_str(), cells, ""));
     }
     table
 }

@@ -2,6 +2,7 @@
 
 use maud::{Markup, html};
 
+use super::table::{Row, Table};
 use crate::clean::clean;
 use crate::plot::{Data, Plot};
 use crate::svg;
@@ -24,8 +25,22 @@ pub(super) fn figure(plot: &Plot, id: &str) -> Markup {
     }
 }
 
-/// A table with a name, that can be moved within its space where it is wide.
-pub(super) fn table(data: &Data, name: &str) -> Markup {
+/// Columns that a phone shows side by side, and most of which it shows the rows as blocks.
+const BESIDE: usize = 3;
+const BLOCKS: usize = 8;
+
+/// A table with a name. On a phone one of some columns becomes blocks, as tables of numbers with their meaning do; one of many
+/// can be moved within its space.
+fn table(data: &Data, name: &str) -> Markup {
+    if (BESIDE + 1..=BLOCKS).contains(&data.header.len()) {
+        let columns: Vec<&str> = data.header[1..].iter().map(String::as_str).collect();
+        let mut table = Table::new(name, &data.header[0], &columns);
+        for row in &data.rows {
+            let cells = row[1..].iter().map(|cell| html! { (clean(cell)) }).collect();
+            table.row(Row::new(row[0].as_str(), cells, ""));
+        }
+        return table.shown();
+    }
     html! {
         div class="wide" role="region" tabindex="0" aria-label={ "Table: " (clean(name)) } {
             table {

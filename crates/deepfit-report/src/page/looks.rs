@@ -25,6 +25,12 @@ pub(super) fn section(run: &RunRecord, facts: &Facts, deeper: Option<&Deeper>) -
     let plots: Vec<Plot> = deeper.importance.iter().chain(&deeper.map).cloned().collect();
     html! {
         @for note in &deeper.notes { p class="warning" { (clean(note)) } }
+        @if run.settings.time_split.is_some() && run.input.as_deref() == Some("table") {
+            p {
+                "Rows are looked at one by one, though they follow each other in time: what came before counts where a column holds it \
+                 (a lag, such as the value of the day before), and is explained as that column."
+            }
+        }
         (figures(&plots))
         @if !deeper.explanations.is_empty() {
             h3 { "Some test " (facts.many) ", explained" }
@@ -33,6 +39,8 @@ pub(super) fn section(run: &RunRecord, facts: &Facts, deeper: Option<&Deeper>) -
                  stronger, the more they count. Each explanation was tested: the parts were taken away in the order of their weight, \
                  and in orders drawn by chance."
             }
+            @if let Some(most) = most(&deeper.explanations) { p { strong { "What counts most: " } (clean(&most)) "." } }
+            @if let Some((likeness, method)) = deeper.shuffled { p { (clean(&shuffled(likeness, method))) } }
             ul class="cards" { @for one in &deeper.explanations { li { (explanation(one, &heading(run, facts, one))) } } }
         }
         @if !deeper.continued.is_empty() {
@@ -43,6 +51,35 @@ pub(super) fn section(run: &RunRecord, facts: &Facts, deeper: Option<&Deeper>) -
             }
         }
     }
+}
+
+/// What the check by shuffled weights says.
+fn shuffled(likeness: f64, method: &str) -> String {
+    let verdict = match likeness {
+        l if l < 0.3 => "they depend on what was learned, as they should",
+        l if l < 0.6 => {
+            "they depend on what was learned in part, and on how the network is built or what the inputs are in part"
+        }
+        _ => "they hardly depend on what was learned: do not rely on them, and try another --method",
+    };
+    format!(
+        "Does {method} depend on what the network has learned? With weights that were shuffled, the order of what counts agrees with \
+         that below by {likeness:.2} (rank correlation: 1 is the same order, 0 another): {verdict}."
+    )
+}
+
+/// What counts most in the rows that are explained, with the number of them.
+fn most(all: &[Explained]) -> Option<String> {
+    let mut counts: Vec<(&str, usize)> = Vec::new();
+    for most in all.iter().filter_map(|one| one.strongest.as_deref()) {
+        match counts.iter_mut().find(|(known, _)| *known == most) {
+            Some((_, count)) => *count += 1,
+            None => counts.push((most, 1)),
+        }
+    }
+    counts.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+    let told: Vec<String> = counts.iter().map(|(most, count)| format!("{most} ({count} of {})", all.len())).collect();
+    (!told.is_empty()).then(|| told.join(", "))
 }
 
 /// The name of a row that is explained.

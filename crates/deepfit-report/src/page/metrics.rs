@@ -2,10 +2,11 @@
 
 use deepfit_train::metrics::Scores;
 use deepfit_train::text::words;
-use deepfit_train::{Baseline, Report, RunRecord};
+use deepfit_train::{Baseline, RepeatsReport, Report, RunRecord};
 use maud::{Markup, html};
 
 use super::facts::Facts;
+use super::table::{Row, Table, nothing};
 use crate::clean::clean;
 use crate::meaning::{meaning, ordered};
 
@@ -17,7 +18,7 @@ pub(super) fn number(value: f64) -> Markup {
 fn cell(scores: &Scores, name: &str) -> Markup {
     match scores.get(name) {
         Some(value) => number(value),
-        None => html! { span class="nothing" { "–" } },
+        None => nothing(),
     }
 }
 
@@ -26,7 +27,25 @@ pub(super) fn section(run: &RunRecord, report: &Report, facts: &Facts) -> Markup
     let parts = [&metrics.test, &metrics.validation, &metrics.train];
     let names = ordered(parts.into_iter().flat_map(|scores| scores.iter().map(|(name, _)| name)));
     let baseline = run.predictions.as_ref().and_then(|predictions| predictions.baseline.as_ref());
-    let published = !metrics.published.is_empty();
+    let published = (!metrics.published.is_empty()).then_some(&metrics.published);
+    let before = baseline.map(|baseline| ("Simple method", &baseline.metrics));
+    let others = before.into_iter().chain(published.map(|scores| ("Before training", scores)));
+    let others = others.chain([("Validation", &metrics.validation), ("Training", &metrics.train)]);
+    let others: Vec<(&str, &Scores)> = others.collect();
+    let columns: Vec<&str> =
+        ["Test", "95 % interval"].into_iter().chain(others.iter().map(|(name, _)| *name)).collect();
+    let mut table = Table { class: "metrics", ..Table::new("Metrics", "Metric", &columns) };
+    for name in names {
+        let known = meaning(name);
+        let interval = match metrics.test_intervals.get(name) {
+            Some([low, high]) => html! { (number(low)) " to " (number(high)) },
+            None => nothing(),
+        };
+        let cells = [cell(&metrics.test, name), interval].into_iter();
+        let cells = cells.chain(others.iter().map(|(_, scores)| cell(scores, name))).collect();
+        let (id, main) = (Some(format!("test-{name}")), facts.main == Some(name));
+        table.row(Row { id, main, ..Row::new(known.title, cells, known.sentence) });
+    }
     html! {
         p {
             "Numbers are on the test " (facts.many) ", which the network never saw while it learned. The interval says how sure the \
@@ -37,44 +56,9 @@ pub(super) fn section(run: &RunRecord, report: &Report, facts: &Facts) -> Markup
             }
         }
         @if metrics.test.is_empty() { p class="warning" { "There are no test rows, so that nothing is known about new ones." } }
-        div class="wide" role="region" tabindex="0" aria-label="Table: metrics" {
-            table class="metrics" {
-                caption class="hidden" { "Metrics" }
-                thead {
-                    tr {
-                        th scope="col" { "Metric" }
-                        th scope="col" { "Test" }
-                        th scope="col" { "95 % interval" }
-                        @if baseline.is_some() { th scope="col" { "Simple method" } }
-                        @if published { th scope="col" { "Before training" } }
-                        th scope="col" { "Validation" }
-                        th scope="col" { "Training" }
-                        th scope="col" class="meaning" { "What it means" }
-                    }
-                }
-                tbody {
-                    @for name in names {
-                        @let known = meaning(name);
-                        tr class=[(facts.main == Some(name)).then_some("main")] {
-                            th scope="row" { (known.title) }
-                            td id={ "test-" (name) } { (cell(&metrics.test, name)) }
-                            td {
-                                @match metrics.test_intervals.get(name) {
-                                    Some([low, high]) => { (number(low)) " to " (number(high)) },
-                                    None => span class="nothing" { "–" },
-                                }
-                            }
-                            @if let Some(baseline) = baseline { td { (cell(&baseline.metrics, name)) } }
-                            @if published { td { (cell(&metrics.published, name)) } }
-                            td { (cell(&metrics.validation, name)) }
-                            td { (cell(&metrics.train, name)) }
-                            td class="meaning" { (known.sentence) }
-                        }
-                    }
-                }
-            }
-        }
+        (table.shown())
         (simpler(report, baseline, facts))
+        @if let Some(repeats) = &report.repeats { (repeated(repeats, facts)) }
         @if let (Some(positive), Some(_)) = (&report.positive, metrics.test.get("sensitivity")) {
             p { "Sensitivity, specificity and F1 take '" (clean(positive)) "' as the positive class." }
         }
@@ -102,22 +86,21 @@ fn simpler(report: &Report, told: Option<&Baseline>, facts: &Facts) -> Markup {
     }
 }
 
-/// What the calibration error says, in words.
-pub(super) fn trust(report: &Report) -> String {
-    let test = &report.metrics.test;
-    let Some(error) = test.get("ece") else {
-        return "A probability is worth something if what it says comes true as often as it says.".to_string();
-    };
-    let verdict = match error {
-        e if e < 0.03 => "so that they can be taken at their word",
-        e if e < 0.08 => "so that they should be taken with some care",
-        _ => {
-            "so that they should not be taken at their word: look at the order that they give, rather than at their values"
+/// What the same reached with other splits.
+fn repeated(found: &RepeatsReport, facts: &Facts) -> Markup {
+    let mut table = Table::new("Other splits", "Metric", &["Mean", "Deviation", "95 % interval of the mean"]);
+    for name in ordered(found.metrics.keys().map(String::as_str)) {
+        let (known, of) = (meaning(name), &found.metrics[name]);
+        let interval = html! { (number(of.interval[0])) " to " (number(of.interval[1])) };
+        let row = Row::new(known.title, vec![number(of.mean), number(of.deviation), interval], known.sentence);
+        table.row(Row { main: facts.main == Some(name), ..row });
+    }
+    html! {
+        h3 { "With other splits" }
+        p {
+            "The same was done " (found.runs) " times, each time with other " (facts.many) " for the test, so that no number hangs on one \
+             lucky split. The deviation says how much a single split is off; the interval knows that the splits share " (facts.many) "."
         }
-    };
-    let interval = report.metrics.test_intervals.get("ece");
-    let sure = interval.map_or(String::new(), |[low, high]| {
-        format!(" (95 % interval {} to {})", words::number(low), words::number(high))
-    });
-    format!("Stated probabilities are off by {} on average{sure}, {verdict}.", words::number(error))
+        (table.shown())
+    }
 }

@@ -9,12 +9,15 @@ mod diagnosis;
 mod facts;
 mod figure;
 mod findings;
+mod groups;
 mod looks;
 mod metrics;
 mod mistakes;
 mod next;
 mod style;
 mod summary;
+mod table;
+mod trust;
 
 use deepfit_train::text::words;
 use deepfit_train::{Diagnosis, RunRecord, State};
@@ -50,6 +53,10 @@ pub fn page(run: &RunRecord, deeper: Option<&Deeper>) -> String {
             title: "How good is it?",
             body: metrics::section(run, report, &facts),
         });
+        if let Some(found) = &report.subgroups {
+            let body = groups::section(found, &facts);
+            sections.push(Section { id: "groups", title: "How good is it for each group?", body });
+        }
     }
     let learned = take(&["learning-curve", "validation", "learning-rate"]);
     sections.push(Section { id: "learning", title: "How it learned", body: learning(run, &learned) });
@@ -71,9 +78,8 @@ pub fn page(run: &RunRecord, deeper: Option<&Deeper>) -> String {
             body: html! { (figures(&wrong)) (mistakes::section(run, report, &facts)) },
         });
         let trust = take(&["reliability", "roc", "precision-recall"]);
-        if !trust.is_empty() {
-            let body = html! { p { (metrics::trust(report)) } (figures(&trust)) };
-            sections.push(Section { id: "trust", title: "How far to trust its probabilities", body });
+        if let Some((title, body)) = trust::section(report, &facts, &trust) {
+            sections.push(Section { id: "trust", title, body });
         }
         sections.push(Section { id: "looks-at", title: "What it looks at", body: looks::section(run, &facts, deeper) });
         if !report.findings.is_empty() {

@@ -76,6 +76,16 @@ pre{background:var(--card);border:1px solid var(--line);padding:.7rem;overflow:a
 .sides{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,20rem),1fr));gap:1rem}
 footer{margin-top:3rem;color:var(--soft);font-size:.9rem}
 :focus-visible{outline:3px solid var(--link);outline-offset:2px}
+@media screen and (max-width:40rem){
+    .stack,.stack tbody,.stack tr,.stack th,.stack td{display:block}
+    .stack thead{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%)}
+    .stack tr{border-bottom:1px solid var(--line);padding:.5rem 0}
+    .stack th,.stack td{border:0;padding:.1rem 0;text-align:left;overflow-wrap:anywhere}
+    .stack td[data-label]{display:flex;justify-content:space-between;gap:1rem}
+    .stack td[data-label]::before{content:attr(data-label);color:var(--soft);font-weight:400}
+    .stack td[data-label]>div{text-align:right}
+    .stack .meaning{min-width:0}
+    thead th{white-space:normal}.wide table:not(.stack){font-size:.85rem}.wide table:not(.stack) th,.wide table:not(.stack) td{padding:.25rem}}
 @media print{html{font-size:10pt}body{max-width:none}nav,.skip,details:not([open]){display:none}
     .plot-box,.cards article,tr{break-inside:avoid}.figures{grid-template-columns:1fr 1fr}
     .wide{overflow:visible}table{font-size:8.5pt}th,td{padding:.15rem .3rem}.meaning{min-width:0}thead th{white-space:normal}a{color:inherit}h2,h3{break-after:avoid}}

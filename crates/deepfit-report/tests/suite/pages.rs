@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use deepfit_report::{compared, page};
 use deepfit_train::{RunRecord, State};
 use scraper::{Html, Selector};
+use serde_json::json;
 
 use crate::run::{HOSTILE, classification, regression};
 
@@ -130,4 +131,89 @@ fn ten_thousand_rows_make_a_page_of_less_than_two_megabytes() {
     let names: Vec<&str> = classes.iter().map(String::as_str).collect();
     let text = page(&classification(&names, 10_000), None);
     assert!(text.len() < 1_000_000, "{}", text.len());
+}
+
+#[test]
+fn how_far_to_trust_it_is_told_with_a_sentence_for_every_number() {
+    let mut run = classification(&["benign", HOSTILE], 300);
+    let report = run.report.as_mut().unwrap();
+    report.positive = Some(HOSTILE.to_string());
+    report.calibration = serde_json::from_value(json!({
+        "method": "temperature", "temperature": 1.75, "rows": 90,
+        "measured": {"before": {"log_loss": 0.5125, "brier": 0.25, "ece": 0.125},
+                     "after": {"log_loss": 0.4375, "brier": 0.1875, "ece": 0.0625}},
+    }))
+    .unwrap();
+    report.conformal = serde_json::from_value(json!({
+        "wanted": 0.9, "rows": 90, "form": "sets",
+        "measured": {"coverage": 0.805, "interval": [0.75, 0.85], "mean_size": 1.125},
+    }))
+    .unwrap();
+    report.costs = serde_json::from_value(json!({
+        "missed": {"benign": 1.0, HOSTILE: 10.0}, "threshold": 0.0909, "chosen": "by the costs",
+        "measured": {"before": 0.5, "after": 0.25, "interval": [0.2, 0.3]},
+    }))
+    .unwrap();
+    report.familiarity =
+        serde_json::from_value(json!({"wanted": 0.01, "flagged": 0.055, "interval": [0.03, 0.09]})).unwrap();
+    let group = |name: &str, rows: u64, accuracy: f64| {
+        json!({"name": name, "rows": rows, "few": rows < 30, "metrics": {"accuracy": accuracy},
+               "intervals": {"accuracy": [accuracy - 0.05, accuracy + 0.05]}})
+    };
+    let groups = [group("ward 1", 150, 0.95), group(HOSTILE, 145, 0.75), group("ward 3", 5, 0.4)];
+    report.subgroups = serde_json::from_value(json!({"column": "ward", "groups": groups})).unwrap();
+    report.repeats = serde_json::from_value(json!({
+        "runs": 3, "seeds": [1, 2, 3],
+        "metrics": {"accuracy": {"mean": 0.875, "deviation": 0.03125, "interval": [0.8, 0.95], "values": [0.85, 0.875, 0.9]}},
+    }))
+    .unwrap();
+    let document = parsed(&page(&run, None));
+    let text: String = document.root_element().text().collect::<Vec<_>>().join(" ");
+    for told in [
+        "a temperature of 1.7500, since it had been too sure of itself on 90 validation rows",
+        "calibration took the calibration error from 0.1250 to 0.0625: it helped",
+        "less often than promised, by more than chance explains",
+        "is predicted from this probability on, rather than from 0.5 on; chosen by the costs",
+        "saves 50.0 % of the costs",
+        "more than false alarms explain",
+        "is predicted worse than 'ward 1' by more than chance would explain",
+        "The same was done 3 times",
+    ] {
+        assert!(text.contains(told), "{told}");
+    }
+    let rows = |section: &str| -> Vec<String> {
+        let wanted = select(&format!("section[aria-labelledby='{section}'] table.stack tbody tr"));
+        document.select(&wanted).map(|row| row.text().collect::<Vec<_>>().join(" ")).collect()
+    };
+    assert_eq!((rows("trust").len(), rows("groups").len()), (13, 3), "{:?}", rows("trust"));
+    for row in rows("trust") {
+        assert!(row.ends_with('.') && row.chars().any(|c| c.is_ascii_digit()), "{row}");
+    }
+    // A phone shows each number beside the heading of its column.
+    let cells = select("table.stack td:not(.meaning)");
+    assert!(document.select(&cells).all(|cell| cell.attr("data-label").is_some_and(|label| !label.is_empty())));
+}
+
+#[test]
+fn a_run_without_probabilities_tells_its_intervals_or_why_there_are_none() {
+    let mut run = regression(100, "price");
+    let trusted = |run: &RunRecord| -> String {
+        let document = parsed(&page(run, None));
+        let section = document.select(&select("section[aria-labelledby='trust']")).next();
+        section.map(|section| section.text().collect::<Vec<_>>().join(" ")).unwrap_or_default()
+    };
+    assert_eq!(trusted(&run), "", "nothing is known");
+    run.report.as_mut().unwrap().conformal = serde_json::from_value(json!({
+        "wanted": 0.9, "rows": 60, "form": "intervals",
+        "measured": {"coverage": 0.91, "interval": [0.85, 0.95], "mean_size": 42.5},
+    }))
+    .unwrap();
+    let told = trusted(&run);
+    assert!(told.starts_with("How far to trust its numbers") && told.contains("42.50"), "{told}");
+    assert!(told.contains("as promised, within what chance explains"), "{told}");
+    run.report.as_mut().unwrap().conformal = serde_json::from_value(json!({
+        "wanted": 0.9, "rows": 6, "form": "intervals", "reason": "6 validation rows are too few for coverage=0.9",
+    }))
+    .unwrap();
+    assert!(trusted(&run).contains("There are none: 6 validation rows are too few"));
 }

@@ -326,7 +326,10 @@ impl Encoder {
         // Batches are of similar lengths, and not in the order of the rows.
         let mut order: Vec<u32> = (0..seen.len() as u32).collect();
         order.sort_by_key(|&place| seen[place as usize]);
-        let matrix = Matrix::concat(parts).select(&order);
+        let mut matrix = Matrix::concat(parts);
+        if !order.is_sorted() {
+            matrix = matrix.select(&order);
+        }
         let rows: Vec<u32> = order.into_iter().map(|place| seen[place as usize]).collect();
         let targets = source.targets_of(&rows);
         Ok(Encoded { matrix, targets, rows })

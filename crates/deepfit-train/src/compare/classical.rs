@@ -174,7 +174,7 @@ impl Trial<'_> {
         };
         let (task, test) = (contest.data.task(), contest.split.test.clone());
         let positive = contest.positive;
-        let goal = Goal { task, scale, positive, decision: None, weights: None, by: None, familiarity: None };
+        let goal = Goal { task, scale, positive, decision: None, weights: None, by: None };
         let mut remembered = Remembered::default();
         let predicting = Instant::now();
         let measured = measure(&mut Remembering::new(&mut using, &mut remembered), source.clone(), test, &goal, true)?;

@@ -89,7 +89,7 @@ pub struct Job {
     /// The network that it begins with, if there is one.
     transfer: Option<Transfer>,
     /// Bytes of the process when the data had been opened.
-    base_bytes: u64,
+    pub(crate) base_bytes: u64,
     /// What the files of the data looked like before they were opened.
     pub(crate) stamp: Arc<Stamp>,
     /// When this process began to open the data, and seconds that had been trained before.
@@ -345,7 +345,7 @@ impl Job {
         });
         let mut watch = Watch { inner: observer, first_step_seconds: None, notes };
         self.look_at_data(&mut watch);
-        let (epochs_before, seconds_before) = (self.progress.epochs.len(), self.progress.seconds);
+        let (epochs_before, mut fit_seconds) = (self.progress.epochs.len(), 0.0);
         let mut first_step = true;
         let mut data = DataTimes::default();
         // What a stage that begins with the result of the one before it takes over.
@@ -412,7 +412,9 @@ impl Job {
                 first_step,
                 data: DataTimes::default(),
             };
+            let seconds_before = self.progress.seconds;
             let end = fit.run(&mut self.progress, &mut watch)?;
+            fit_seconds += self.progress.seconds - seconds_before;
             first_step = fit.first_step;
             let mut of_stage = fit.data;
             if self.recipe.cut(&self.stages[number].trial).applied {
@@ -446,7 +448,7 @@ impl Job {
                 continue;
             }
             let epochs = self.progress.epochs[epochs_before..].iter().filter(|e| e.epoch > 0).count();
-            let seconds_per_epoch = (self.progress.seconds - seconds_before) / epochs.max(1) as f64;
+            let seconds_per_epoch = fit_seconds / epochs.max(1) as f64;
             let times = Times { first_step: watch.first_step_seconds, per_epoch: seconds_per_epoch, data };
             return self.finish(workshop, best_weights, times);
         }

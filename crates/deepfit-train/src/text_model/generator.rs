@@ -1,8 +1,10 @@
 //! Texts that are continued, token by token.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use deepfit_cpu::{Engine, ProgramId, View};
+use deepfit_data::Tokenizer;
 use deepfit_graph::philox;
 use deepfit_graph::{DType, Dim, Extents, Graph, HostTensor, Shape, Symbol, Tensor};
 use deepfit_nn::step::evaluation_graph;
@@ -68,6 +70,33 @@ pub struct Generator {
     model: TextModel,
     engine: Engine,
     cache: CacheSizes,
+}
+
+/// A network that continues texts, to be looked into.
+pub struct Continuing {
+    /// The network, for texts of at most so many tokens as it takes.
+    pub network: Box<dyn Network>,
+    /// Makes tokens of texts.
+    pub tokenizer: Arc<Tokenizer>,
+    /// Most tokens of a text.
+    pub positions: usize,
+    /// An engine with its weights.
+    pub engine: Engine,
+    /// What is worth knowing about it, a sentence each.
+    pub notes: Vec<String>,
+}
+
+impl Continuing {
+    /// Opens what [`Generator::open`] opens.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn open(path: &Path, threads: usize) -> Result<Continuing> {
+        let Generator { model, engine, .. } = Generator::open(path, threads)?;
+        let network = model.network(usize::MAX)?;
+        let (tokenizer, positions, notes) = (model.tokenizer, model.sizes.positions, model.notes);
+        Ok(Continuing { network, tokenizer, positions, engine, notes })
+    }
 }
 
 impl Generator {
@@ -161,7 +190,7 @@ impl Generator {
 }
 
 /// The text that tokens add to those before them, spaces between both included.
-fn continuation(tokenizer: &deepfit_data::Tokenizer, ids: &[u32], added: &[u32]) -> Result<String> {
+fn continuation(tokenizer: &Tokenizer, ids: &[u32], added: &[u32]) -> Result<String> {
     let whole = tokenizer.decode(&[ids, added].concat())?;
     match whole.strip_prefix(&tokenizer.decode(ids)?[..]) {
         Some(text) => Ok(text.to_string()),

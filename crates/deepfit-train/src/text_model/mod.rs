@@ -26,7 +26,7 @@ use crate::published;
 use crate::tensors::Owned;
 
 pub use embedder::TextEmbedder;
-pub use generator::{Finish, Generated, Generator, Sampling};
+pub use generator::{Continuing, Finish, Generated, Generator, Sampling};
 pub use predictor::TextPredictor;
 
 /// Computed positions of longer texts are not kept ready: most networks allow so many only in name.

@@ -19,7 +19,7 @@ use crate::output::{explanations, importances};
 #[command(after_help = "Methods:
   grad-cam               images: which parts of a picture speak for the class, by the last convolutional layer. Costs no more
                          than a prediction, and is used for images unless --method says otherwise, if the network pools at
-                         its end
+                         its end; others have each place weighted by its own gradient (HiResCAM)
   integrated-gradients   images, tables, texts: shares of the class's logit, which add up; from the mean colour, the mean row
                          or the mean word. Used for images where grad-cam is not
   smoothgrad             images: to which pixels the class is most sensitive
@@ -28,6 +28,11 @@ use crate::output::{explanations, importances};
   permutation            tables: how much worse a table with its target is predicted when a column is shuffled
   counterfactual         tables: the smallest change that leads to another class, or to --class
   neighbours             the training examples that are most like the input to the last layer
+
+Of labelled words each that has a label is explained by the words of its sentence (with --class LABEL the word that is nearest to
+one), of a text that is continued the next token by those before it (--class TOKEN: another), of pairs of texts how near they are:
+by occlusion and integrated-gradients, for which words are replaced by the mean of all, since leaving them out would move the
+others. Rows of tables are explained one by one: what came before counts as the columns that hold it.
 
 Of a classical model that `deepfit compare` has made, it is told how much it goes by each feature, whatever the input.
 
@@ -38,6 +43,7 @@ Examples:
   deepfit explain runs/photos-1 cat.jpg --out explained/
   deepfit explain runs/tumours-1 patients.csv --method counterfactual
   deepfit explain runs/reviews-1 new.txt --method integrated-gradients --json
+  deepfit explain runs/names-1 sentences.txt --class PLACE
   deepfit explain efficientnet-lite0 photo.jpg --class \"tabby, tabby cat\"
 
 Inputs that cannot be read are reported on standard error, the others are explained, and the exit code is 2.")]
@@ -45,8 +51,8 @@ pub struct Arguments {
     /// Run folder, model folder, folder or file of a published model, or efficientnet-lite0
     #[arg(value_name = "MODEL|RUN", value_hint = ValueHint::AnyPath)]
     run: PathBuf,
-    /// Images, folders or .zip files of images, a table, or texts, as for `deepfit predict`; `-` reads a table or lines of
-    /// text from standard input
+    /// Images, folders or .zip files of images, a table, or texts, as for `deepfit predict`; of texts that are continued lines, of
+    /// pairs a table of two columns. `-` reads a table or lines of text from standard input
     #[arg(value_name = "INPUT", required = true, value_hint = ValueHint::AnyPath)]
     inputs: Vec<PathBuf>,
     /// How to explain; see below
@@ -59,7 +65,7 @@ pub struct Arguments {
     #[arg(long, value_name = "NAME")]
     layer: Option<String>,
     /// Write an array of objects with `input`, `prediction`, `method`, `attributions` (of images rows of pixels, else an
-    /// object by column or word), `faithfulness` and `completeness_error`
+    /// object by column, word or token), `faithfulness` and `completeness_error`; of labelled words also `word`
     #[arg(long)]
     json: bool,
     /// Write a file for each input: a PNG of the picture and what counts in it, or an HTML page

@@ -41,7 +41,7 @@ pub struct Arguments {
     format: FormatName,
     /// The same as --format json: an array of objects with `input`, `prediction` (for several labels `labels`), and
     /// `probabilities` (calibrated) with `logits`, or `value`; of runs also `set` or `interval`, which hold what is true as often
-    /// as training was asked for, and of tables `unlike_training`; of labelled words with `entities`: `label`, `text`, `start`, `end` (in
+    /// as training was asked for, and `unlike_training`; of labelled words with `entities`: `label`, `text`, `start`, `end` (in
     /// characters) and `probability`
     #[arg(long, conflicts_with = "format")]
     json: bool,

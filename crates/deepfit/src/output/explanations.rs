@@ -71,7 +71,7 @@ fn heading(explanation: &Explanation) -> String {
         Some(PredictionValue::Labels(labels)) if labels.is_empty() => "no label".to_string(),
         Some(PredictionValue::Labels(labels)) => labels.join(", "),
         Some(PredictionValue::Value(value)) => words::number(*value),
-        // Whoever labels words is not explained.
+        // Of labels, single words are explained.
         Some(PredictionValue::Entities(_)) => String::new(),
         None => match explanation.details.metric {
             Some((metric, value)) => format!("{metric} {}", words::number(value)),
@@ -84,7 +84,8 @@ fn heading(explanation: &Explanation) -> String {
         None => String::new(),
     };
     let layer = explanation.details.layer.as_ref().map_or(String::new(), |layer| format!(" of {layer}"));
-    words::printable(&format!("{}: {predicted}{of}, by {}{layer}", explanation.input, explanation.method))
+    let word = explanation.details.of.as_ref().map_or(String::new(), |word| format!(", '{word}'"));
+    words::printable(&format!("{}{word}: {predicted}{of}, by {}{layer}", explanation.input, explanation.method))
 }
 
 /// How it did when it was tested.

@@ -5,7 +5,7 @@ use std::fs;
 
 use serde_json::Value;
 
-use crate::program::{Place, example, signal, wait_for_epoch};
+use crate::program::{Place, digits, example, signal, wait_for_epoch};
 
 /// A network that learns to be unsure.
 const UNSURE: [&str; 7] = ["--model", "mlp", "--epochs", "30", "folds=1", "refit=false", "label_smoothing=0.5"];
@@ -184,6 +184,15 @@ fn costs_of_errors_move_the_threshold_and_make_decisions_cheaper() {
     }
     let shown = place.run(&["evaluate", "dear", "test.csv"]).succeeded().out;
     assert!(shown.contains("Costs of errors") && shown.contains("'ill' is predicted from a probability"), "{shown}");
+    let page = std::fs::read_to_string(place.path("dear/report.html")).unwrap();
+    let told = [
+        "What errors cost",
+        "of the costs.",
+        "Sets of classes that hold the truth",
+        "Unlike the training data",
+        "Calibration",
+    ];
+    told.into_iter().for_each(|told| assert!(page.contains(told), "{told}"));
 }
 
 #[test]
@@ -221,6 +230,8 @@ fn rows_count_by_their_weights_and_subgroups_are_measured_by_themselves() {
     let evaluated = place.run(&["evaluate", "run", "test.csv", "--by", "site", "--json"]).succeeded().json();
     assert_eq!(evaluated["metrics"], report["metrics"]["test"]);
     assert_eq!(evaluated["subgroups"], report["subgroups"]);
+    let page = std::fs::read_to_string(place.path("run/report.html")).unwrap();
+    assert!(page.contains("How good is it for each group?") && page.contains(">north</th>"));
     assert!(evaluated["notes"].to_string().contains("rows count by 'weight'"), "{evaluated}");
     // Neither column is needed of new rows; a subgroup of few rows says so.
     let few: String = test.lines().take(25).map(|line| format!("{line}\n")).collect();
@@ -407,4 +418,47 @@ fn rows_that_were_learned_from_and_rows_unlike_all_of_them_are_told() {
     fs::remove_file(&path).unwrap();
     let rows = place.run(&["predict", "run", "new.csv", "--json"]).succeeded().json();
     assert!(rows[0].get("unlike_training").is_none());
+}
+
+#[test]
+fn pictures_unlike_all_of_training_are_told() {
+    let place = Place::new();
+    let quick = ["--epochs", "2", "folds=1", "refit=false"];
+    let report = trained(&place, &[&[&example("digits.zip")[..], "--out", "run"], &quick[..]].concat());
+    let found = &report["familiarity"];
+    assert!(number(&found["wanted"]) == 0.01 && number(&found["flagged"]) < 0.05, "{found}");
+    let noise = image::RgbImage::from_fn(64, 64, |x, y| {
+        let bits = (x * 7919 + y * 104_729 + x * x * y) ^ (y * 31);
+        image::Rgb([bits as u8, (bits >> 5) as u8, (bits >> 9) as u8])
+    });
+    noise.save(place.path("noise.png")).unwrap();
+    let (name, digit) = digits(&["3"], 1).remove(0);
+    place.write("digit.png", digit);
+    let rows = place.run(&["predict", "run", "digit.png", "noise.png", "--json"]).succeeded().json();
+    let flags: Vec<bool> =
+        rows.as_array().unwrap().iter().map(|row| row["unlike_training"].as_bool().unwrap()).collect();
+    assert_eq!(flags, [false, true], "{name}: {rows}");
+    let evaluated = place.run(&["evaluate", "run", &example("digits.zip"), "--json"]).succeeded().json();
+    assert!(number(&evaluated["familiarity"]["flagged"]) < 0.05, "{evaluated}");
+}
+
+#[test]
+fn texts_unlike_all_of_training_are_told() {
+    let place = Place::new();
+    let report = trained(&place, &[&example("sentences.tsv"), "--out", "run", "--epochs", "2"]);
+    let found = &report["familiarity"];
+    assert!(number(&found["wanted"]) == 0.01 && number(&found["flagged"]) < 0.05, "{found}");
+    let new = "Returns the list of all rows that have the given value\n\
+               Вчера вечером мы долго гуляли по набережной и говорили о погоде\n\
+               Kesäisin järven rannalla paistetaan makkaraa ja uidaan myöhään yöhön\n";
+    place.write("new.txt", new);
+    let rows = place.run(&["predict", "run", "new.txt", "--json"]).succeeded().json();
+    let flags: Vec<bool> =
+        rows.as_array().unwrap().iter().map(|row| row["unlike_training"].as_bool().unwrap()).collect();
+    assert_eq!(flags, [false, true, true], "{rows}");
+    // A model of another kind of data has none of these rows.
+    let table = place.trained(&example("breast-cancer.csv"), "table", &["--epochs", "1", "folds=1", "refit=false"]);
+    let file = "model/familiar-rows.safetensors";
+    fs::copy(table.join(file), place.path("run").join(file)).unwrap();
+    place.run(&["predict", "run", "new.txt"]).is_refusal(&["familiar-rows.safetensors", "not those of this model"]);
 }

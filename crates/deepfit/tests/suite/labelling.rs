@@ -115,7 +115,8 @@ fn spans_are_learned_measured_and_told_with_their_characters() {
     assert!(lines[2].starts_with("0,LOC,new york,19,27,") && lines[3] == "1,,,,,", "{csv}");
     let shown = place.run(&["predict", "run", "texts.txt"]).succeeded().out;
     assert!(shown.contains("new york") && shown.contains("probability"), "{shown}");
-    place.run(&["explain", "run", "texts.txt"]).is_refusal(&["labels each word"]);
+    let told = place.run(&["explain", "run", "texts.txt"]).succeeded().out;
+    assert!(told.contains("'new york': B-LOC") || told.contains("'new': B-LOC"), "{told}");
     place.run(&["embed", "run", "texts.txt"]).is_refusal(&["no embedding of a text"]);
 }
 

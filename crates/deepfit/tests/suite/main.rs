@@ -13,6 +13,7 @@ mod drawn_texts;
 mod evaluating;
 mod examples;
 mod explaining;
+mod explaining_texts;
 mod guide;
 mod help;
 mod inspecting;

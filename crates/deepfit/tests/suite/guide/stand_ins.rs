@@ -207,6 +207,11 @@ pub fn make(place: &Place, name: &str) {
             let row = |i: usize| format!("what of the {} {i}?,\"{}\"", THINGS[drawn(i, 2, 6)], review(i).0);
             drop(place.write(name, table("question,answer", 120, row)));
         }
+        "two-pairs.csv" => {
+            drop(place.write(name, "question,answer\nwhat of the lamp?,a good lamp\nis it here?,not at all\n"))
+        }
+        "sentences.txt" => drop(place.write(name, "Today Anna goes to Oslo .\nSoon Boris goes to Rome .\n")),
+        "beginnings.txt" => drop(place.write(name, "Once upon a time\nThe first of them\n")),
         "models/vit/" => published(place, name, "vit-transformers"),
         "models/resnet50/" => published(place, name, "resnet-timm"),
         "models/all-MiniLM-L6-v2/" => published_texts(place, name, "bert"),
@@ -232,6 +237,14 @@ pub fn make(place: &Place, name: &str) {
         "runs/reviews-1" => {
             make(place, "reviews.csv");
             train(&["reviews.csv", "--target", "stars"]);
+        }
+        "runs/names-1" => {
+            make(place, "names.conll");
+            train(&["names.conll", "--from", "scratch"]);
+        }
+        "runs/pairs-1" => {
+            make(place, "pairs.csv");
+            train(&["pairs.csv"]);
         }
         "runs/book-1" => {
             make(place, "book.txt");
