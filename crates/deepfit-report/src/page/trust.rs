@@ -254,11 +254,16 @@ fn familiarity(found: &FamiliarityReport, facts: &Facts) -> Markup {
         vec![html! { (percent(found.wanted)) }],
         format!("Share of {many} like those of training that is flagged as well."),
     ));
+    let unusual = match many {
+        "pictures" => "whose colours, brightness and edges are more unusual than those of nearly all training pictures",
+        "texts" => "whose words are rarer than those of nearly all training texts",
+        _ => "that are farther from the training rows than nearly all of these are from each other",
+    };
     html! {
         h3 { "Unlike the training data" }
         p {
-            "Of such " (many) " the network may say anything, and be sure of it: those are flagged that are farther from the training "
-            (many) " than nearly all of these are from each other (`deepfit predict` says so of new ones)."
+            "Of such " (many) " the network may say anything, and be sure of it: those are flagged " (unusual) " (`deepfit predict` says so \
+             of new ones)."
         }
         (table.shown())
     }

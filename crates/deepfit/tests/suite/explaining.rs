@@ -79,6 +79,14 @@ fn named(explanation: &Value) -> BTreeMap<String, f64> {
     serde_json::from_value(explanation["attributions"].clone()).unwrap()
 }
 
+/// Fails unless the whole report says so.
+#[track_caller]
+fn names_in_the_report(place: &Place, run: &Path, told: &str) {
+    place.run(&["report", run.to_str().unwrap(), "--full"]).succeeded();
+    let page = std::fs::read_to_string(run.join("report.html")).unwrap();
+    assert!(page.contains(told), "{told}");
+}
+
 /// The name with the largest attribution.
 fn strongest(explanation: &Value) -> String {
     let all = named(explanation);
@@ -117,6 +125,7 @@ fn every_method_for_pictures_finds_the_patch_that_decides() {
     let nearest = explained(&place, &run, red.to_str().unwrap(), &["--method", "neighbours"]);
     let nearest = nearest[0]["neighbours"].as_array().unwrap().clone();
     assert!(nearest.len() == 5 && nearest.iter().all(|one| one["target"] == "red"), "{nearest:?}");
+    names_in_the_report(&place, &run, "What counts most: the upper left of the picture");
 }
 
 #[test]
@@ -194,6 +203,7 @@ fn every_method_for_tables_finds_the_column_that_decides() {
     holds(&permutation[0]);
     let nearest = explained(&place, &run, "new.csv", &["--method", "neighbours"]);
     assert!(nearest[0]["neighbours"].as_array().unwrap().iter().all(|one| one["target"] == "high"), "{nearest}");
+    names_in_the_report(&place, &run, "What counts most: the column 'c'");
 }
 
 #[test]

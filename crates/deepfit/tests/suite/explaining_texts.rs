@@ -142,7 +142,7 @@ fn the_word_is_found_by_which_two_texts_are_near() {
         format!("{} {word} {} and so,it was {word} {} there\n", filler(1), filler(2), filler(3))
     });
     place.write("pairs.csv", format!("question,answer\n{}", rows.collect::<String>()));
-    let run = place.trained("pairs.csv", "run", &["--epochs", "4"]);
+    let run = place.trained("pairs.csv", "run", &["task=similarity", "--epochs", "4"]);
     place.write("new.csv", "question,answer\nsoon hector again and so,it was hector today there\n");
     for method in ["occlusion", "integrated-gradients"] {
         let all = explained(&place, &run, "new.csv", &["--method", method]);
