@@ -83,9 +83,9 @@ mod tests {
         let (x, classes) = features(60, 3, 2);
         let told: Vec<f64> = classes.iter().map(|class| *class as f64).collect();
         let untold: Vec<f64> = (0..60).map(|row| f64::from(u8::from(row * 7 % 11 < 5))).collect();
-        assert!(logme(&x, 3, &[told.clone()]).unwrap() > logme(&x, 3, &[untold]).unwrap() + 0.1);
+        assert!(logme(&x, 3, std::slice::from_ref(&told)).unwrap() > logme(&x, 3, &[untold]).unwrap() + 0.1);
         for constant in [0.0, 1.0] {
-            assert!(logme(&[constant; 180], 3, &[told.clone()]).unwrap().is_finite());
+            assert!(logme(&[constant; 180], 3, std::slice::from_ref(&told)).unwrap().is_finite());
         }
         assert_eq!(logme(&x, 3, &[vec![0.0; 60]]), None);
     }

@@ -11,7 +11,7 @@ use crate::text::words::number;
 const CHANCE: f64 = 0.05;
 /// From this distance on, data is too unlike that which the network was trained on.
 pub(super) const DISTANT: f64 = 1.0;
-/// Of ordinary English, bert's tokens miss none in a thousand, and break a word in fifteen or fewer into three pieces.
+/// Shares from which texts count as unlike; like the distance above, they were chosen and not measured on data sets.
 const UNKNOWN: f64 = 0.02;
 const BROKEN: f64 = 0.25;
 /// Texts of later years count from this share of all texts on, and from so many.
@@ -103,21 +103,19 @@ pub(super) fn warn(name: &str, found: &mut Transferability) {
     if let Some(distance) = hints.frechet.filter(|&distance| distance > DISTANT) {
         found.warnings.push(format!(
             "the images are unlike those that {name} was trained on: its last activations are {} variances away from theirs \
-             (Fréchet distance of a channel; photographs are below {DISTANT})",
+             (Fréchet distance of a channel; it is warned of more than {DISTANT})",
             number(distance)
         ));
     }
     if let Some(share) = hints.unknown_tokens.filter(|&share| share > UNKNOWN) {
         found.warnings.push(format!(
-            "the texts are unlike those that {name} was trained on: it does not know {:.1} % of their tokens; of English text it \
-             knows nearly all",
+            "the texts are unlike those that {name} was trained on: it does not know {:.1} % of their tokens",
             100.0 * share
         ));
     }
     if let Some(share) = hints.broken_words.filter(|&share| share > BROKEN) {
         found.warnings.push(format!(
-            "the texts are unlike those that {name} was trained on: {:.0} % of their words are broken into three pieces or \
-             more; of English text a few are",
+            "the texts are unlike those that {name} was trained on: {:.0} % of their words are broken into three pieces or more",
             100.0 * share
         ));
     }
