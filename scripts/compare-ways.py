@@ -11,8 +11,8 @@ that is on a split, are held against those of the way that is best on the mean o
   * if the 90 % interval of the paired differences (Student's t over the splits) holds 0.
 
 The hint whether transfer helps is right on a split if it says what the test rows say: whether the best way on a published
-network is better than the best without one. Where they differ by less than a point, either word is right; where it says
-nothing, it is not.
+network is better than the best without one. Where its probes cannot tell one from the other beyond chance, the better one
+counts as what it says. Where the ways differ by less than a point, either word is right; where there is no probe, none is.
 
 Tables are those of `compare-tables.py`. Pictures are the digits of the examples, drawn pictures (emoji) of 9 kinds, ten to
 learn from of each, and faces or not, both as `make-transfer-pictures.py` draws them (emoji need npm). Texts are the one-line
@@ -274,7 +274,9 @@ def judge_hint(split: dict) -> dict | None:
     if not of or not without:
         return None
     gained = max(of) - max(without)
-    says = transfer.get("helps")
+    says = transfer["helps"]
+    if says is None and (probes := transfer["probes"]) and probes[-1]["natural"] is not None:
+        says = probes[-1]["published"] > probes[-1]["natural"]
     return {"gained": gained, "right": says is not None and (abs(gained) < POINT or says == (gained > 0))}
 
 

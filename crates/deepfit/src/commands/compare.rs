@@ -28,6 +28,10 @@ the same rows, compared by what it makes of the same rows that are held out, and
 nothing. The simplest way within one standard error and one point of the best is recommended, and every way is kept as a run.
 A point is a hundredth; of errors, a hundredth of that of the mean.
 
+Of images and texts it also tells whether a published network will help: short probes at several numbers of rows, on its
+features, on features that need no network and on those of a network that knows nothing, decide; scores (LogME, H-score, LEEP)
+and the distance of the data from what the network was trained on are hints.
+
 Examples:
   deepfit compare houses.csv --target price --time 2m
   deepfit compare churn.csv --metric roc_auc --json > ways.json

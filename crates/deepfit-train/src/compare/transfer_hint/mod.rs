@@ -230,7 +230,9 @@ fn look_at_images(
     let backbone = published.backbone();
     if backbone.takes_texts() {
         if contest.is_classification() {
-            found.left_out.push(format!("LEEP: {} has no classes of its own", backbone.name));
+            found
+                .left_out
+                .push("LEEP: it is told of images alone, whose networks have classes of their own".to_string());
         }
         found
             .left_out

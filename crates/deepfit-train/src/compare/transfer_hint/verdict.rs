@@ -37,7 +37,11 @@ pub(super) fn decide(contest: &Contest, name: &str, probed: &Probed, held: usize
         ("on random features", last.random, probed.against.random),
         ("with no features", Some(last.nothing), probed.against.nothing),
     ];
-    let told = |versus: Option<Versus>| versus.map_or_else(String::new, |v| format!(" (p {:.3})", v.p_value));
+    let told = |versus: Option<Versus>| match versus {
+        None => String::new(),
+        Some(versus) if versus.p_value < 0.001 => " (p below 0.001)".to_string(),
+        Some(versus) => format!(" (p {:.3})", versus.p_value),
+    };
     let shown: Vec<String> = sides
         .iter()
         .filter_map(|(what, value, versus)| Some(format!("{} {what}{}", number((*value)?), told(*versus))))

@@ -51,7 +51,7 @@ enum Yardstick {
     /// Rows of a table.
     Rows(Rows),
     /// Pictures.
-    Pictures(Pictures),
+    Pictures(Box<Pictures>),
     /// The tokens of texts.
     Words(Words),
 }
@@ -126,7 +126,9 @@ impl Familiarity {
         others.sort_unstable();
         let yardstick = match preprocessor {
             Preprocessor::Table(_) => Rows::fit(source, &known)?.map(Yardstick::Rows),
-            Preprocessor::Image(_) => Pictures::fit(source, preprocessor, &known, left)?.map(Yardstick::Pictures),
+            Preprocessor::Image(_) => {
+                Pictures::fit(source, preprocessor, &known, left)?.map(Box::new).map(Yardstick::Pictures)
+            }
             Preprocessor::Text(_) => Words::fit(source, &known, &others)?.map(Yardstick::Words),
         };
         let Some(yardstick) = yardstick else { return Ok(None) };
@@ -238,7 +240,7 @@ impl Familiarity {
                     .map(Yardstick::Rows)
             }
             (Kind::Pictures, Preprocessor::Image(_)) => {
-                Pictures::read(&mut take, preprocessor)?.map(Yardstick::Pictures)
+                Pictures::read(&mut take, preprocessor)?.map(Box::new).map(Yardstick::Pictures)
             }
             (Kind::Words, Preprocessor::Text(_)) => take("counts")
                 .and_then(|counts| Words::read(counts, surprise, &preprocessor.slots()))
