@@ -45,8 +45,9 @@ for (const file of pages) {
       if (!/^(file|data):/.test(request.url())) told.requests.push(request.url());
     });
     await page.setViewport({ width: look.width, height: look.height, deviceScaleFactor: look.width < 500 ? 2 : 1 });
-    await page.emulateMediaFeatures([{ name: "prefers-color-scheme", value: look.scheme }]);
+    // The type comes first: it resets the features.
     await page.emulateMediaType(look.media ?? "screen");
+    await page.emulateMediaFeatures([{ name: "prefers-color-scheme", value: look.scheme }]);
     const begun = performance.now();
     await page.goto("file://" + resolve(file), { waitUntil: "load" });
     await page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))));

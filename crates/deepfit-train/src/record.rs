@@ -55,6 +55,11 @@ pub struct RunRecord {
 }
 
 impl RunRecord {
+    /// Whether it is a classical learner, which `deepfit compare` has saved: it has ended without an epoch.
+    pub fn is_classical(&self) -> bool {
+        self.report.is_some() && self.epochs.is_empty()
+    }
+
     /// Reads a run folder.
     ///
     /// # Errors

@@ -198,9 +198,9 @@ impl Texts {
                 let note = format!("the texts of '{name}' are those of its column '{}', of {listed}", header[column]);
                 Ok((vec![column], Some(note)))
             }
-            (None, _) => {
-                Err(wrong(format!("has several columns, {listed}; say which holds the texts, by --column NAME")))
-            }
+            (None, _) => Err(wrong(format!(
+                "has several columns, {listed}; say which holds the texts, by --column NAME where there is one, or give a file of that column alone"
+            ))),
         }
     }
 }

@@ -71,7 +71,9 @@ fn shuffled(likeness: f64, method: &str) -> String {
 /// What counts most in the rows that are explained, with the number of them.
 fn most(all: &[Explained]) -> Option<String> {
     let mut counts: Vec<(&str, usize)> = Vec::new();
-    for most in all.iter().filter_map(|one| one.strongest.as_deref()) {
+    // An explanation that is no better than chance names nothing.
+    let trusted = all.iter().filter(|one| one.warning.is_none());
+    for most in trusted.filter_map(|one| one.strongest.as_deref()) {
         match counts.iter_mut().find(|(known, _)| *known == most) {
             Some((_, count)) => *count += 1,
             None => counts.push((most, 1)),

@@ -142,14 +142,18 @@ fn figures(plots: &[Plot]) -> Markup {
 fn learning(run: &RunRecord, plots: &[Plot]) -> Markup {
     let stages = run.epochs.iter().map(|epoch| epoch.stage).max().unwrap_or(0);
     html! {
-        @if plots.is_empty() { p { "No epoch has ended yet, so that there are no curves." } }
+        @if run.is_classical() {
+            p { "A classical learner has no epochs, and no curves." }
+        } @else if plots.is_empty() {
+            p { "No epoch has ended yet, so that there are no curves." }
+        }
         @if stages > 1 {
             p {
                 "The network was trained " (stages) " times: first to find out, on rows that were held out, how long to train (and, \
                  where there is a choice, how), and then to make the weights that are kept. Thin lines are single trainings."
             }
         }
-        @if let Some(report) = &run.report {
+        @if let Some(report) = run.report.as_ref().filter(|_| !run.is_classical()) {
             p { (chosen(report.best_epoch)) }
         }
         @if let Some(fit) = run.report.as_ref().and_then(|report| report.fit.as_ref()) {

@@ -68,7 +68,12 @@ fn advice(run: &RunRecord, report: &Report, facts: &Facts) -> Vec<String> {
             ));
         }
     }
-    if metrics.test.get("ece").is_some_and(|error| error > 0.08) {
+    if !report.worse_than_simpler().is_empty() {
+        let told = "A way that needs no network does better here (see the top). `deepfit compare DATA` measures all ways on the same rows \
+                    and recommends one.";
+        advice.insert(0, told.to_string());
+    }
+    if metrics.test.get("ece").is_some_and(|error| error > 0.08) && !run.is_classical() {
         advice.push(
             "Its probabilities are off by much. More training data, fewer epochs or label_smoothing=0.1 bring them nearer to the truth."
                 .to_string(),

@@ -63,6 +63,7 @@ fn finished(run: &RunRecord, report: &Report, facts: &Facts) -> Markup {
                 }
             }
             p { (verdict(name, value, metrics.test_intervals.get(name), baseline, facts)) }
+            @for worse in report.worse_than_simpler() { p class="warning" { (clean(&sentence(&worse))) } }
         }
     }
 }
@@ -98,11 +99,18 @@ fn learnt(run: &RunRecord, report: &Report, facts: &Facts) -> String {
         other => other.to_string(),
     };
     let sentence = format!(
-        "A network ({}, {}) has learned from {from} {what}.",
+        "A {} ({}, {}) has learned from {from} {what}.",
+        if run.is_classical() { "classical learner" } else { "network" },
         report.model,
         words::plural(report.parameters as u64, "trained number")
     );
     clean(&sentence)
+}
+
+/// With a capital and a full stop.
+fn sentence(told: &str) -> String {
+    let mut letters = told.chars();
+    letters.next().map_or(String::new(), |first| format!("{}{}.", first.to_uppercase(), letters.as_str()))
 }
 
 /// Whether it was worth it.

@@ -1,6 +1,5 @@
 //! Training that leaves the finite numbers stops, says where, and keeps its last checkpoint.
 
-use std::fs;
 use std::path::Path;
 
 use deepfit_train::{ErrorKind, Predictor, Settings, Silent, TrainError, prepare, resume};
