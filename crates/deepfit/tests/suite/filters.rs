@@ -95,15 +95,12 @@ fn a_channel_of_a_network_for_stripes_is_excited_by_those_of_one_direction() {
     );
     assert!(out.join(format!("{}.html", layers[0])).is_file());
     // What is wrong is told.
-    let refused = place.run(&["explain", run, "--filters", "--layer", "convv"]).failed(2);
-    assert!(
-        refused.err.contains("no convolutional layer 'convv'") && refused.err.contains(layers[1]),
-        "{}",
-        refused.err
-    );
-    place.run(&["explain", run, "--filters", "--channels", "0"]).failed(2);
-    place.run(&["explain", run, "--filters", "--method", "grad-cam"]).failed(2);
-    place.run(&["explain", run]).failed(2);
+    place
+        .run(&["explain", run, "--filters", "--layer", "convv"])
+        .is_refusal(&["no convolutional layer 'convv'", layers[1]]);
+    place.run(&["explain", run, "--filters", "--channels", "0"]).is_refusal(&[]);
+    place.run(&["explain", run, "--filters", "--method", "grad-cam"]).is_refusal(&[]);
+    place.run(&["explain", run]).is_refusal(&["INPUT"]);
 }
 
 #[test]
@@ -112,9 +109,8 @@ fn models_without_convolutions_or_pictures_are_refused() {
     let row = |i: u32| format!("{},{},{}\n", i, i % 7, if i % 2 == 0 { "even" } else { "odd" });
     place.write("numbers.csv", "a,b,class\n".to_string() + &(0..60).map(row).collect::<String>());
     let run = place.trained("numbers.csv", "table", &["--target", "class", "--epochs", "1"]);
-    let refused = place.run(&["explain", run.to_str().unwrap(), "--filters"]).failed(2);
-    assert!(refused.err.contains("--filters is for networks that take images"), "{}", refused.err);
+    let told = "--filters is for networks that take images";
+    place.run(&["explain", run.to_str().unwrap(), "--filters"]).is_refusal(&[told]);
     // A published network knows no training pictures.
-    let refused = place.run(&["explain", "efficientnet-lite0", "--filters"]).failed(2);
-    assert!(refused.err.contains("give pictures"), "{}", refused.err);
+    place.run(&["explain", "efficientnet-lite0", "--filters"]).is_refusal(&["give pictures"]);
 }
