@@ -124,7 +124,8 @@ impl Explainer {
         let kind = self.kind();
         let config = self.subject.image().cloned().filter(|_| is_picture(&self.subject.network().inputs()));
         let (Kind::Images, Some(config)) = (kind, config) else {
-            let problem = format!("--filters is for networks that take images, and this is a model of {kind}");
+            let other = if kind == Kind::Images { "other inputs beside images".to_string() } else { kind.to_string() };
+            let problem = format!("--filters is for networks that take images alone, and this is a model of {other}");
             return Err(ExplainError::asked(problem));
         };
         let (mut layers, graph) = layers::all(&self.subject)?;
