@@ -14,6 +14,7 @@ use crate::work::Work;
 /// Penalties among which rows that are held out choose, where none is asked for: strong ones first, so that each begins with
 /// the weights of the one before it.
 const PENALTIES: [f64; 6] = [1000.0, 100.0, 10.0, 1.0, 0.1, 0.01];
+const FEW_PENALTIES: [f64; 3] = [1000.0, 10.0, 0.1];
 /// Folds of that choice.
 const FOLDS: usize = 4;
 /// Up to this many columns a ridge regression is solved by a factorisation, with more by steps.
@@ -39,6 +40,8 @@ pub struct LinearOptions {
     /// What squared weights are multiplied by, beside the sum of squared errors or twice that of log losses (of
     /// scikit-learn, `alpha` and `1 / C`); chosen where it is not given.
     pub penalty: Option<f64>,
+    /// Whether it is enough to come near: a penalty among few, chosen by one part of the rows, and early ends.
+    pub rough: bool,
 }
 
 /// A linear model of standardised columns.
@@ -71,9 +74,10 @@ impl Linear {
         let scaled = scale.apply(matrix);
         let penalty = match options.penalty {
             Some(penalty) => penalty,
-            None => choose(&scaled, target, work)?,
+            None => choose(&scaled, target, options.rough, work)?,
         };
-        let weights = path(&scaled, target, &[penalty], EXACT, work, &mut |_| true)?.pop().unwrap_or_default();
+        let effort = if options.rough { NEAR } else { EXACT };
+        let weights = path(&scaled, target, &[penalty], effort, work, &mut |_| true)?.pop().unwrap_or_default();
         let weights = weights.into_iter().map(|w| w as f32).collect();
         let classes = if let Target::Classes { classes, .. } = target { *classes } else { 0 };
         Ok(Linear { scale, width: matrix.width(), sparse: matrix.is_sparse(), classes, weights, penalty })
@@ -129,12 +133,13 @@ impl Linear {
 }
 
 /// The penalty that predicts rows best that were held out.
-fn choose(scaled: &Matrix, target: &Target, work: Work<'_>) -> Result<f64> {
+fn choose(scaled: &Matrix, target: &Target, rough: bool, work: Work<'_>) -> Result<f64> {
     let count = FOLDS.min(target.len() / 2);
     if count < 2 {
         return Ok(1.0);
     }
     let parts = folds(target, count, work.seed);
+    let (penalties, count) = if rough { (&FEW_PENALTIES[..], 1) } else { (&PENALTIES[..], count) };
     let inner = work.on(work.threads / count);
     let losses = parallel::map(work.threads, count, |fold| {
         let (train, held) = &parts[fold];
@@ -142,20 +147,20 @@ fn choose(scaled: &Matrix, target: &Target, work: Work<'_>) -> Result<f64> {
         let (held_matrix, held_target) = (scaled.select(held), target.select(held));
         let classes = if let Target::Classes { classes, .. } = target { *classes } else { 0 };
         let mut losses: Vec<f64> = Vec::new();
-        path(&matrix, &own, &PENALTIES, NEAR, inner, &mut |weights| {
+        path(&matrix, &own, penalties, NEAR, inner, &mut |weights| {
             let loss = held_target.loss(&predict(&held_matrix, weights, classes, inner.threads));
             losses.push(loss * held.len() as f64);
             // Once it grows twice in a row, weaker penalties make it no smaller again.
             !matches!(losses[..], [.., a, b, c] if a < b && b < c)
         })?;
         let last = losses.last().copied().unwrap_or(f64::INFINITY);
-        losses.resize(PENALTIES.len(), last);
+        losses.resize(penalties.len(), last);
         Ok(losses)
     });
     let losses = losses.into_iter().collect::<Result<Vec<_>>>()?;
     let of = |penalty: &usize| losses.iter().map(|fold| fold[*penalty]).sum::<f64>();
-    let best = (0..PENALTIES.len()).min_by(|a, b| of(a).total_cmp(&of(b))).unwrap_or(0);
-    Ok(PENALTIES[best])
+    let best = (0..penalties.len()).min_by(|a, b| of(a).total_cmp(&of(b))).unwrap_or(0);
+    Ok(penalties[best])
 }
 
 /// Weights for each of the penalties, strong ones first, until `goes_on`, which is given each, says no.
@@ -260,9 +265,22 @@ fn outputs_of(scaled: &Matrix, row: usize, weights: &[f64], out: &mut [f64]) {
         let x = scaled.row(row);
         for (o, out) in out.iter_mut().enumerate() {
             let of = &matrix[o * width..][..width];
-            *out = bias[o] + of.iter().zip(x).map(|(w, &v)| w * f64::from(v)).sum::<f64>();
+            *out = bias[o] + product(of, x);
         }
     }
+}
+
+/// The inner product of weights and a row, in eight sums that a processor keeps side by side.
+fn product(weights: &[f64], row: &[f32]) -> f64 {
+    let mut sums = [0.0; 8];
+    let (w8, x8) = (weights.chunks_exact(8), row.chunks_exact(8));
+    let rest: f64 = w8.remainder().iter().zip(x8.remainder()).map(|(w, &x)| w * f64::from(x)).sum();
+    for (w, x) in w8.zip(x8) {
+        for i in 0..8 {
+            sums[i] += w[i] * f64::from(x[i]);
+        }
+    }
+    sums.iter().sum::<f64>() + rest
 }
 
 /// Adds `by` times a row to the gradients of the weights of an output.

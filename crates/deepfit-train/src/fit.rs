@@ -130,8 +130,9 @@ impl Fit<'_> {
             let ending = Instant::now();
             let flow = self.end_epoch(progress, observer, epoch_started, data)?;
             progress.seconds = started.1 + started.0.elapsed().as_secs_f64();
-            let is_last = progress.stage_ended || progress.epoch >= self.stage.epochs;
-            if is_last || flow == Flow::Stop || last_checkpoint.elapsed() > EPOCH_INTERVAL {
+            // The first one is there before numbers may stop being finite.
+            let is_end = progress.epoch == 1 || progress.stage_ended || progress.epoch >= self.stage.epochs;
+            if is_end || flow == Flow::Stop || last_checkpoint.elapsed() > EPOCH_INTERVAL {
                 self.save(progress)?;
                 last_checkpoint = Instant::now();
             }

@@ -136,10 +136,11 @@ pub(crate) fn describe(
         Some(unfrozen) if stage.trial.unfrozen > 0 => &unfrozen.times,
         _ => &times,
     };
-    let per_epoch = |stage: &Stage| times_of(stage).epoch(recipe, stage);
+    let per_epoch: Vec<f64> = stages.iter().map(|stage| times_of(stage).epoch(recipe, stage)).collect();
     let mut epochs = recipe.epochs();
     let total = |epochs: u32| {
-        features.seconds + stages.iter().map(|s| per_epoch(s) * f64::from(epochs.min(s.epochs))).sum::<f64>()
+        let of = |(stage, seconds): (&Stage, &f64)| seconds * f64::from(epochs.min(stage.epochs));
+        features.seconds + stages.iter().zip(&per_epoch).map(of).sum::<f64>()
     };
     let last = stages.last().expect("a run has a stage");
     let seconds_after = END_SECONDS
@@ -162,7 +163,7 @@ pub(crate) fn describe(
         parameters: trained,
         planned_memory_bytes: memory.iter().map(|(_, bytes)| bytes).sum(),
         memory,
-        seconds_per_epoch: stages.iter().map(per_epoch).sum::<f64>() / stages.len() as f64,
+        seconds_per_epoch: per_epoch.iter().sum::<f64>() / stages.len() as f64,
         epochs,
         seconds_features: features.seconds,
         seconds_total: total(epochs),

@@ -74,7 +74,7 @@ fn contents_that_contradict_themselves_are_told_even_with_a_right_checksum() {
 #[test]
 fn rows_of_another_width_are_refused() {
     let fitted = fit(
-        Learner::Linear(LinearOptions { penalty: Some(1.0) }),
+        Learner::Linear(LinearOptions { penalty: Some(1.0), ..LinearOptions::default() }),
         &table(40, 1, false),
         &values(40, 1),
         Work::unlimited(1, 1),

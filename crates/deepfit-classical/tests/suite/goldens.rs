@@ -43,7 +43,9 @@ impl Case {
 
     fn learner(&self, name: &str) -> Learner {
         match name {
-            "linear" => Learner::Linear(LinearOptions { penalty: self.0["penalty"].as_f64() }),
+            "linear" => {
+                Learner::Linear(LinearOptions { penalty: self.0["penalty"].as_f64(), ..LinearOptions::default() })
+            }
             "neighbours" => Learner::Neighbours(NeighboursOptions { count: self.size("count") }),
             _ => Learner::Trees(TreesOptions {
                 rounds: self.size("rounds"),

@@ -280,7 +280,8 @@ fn texts_that_a_published_table_of_words_cannot_know_are_warned_of() {
     let line = |i: usize| {
         let class = ["one", "two"][i * 7 % 11 % 2];
         // Ethiopic, of which the table has no letter, in years after it was made.
-        format!("ሰላም ዓለም ጤና {} ይስጥልኝ,{class}\n", 2023 + i % 3)
+        let word = |from: usize| ["ሰላም", "ዓለም", "ጤና", "ይስጥልኝ", "ውሃ", "ቤት", "ፀሐይ", "ልጅ", "መጽሐፍ"][i / from % 9];
+        format!("{} {} {} {} {},{class}\n", word(1), word(9), word(2), 2023 + i % 3, word(4))
     };
     place.write("texts.csv", String::from("text,kind\n") + &(0..80).map(line).collect::<String>());
     let found = compared(&place, &["texts.csv", "--text", "text", "--time", "20s"]);

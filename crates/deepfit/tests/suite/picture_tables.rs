@@ -84,7 +84,10 @@ fn a_folder_with_a_table_of_labels_is_learned() {
     let text = place.run(&["predict", "run", "pictures/0.png"]).succeeded().out;
     assert!(text.contains("labels") && text.contains("even 0."), "{text}");
     let csv = place.run(&["predict", "run", "pictures/0.png", "--format", "csv"]).succeeded().out;
-    assert!(csv.starts_with("input,labels,probability_even,probability_large,probability_straight\n"), "{csv}");
+    assert!(
+        csv.starts_with("input,labels,probability_even,probability_large,probability_straight,unlike_training\n"),
+        "{csv}"
+    );
 
     let evaluated =
         place.run(&["evaluate", "run", "pictures", "--labels", "findings.csv", "--json"]).succeeded().json();

@@ -1,7 +1,7 @@
 //! The same linear learner on features of the published network, on features that need none, and on those of a network that
 //! knows nothing, at several numbers of rows, on the same rows that are held out.
 
-use deepfit_classical::{ClassicalError, Learner, Target, Work, fit};
+use deepfit_classical::{ClassicalError, Learner, LinearOptions, Target, Work, fit};
 use deepfit_data::TargetScale;
 use serde::{Deserialize, Serialize};
 
@@ -76,7 +76,7 @@ pub(super) fn probe(
             continue;
         }
         let trial = Trial { contest, learn: &learn[..rows], held, scale, stop };
-        let linear = Learner::Linear(Default::default());
+        let linear = Learner::Linear(LinearOptions { rough: true, ..LinearOptions::default() });
         let Some((published, of_published)) = trial.score(&sides.published, linear)? else { break };
         let Some((nothing, of_nothing)) = trial.score(&sides.published, Learner::Constant)? else { break };
         let side = |side: &Option<Encoded>| -> Result<Option<Option<Score>>> {

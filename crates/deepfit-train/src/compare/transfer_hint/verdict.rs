@@ -9,6 +9,8 @@ use crate::text::words::number;
 
 /// A difference counts that comes about by chance more seldom.
 const CHANCE: f64 = 0.05;
+/// By fewer rows that are held out, not even features that help are told from none.
+const FEWEST_HELD: usize = 30;
 /// From this distance on, data is too unlike that which the network was trained on.
 pub(super) const DISTANT: f64 = 1.0;
 /// Shares from which texts count as unlike; like the distance above, they were chosen and not measured on data sets.
@@ -54,7 +56,9 @@ pub(super) fn decide(contest: &Contest, name: &str, probed: &Probed, held: usize
     ));
     let of = sides.map(|(_, _, versus)| direction(contest, versus));
     let known = sides.map(|(_, value, versus)| value.is_some() && versus.is_some());
-    if of[2].is_none_or(|direction| direction < 0.0) {
+    if held < FEWEST_HELD {
+        found.grounds.push(format!("{held} rows are too few to tell anything"));
+    } else if of[2].is_none_or(|direction| direction < 0.0) {
         found.helps = Some(false);
         found.grounds.push(format!("features of {name} tell no more than the {} does", nothing(contest)));
     } else if let Some(better) = (0..2).find(|&side| of[side].is_some_and(|direction| direction < 0.0)) {
