@@ -99,6 +99,11 @@ impl Explainer {
         std::mem::take(&mut self.notes)
     }
 
+    /// Where the model is.
+    pub(crate) fn run(&self) -> &Path {
+        &self.run
+    }
+
     /// What the model takes.
     pub fn kind(&self) -> Kind {
         if let Some(told) = &self.told {

@@ -10,6 +10,7 @@
 mod clean;
 mod deeper;
 mod error;
+mod filters;
 #[cfg(feature = "png")]
 mod letters;
 mod meaning;
@@ -24,6 +25,7 @@ mod write;
 
 pub use deeper::{Deeper, Wanted};
 pub use error::{ReportError, Result};
+pub use filters::filters_page;
 pub use page::{compared, page};
 pub use plot::{Axis, Bars, Chart, Data, Mark, Matrix, Plot, Series, Xy};
 pub use plots::{Bin, Curves, DEEPER, bins, curves, of_run};

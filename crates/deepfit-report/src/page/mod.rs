@@ -31,6 +31,7 @@ use crate::plots;
 pub use compare::compared;
 use facts::Facts;
 use figure::figure;
+pub(crate) use style::rules;
 
 /// A part of the page with its heading.
 struct Section {

@@ -1,7 +1,7 @@
 //! How the page looks: light and dark, on paper, on a phone.
 
 /// All rules, those of plots included.
-pub(super) fn rules() -> String {
+pub(crate) fn rules() -> String {
     format!("{}{}", PAGE.replace("\n    ", "").replace('\n', ""), crate::svg::rules())
 }
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use clap::{Args, ValueHint};
-use deepfit_explain::{ExplainError, Explainer, Explanation, Inputs, Method, Request};
+use deepfit_explain::{ExplainError, Explainer, Explanation, FilterRequest, Inputs, LayerFilters, Method, Request};
 use deepfit_train::ClassicalModel;
 use deepfit_train::text::{Style, words};
 
@@ -22,7 +22,8 @@ use crate::output::{explanations, importances};
                          its end; others have each place weighted by its own gradient (HiResCAM)
   integrated-gradients   images, tables, texts: shares of the class's logit, which add up; from the mean colour, the mean row
                          or the mean word. Used for images where grad-cam is not
-  smoothgrad             images: to which pixels the class is most sensitive
+  smoothgrad             images: the mean gradient of noisy copies, times how far each pixel is from the mean colour: which pixels
+                         count, and how much
   occlusion              images, texts: how much the logit falls without a part; used for texts unless --method says otherwise
   shapley                tables: what each column adds to the probability; used for tables unless --method says otherwise
   permutation            tables: how much worse a table with its target is predicted when a column is shuffled
@@ -34,6 +35,11 @@ one), of a text that is continued the next token by those before it (--class TOK
 by occlusion and integrated-gradients, for which words are replaced by the mean of all, since leaving them out would move the
 others. Rows of tables are explained one by one: what came before counts as the columns that hold it.
 
+With --filters it is told what the network itself responds to, whatever the input: for channels of each convolution, or of that
+named by --layer, the filter drawn, if it looks at pixels (zero is mid-grey), the training pictures and patches that excite it most,
+and a picture made to excite it (activation maximisation), which says so where it fails. Pictures that are given are looked at in
+place of the training pictures; at most 1000. Pages are written into RUN/filters, or --out.
+
 Of a classical model that `deepfit compare` has made, it is told how much it goes by each feature, whatever the input.
 
 Every explanation is tested on its input: parts are taken away, and put back, the most important first, and in random orders.
@@ -44,6 +50,7 @@ Examples:
   deepfit explain runs/tumours-1 patients.csv --method counterfactual
   deepfit explain runs/reviews-1 new.txt --method integrated-gradients --json
   deepfit explain runs/names-1 sentences.txt --class PLACE
+  deepfit explain runs/photos-1 --filters --layer conv1
   deepfit explain efficientnet-lite0 photo.jpg --class \"tabby, tabby cat\"
 
 Inputs that cannot be read are reported on standard error, the others are explained, and the exit code is 2.")]
@@ -53,7 +60,7 @@ pub struct Arguments {
     run: PathBuf,
     /// Images, folders or .zip files of images, a table, or texts, as for `deepfit predict`; of texts that are continued lines, of
     /// pairs a table of two columns. `-` reads a table or lines of text from standard input
-    #[arg(value_name = "INPUT", required = true, value_hint = ValueHint::AnyPath)]
+    #[arg(value_name = "INPUT", required_unless_present = "filters", value_hint = ValueHint::AnyPath)]
     inputs: Vec<PathBuf>,
     /// How to explain; see below
     #[arg(long, value_name = "METHOD")]
@@ -61,11 +68,20 @@ pub struct Arguments {
     /// The class to explain, or to reach by a counterfactual [default: the predicted one, or any other]
     #[arg(long, value_name = "NAME")]
     class: Option<String>,
-    /// Of grad-cam: the layer to look at, by its name in `deepfit inspect` [default: the last convolutional one]
+    /// Of grad-cam: the layer to look at, by its name in `deepfit inspect` [default: the last convolutional one]; of --filters:
+    /// the convolution [default: all]
     #[arg(long, value_name = "NAME")]
     layer: Option<String>,
+    /// Of images: tell what each filter and channel of the network responds to; see below
+    #[arg(long, conflicts_with_all = ["method", "class"])]
+    filters: bool,
+    /// Of --filters: most channels of a layer, those that differ most between pictures first
+    #[arg(long, value_name = "N", requires = "filters", default_value_t = 8, value_parser = parse_channels)]
+    channels: usize,
     /// Write an array of objects with `input`, `prediction`, `method`, `attributions` (of images rows of pixels, else an
-    /// object by column, word or token), `faithfulness` and `completeness_error`; of labelled words also `word`
+    /// object by column, word or token), `faithfulness` and `completeness_error`; of labelled words also `word`. With --filters: `layer`,
+    /// `channel`, `largest`, `pictures` (`input`, `activation`, `patch`: top, left, height, width), `maximised` (`activation`,
+    /// `reached`), `looks` (where it can be measured) and `page`
     #[arg(long)]
     json: bool,
     /// Write a file for each input: a PNG of the picture and what counts in it, or an HTML page
@@ -87,6 +103,9 @@ pub fn run(arguments: &Arguments) -> Result<Exit> {
         return explain_classical(arguments, &ClassicalModel::open(&model)?);
     }
     let mut explainer = Explainer::open(&model, threads(arguments.threads))?;
+    if arguments.filters {
+        return explain_filters(arguments, &model, &mut explainer);
+    }
     let request = Request { method: arguments.method, class: arguments.class.clone(), layer: arguments.layer.clone() };
     if let Some(out) = &arguments.out {
         let failed = |source| ExplainError::Write { path: out.clone(), source };
@@ -137,9 +156,69 @@ pub fn run(arguments: &Arguments) -> Result<Exit> {
     Ok(Exit::BadInput)
 }
 
+/// At least one channel.
+fn parse_channels(text: &str) -> Result<usize, String> {
+    let told = "must be a whole number from 1 on".to_string();
+    text.parse().ok().filter(|&channels| channels > 0).ok_or(told)
+}
+
+/// What the channels of the network's convolutions respond to.
+fn explain_filters(arguments: &Arguments, model: &Path, explainer: &mut Explainer) -> Result<Exit> {
+    if arguments.inputs.iter().any(|path| path.as_os_str() == "-") {
+        return Err(Usage("--filters looks at pictures in files, not at standard input, '-'".to_string()).into());
+    }
+    let inside = model.join("settings.toml").is_file().then(|| model.join("filters"));
+    let folder = arguments.out.clone().or(inside);
+    let inputs = (!arguments.inputs.is_empty()).then_some(Inputs::Paths(&arguments.inputs));
+    let request = FilterRequest { layer: arguments.layer.clone(), channels: arguments.channels };
+    let name = arguments.run.display().to_string();
+    let (mut objects, mut unwritten) = (Vec::new(), None);
+    let mut each = |filters: LayerFilters| {
+        let mut page = None;
+        if let Some(folder) = &folder {
+            let failed = |path: &Path, source| ExplainError::Write { path: path.to_path_buf(), source };
+            std::fs::create_dir_all(folder).map_err(|source| failed(folder, source))?;
+            let path = folder.join(format!("{}.html", filters.layer.replace(['/', '\\'], "-")));
+            std::fs::write(&path, deepfit_report::filters_page(&name, &filters))
+                .map_err(|source| failed(&path, source))?;
+            page = Some(path);
+        }
+        if arguments.json {
+            objects.extend(output::filters::json(&filters, page.as_deref()));
+            return Ok(());
+        }
+        output::out(&output::filters::text(&filters, page.as_deref(), Style::stdout())).map_err(|error| {
+            let told = std::io::Error::other(error.to_string());
+            unwritten = Some(error);
+            ExplainError::Write { path: PathBuf::from("standard output"), source: told }
+        })
+    };
+    let outcome = explainer.filters(inputs, &request, &mut each);
+    if let Some(error) = unwritten {
+        return Err(error);
+    }
+    let failed = outcome?;
+    if arguments.json {
+        output::json(&objects)?;
+    }
+    if folder.is_none() {
+        output::say("the pictures themselves are written with --out FOLDER");
+    }
+    for note in explainer.take_notes() {
+        output::say(&words::printable(&note));
+    }
+    for (name, reason) in &failed {
+        output::say(&words::printable(&format!("{name}: {reason}")));
+    }
+    Ok(if failed.is_empty() { Exit::Done } else { Exit::BadInput })
+}
+
 /// What a classical model goes by, which is the same for every input.
 fn explain_classical(arguments: &Arguments, model: &ClassicalModel) -> Result<Exit> {
     let refused = |problem: &str| Usage(format!("{}: {} {problem}", arguments.run.display(), model.name()));
+    if arguments.filters {
+        return Err(refused("is no network, and has no filters: leave --filters away").into());
+    }
     if arguments.method.is_some() || arguments.class.is_some() || arguments.layer.is_some() {
         let problem =
             "is no network, and has importances of its features alone: leave --method, --class and --layer away";

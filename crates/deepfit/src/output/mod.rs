@@ -6,6 +6,7 @@ pub mod decisions;
 pub mod diagnosis;
 pub mod embeddings;
 pub mod explanations;
+pub mod filters;
 pub mod findings;
 pub mod importances;
 pub mod neighbours;

@@ -14,6 +14,7 @@ mod evaluating;
 mod examples;
 mod explaining;
 mod explaining_texts;
+mod filters;
 mod guide;
 mod help;
 mod inspecting;
