@@ -334,7 +334,8 @@ def main() -> None:
     for name in left_out:
         print(f"left out, since it cannot be had here: {name}")
     if options.out:
-        told = {"limit": options.time, "splits": options.splits, "left_out": left_out, "data": record}
+        not_asked = [data.name for data in sets if options.only and data.name not in options.only]
+        told = {"limit": options.time, "splits": options.splits, "left_out": left_out, "not_asked": not_asked, "data": record}
         options.out.write_text(json.dumps(told, indent=1) + "\n")
 
 

@@ -33,6 +33,8 @@ struct Record {
     limit: String,
     splits: u32,
     left_out: Vec<String>,
+    #[serde(default)]
+    not_asked: Vec<String>,
     data: Vec<Judged>,
 }
 
@@ -97,6 +99,9 @@ fn render(record: &Record) -> String {
     text.push_str(".\n");
     if !record.left_out.is_empty() {
         let _ = write!(text, "Left out, since it could not be had: {}.\n", record.left_out.join(", "));
+    }
+    if !record.not_asked.is_empty() {
+        let _ = writeln!(text, "Not measured: {}.", record.not_asked.join(", "));
     }
     let columns = [
         "data",
