@@ -106,9 +106,8 @@ fn a_channel_of_a_network_for_stripes_is_excited_by_those_of_one_direction() {
 #[test]
 fn models_without_convolutions_or_pictures_are_refused() {
     let place = Place::new();
-    let row = |i: u32| format!("{},{},{}\n", i, i % 7, if i % 2 == 0 { "even" } else { "odd" });
-    place.write("numbers.csv", "a,b,class\n".to_string() + &(0..60).map(row).collect::<String>());
-    let run = place.trained("numbers.csv", "table", &["--target", "class", "--epochs", "1"]);
+    place.write("numbers.csv", crate::program::table(60));
+    let run = place.trained("numbers.csv", "table", &["--target", "kind", "--epochs", "1"]);
     let told = "--filters is for networks that take images alone";
     place.run(&["explain", run.to_str().unwrap(), "--filters"]).is_refusal(&[told]);
     // A published network knows no training pictures.
