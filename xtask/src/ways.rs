@@ -98,7 +98,7 @@ fn render(record: &Record) -> String {
     }
     text.push_str(".\n");
     if !record.left_out.is_empty() {
-        let _ = write!(text, "Left out, since it could not be had: {}.\n", record.left_out.join(", "));
+        let _ = writeln!(text, "Left out, since it could not be had: {}.", record.left_out.join(", "));
     }
     if !record.not_asked.is_empty() {
         let _ = writeln!(text, "Not measured: {}.", record.not_asked.join(", "));

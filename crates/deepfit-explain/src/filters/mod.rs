@@ -7,6 +7,7 @@ mod maximise;
 mod scan;
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use deepfit_data::{Batch, Opened, Pass};
 use deepfit_train::training_rows;
@@ -191,10 +192,10 @@ impl Explainer {
         // The pictures that are shown, each read once more.
         let mut read: BTreeMap<u32, Vec<f32>> = BTreeMap::new();
         for hit in order.iter().flat_map(|&channel| &seen[channel].best) {
-            if !read.contains_key(&hit.row) {
+            if let Entry::Vacant(place) = read.entry(hit.row) {
                 let mut batch = Batch::new();
                 opened.source.fill(&[hit.row], Pass::Evaluate, &mut batch)?;
-                read.insert(hit.row, Rows::of(&batch).numbers(0).to_vec());
+                place.insert(Rows::of(&batch).numbers(0).to_vec());
             }
         }
         let excited = |hit: &Hit| {
