@@ -164,7 +164,7 @@ impl Learner {
         let (accumulates, settings) = (recipe.settings.accumulate > 1, &recipe.settings);
         // Gradients that are added up, and the copy that is kept of the best weights, which is counted among the copies.
         let kept = state.saturating_add(if accumulates { trained } else { 0 }).saturating_add(planned);
-        let room = budget::left(settings, kept)?;
+        let room = budget::left(settings, kept);
         let within = |found: usize| budget::require(settings, kept.saturating_add(found as u64));
         let mut engine = Engine::new(threads)?.exact(recipe.settings.exact);
         let options = StepOptions {
@@ -177,7 +177,10 @@ impl Learner {
             Stepper::new(&mut engine, declarations, training, options, |tracer| traced(recipe, &*network, tracer));
         let stepper = match stepper {
             Err(TrainError::Engine(error @ deepfit_cpu::Error::MemoryLimit { smallest, .. })) => {
-                return Err(within(smallest).err().unwrap_or(TrainError::Engine(error)));
+                // The error tells all that would do: predictions share the arena with steps.
+                let fewest = Extents { batch: batch.min(evaluation_batch(recipe)), sequence: recipe.longest };
+                let predicting = engine.planned_bytes(&evaluation(&*network, &recipe.task)?, fewest)?;
+                return Err(within(smallest.max(predicting)).err().unwrap_or(TrainError::Engine(error)));
             }
             stepper => stepper?,
         };

@@ -38,13 +38,9 @@ pub(crate) fn require(settings: &Settings, planned: u64) -> Result<()> {
     }
 }
 
-/// What is left of a limit beside what is planned already; `None` where there is no limit.
-///
-/// # Errors
-/// [`TrainError::Budget`] if nothing is left.
-pub(crate) fn left(settings: &Settings, planned: u64) -> Result<Option<u64>> {
-    require(settings, planned)?;
-    Ok(settings.memory.map(|limit| usable(limit) - planned))
+/// What is left of a limit beside what is planned already, which may be nothing; `None` where there is no limit.
+pub(crate) fn left(settings: &Settings, planned: u64) -> Option<u64> {
+    settings.memory.map(|limit| usable(limit).saturating_sub(planned))
 }
 
 /// The error for a limit that nothing fits into: what the smallest of all that was tried needs.
@@ -106,6 +102,7 @@ mod tests {
             let less = Settings { memory: Some(limit - 4), ..Settings::default() };
             assert!(require(&less, planned).is_err(), "{planned}");
         }
-        assert_eq!(left(&Settings::default(), 5).unwrap(), None);
+        assert_eq!(left(&Settings::default(), 5), None);
+        assert_eq!(left(&Settings { memory: Some(4), ..Settings::default() }, 5), Some(0));
     }
 }

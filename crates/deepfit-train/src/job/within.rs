@@ -21,6 +21,8 @@ use crate::transfer::SCRATCH;
 const MOST_OF_TIME: f64 = 0.6;
 /// A model for which the time allows fewer epochs than this, and than it should have, gives way to a faster one.
 const FEWEST_EPOCHS: u32 = 5;
+/// How often a larger limit is tried, before it is told what would do.
+const MOST_TRIES: usize = 6;
 
 /// The run as the settings ask for it, or what of that fits into the limits of memory and time.
 /// `roughly` tries slow steps on few rows alone.
@@ -80,6 +82,18 @@ fn descend(
                 let memory = words::bytes(limit);
                 job.description.notes.insert(0, format!("{rung}: what the data would get does not fit into {memory}"));
                 return Ok(job);
+            }
+        }
+    }
+    // What is refused early was not planned to its end: a limit is told only once the run was planned within it.
+    drop(start);
+    for _ in 0..MOST_TRIES {
+        let more = Settings { memory: Some(least.0), ..least.1.apply(asked)? };
+        match Start::new(&more)?.plan(&more, folder) {
+            Err(TrainError::Budget { needed, .. }) => least.0 = needed.max(least.0 + 1),
+            planned => {
+                planned?;
+                break;
             }
         }
     }
