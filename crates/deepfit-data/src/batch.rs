@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::text::{LENGTHS, TOKENS};
+
 /// Type of the values of a slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum DType {
@@ -253,6 +255,16 @@ impl Batch {
             input.resize(rows * slot.values());
         }
         self.targets.resize(rows * targets.1);
+    }
+
+    /// The tokens of each text, of a source with these slots; of pairs, both as one. Nothing where its
+    /// samples are no texts.
+    pub fn texts(&self, slots: &[Slot]) -> Option<impl Iterator<Item = &[i32]>> {
+        let input = |name: &str| self.inputs.get(slots.iter().position(|slot| slot.name == name)?)?.as_i32();
+        let (tokens, lengths) = (input(TOKENS)?, input(LENGTHS)?);
+        let width = (tokens.len() / self.len.max(1)).max(1);
+        let length = move |&length: &i32| usize::try_from(length).unwrap_or(0).min(width);
+        Some(tokens.chunks_exact(width).zip(lengths).map(move |(text, own)| &text[..length(own)]))
     }
 
     /// Keeps the first `len` samples; targets are those of the samples that are kept.

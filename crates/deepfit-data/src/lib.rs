@@ -23,6 +23,7 @@
 mod batch;
 mod clock;
 mod dataset;
+mod dates;
 mod describe;
 mod division;
 mod error;
@@ -46,6 +47,7 @@ pub use batch::{Array, Batch, DType, Failure, Mix, Slot};
 pub use dataset::{
     Dataset, MIN_ROWS, OpenOptions, Opened, Prepared, Summary, Survey, Task, TaskKind, VOCABULARY, open, open_adapted,
 };
+pub use dates::DatesBeside;
 pub use error::{Error, Result};
 pub use features::{FeatureSource, Features};
 pub use image::{Augment, Border, Filter, ImageColumns, ImagePreprocessor, ImageSurvey, Resize, ResizeTo};

@@ -25,6 +25,17 @@ pub enum Preprocessor {
     Table(#[serde(with = "shared")] Arc<TablePreprocessor>),
 }
 
+impl Preprocessor {
+    /// What it prepares, as it is saved: `image`, `text` or `table`.
+    pub fn input(&self) -> &'static str {
+        match self {
+            Preprocessor::Image(_) => "image",
+            Preprocessor::Text(_) => "text",
+            Preprocessor::Table(_) => "table",
+        }
+    }
+}
+
 /// A shared value is saved as the value itself.
 mod shared {
     use super::{Arc, TablePreprocessor};

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::batch::{Array, Batch};
 use crate::preprocessor::Preprocessor;
 use crate::source::{Cell, IGNORED, Pass, Source};
-use crate::text::{LENGTHS, SECOND, TOKENS};
+use crate::text::SECOND;
 
 /// Most pixels along the longer side of a picture that is shown.
 const SIDE: usize = 128;
@@ -76,31 +76,26 @@ impl Sample {
             Preprocessor::Text(text) => {
                 let tokenizer = text.tokenizer()?;
                 let batch = filled(source, row)?;
-                let input = |name: &str| {
-                    let place = source.slots().iter().position(|slot| slot.name == name)?;
-                    batch.inputs[place].as_i32()
-                };
-                let (tokens, lengths) = (input(TOKENS)?, input(LENGTHS)?);
+                let texts: Vec<&[i32]> = batch.texts(source.slots())?.collect();
                 let decode = |ids: &[i32]| {
                     let ids: Vec<u32> = ids.iter().map(|&id| id as u32).collect();
                     tokenizer.decode(&ids).ok().map(|text| beginning(text.trim()))
                 };
                 if let (true, Array::I32(targets)) = (text.labels.is_some(), &batch.targets) {
                     let mut places: Vec<usize> = (0..targets.len()).filter(|&at| targets[at] != IGNORED).collect();
-                    places.push(*lengths.first()? as usize);
-                    let words = places.windows(2).map(|of| decode(&tokens[of[0]..of[1]]));
+                    let words = texts.first()?;
+                    places.push(words.len());
+                    let words = places.windows(2).map(|of| decode(&words[of[0]..of[1]]));
                     return Some(Sample::Words { words: words.collect::<Option<_>>()? });
                 }
-                let width = tokens.len() / lengths.len().max(1);
-                let texts = tokens.chunks_exact(width.max(1)).zip(lengths);
-                let second = input(SECOND).and_then(|places| places.first().copied());
-                let texts = texts.flat_map(|(tokens, &length)| match second {
+                let place = source.slots().iter().position(|slot| slot.name == SECOND);
+                let second = place.and_then(|place| batch.inputs[place].as_i32()?.first().copied());
+                let texts = texts.into_iter().flat_map(|tokens| match second {
                     Some(second) => {
-                        let (first, second) =
-                            tokens[..length as usize].split_at((second as usize).min(length as usize));
+                        let (first, second) = tokens.split_at((second as usize).min(tokens.len()));
                         vec![decode(first), decode(second)]
                     }
-                    None => vec![decode(&tokens[..length as usize])],
+                    None => vec![decode(tokens)],
                 });
                 Some(Sample::Texts { texts: texts.collect::<Option<_>>()? })
             }

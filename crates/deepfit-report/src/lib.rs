@@ -27,8 +27,8 @@ pub use deeper::{Deeper, Wanted};
 pub use error::{ReportError, Result};
 pub use filters::filters_page;
 pub use page::{compared, page};
-pub use plot::{Axis, Bars, Chart, Data, Mark, Matrix, Plot, Series, Xy};
-pub use plots::{Bin, Curves, DEEPER, bins, curves, of_run};
+pub use plot::{Axis, Bars, Chart, Data, LaneCell, Lanes, Mark, Matrix, Panel, Plot, Series, Sign, Xy};
+pub use plots::{Bin, Curves, DEEPER, bins, curves, of_run, ways, ways_table};
 #[cfg(feature = "png")]
 pub use raster::png;
 pub use svg::file as svg_file;

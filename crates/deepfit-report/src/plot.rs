@@ -26,6 +26,8 @@ pub enum Chart {
     Bars(Bars),
     /// Counts by two classes.
     Matrix(Matrix),
+    /// Several numbers of each of some named things, side by side.
+    Lanes(Lanes),
 }
 
 /// Lines, points and columns on two axes.
@@ -102,6 +104,52 @@ pub struct Matrix {
     pub names: Vec<String>,
     /// Counts by row and column.
     pub counts: Vec<Vec<u64>>,
+}
+
+/// Named things, a row each, with a place on each of several axes that stand side by side.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Lanes {
+    /// Their names, from top to bottom.
+    pub names: Vec<String>,
+    /// The row that stands out.
+    pub marked: Option<usize>,
+    /// The axes, with what each row has there.
+    pub panels: Vec<Panel>,
+    /// What the signs mean, those that are drawn.
+    pub key: Vec<(Sign, String)>,
+}
+
+/// One of several axes that stand side by side.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Panel {
+    /// What it measures.
+    pub axis: Axis,
+    /// What each row has there.
+    pub cells: Vec<LaneCell>,
+}
+
+/// What a row has on an axis.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct LaneCell {
+    /// Its place, if it is known.
+    pub point: Option<f64>,
+    /// From and to around it, if known.
+    pub interval: Option<[f64; 2]>,
+    /// Another number of it, if there is one.
+    pub second: Option<f64>,
+    /// What is written beside it.
+    pub shown: String,
+}
+
+/// What stands at a place of a lane.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sign {
+    /// The point of a row.
+    Point,
+    /// That of the row that stands out.
+    Marked,
+    /// The other number.
+    Second,
 }
 
 /// Numbers as a table.

@@ -51,6 +51,21 @@ impl DataTimes {
         self.waiting() >= MUCH && self.waited >= MUCH_SECONDS
     }
 
+    /// What helps where training waits for its data, by what that is: `image`, `table` or `text`.
+    pub fn advice(&self, input: &str) -> Option<&'static str> {
+        self.waits().then_some(match input {
+            "image" => {
+                "training waited for its data: give more threads (--threads N); images are best stored at the size that is \
+                 trained on"
+            }
+            // Rows that lie in memory are prepared between the steps, by the thread that makes these.
+            _ => {
+                "training waited for its data: its rows are prepared between short steps, which no thread makes faster; \
+                 larger batches (batch=N) need fewer of them"
+            }
+        })
+    }
+
     /// Both in words: `0.2 % of it waiting for data, which 0.14 cores prepare`.
     pub fn in_words(&self) -> String {
         let (share, cores) = (100.0 * self.waiting(), self.cores());
@@ -70,6 +85,12 @@ mod tests {
         times.add(DataTimes { training: 2.0, waited: 1.9, worked: 6.0 });
         assert!((times.waiting() - 0.2).abs() < 1e-12 && times.waits());
         assert_eq!(times.in_words(), "20.0 % of it waiting for data, which 1.00 core prepares");
+        let advice = |input: &str| times.advice(input).unwrap();
+        assert!(advice("image").contains("images are best stored") && advice("image").contains("threads"));
+        for input in ["table", "text"] {
+            assert!(!advice(input).contains("images") && advice(input).contains("batch=N"), "{}", advice(input));
+        }
+        assert_eq!(DataTimes::default().advice("image"), None);
         assert_eq!((DataTimes::default().waiting(), DataTimes::default().cores()), (0.0, 0.0));
     }
 }

@@ -140,10 +140,13 @@ pub(crate) fn finish(
         parameters,
         metrics: ReportMetrics {
             train: train.as_ref().map(Measured::scores).unwrap_or_default(),
-            validation: mean(&validation_scores(job, epochs)),
+            validation: Scores::mean(validation_scores(job, epochs).into_iter(), 1),
             validation_folds: of_folds(validation_scores(job, epochs)),
             test: test.as_ref().map(Measured::scores).unwrap_or_default(),
-            published_validation: published.as_ref().map(|_| mean(&validation_scores(job, 0))).unwrap_or_default(),
+            published_validation: published
+                .as_ref()
+                .map(|_| Scores::mean(validation_scores(job, 0).into_iter(), 1))
+                .unwrap_or_default(),
             published: published.unwrap_or_default(),
             test_intervals: test.as_ref().map(Measured::intervals).unwrap_or_default(),
         },
@@ -170,6 +173,7 @@ pub(crate) fn finish(
         seconds_per_epoch: times.per_epoch,
         planned_seconds_per_epoch: job.description.seconds_per_epoch,
         data: times.data,
+        input: preprocessor.input().to_string(),
         findings: found,
         notes: job.progress.notes.all(),
         next: next_commands(&run, &job.data),
@@ -294,16 +298,6 @@ fn validation_scores(job: &Job, epoch: u32) -> Vec<&Scores> {
 /// The metrics of each fold, where there are some.
 fn of_folds(records: Vec<&Scores>) -> Vec<Scores> {
     if records.len() > 1 { records.into_iter().cloned().collect() } else { Vec::new() }
-}
-
-/// The mean of each metric over the stages that have it.
-fn mean(records: &[&Scores]) -> Scores {
-    let mut means = Scores::default();
-    for name in records.iter().flat_map(|r| r.iter().map(|(name, _)| name)) {
-        let values: Vec<f64> = records.iter().filter_map(|r| r.get(name)).collect();
-        means.insert(name, values.iter().sum::<f64>() / values.len() as f64);
-    }
-    means
 }
 
 /// A path as a shell reads it.

@@ -20,7 +20,7 @@ use crate::overfitting::{EpochLosses, EvaluatedLosses, sample_of};
 use crate::progress::{self, EpochRecord, Progress};
 use crate::recipe::Recipe;
 use crate::run_folder::Durability;
-use crate::stage::Stage;
+use crate::stage::{Purpose, Stage};
 use crate::tensors::Owned;
 
 /// Checkpoints are at most this far apart.
@@ -72,6 +72,8 @@ pub struct Fit<'a> {
     pub held_out: Option<Records>,
     /// Where the losses of the validation rows are kept, if they are.
     pub losses: Option<Records>,
+    /// The training rows that are measured after each epoch, as [`measured_of_training`] draws them.
+    pub of_training: Vec<u32>,
     /// Seconds of training, over all processes, after which the stage stops.
     pub deadline: Option<f64>,
     /// Seconds that the end of an epoch takes, validation included, as far as it is known.
@@ -319,7 +321,9 @@ impl Fit<'_> {
         let patience = self.recipe.patience(&self.stage.trial);
         let waited = progress.epoch - progress.best.map_or(progress.epoch, |(epoch, _)| epoch);
         let stops = patience > 0 && waited >= patience && progress.epoch < self.stage.epochs;
-        if stops || progress.stage_ended || progress.epoch >= self.stage.epochs {
+        let ends = stops || progress.stage_ended || progress.epoch >= self.stage.epochs;
+        // What averaging gains is told of the epoch that is kept, which all folds choose together.
+        if ends && (best || matches!(self.stage.purpose, Purpose::Fold(_))) {
             self.measure_unaveraged(progress, &mut losses)?;
         }
         self.record(progress, EpochRecord { stage, epoch, learning_rate, train_loss, validation, losses })?;
@@ -338,13 +342,8 @@ impl Fit<'_> {
         let (task, scale) = (&self.recipe.task, self.stage.target_scale);
         let goal = Goal::of(self.recipe, scale);
         let mut predicted = Record::default();
-        let of_row = 4 * (task.outputs() as u64 + 1);
-        let few = (rows.len() as u64).saturating_mul(of_row) <= MOST_BYTES;
-        let keep = (self.held_out.is_some() || few).then_some(&mut predicted);
-        let of_training = match few && !matches!(task, Task::Similarity { .. }) {
-            true => sample_of(&self.stage.train, rows.len(), self.recipe.settings.seed),
-            false => Vec::new(),
-        };
+        let keep = (self.held_out.is_some() || are_few(task, rows.len())).then_some(&mut predicted);
+        let of_training = self.of_training.clone();
         let mut of_sample = None;
         let mut seconds = 0.0;
         let measured = self.learner.with_averaged(|using| {
@@ -434,6 +433,22 @@ impl Fit<'_> {
             seconds_left: per_epoch * (f64::from(self.stage.epochs) - position),
         }
     }
+}
+
+/// Whether predictions of so many rows are few enough to be looked at row by row.
+fn are_few(task: &Task, rows: usize) -> bool {
+    (rows as u64).saturating_mul(4 * (task.outputs() as u64 + 1)) <= MOST_BYTES
+}
+
+/// The training rows that are measured after each epoch of a stage; none where the losses of its validation rows, to which
+/// theirs are held, are not told one by one.
+pub(crate) fn measured_of_training(recipe: &Recipe, stage: &Stage) -> Vec<u32> {
+    let validation = stage.validation.len();
+    let are_told = are_few(&recipe.task, validation) && !matches!(recipe.task, Task::Similarity { .. });
+    if validation == 0 || !are_told {
+        return Vec::new();
+    }
+    sample_of(&stage.train, validation, recipe.settings.seed)
 }
 
 /// The metric by which epochs and ways of training are compared.

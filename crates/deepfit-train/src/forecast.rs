@@ -12,7 +12,7 @@ use crate::fit::EPOCH_INTERVAL;
 use crate::job::{Workshop, loader_bytes, loader_options};
 use crate::learner::{Place, evaluation_batch};
 use crate::measure::{Goal, measure};
-use crate::overfitting::sample_of;
+use crate::overfitting::sample_size;
 use crate::recipe::Recipe;
 use crate::simpler::{self, compares_with_linear};
 use crate::stage::{Purpose, Stage};
@@ -39,6 +39,10 @@ pub struct Description {
     pub seconds_per_epoch: f64,
     /// Most epochs of a stage.
     pub epochs: u32,
+    /// Number of stages: folds or a selection, and what is trained again with what they chose.
+    pub stages: usize,
+    /// Epochs of all stages at most.
+    pub total_epochs: u64,
     /// Seconds for the features of all samples, of a run that begins with a published network.
     pub seconds_features: f64,
     /// Seconds that all stages take at most, features included.
@@ -165,6 +169,8 @@ pub(crate) fn describe(
         memory,
         seconds_per_epoch: per_epoch.iter().sum::<f64>() / stages.len() as f64,
         epochs,
+        stages: stages.len(),
+        total_epochs: stages.iter().map(|stage| u64::from(epochs.min(stage.epochs))).sum(),
         seconds_features: features.seconds,
         seconds_total: total(epochs),
         seconds_before,
@@ -293,7 +299,7 @@ impl Times {
         // Some rows of training are measured, too.
         let measured = match stage.validation.len() {
             0 => 0,
-            validation => validation + sample_of(&stage.train, validation, recipe.settings.seed).len(),
+            validation => validation + sample_size(stage.train.len(), validation),
         };
         let seconds = steps * self.step + measured as f64 * self.evaluate + JOURNAL_SECONDS;
         // Several short epochs share a checkpoint.

@@ -109,6 +109,9 @@ pub struct Report {
     /// earlier versions.
     #[serde(default)]
     pub data: DataTimes,
+    /// What was learned from: `image`, `text` or `table`; not in results of earlier versions.
+    #[serde(default)]
+    pub input: String,
     /// What was found in the data, before and after training.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub findings: Vec<Finding>,

@@ -35,6 +35,7 @@ mod texts;
 pub use amount::AmountForm;
 pub(crate) use compressed::BoxRead;
 pub use date::DateForm;
+pub(crate) use date::calendar;
 pub(crate) use delimited::{Delimited, sniff};
 pub(crate) use foreign::foreign;
 pub(crate) use format::{Format, called, known};

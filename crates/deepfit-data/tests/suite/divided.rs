@@ -45,6 +45,43 @@ fn parts(split: &Split) -> [&[u32]; 3] {
 }
 
 #[test]
+fn dates_beside_texts_and_pictures_tell_of_which_years_these_are() {
+    let words = ["a long and winding road to the sea", "the quick brown fox jumps over a lazy dog"];
+    let line = |i: usize| {
+        let seen = if i == 3 { String::new() } else { format!("{:02}.02.{}", 1 + i % 28, 1990 + i) };
+        format!("{} number {i},{seen},2024-01-0{},x{i},{}\n", words[i % 2], 1 + i % 9, ["no", "yes"][i / 2 % 2])
+    };
+    let text = String::from("text,seen,kept,code,kind\n") + &(0..40).map(line).collect::<String>();
+    let by_text = OpenOptions { text: Some("text".to_string()), ..OpenOptions::default() };
+    let folder = Folder::new();
+    let opened = |text: &str| open(&folder.write("texts.csv", text), &by_text).unwrap();
+    let texts = opened(&text.replace("2024-01-0", "n"));
+    let dates = texts.dates_beside(&[0, 3, 21]).unwrap().unwrap();
+    assert_eq!(dates.columns, ["seen"]);
+    assert_eq!(dates.years, [Some(1990), None, Some(2011)]);
+    // Of several dates the latest counts.
+    let dates = opened(&text).dates_beside(&[0, 3, 39]).unwrap().unwrap();
+    assert_eq!((dates.columns.len(), dates.years), (2, vec![Some(2024), Some(2024), Some(2029)]));
+    // A cell that is no date makes its column none.
+    let other = opened(&text.replacen("02.02.1991", "then", 1));
+    assert_eq!(other.dates_beside(&[0, 1]).unwrap().unwrap().columns, ["kept"]);
+    // Where there is no column of dates, nothing is told; nor of rows of a table, whose dates are features.
+    assert_eq!(opened(&text.replace(".02.", "/").replace("2024-01-0", "n")).dates_beside(&[0]).unwrap(), None);
+    let rows = (0..30).map(|i| format!("{i},2024-01-{:02},{}\n", 1 + i % 28, ["no", "yes"][i % 2]));
+    let rows = folder.write("rows.csv", String::from("a,seen,y\n") + &rows.collect::<String>());
+    assert_eq!(open(&rows, &OpenOptions::default()).unwrap().dates_beside(&[0]).unwrap(), None);
+
+    let mut labels = String::from("file,taken,kind\n");
+    for i in 0..24 {
+        folder.write(&format!("{i}.png"), png(&grey(8, 8, i as u8, 1)));
+        labels += &format!("{i}.png,{}-06-01,{}\n", 2001 + i, ["no", "yes"][i % 2]);
+    }
+    let pictures = open(&folder.write("labels.csv", labels), &OpenOptions::default()).unwrap();
+    let dates = pictures.dates_beside(&[0, 23]).unwrap().unwrap();
+    assert_eq!((dates.columns, dates.years), (vec!["taken".to_string()], vec![Some(2001), Some(2024)]));
+}
+
+#[test]
 fn groups_stay_whole_in_splits_and_folds() {
     let (text, of) = patients(60);
     let data = table_with(&text, &by_group("patient")).unwrap();

@@ -100,10 +100,11 @@ fn advice(run: &RunRecord, report: &Report, facts: &Facts) -> Vec<String> {
             ));
         }
     }
-    if report.data.waits() {
-        let images = run.input.as_deref() == Some("image");
-        let smaller = if images { "store images at the size that is trained on, or " } else { "" };
-        advice.push(format!("Training waited for its data: {smaller}give more threads (--threads N)."));
+    // Results of earlier versions do not tell what was learned from, but their models do.
+    let input = Some(&report.input[..]).filter(|input| !input.is_empty()).or(run.input.as_deref());
+    if let Some(waits) = report.data.advice(input.unwrap_or_default()) {
+        let (first, rest) = waits.split_at(1);
+        advice.push(format!("{}{rest}.", first.to_uppercase()));
     }
     advice
 }

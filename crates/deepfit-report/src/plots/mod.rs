@@ -11,6 +11,7 @@ mod learning;
 mod ranking;
 mod regression;
 mod similarity;
+mod ways;
 
 use deepfit_data::Task;
 use deepfit_train::{Predictions, RunRecord};
@@ -22,6 +23,7 @@ pub use data::sizes;
 pub use features::{features, project};
 pub use importance::importance;
 pub use ranking::{Curves, curves};
+pub use ways::{ways, ways_table};
 
 /// Names of plots that need the model and the data again.
 pub const DEEPER: [(&str, &str); 2] = [

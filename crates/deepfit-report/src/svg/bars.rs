@@ -39,5 +39,5 @@ pub(super) fn draw(bars: &Bars) -> Drawn {
         line class="axis" x1=(number(zero)) x2=(number(zero)) y1="0" y2=(number(height - 26.0)) {}
         text x=(number(WIDTH / 2.0)) y=(number(height - 8.0)) text-anchor="middle" { (fitted(&bars.label, WIDTH)) }
     };
-    Drawn { height, body }
+    Drawn { width: WIDTH, height, body }
 }

@@ -59,5 +59,5 @@ pub(super) fn draw(matrix: &Matrix) -> Drawn {
             }
         }
     };
-    Drawn { height: end + 6.0, body }
+    Drawn { width: WIDTH, height: end + 6.0, body }
 }

@@ -4,6 +4,7 @@
 //! dark pages; so the elements are made here, by the same crate that makes the page, which escapes whatever stands in them.
 
 mod bars;
+mod lanes;
 mod matrix;
 mod style;
 mod xy;
@@ -17,32 +18,32 @@ use crate::plot::{Chart, Plot};
 pub(crate) use style::light;
 pub use style::{plain_rules, rules};
 
-/// Width of all plots, in their own units: a phone's.
+/// Width of plots, in their own units: a phone's; of lanes it is more.
 const WIDTH: f64 = 420.0;
 /// Characters have about this width.
 const LETTER: f64 = 7.0;
 /// Lines have this height.
 const LINE: f64 = 17.0;
 
-/// What is drawn, and how high it is.
+/// What is drawn, and how large it is.
 struct Drawn {
+    width: f64,
     height: f64,
     body: Markup,
 }
 
 /// A plot as an element of a page that has the [`rules`]; `id` tells it from all others of the page.
 pub fn embedded(plot: &Plot, id: &str) -> Markup {
-    let Drawn { height, body } = draw(plot);
-    element(plot, id, 0.0, height, None, None, body)
+    element(plot, id, 0.0, draw(plot), None, None)
 }
 
 /// A plot as a file by itself; light alone where it is for a program that knows no dark pages.
 pub fn file(plot: &Plot, light: bool) -> String {
-    let Drawn { height, body } = draw(plot);
+    let drawn = draw(plot);
     let title = clean(&plot.title);
-    let heading = html! { text class="title" x=(number(WIDTH / 2.0)) y="-8" text-anchor="middle" { (title) } };
+    let heading = html! { text class="title" x=(number(drawn.width / 2.0)) y="-8" text-anchor="middle" { (title) } };
     let rules = if light { plain_rules() } else { rules() };
-    let whole = element(plot, plot.name, 28.0, height, Some(&rules), Some(heading), body);
+    let whole = element(plot, plot.name, 28.0, drawn, Some(&rules), Some(heading));
     format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n{}\n", whole.into_string())
 }
 
@@ -50,15 +51,14 @@ fn element(
     plot: &Plot,
     id: &str,
     above: f64,
-    height: f64,
+    Drawn { width, height, body }: Drawn,
     rules: Option<&str>,
     heading: Option<Markup>,
-    body: Markup,
 ) -> Markup {
     let (title, finding) = (clean(&plot.title), clean(&plot.finding));
-    let view = format!("0 {} {} {}", number(-above), number(WIDTH), number(height + above));
+    let view = format!("0 {} {} {}", number(-above), number(width), number(height + above));
     // A program that draws a file wants to know its size; a page has its own.
-    let size = rules.map(|_| (number(WIDTH), number(height + above)));
+    let size = rules.map(|_| (number(width), number(height + above)));
     html! {
         svg xmlns="http://www.w3.org/2000/svg" class="plot" viewBox=(view) width=[size.as_ref().map(|s| &s.0)]
             height=[size.as_ref().map(|s| &s.1)] role="img" aria-labelledby={ (id) "-title " (id) "-desc" } {
@@ -67,7 +67,7 @@ fn element(
             @if let Some(rules) = rules {
                 // Made here, of nothing that was read.
                 style { (PreEscaped(rules)) }
-                rect class="paper" x="0" y=(number(-above)) width=(number(WIDTH)) height=(number(height + above)) {}
+                rect class="paper" x="0" y=(number(-above)) width=(number(width)) height=(number(height + above)) {}
             }
             @if let Some(heading) = heading { (heading) }
             (body)
@@ -80,6 +80,7 @@ fn draw(plot: &Plot) -> Drawn {
         Chart::Xy(xy) => xy::draw(xy),
         Chart::Bars(bars) => bars::draw(bars),
         Chart::Matrix(matrix) => matrix::draw(matrix),
+        Chart::Lanes(lanes) => lanes::draw(lanes),
     }
 }
 

@@ -54,7 +54,7 @@ pub(super) fn draw(xy: &Xy) -> Drawn {
         @for series in &xy.series { (one(&frame, series)) }
         (legend)
     };
-    Drawn { height: below, body }
+    Drawn { width: WIDTH, height: below, body }
 }
 
 fn one(frame: &Frame<'_>, series: &Series) -> Markup {
@@ -151,7 +151,7 @@ fn shapes(frame: &Frame<'_>, series: &Series) -> String {
 }
 
 /// One of several shapes around a place.
-fn shape(look: usize, x: f64, y: f64) -> String {
+pub(super) fn shape(look: usize, x: f64, y: f64) -> String {
     let from = |dx: f64, dy: f64| format!("M{} {}", number(x + dx), number(y + dy));
     match look % LOOKS {
         0 => from(-3.0, 0.0) + "a3 3 0 1 0 6 0a3 3 0 1 0 -6 0z",

@@ -1,16 +1,18 @@
 //! Single plots.
 
-use deepfit_report::{Chart, Plot, bins, of_run, svg_file, terminal};
+use deepfit_report::{Chart, Plot, bins, of_run, svg_file, terminal, ways};
 use deepfit_train::text::Style;
 use roxmltree::Document;
 
-use crate::run::{HOSTILE, classification, regression};
+use crate::run::{HOSTILE, classification, comparison, regression};
 
 fn all() -> Vec<Plot> {
     let mut plots = of_run(&classification(&["cat", HOSTILE, "dog"], 300));
     plots.extend(of_run(&classification(&["no", HOSTILE], 300)));
     plots.extend(of_run(&classification(&(0..40).map(|_| "many").collect::<Vec<_>>(), 2000)));
     plots.extend(of_run(&regression(300, HOSTILE)));
+    plots
+        .push(ways(&comparison("accuracy", &["majority class", HOSTILE, "nearest neighbours on features", "network"])));
     plots
 }
 
@@ -30,6 +32,7 @@ fn every_plot_is_a_well_formed_drawing_with_words_for_those_who_cannot_see_it() 
         "predicted",
         "residuals",
         "residuals-by-value",
+        "compare",
     ] {
         assert!(names.contains(&name), "{name} is missing: {names:?}");
     }
@@ -121,10 +124,50 @@ fn a_terminal_shows_lines_bars_and_counts_within_its_width() {
 #[cfg(feature = "png")]
 #[test]
 fn a_png_shows_what_the_svg_does() {
-    let plot = of_run(&regression(300, "price")).into_iter().find(|plot| plot.name == "residuals").unwrap();
-    match deepfit_report::png(&plot) {
-        Ok(bytes) => assert!(bytes.starts_with(b"\x89PNG") && bytes.len() > 5_000, "{}", bytes.len()),
-        // A system without fonts.
-        Err(error) => assert!(error.to_string().contains(".svg instead"), "{error}"),
+    let residuals = of_run(&regression(300, "price")).into_iter().find(|plot| plot.name == "residuals").unwrap();
+    for plot in [residuals, ways(&comparison("accuracy", &["majority class", "logistic regression", "network"]))] {
+        match deepfit_report::png(&plot) {
+            Ok(bytes) => assert!(bytes.starts_with(b"\x89PNG") && bytes.len() > 5_000, "{}", bytes.len()),
+            // A system without fonts.
+            Err(error) => assert!(error.to_string().contains(".svg instead"), "{error}"),
+        }
     }
+}
+
+#[test]
+fn the_ways_of_a_comparison_stand_in_rows_with_the_recommended_one_marked() {
+    let titles = ["majority class", "logistic regression", "boosted trees", "network"];
+    let found = comparison("accuracy", &titles);
+    let plot = ways(&found);
+    let Chart::Lanes(lanes) = &plot.chart else { panic!("{plot:?}") };
+    // The best above, and that of which nothing is known below.
+    assert_eq!(lanes.names, ["boosted trees", "logistic regression", "majority class", "network"]);
+    assert_eq!(lanes.marked, Some(1));
+    let quality = &lanes.panels[0].cells;
+    assert_eq!((quality[0].point, quality[0].second, quality[3].point), (found.ways[2].value, Some(0.7), None));
+    assert_eq!(quality[0].interval, found.ways[2].interval);
+    // Costs of nothing have a place, too.
+    for panel in &lanes.panels[1..] {
+        let mut places = panel.cells.iter().map(|cell| panel.axis.share(cell.point.unwrap()).unwrap());
+        assert!(places.all(|place| (0.0..=1.0).contains(&place)), "{panel:?}");
+    }
+    assert!(lanes.panels[1].axis.logarithmic && lanes.panels[3].axis.logarithmic && !lanes.panels[2].axis.logarithmic);
+    for column in ["ece", "energy", "95 % interval", "memory", "size"] {
+        assert!(plot.table.header.iter().any(|name| name == column), "{:?}", plot.table.header);
+    }
+    assert_eq!(plot.table.rows[1].last().map(String::as_str), Some("12.50 J"), "{:?}", plot.table.rows);
+    let text = svg_file(&plot, false);
+    for word in
+        titles.iter().copied().chain(["what is recommended", "training, s (log)", "memory, MB", "model, MB (log)"])
+    {
+        assert!(text.contains(word), "{word}");
+    }
+    // Of errors the least is the best.
+    let Chart::Lanes(lanes) = ways(&comparison("rmse", &titles)).chart else { panic!() };
+    assert_eq!(lanes.names[0], "majority class");
+    // Where there is place for all axes, each has its points; where there is not, its values are written.
+    let dots = |width: usize| terminal::text(&plot, width, Style::PLAIN).matches('●').count();
+    assert_eq!((dots(120), dots(60)), (2 + 3 * 3 + 1, 2 + 1));
+    let marked = terminal::text(&plot, 100, Style::PLAIN);
+    assert!(marked.lines().any(|line| line.starts_with("  * logistic regression") && line.contains('◆')), "{marked}");
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use deepfit_data::{RowId, Sample, Task};
 use deepfit_train::metrics::{ClassificationMetrics, Scores};
-use deepfit_train::{Baseline, EpochRecord, Mistake, Predictions, Report, RunRecord, Settings, State};
+use deepfit_train::{Baseline, Comparison, EpochRecord, Mistake, Predictions, Report, RunRecord, Settings, State};
 use serde_json::json;
 
 /// A name that would do harm if it were interpreted.
@@ -150,4 +150,27 @@ fn record(report: Report) -> RunRecord {
         model_bytes: 1_000_000,
         notes: vec![HOSTILE.to_string()],
     }
+}
+
+/// A comparison of ways, of which the second is recommended; of the last hardly anything is known.
+pub fn comparison(metric: &str, titles: &[&str]) -> Comparison {
+    let way = |(i, title): (usize, &&str)| {
+        let (value, known) = (0.6 + 0.05 * i as f64, i + 1 < titles.len());
+        json!({
+            "name": format!("way-{i}"), "title": title, "metric": metric, "selection_value": if known { value } else { 0.0 },
+            "selection_values": if known { vec![value - 0.01, value + 0.01] } else { Vec::new() },
+            "value": known.then_some(value + 0.02), "interval": known.then_some([value - 0.03, value + 0.05]),
+            "log_loss": 0.5, "ece": 0.031, "test": {}, "versus_recommended": null, "train_seconds": 10f64.powi(i as i32 - 3),
+            "total_seconds": 1.0, "predict_seconds": 0.1, "predict_rows": 100, "memory_bytes": 20_000_000 * (i + 1),
+            "size_bytes": if i == 0 { 0 } else { 1000 << i }, "energy_joules": 12.5, "chosen": "", "notes": [],
+            "run": format!("ways/way-{i}"),
+        })
+    };
+    serde_json::from_value(json!({
+        "recommended": "way-1", "reason": format!("{} is as good as the best", titles[1]), "data": "data/cells.csv",
+        "task": "classification", "metric": metric, "how": "in 5 folds",
+        "ways": titles.iter().enumerate().map(way).collect::<Vec<_>>(), "not_run": [], "notes": [], "energy": "estimated",
+        "budget_seconds": 10.0, "seconds": 5.0, "folder": "ways", "next": [],
+    }))
+    .unwrap()
 }

@@ -38,6 +38,10 @@ pub struct Cost {
     pub seconds_per_epoch: f64,
     /// Most epochs of a stage.
     pub epochs: u32,
+    /// Number of stages: folds or a selection, and what is trained again with what they chose.
+    pub stages: usize,
+    /// Epochs of all stages at most.
+    pub total_epochs: u64,
     /// Epochs that it would have if the time allowed.
     pub wanted_epochs: u32,
     /// Seconds of the whole run, if no stage ends early.
@@ -68,6 +72,8 @@ impl Cost {
             seconds_features: told.seconds_features,
             seconds_per_epoch: told.seconds_per_epoch,
             epochs: told.epochs,
+            stages: told.stages,
+            total_epochs: told.total_epochs,
             wanted_epochs: job.wanted_epochs,
             seconds: (told.seconds_before + told.seconds_total + told.seconds_after) * settings.repeats as f64,
             notes: told.notes.clone(),
@@ -101,6 +107,8 @@ impl Cost {
             seconds_features: 0.0,
             seconds_per_epoch: 0.0,
             epochs: 0,
+            stages: 0,
+            total_epochs: 0,
             wanted_epochs: 0,
             seconds: 0.0,
             notes: Vec::new(),

@@ -95,15 +95,10 @@ fn drawn(source: &dyn Source, rows: &[u32], seed: u64) -> Vec<u32> {
 pub(super) fn tokens(source: &dyn Source, rows: &[u32]) -> Result<Vec<Vec<i32>>> {
     let mut batch = Batch::new();
     source.fill(rows, Pass::Evaluate, &mut batch)?;
-    let input = |name: &str| {
-        let place = source.slots().iter().position(|slot| slot.name == name)?;
-        batch.inputs[place].as_i32()
-    };
-    let (Some(all), Some(lengths)) = (input("tokens"), input("lengths")) else {
-        return Ok(vec![Vec::new(); rows.len()]);
-    };
-    let width = all.len() / rows.len().max(1);
-    Ok(all.chunks_exact(width.max(1)).zip(lengths).map(|(own, &length)| own[..length as usize].to_vec()).collect())
+    Ok(match batch.texts(source.slots()) {
+        Some(texts) => texts.map(<[i32]>::to_vec).collect(),
+        None => vec![Vec::new(); rows.len()],
+    })
 }
 
 /// Hashes of the different runs of a text, ascending.

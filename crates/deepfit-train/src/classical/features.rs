@@ -323,15 +323,19 @@ impl Encoder {
             parts.push(self.encode(&batch)?);
             seen.extend_from_slice(&batch.rows);
         }
-        // Batches are of similar lengths, and not in the order of the rows.
+        Ok(Encoded::of(Matrix::concat(parts), &seen, &**source))
+    }
+}
+
+impl Encoded {
+    /// Features of rows in the order in which they were made, with the targets that their source has for them. Batches are of
+    /// similar lengths, and not in the order of the rows, which they are in here.
+    pub(crate) fn of(matrix: Matrix, seen: &[u32], source: &dyn Source) -> Encoded {
         let mut order: Vec<u32> = (0..seen.len() as u32).collect();
         order.sort_by_key(|&place| seen[place as usize]);
-        let mut matrix = Matrix::concat(parts);
-        if !order.is_sorted() {
-            matrix = matrix.select(&order);
-        }
+        let matrix = if order.is_sorted() { matrix } else { matrix.select(&order) };
         let rows: Vec<u32> = order.into_iter().map(|place| seen[place as usize]).collect();
         let targets = source.targets_of(&rows);
-        Ok(Encoded { matrix, targets, rows })
+        Encoded { matrix, targets, rows }
     }
 }

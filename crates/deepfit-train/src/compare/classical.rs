@@ -164,6 +164,7 @@ impl Trial<'_> {
         let (scale, positive) = (prepared.preprocessor.target_scale(), contest.settings.positive.clone());
         let frozen = self.made.map(|(published, made)| published.frozen(made)).transpose()?;
         let parameters = fitted.to_bytes().len() / 4;
+        let input = prepared.preprocessor.input();
         let model = ClassicalModel::new(&way.title, prepared.preprocessor, positive, (encoder, frozen), fitted);
         let folder = RunFolder::at(run);
         folder.create()?;
@@ -205,7 +206,7 @@ impl Trial<'_> {
             model: way.title.clone(),
             parameters,
             metrics: ReportMetrics {
-                validation: mean(&of_folds),
+                validation: Scores::mean(of_folds.iter(), of_folds.len()),
                 validation_folds: if of_folds.len() > 1 { of_folds.clone() } else { Vec::new() },
                 test: scores.clone(),
                 test_intervals: intervals.clone(),
@@ -234,6 +235,7 @@ impl Trial<'_> {
             seconds_per_epoch: 0.0,
             planned_seconds_per_epoch: 0.0,
             data: DataTimes::default(),
+            input: input.to_string(),
             findings: Vec::new(),
             notes: notes.clone(),
             next: next_commands(run, &contest.data),
@@ -263,19 +265,6 @@ impl Trial<'_> {
         write_text(&folder.settings(), &(head + &settings.to_toml()?))?;
         text(&folder.result(), serde_json::to_string_pretty(report))
     }
-}
-
-/// The mean of each metric that all folds have.
-fn mean(folds: &[Scores]) -> Scores {
-    let mut means = Scores::default();
-    let Some(first) = folds.first() else { return means };
-    for (name, _) in first.iter() {
-        let values: Vec<f64> = folds.iter().filter_map(|fold| fold.get(name)).collect();
-        if values.len() == folds.len() {
-            means.insert(name, values.iter().sum::<f64>() / values.len() as f64);
-        }
-    }
-    means
 }
 
 /// What a way is told by, of its report and its cost.

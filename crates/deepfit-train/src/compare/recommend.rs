@@ -117,7 +117,7 @@ fn of_ways(contest: &Contest, ways: &[Way], comparison: &Comparison) -> Option<S
     ))
 }
 
-/// The commands that use the recommended way.
+/// The commands that use the recommended way, and that which draws all of them.
 pub(super) fn next(comparison: &Comparison) -> Vec<String> {
     let named = comparison.ways.iter().find(|way| Some(&way.name) == comparison.recommended.as_ref());
     let Some(way) = named else { return Vec::new() };
@@ -126,6 +126,7 @@ pub(super) fn next(comparison: &Comparison) -> Vec<String> {
         format!("deepfit predict {run} NEW-DATA"),
         format!("deepfit evaluate {run} OTHER-DATA"),
         format!("deepfit explain {run} NEW-DATA"),
+        format!("deepfit plot {} compare", shell_word(&comparison.folder.to_string_lossy())),
     ]
 }
 

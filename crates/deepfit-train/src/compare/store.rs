@@ -20,6 +20,7 @@ const VERSION: u32 = 2;
 const COMPARISON: &str = "comparison.json";
 const RESULT: &str = "result.json";
 const TRANSFER: &str = "transfer.json";
+const WAYS: &str = "ways";
 
 /// What is compared.
 #[derive(Debug, Serialize, Deserialize, PartialEq)]
@@ -101,29 +102,14 @@ impl Store {
     }
 
     fn ways(&self) -> PathBuf {
-        self.folder.join("ways")
+        self.folder.join(WAYS)
     }
 
     /// The outcome, if it is known, and all runs that it names are still there.
     pub(super) fn result(&self) -> Result<Option<Comparison>> {
-        let path = self.folder.join(RESULT);
-        if !path.is_file() {
-            return Ok(None);
-        }
-        let damaged = |e: serde_json::Error| {
-            TrainError::run(&path, format!("is damaged: {e}; remove it, and the comparison is put together again"))
-        };
-        let mut known: Comparison = serde_json::from_str(&read_text(&path)?).map_err(damaged)?;
-        // The folder may have been moved.
-        for way in &mut known.ways {
-            way.run = self.ways().join(&way.name);
-        }
-        if known.ways.iter().any(|way| !way.run.join("result.json").is_file()) {
-            return Ok(None);
-        }
-        (known.folder, known.cached) = (self.folder.clone(), true);
-        known.next = super::recommend::next(&known);
-        Ok(Some(known))
+        let Some(known) = read(&self.folder)? else { return Ok(None) };
+        let there = known.ways.iter().all(|way| way.run.join("result.json").is_file());
+        Ok(there.then_some(Comparison { cached: true, ..known }))
     }
 
     /// Makes the folder, and says what it is for.
@@ -184,6 +170,45 @@ impl Store {
     pub(super) fn finish(&self, comparison: &Comparison) -> Result<()> {
         self.write(&self.folder.join(RESULT), comparison)
     }
+}
+
+impl Comparison {
+    /// The outcome of a comparison, by the folder that it has written; nothing of a folder that is none of a comparison.
+    ///
+    /// # Errors
+    /// If it has not ended, or what it has written is damaged.
+    pub fn open(folder: &Path) -> Result<Option<Comparison>> {
+        if !folder.join(COMPARISON).is_file() {
+            return Ok(None);
+        }
+        match read(folder)? {
+            Some(found) => Ok(Some(found)),
+            None => {
+                let problem = "holds a comparison that has not ended; ask for it again by the same `deepfit compare`, \
+                               which goes on from there";
+                Err(TrainError::run(folder, problem))
+            }
+        }
+    }
+}
+
+/// The outcome that a folder holds, if it is known.
+fn read(folder: &Path) -> Result<Option<Comparison>> {
+    let path = folder.join(RESULT);
+    if !path.is_file() {
+        return Ok(None);
+    }
+    let damaged = |e: serde_json::Error| {
+        TrainError::run(&path, format!("is damaged: {e}; remove it, and the comparison is put together again"))
+    };
+    let mut known: Comparison = serde_json::from_str(&read_text(&path)?).map_err(damaged)?;
+    // The folder may have been moved.
+    for way in &mut known.ways {
+        way.run = folder.join(WAYS).join(&way.name);
+    }
+    known.folder = folder.to_path_buf();
+    known.next = super::recommend::next(&known);
+    Ok(Some(known))
 }
 
 fn fingerprint_of(path: &Path, labels: Option<&Path>) -> Result<String> {

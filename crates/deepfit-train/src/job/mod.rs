@@ -31,7 +31,7 @@ use crate::error::{Result, TrainError};
 use crate::event::{Event, Flow, Observer};
 use crate::fingerprint::{FINGERPRINT, Stamp, fingerprint, with_model};
 use crate::finish::{self, Times};
-use crate::fit::{End, Fit};
+use crate::fit::{End, Fit, measured_of_training};
 use crate::forecast::{Circumstances, Description, OVERHEAD_BYTES, TransferForecast, describe};
 use crate::learner::{Blueprint, Learner, evaluation_batch};
 use crate::limits;
@@ -404,6 +404,7 @@ impl Job {
                 best_weights: &mut best_weights,
                 held_out: self.records(number),
                 losses: self.loss_records(number),
+                of_training: measured_of_training(&recipe, stage),
                 deadline: self.deadline(number),
                 ending: 0.0,
                 journal: &mut journal,

@@ -11,6 +11,7 @@
 mod bootstrap;
 mod calibration;
 mod classification;
+mod correlation;
 mod error;
 mod interval;
 mod language;
@@ -26,6 +27,7 @@ mod tagging;
 pub use calibration::{ECE_BINS, ReliabilityBin};
 pub use classification::{ClassCounts, ClassificationMetrics, MAX_CONFUSION_CLASSES};
 pub(crate) use classification::{brier, largest};
+pub use correlation::{pearson, ranks};
 pub use error::MetricError;
 pub(crate) use interval::{positive_mean, wilson};
 pub use language::LanguageMetrics;

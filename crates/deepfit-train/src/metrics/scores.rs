@@ -54,3 +54,30 @@ macro_rules! named {
 
 named!(Scores, f64);
 named!(Intervals, [f64; 2]);
+
+impl Scores {
+    /// The mean of each metric that at least `fewest` of several have, over those that have it.
+    pub(crate) fn mean<'a>(several: impl Iterator<Item = &'a Scores>, fewest: usize) -> Scores {
+        let mut sums: BTreeMap<&str, (f64, usize)> = BTreeMap::new();
+        for (name, value) in several.flat_map(Scores::iter) {
+            let (sum, count) = sums.entry(name).or_default();
+            (*sum, *count) = (*sum + value, *count + 1);
+        }
+        let all = sums.into_iter().filter(|(_, (_, count))| *count >= fewest);
+        Scores(all.map(|(name, (sum, count))| (name.to_string(), sum / count as f64)).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn means_are_over_those_that_have_a_metric() {
+        let of = |pairs: &[(&str, f64)]| Scores(pairs.iter().map(|(name, value)| (name.to_string(), *value)).collect());
+        let several = [of(&[("accuracy", 0.5), ("roc_auc", 0.8)]), of(&[("accuracy", 1.0)])];
+        assert_eq!(Scores::mean(several.iter(), 1), of(&[("accuracy", 0.75), ("roc_auc", 0.8)]));
+        assert_eq!(Scores::mean(several.iter(), 2), of(&[("accuracy", 0.75)]));
+        assert_eq!(Scores::mean([].iter(), 0), Scores::default());
+    }
+}

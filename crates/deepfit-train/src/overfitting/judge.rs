@@ -201,9 +201,10 @@ fn usual_measures(job: &Job, trial: &Trial, chosen: u32) -> Vec<Countermeasure> 
         let stop = if early { format!("stopped after {longest} epochs, and ") } else { String::new() };
         done.push(measure(format!("{stop}epoch {chosen} was chosen in place of epoch {longest}"), before, after));
     }
+    // Both are known of the last epoch, and matter where it is the one that is kept.
     let unaveraged = |curve: &Vec<&EpochRecord>| curve.last().and_then(|record| record.losses?.unaveraged);
-    if let (Some(before), true) = (mean(curves.iter().map(unaveraged).collect()), longest > 0)
-        && let Some(after) = at(longest - 1)
+    let keeps_last = longest > 0 && curves.iter().all(|curve| curve.len() as u32 == chosen);
+    if keeps_last && let (Some(before), Some(after)) = (mean(curves.iter().map(unaveraged).collect()), at(longest - 1))
     {
         done.push(measure("the average of the weights of many steps was used".to_string(), before, after));
     }

@@ -33,7 +33,7 @@ pub struct EpochLosses {
     /// Whether all validation rows were predicted alike.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub constant: bool,
-    /// After the last epoch of a stage, the metric that decides, with the weights as they were and not their average.
+    /// After the last epoch of a stage, where it may be the one that is kept, the metric that decides, with the weights as they were and not their average.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unaveraged: Option<f64>,
 }
@@ -116,11 +116,15 @@ pub(crate) fn mean_and_error(values: &[f64]) -> (f64, f64) {
     (moments.mean().unwrap_or(0.0), moments.standard_error().unwrap_or(0.0))
 }
 
+/// How many of so many training rows are measured after each epoch, beside so many of validation.
+pub(crate) fn sample_size(train: usize, validation: usize) -> usize {
+    let least = FEWEST_SAMPLED.min(train.div_ceil(2));
+    (train / SHARE).max(least).min(MOST_SAMPLED).min(validation.max(least))
+}
+
 /// The training rows that are measured after each epoch, by the seed alone.
 pub(crate) fn sample_of(train: &[u32], validation: usize, seed: u64) -> Vec<u32> {
-    let least = FEWEST_SAMPLED.min(train.len().div_ceil(2));
-    let count = (train.len() / SHARE).max(least).min(MOST_SAMPLED).min(validation.max(least));
-    sample(train, count, seed).0
+    sample(train, sample_size(train.len(), validation), seed).0
 }
 
 #[cfg(test)]

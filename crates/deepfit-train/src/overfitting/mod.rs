@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 pub(crate) use counter::{Attempt, stronger};
 pub(crate) use judge::{curves_of, judge};
 pub use losses::EpochLosses;
-pub(crate) use losses::{EvaluatedLosses, sample_of};
+pub(crate) use losses::{EvaluatedLosses, sample_of, sample_size};
 pub use verdict::Verdict;
 
 /// Something that was done so that the network fits what it has not seen.

@@ -17,7 +17,7 @@ pub(super) fn without_effect(settings: &mut Settings, data: &Dataset, transfers:
         given
     };
     let model = settings.model.clone();
-    let tables = super::for_tables(&model);
+    let tables = super::network::for_tables(&model);
     let why = format!("it is for tabm and mlp, and the model is {model}");
     if drop("hidden", settings.hidden.is_some() && !tables, why) {
         settings.hidden = None;

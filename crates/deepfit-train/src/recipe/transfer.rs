@@ -161,8 +161,10 @@ impl TransferPlan {
         let sees_samples = backbone.takes_texts()
             || unfrozen.contains(&blocks)
             || (!unfrozen.is_empty() && settings.augment.is_some());
-        let of_texts = || (TEXT_PENALTY / rows.max(1) as f64).clamp(PENALTIES[1], PENALTIES[0]);
-        let of_texts = || if of_tokens { 0.0 } else { of_texts() };
+        let of_texts = || match of_tokens {
+            true => 0.0,
+            false => (TEXT_PENALTY / rows.max(1) as f64).clamp(PENALTIES[1], PENALTIES[0]),
+        };
         let penalty = settings.weight_decay.or_else(|| backbone.takes_texts().then(of_texts));
         let continues_texts = backbone.continues_texts();
         let always = continues_texts || embeds || of_tokens;

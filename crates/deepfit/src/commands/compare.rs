@@ -38,6 +38,7 @@ Examples:
   deepfit compare visits.csv --group patient --seed 7
 
 A comparison is known by its data and its settings: asked again, it costs nothing, and one that was interrupted goes on.
+`deepfit plot FOLDER compare` draws what it has found, of the folder that --out names.
 Exit codes: 0 done, 2 bad usage or bad input, 130 interrupted, 1 any other failure."
 )]
 pub struct Arguments {

@@ -1,12 +1,12 @@
-//! `deepfit plot`: one plot of a run, in the terminal or as a file.
+//! `deepfit plot`: one plot of a run or of a comparison, in the terminal or as a file.
 
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use clap::{Args, ValueHint};
 use deepfit_report::{DEEPER, Deeper, Plot, Wanted};
-use deepfit_train::RunRecord;
 use deepfit_train::text::{Style, Table, words};
+use deepfit_train::{Comparison, RunRecord};
 
 use super::{parse_threads, threads};
 use crate::exit::{Exit, Usage};
@@ -22,9 +22,13 @@ const WIDTH: usize = 80;
   deepfit plot runs/digits-1 learning-curve              in the terminal
   deepfit plot runs/digits-1 confusion --out confusion.svg
   deepfit plot runs/houses-1 predicted --out predicted.png
-  deepfit plot runs/houses-1 importance                  runs the model on the data again")]
+  deepfit plot runs/houses-1 importance                  runs the model on the data again
+  deepfit plot runs/ways compare --out ways.svg          the ways that `deepfit compare --out runs/ways` has tried
+
+A comparison has one plot, compare: of each way the metric with its interval, the time of training, memory and size of the
+model, with the recommended one marked. Its folder is told by `deepfit compare`: runs/compare-NAME-KEY, or that of --out.")]
 pub struct Arguments {
-    /// Run folder
+    /// Run folder, or the folder that `deepfit compare` has written
     #[arg(value_name = "RUN", value_hint = ValueHint::DirPath)]
     run: PathBuf,
     /// Name of a plot; without, all names are listed
@@ -61,6 +65,9 @@ impl Format {
 /// Lists, shows or writes.
 pub fn run(arguments: &Arguments) -> Result<Exit> {
     let format = arguments.out.as_deref().map(Format::of).transpose()?;
+    if let Some(found) = Comparison::open(&arguments.run)? {
+        return of_comparison(&deepfit_report::ways(&found), arguments, format);
+    }
     let run = RunRecord::open(&arguments.run)?;
     let plots = deepfit_report::of_run(&run);
     for note in &run.notes {
@@ -73,18 +80,43 @@ pub fn run(arguments: &Arguments) -> Result<Exit> {
         Some(plot) => plot.clone(),
         None => deeper(&run, name, &plots, threads(arguments.threads))?,
     };
+    give(&plot, arguments, format)
+}
+
+/// The one plot of a comparison.
+fn of_comparison(plot: &Plot, arguments: &Arguments, format: Option<Format>) -> Result<Exit> {
+    match arguments.name.as_deref() {
+        Some(name) if name == plot.name => give(plot, arguments, format),
+        Some(other) => {
+            let (folder, name) = (arguments.run.display(), plot.name);
+            let problem = format!(
+                "'{folder}' is a comparison, which has no plot '{other}' but {name}; those of its ways are in {folder}/ways"
+            );
+            Err(Usage(problem).into())
+        }
+        None => {
+            let mut table = Table::new(2, &["plot", "shows"]);
+            table.row(vec![plot.name.to_string(), plot.title.clone()]);
+            output::out(&table.render(Style::stdout()))?;
+            Ok(Exit::Done)
+        }
+    }
+}
+
+/// Shows a plot here, or writes it.
+fn give(plot: &Plot, arguments: &Arguments, format: Option<Format>) -> Result<Exit> {
     match (&arguments.out, format) {
         (Some(path), Some(format)) => {
             let bytes = match format {
-                Format::Svg => deepfit_report::svg_file(&plot, false).into_bytes(),
-                Format::Png => deepfit_report::png(&plot)?,
+                Format::Svg => deepfit_report::svg_file(plot, false).into_bytes(),
+                Format::Png => deepfit_report::png(plot)?,
             };
             deepfit_report::write(path, &bytes)?;
             output::out(&format!("{}\n", path.display()))?;
         }
         _ => {
             let width = output::width().min(WIDTH.max(100));
-            output::out(&deepfit_report::terminal::text(&plot, width, Style::stdout()))?;
+            output::out(&deepfit_report::terminal::text(plot, width, Style::stdout()))?;
         }
     }
     Ok(Exit::Done)
@@ -120,6 +152,10 @@ fn deeper(run: &RunRecord, name: &str, plots: &[Plot], threads: usize) -> Result
         }
         let why = found.notes.first().cloned().unwrap_or_else(|| "there is nothing to draw".to_string());
         return Err(Usage(format!("`{name}` cannot be drawn: {why}")).into());
+    }
+    if name == "compare" {
+        let problem = "`compare` is drawn of the folder that `deepfit compare` has written, and";
+        return Err(Usage(format!("{problem} '{}' is a run", run.root.display())).into());
     }
     let mut names: Vec<&str> = plots.iter().map(|plot| plot.name).collect();
     names.extend(DEEPER.iter().map(|(name, _)| *name).filter(|name| has(run, name)));

@@ -1,7 +1,7 @@
 //! A comparison while it runs, and what it has found.
 
 use deepfit_train::text::{Style, Table, words};
-use deepfit_train::{CompareEvent, CompareObserver, Comparison, Event, Flow, Observer, WayResult};
+use deepfit_train::{CompareEvent, CompareObserver, Comparison, Event, Flow, Observer};
 
 use super::progress::Progress;
 use super::{say, transferability};
@@ -71,16 +71,13 @@ impl CompareObserver for Watch<'_> {
 pub fn text(found: &Comparison, style: Style) -> String {
     let metric = &found.metric;
     let mut text = format!("{} {}\n", style.bold("Ways"), found.how);
-    let chosen = format!("{metric} held out");
-    let mut header = vec!["way", &chosen[..], "on test", "95 % interval"];
-    let of_classes = found.ways.iter().any(|way| way.log_loss.is_some());
-    if of_classes {
-        header.extend(["log loss", "ece"]);
-    }
-    header.extend(["p", "train", "1000 rows", "memory", "size", "energy"]);
+    let ways = deepfit_report::ways_table(found);
+    let header: Vec<&str> = ways.header.iter().map(String::as_str).collect();
     let mut table = Table::new(1, &header);
-    for way in &found.ways {
-        table.row(row(found, way, of_classes));
+    for (way, mut cells) in found.ways.iter().zip(ways.rows) {
+        let mark = if found.recommended.as_ref() == Some(&way.name) { "* " } else { "  " };
+        cells[0].insert_str(0, mark);
+        table.row(cells);
     }
     text.push_str(&table.render(style));
     let lines = [
@@ -119,31 +116,4 @@ pub fn text(found: &Comparison, style: Style) -> String {
         }
     }
     text
-}
-
-fn row(found: &Comparison, way: &WayResult, of_classes: bool) -> Vec<String> {
-    let number = |value: Option<f64>| value.map_or_else(|| "-".to_string(), words::number);
-    let mark = if found.recommended.as_ref() == Some(&way.name) { "* " } else { "  " };
-    let mut cells = vec![
-        format!("{mark}{}", way.title),
-        words::number(way.selection_value),
-        number(way.value),
-        way.interval.map_or_else(
-            || "-".to_string(),
-            |[low, high]| format!("{} to {}", words::number(low), words::number(high)),
-        ),
-    ];
-    if of_classes {
-        cells.extend([number(way.log_loss), number(way.ece)]);
-    }
-    let per_thousand = way.predict_seconds * 1000.0 / way.predict_rows.max(1) as f64;
-    cells.extend([
-        way.versus_recommended.map_or_else(|| "-".to_string(), |versus| format!("{:.3}", versus.p_value)),
-        words::duration(way.train_seconds),
-        words::duration(per_thousand),
-        words::bytes(way.memory_bytes),
-        words::bytes(way.size_bytes),
-        format!("{} J", words::number(way.energy_joules)),
-    ]);
-    cells
 }

@@ -41,7 +41,7 @@ pub fn text(description: &Description, settings: &Settings, costs: &[Cost], styl
         text.push_str(&format!("{}\n", words::printable(line)));
     }
     text.push('\n');
-    let header = ["model", "", "parameters", "batch", "memory", "an epoch", "epochs", "in all"];
+    let header = ["model", "", "parameters", "batch", "memory", "an epoch", "epochs", "all stages", "in all"];
     let mut table = Table::new(2, &header);
     for (i, cost) in costs.iter().enumerate() {
         table.row(row(cost, i == 0));
@@ -83,7 +83,7 @@ fn row(cost: &Cost, chosen: bool) -> Vec<String> {
     if cost.problem.is_some() {
         let memory = if cost.memory_bytes > 0 { words::bytes(cost.memory_bytes) } else { String::new() };
         let none = String::new;
-        return vec![cost.model.clone(), mark.to_string(), none(), none(), memory, none(), none(), none()];
+        return vec![cost.model.clone(), mark.to_string(), none(), none(), memory, none(), none(), none(), none()];
     }
     let batch = match cost.accumulate {
         1 => cost.batch.to_string(),
@@ -101,6 +101,12 @@ fn row(cost: &Cost, chosen: bool) -> Vec<String> {
         words::bytes(cost.memory_bytes),
         words::about(cost.seconds_per_epoch),
         epochs,
+        stages(cost.stages, cost.total_epochs),
         words::about(cost.seconds),
     ]
+}
+
+/// How many stages there are, and how many epochs all of them have.
+fn stages(count: usize, epochs: u64) -> String {
+    format!("{}, {}", words::plural(count as u64, "stage"), words::plural(epochs, "epoch"))
 }

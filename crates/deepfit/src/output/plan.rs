@@ -38,10 +38,11 @@ fn sections(description: &Description) -> [(&'static str, Vec<String>); 5] {
         _ => String::new(),
     };
     let cost = format!(
-        "{features}{} an epoch, {} in all if no stage ends before its {}",
+        "{features}{} an epoch, {} in all if no stage ends early: {}, {}",
         words::about(description.seconds_per_epoch),
         words::about(description.seconds_total),
-        words::plural(description.epochs.into(), "epoch"),
+        words::plural(description.stages as u64, "stage"),
+        words::plural(description.total_epochs, "epoch"),
     );
     let mut run = vec![description.run.display().to_string()];
     if let Some(step) = description.resumed_at_step {

@@ -18,10 +18,6 @@ const PAIRS: usize = 10;
 /// Class names in the matrix are cut to this many characters.
 const LABEL: usize = 12;
 
-/// What helps where training waits for its data.
-const WAITS: &str =
-    "training waited for its data: give more threads; images are best stored at the size that is trained on";
-
 /// What a finished training has reached, and where the page is that tells more.
 pub fn training(report: &Report, page: Option<&Path>, style: Style) -> String {
     let mut text = String::new();
@@ -97,8 +93,8 @@ pub fn training(report: &Report, page: Option<&Path>, style: Style) -> String {
             report.data.in_words()
         ));
     }
-    if report.data.waits() {
-        text.push_str(&format!("  {}\n", style.yellow(WAITS)));
+    if let Some(advice) = report.data.advice(&report.input) {
+        text.push_str(&format!("  {}\n", style.yellow(advice)));
     }
     if let Some(page) = page {
         text.push_str(&format!(

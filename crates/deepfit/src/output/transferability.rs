@@ -37,7 +37,7 @@ pub fn text(found: &Transferability, metric: &str, style: Style) -> String {
         ("Fréchet distance", number(hints.frechet)),
         ("unknown tokens", share(hints.unknown_tokens)),
         ("broken words", share(hints.broken_words)),
-        ("texts of later years", share(hints.later_years)),
+        ("of later years", share(hints.later_years)),
     ];
     let shown: Vec<String> = parts.into_iter().filter_map(|(name, value)| Some(format!("{name} {}", value?))).collect();
     let mut dim = |told: &str| text.push_str(&format!("  {}\n", style.dim(&words::printable(told))));

@@ -214,6 +214,38 @@ fn what_cannot_be_compared_is_refused_and_nothing_is_written() {
 }
 
 #[test]
+fn a_comparison_is_drawn_with_what_is_recommended() {
+    let place = Place::new();
+    place.write("crossed.csv", crossed(200));
+    let found = compared(&place, &["crossed.csv", "--out", "ways"]);
+    assert!(found["next"].to_string().contains("deepfit plot ways compare"), "{}", found["next"]);
+    let list = place.run(&["plot", "ways"]).succeeded().out;
+    assert!(list.contains("compare") && list.contains("Ways to learn crossed, by accuracy"), "{list}");
+    let shown = place.run(&["plot", "ways", "compare"]).succeeded().out;
+    for way in found["ways"].as_array().unwrap() {
+        assert!(shown.contains(way["title"].as_str().unwrap()), "{shown}");
+    }
+    for word in ["◆", "●", "recommended", "95 % interval", "training", "memory", "model"] {
+        assert!(shown.contains(word), "{word}: {shown}");
+    }
+    let marked: Vec<&str> = shown.lines().filter(|line| line.starts_with("  * ")).collect();
+    let best = way(&found, found["recommended"].as_str().unwrap())["title"].as_str().unwrap();
+    assert!(marked.len() == 1 && marked[0].contains(best), "{marked:?}");
+    // A folder that was moved is drawn, too.
+    fs::rename(place.path("ways"), place.path("moved")).unwrap();
+    place.run(&["plot", "moved", "compare", "--out", "ways.svg"]).succeeded();
+    let svg = fs::read_to_string(place.path("ways.svg")).unwrap();
+    assert!(svg.contains("boosted trees") && svg.contains("prefers-color-scheme"), "{svg}");
+    place.run(&["plot", "moved", "roc"]).is_refusal(&["no plot 'roc'", "compare", "moved/ways"]);
+    place.run(&["plot", "moved/ways/boosted-trees"]).succeeded();
+    place.run(&["plot", "moved/ways/boosted-trees", "compare"]).is_refusal(&["is a run", "deepfit compare"]);
+    fs::write(place.path("moved/result.json"), "{").unwrap();
+    place.run(&["plot", "moved", "compare"]).is_refusal(&["result.json", "is damaged"]);
+    fs::remove_file(place.path("moved/result.json")).unwrap();
+    place.run(&["plot", "moved", "compare"]).is_refusal(&["has not ended", "deepfit compare"]);
+}
+
+#[test]
 fn images_are_compared_by_their_edges_and_by_what_a_published_network_sees() {
     let place = Place::new();
     for (name, bytes) in digits(&["0", "1"], 30) {
@@ -291,6 +323,35 @@ fn texts_that_a_published_table_of_words_cannot_know_are_warned_of() {
     assert_ne!(transfer["helps"], true, "{transfer:#}");
     let warnings = transfer["warnings"].to_string();
     assert!(warnings.contains("does not know") && warnings.contains("outdated"), "{warnings}");
+}
+
+#[test]
+fn dates_beside_texts_and_pictures_are_held_against_the_age_of_the_published_network() {
+    let place = Place::new();
+    let line = |i: usize| {
+        let about = ["a red apple and a ripe pear", "an old engine and a new brake"][i % 2];
+        format!("number {i} tells of {about},2024-03-{:02},{}\n", 1 + i % 28, ["fruit", "car"][i % 2])
+    };
+    place.write("texts.csv", String::from("text,published,kind\n") + &(0..80).map(line).collect::<String>());
+    let found = compared(&place, &["texts.csv", "--text", "text", "--time", "20s"]);
+    let transfer = &found["transfer"];
+    assert_eq!((&transfer["hints"]["later_years"], &transfer["hints"]["model_year"]), (&1.0.into(), &2021.into()));
+    let warnings = transfer["warnings"].to_string();
+    assert!(warnings.contains("their dates in 'published'") && warnings.contains("up to 2024"), "{warnings}");
+
+    let mut labels = String::from("picture,taken,digit\n");
+    for (i, (name, bytes)) in digits(&["0", "1"], 30).into_iter().enumerate() {
+        place.write(&format!("digits/{i}.png"), bytes);
+        labels += &format!("digits/{i}.png,{}-05-01,d{}\n", if i % 3 == 0 { 2023 } else { 2015 }, &name[..1]);
+    }
+    place.write("labels.csv", labels);
+    let found = compared(&place, &["labels.csv", "--time", "20s", "epochs=1"]);
+    let transfer = &found["transfer"];
+    assert_eq!(transfer["hints"]["model_year"], 2020, "{transfer:#}");
+    let share = transfer["hints"]["later_years"].as_f64().unwrap();
+    assert!((0.2..0.5).contains(&share), "{share}");
+    let warnings = transfer["warnings"].to_string();
+    assert!(warnings.contains("images are by their dates in 'taken' of years after 2020"), "{warnings}");
 }
 
 #[test]

@@ -24,10 +24,17 @@ fn a_plan_lists_each_model_and_what_train_would_take() {
         assert!(cost["memory_bytes"].as_f64().unwrap() > 5e6 && cost["problem"].is_null(), "{cost}");
         assert!(cost["seconds_per_epoch"].as_f64().unwrap() > 0.0 && cost["epochs"] == 60, "{cost}");
     }
+    // Folds, and a refit.
+    for (model, stages) in [("tabm", 4), ("mlp", 6)] {
+        let cost = cost(&plan, model);
+        assert_eq!((&cost["stages"], &cost["total_epochs"]), (&stages.into(), &(60 * stages).into()), "{cost}");
+    }
     let parameters = |model: &str| cost(&plan, model)["parameters"].as_u64().unwrap();
     assert!(parameters("tabm") > parameters("mlp"), "{plan}");
     let told = place.run(&["plan", "data.csv"]).succeeded();
-    assert!(told.out.contains("chosen") && told.out.contains("train takes tabm"), "{}", told.out);
+    for word in ["chosen", "train takes tabm", "all stages", "4 stages, 240 epochs"] {
+        assert!(told.out.contains(word), "{word}: {}", told.out);
+    }
     let one = place.run(&["plan", "data.csv", "--model", "mlp", "--json", "-q"]).succeeded().json();
     assert_eq!(one["costs"].as_array().unwrap().len(), 1, "{one}");
     assert_eq!(listing(&place.path(".")), before, "a plan wrote something");
@@ -42,7 +49,9 @@ fn a_run_is_what_the_plan_told() {
     place.write("data.csv", table(300));
     let plan = place.run(&["plan", "data.csv", "--model", "mlp", "--epochs", "3", "--json"]).succeeded().json();
     let run = ["train", "data.csv", "--model", "mlp", "--epochs", "3", "--out", "run", "--json"];
-    let report = place.run(&run).succeeded().json();
+    let ran = place.run(&run).succeeded();
+    assert!(ran.err.contains("in all if no stage ends early: 6 stages, 18 epochs"), "{}", ran.err);
+    let report = ran.json();
     let planned = plan["costs"][0]["memory_bytes"].as_f64().unwrap();
     let peak = report["peak_memory_bytes"].as_f64().unwrap();
     assert!((peak - planned).abs() < 8e6_f64.max(0.1 * planned), "{peak} of {planned} bytes");

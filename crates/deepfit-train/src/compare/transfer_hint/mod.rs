@@ -17,6 +17,7 @@ mod spectrum;
 mod verdict;
 mod words;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use deepfit_data::{Array, Loader, LoaderOptions, Source};
@@ -33,6 +34,8 @@ use crate::published::HAS_BUNDLED;
 use crate::transfer::Takes;
 pub use probes::Probe;
 use probes::Sides;
+use random::Ignorant;
+use verdict::Years;
 
 /// All of this may take this share of the time that is left when it begins.
 const SHARE: f64 = 0.25;
@@ -41,7 +44,7 @@ const RANDOM_SHARE: f64 = 0.4;
 /// Most rows whose products with all others scores look at, and most that the published network is run on once more.
 const SCORED: usize = 600;
 const LOOKED_AT: usize = 128;
-/// Most texts whose tokens are looked at.
+/// Most texts whose tokens are looked at, and most samples whose dates are.
 const TEXTS: usize = 5_000;
 /// Most rows that probes learn from, and most by which they are compared.
 const LEARNED: usize = 2_000;
@@ -88,7 +91,7 @@ pub struct Hints {
     pub broken_words: Option<f64>,
     /// Year of the network, where it is known.
     pub model_year: Option<u32>,
-    /// Share of texts that tell of a later year, 0 to 1.
+    /// Share of texts that tell of a later year, or of samples that a date beside them says are of one, 0 to 1.
     pub later_years: Option<f64>,
 }
 
@@ -132,7 +135,7 @@ pub(super) fn ask(
     let (learn, held) = (drawn(learn, LEARNED, seed), drawn(held, HELD, seed));
     let prepared = published.data.prepare(&learn)?;
     let base = prepared.source.clone();
-    look_at_texts(published, &base, &contest.pool, seed, &mut found)?;
+    look_at_samples(published, contest, &base, &mut found)?;
     if let Some(made) = features {
         let source = made.source(&prepared);
         score(contest, &source, &learn[..learn.len().min(SCORED)], &mut found)?;
@@ -155,9 +158,15 @@ pub(super) fn ask(
                 None => None,
             };
             let allowed = (until - clock.passed()) * RANDOM_SHARE;
-            let backbone = published.backbone();
-            let random = random::random_features(backbone, &base, &both, &contest.settings, allowed, &late)?;
-            let random = random.map(|random| {
+            let ignorant = Ignorant {
+                backbone: published.backbone(),
+                source: &base,
+                rows: &both,
+                settings: &contest.settings,
+                allowed,
+                stop: &late,
+            };
+            let random = ignorant.features()?.map(|random| {
                 found.random = Some(random.what);
                 random.encoded
             });
@@ -262,21 +271,33 @@ fn look_at_images(
     Ok(())
 }
 
-/// What tokens tell, where the network is one for texts.
-fn look_at_texts(
+/// What tokens tell, where the network is one for texts, and what the years do that texts, and dates beside texts and images,
+/// tell of.
+fn look_at_samples(
     published: &PublishedNetwork,
+    contest: &Contest,
     base: &Arc<dyn Source>,
-    rows: &[u32],
-    seed: u64,
     found: &mut Transferability,
 ) -> Result<()> {
-    let Takes::Texts(form) = &published.backbone().takes else { return Ok(()) };
-    let looked = words::look(&form.tokenizer, base, &drawn(rows, TEXTS, seed))?;
-    let share = |part: usize, all: usize| (all > 0).then(|| part as f64 / all as f64);
-    found.hints.unknown_tokens = share(looked.unknown, looked.tokens);
-    found.hints.broken_words = share(looked.broken, looked.words);
+    let rows = drawn(&contest.pool, TEXTS, contest.settings.seed);
+    let dates = contest.data.dates_beside(&rows)?.unwrap_or_default();
+    let of_rows = rows.iter().zip(&dates.years);
+    let beside: HashMap<u32, u32> = of_rows.filter_map(|(row, year)| Some((*row, (*year)?))).collect();
+    let columns = dates.columns;
+    let told = match &published.backbone().takes {
+        Takes::Texts(form) => {
+            let looked = words::look(&form.tokenizer, base, &rows, &beside)?;
+            let share = |part: usize, all: usize| (all > 0).then(|| part as f64 / all as f64);
+            found.hints.unknown_tokens = share(looked.unknown, looked.tokens);
+            found.hints.broken_words = share(looked.broken, looked.words);
+            Years { samples: looked.texts, are_texts: true, years: looked.years, columns }
+        }
+        // Pictures tell no year by themselves.
+        _ if columns.is_empty() => return Ok(()),
+        _ => Years { samples: rows.len(), are_texts: false, years: beside.into_values().collect(), columns },
+    };
     match model_year::model_year(published.name()) {
-        Some((year, grounds)) => verdict::dated(year, &grounds, published.name(), &looked, found),
+        Some((year, grounds)) => verdict::dated(year, &grounds, published.name(), &told, found),
         None => found.left_out.push(format!("age: nothing tells when {} was made", published.name())),
     }
     Ok(())

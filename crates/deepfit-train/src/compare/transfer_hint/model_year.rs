@@ -6,9 +6,13 @@ use super::words::latest_year;
 use crate::published::{BUNDLED, BUNDLED_TEXT, text_folder};
 use crate::run_folder::read_text;
 
-/// Families of networks for texts, by `model_type`, and the year in which the first were published: whatever is of a family
-/// is not older, and may be younger.
-const FAMILIES: [(&str, u32); 16] = [
+/// Families of networks, by `model_type`, and the year in which the first were published: whatever is of a family is not
+/// older, and may be younger.
+const FAMILIES: [(&str, u32); 20] = [
+    ("resnet", 2015),
+    ("mobilenet_v2", 2018),
+    ("efficientnet", 2019),
+    ("vit", 2020),
     ("bert", 2018),
     ("gpt2", 2019),
     ("roberta", 2019),
@@ -61,6 +65,8 @@ mod tests {
         assert_eq!(dated(Some("A model."), config).unwrap().0, 2023);
         assert_eq!(dated(None, Some(r#"{"model_type": "unheard of"}"#)), None);
         assert_eq!(dated(None, Some("no JSON")), None);
+        assert_eq!(dated(None, Some(r#"{"model_type": "vit"}"#)).unwrap().0, 2020);
         assert_eq!(model_year("no such folder"), None);
+        assert_eq!(model_year(crate::published::BUNDLED).unwrap().0, 2020);
     }
 }

@@ -2,7 +2,6 @@
 
 use super::Transferability;
 use super::probes::Probed;
-use super::words::Found;
 use crate::compare::contest::Contest;
 use crate::compare::paired::Versus;
 use crate::text::words::number;
@@ -16,9 +15,9 @@ pub(super) const DISTANT: f64 = 1.0;
 /// Shares from which texts count as unlike; like the distance above, they were chosen and not measured on data sets.
 const UNKNOWN: f64 = 0.02;
 const BROKEN: f64 = 0.25;
-/// Texts of later years count from this share of all texts on, and from so many.
+/// Samples of later years count from this share of all on, and from so many.
 const LATER: f64 = 0.01;
-const LATER_TEXTS: usize = 3;
+const LATER_SAMPLES: usize = 3;
 
 /// Whether features of the published network are better, worse, or neither.
 fn direction(contest: &Contest, versus: Option<Versus>) -> Option<f64> {
@@ -88,19 +87,44 @@ fn nothing(contest: &Contest) -> &'static str {
     if contest.is_classification() { "most frequent class" } else { "mean" }
 }
 
-/// Compares the network's year with the years that texts tell of.
-pub(super) fn dated(year: u32, grounds: &str, name: &str, looked: &Found, found: &mut Transferability) {
+/// Which years samples are of.
+pub(super) struct Years {
+    /// Number of samples that were looked at.
+    pub(super) samples: usize,
+    /// Whether they are texts, which may tell of years themselves.
+    pub(super) are_texts: bool,
+    /// The latest year of each that has one.
+    pub(super) years: Vec<u32>,
+    /// Columns of dates beside them.
+    pub(super) columns: Vec<String>,
+}
+
+impl Years {
+    /// How samples tell of years, in words.
+    fn told(&self) -> String {
+        let columns: Vec<String> = self.columns.iter().map(|name| format!("'{name}'")).collect();
+        match (self.are_texts, columns.join(", ")) {
+            (true, columns) if columns.is_empty() => "texts tell of years".to_string(),
+            (true, columns) => format!("texts, or their dates in {columns}, tell of years"),
+            (false, columns) => format!("images are by their dates in {columns} of years"),
+        }
+    }
+}
+
+/// Compares the network's year with the years that samples are of.
+pub(super) fn dated(year: u32, grounds: &str, name: &str, told: &Years, found: &mut Transferability) {
     found.hints.model_year = Some(year);
-    let later: Vec<u32> = looked.years.iter().copied().filter(|&other| other > year).collect();
-    let share = later.len() as f64 / looked.texts.max(1) as f64;
+    let later: Vec<u32> = told.years.iter().copied().filter(|&other| other > year).collect();
+    let share = later.len() as f64 / told.samples.max(1) as f64;
     found.hints.later_years = Some(share);
-    if later.len() >= LATER_TEXTS && share >= LATER {
+    if later.len() >= LATER_SAMPLES && share >= LATER {
         let latest = later.iter().max().unwrap_or(&year);
         found.warnings.push(format!(
-            "{name} may be outdated: {} of {} texts tell of years after {year}, up to {latest}, and {grounds}; what is \
-             younger than it, it has never seen",
+            "{name} may be outdated: {} of {} {} after {year}, up to {latest}, and {grounds}; what is younger than it, it has \
+             never seen",
             later.len(),
-            looked.texts
+            told.samples,
+            told.told()
         ));
     }
 }

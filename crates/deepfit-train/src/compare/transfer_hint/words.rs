@@ -1,8 +1,9 @@
 //! How well the tokens of a published network suit the texts, and which years these tell of.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use deepfit_data::{Array, Loader, LoaderOptions, Source, Tokenizer};
+use deepfit_data::{Loader, LoaderOptions, Source, Tokenizer};
 
 use crate::error::Result;
 
@@ -25,7 +26,7 @@ pub(super) struct Found {
     pub(super) words: usize,
     /// Those of three pieces or more.
     pub(super) broken: usize,
-    /// The latest year that each text tells of, where it tells of any.
+    /// The latest year that each text or a date beside it tells of, where one does.
     pub(super) years: Vec<u32>,
 }
 
@@ -38,14 +39,17 @@ enum Mark {
     Begins,
 }
 
-/// Looks at the tokens of rows.
+/// Looks at the tokens of rows, of which some are of a year by what stands beside them.
 ///
 /// # Errors
 /// If too many rows cannot be read.
-pub(super) fn look(tokenizer: &Tokenizer, source: &Arc<dyn Source>, rows: &[u32]) -> Result<Found> {
-    let place = |name: &str| source.slots().iter().position(|slot| slot.name == name);
+pub(super) fn look(
+    tokenizer: &Tokenizer,
+    source: &Arc<dyn Source>,
+    rows: &[u32],
+    beside: &HashMap<u32, u32>,
+) -> Result<Found> {
     let mut found = Found::default();
-    let (Some(tokens), Some(lengths)) = (place("tokens"), place("lengths")) else { return Ok(found) };
     let unknown = tokenizer.unknown();
     let of_vocabulary = tokenizer.tokens();
     let mark = mark_of(of_vocabulary.iter().map(|(_, token)| &token[..]));
@@ -59,9 +63,9 @@ pub(super) fn look(tokenizer: &Tokenizer, source: &Arc<dyn Source>, rows: &[u32]
     };
     let mut loader = Loader::new(source.clone(), rows.to_vec(), LoaderOptions::evaluate(BATCH, 0))?;
     while let Some(batch) = loader.next()? {
-        let (Array::I32(ids), Array::I32(lengths)) = (&batch.inputs[tokens], &batch.inputs[lengths]) else { break };
-        for (row, &length) in ids.chunks_exact(batch.sequence).zip(lengths) {
-            let own: Vec<u32> = row.iter().take(length.unsigned_abs() as usize).map(|id| id.unsigned_abs()).collect();
+        let Some(texts) = batch.texts(source.slots()) else { break };
+        for (text, row) in texts.zip(&batch.rows) {
+            let own: Vec<u32> = text.iter().map(|id| id.unsigned_abs()).collect();
             found.texts += 1;
             found.tokens += own.len();
             found.unknown += own.iter().filter(|id| Some(**id) == unknown).count();
@@ -77,7 +81,7 @@ pub(super) fn look(tokenizer: &Tokenizer, source: &Arc<dyn Source>, rows: &[u32]
                 }
             }
             found.broken += usize::from(pieces >= BROKEN);
-            found.years.extend(latest_year(&tokenizer.decode(&own)?));
+            found.years.extend(latest_year(&tokenizer.decode(&own)?).max(beside.get(row).copied()));
         }
     }
     Ok(found)

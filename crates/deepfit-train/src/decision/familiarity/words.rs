@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use deepfit_data::{Array, Batch, Slot, Source};
+use deepfit_data::{Batch, Slot, Source};
 
 use super::{Sizes, each_batch};
 use crate::error::{Result, TrainError};
@@ -23,17 +23,20 @@ pub(super) struct Words {
     /// Mean and deviation of the surprise of tokens of texts that had no part in the counts.
     mean: f64,
     deviation: f64,
-    /// Places of the tokens and their numbers among the inputs of a batch.
-    inputs: (usize, usize),
+    /// The inputs of a batch.
+    slots: Vec<Slot>,
 }
 
 impl Words {
     /// Counts the tokens of some texts, and sees how surprising those of others are; nothing if there are none.
     pub(super) fn fit(source: &Arc<dyn Source>, known: &[u32], others: &[u32]) -> Result<Option<Words>> {
-        let Some(inputs) = inputs(source.slots()) else { return Ok(None) };
+        let slots = source.slots().to_vec();
+        if !are_texts(&slots) {
+            return Ok(None);
+        }
         let mut counts: Vec<f32> = Vec::new();
         each_batch(source, known.to_vec(), &mut |batch| {
-            for text in texts(batch, inputs)? {
+            for text in texts(batch, &slots)? {
                 for &token in text {
                     let token = usize::try_from(token).unwrap_or(0);
                     if counts.len() <= token {
@@ -44,10 +47,10 @@ impl Words {
             }
             Ok(true)
         })?;
-        let mut words = Words::new(counts, [0.0, 1.0], inputs);
+        let mut words = Words::new(counts, [0.0, 1.0], slots);
         let mut moments = Moments::default();
         each_batch(source, others.to_vec(), &mut |batch| {
-            for text in texts(batch, inputs)? {
+            for text in texts(batch, &words.slots)? {
                 text.iter().for_each(|&token| moments.add(words.surprise_of(token)));
             }
             Ok(true)
@@ -57,15 +60,15 @@ impl Words {
         Ok(Some(words))
     }
 
-    fn new(counts: Vec<f32>, [mean, deviation]: [f64; 2], inputs: (usize, usize)) -> Words {
+    fn new(counts: Vec<f32>, [mean, deviation]: [f64; 2], slots: Vec<Slot>) -> Words {
         let all = counts.iter().map(|&count| f64::from(count)).sum();
-        Words { counts, all, mean, deviation, inputs }
+        Words { counts, all, mean, deviation, slots }
     }
 
     /// As [`Words::tensor`] and [`Words::surprise`] gave them.
     pub(super) fn read(counts: Owned, surprise: [f64; 2], slots: &[Slot]) -> Option<Words> {
         let fits = surprise[0].is_finite() && surprise[1] > 0.0;
-        inputs(slots).filter(|_| fits).map(|inputs| Words::new(counts.values, surprise, inputs))
+        (fits && are_texts(slots)).then(|| Words::new(counts.values, surprise, slots.to_vec()))
     }
 
     pub(super) fn tensor(&self) -> Owned {
@@ -83,7 +86,7 @@ impl Words {
             let mean = text.iter().map(|&token| self.surprise_of(token)).sum::<f64>() / count;
             (mean - self.mean) / self.deviation * count.sqrt()
         };
-        Ok(texts(batch, self.inputs)?.map(of).collect())
+        Ok(texts(batch, &self.slots)?.map(of).collect())
     }
 
     /// The negative logarithm of a token's probability, all of them met once more than they were (P.-S. Laplace's rule).
@@ -94,19 +97,13 @@ impl Words {
     }
 }
 
-/// Places of the tokens and of their numbers among the inputs.
-fn inputs(slots: &[Slot]) -> Option<(usize, usize)> {
-    let place = |name: &str| slots.iter().position(|slot| slot.name == name);
-    place("tokens").zip(place("lengths"))
+/// Whether batches with these inputs are texts.
+fn are_texts(slots: &[Slot]) -> bool {
+    ["tokens", "lengths"].iter().all(|name| slots.iter().any(|slot| slot.name == *name))
 }
 
 /// The tokens of each text of a batch.
-fn texts(batch: &Batch, (tokens, lengths): (usize, usize)) -> Result<impl Iterator<Item = &[i32]>> {
-    let of = |input: usize| batch.inputs.get(input).and_then(Array::as_i32);
-    let (Some(tokens), Some(lengths)) = (of(tokens), of(lengths)) else {
-        return Err(TrainError::setting("data", "is prepared in another way than the model was trained on"));
-    };
-    let width = (tokens.len() / batch.len.max(1)).max(1);
-    let length = move |&length: &i32| usize::try_from(length).unwrap_or(0).min(width);
-    Ok(tokens.chunks_exact(width).zip(lengths).map(move |(text, own)| &text[..length(own)]))
+fn texts<'a>(batch: &'a Batch, slots: &'a [Slot]) -> Result<impl Iterator<Item = &'a [i32]>> {
+    let other = || TrainError::setting("data", "is prepared in another way than the model was trained on");
+    batch.texts(slots).ok_or_else(other)
 }

@@ -1,5 +1,7 @@
 //! Plots in characters, for a terminal.
 
+mod lanes;
+
 use std::fmt::Write;
 
 use deepfit_train::text::{Style, Table, words};
@@ -23,6 +25,7 @@ pub fn text(plot: &Plot, width: usize, style: Style) -> String {
         Chart::Xy(xy) => of_xy(xy, width),
         Chart::Bars(bars) => of_bars(bars, width),
         Chart::Matrix(matrix) => of_matrix(matrix, style),
+        Chart::Lanes(lanes) => lanes::text(lanes, width, style),
     };
     format!(
         "{}\n{drawn}{}\n",
