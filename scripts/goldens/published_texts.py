@@ -1,5 +1,5 @@
 """Golden files of published networks for texts: what transformers makes of texts of different lengths, in f64, and of
-some that continue texts, the loss of a batch of windows with its gradients.
+some that continue texts, the loss of a batch of windows with its gradients. Of some, attention roll-out of each text.
 
 Weights are not stored: both sides draw them from the same numbers, see `published.draw`.
 """
@@ -31,9 +31,11 @@ DIRECTIONS = 6
 class PublishedText:
     """A case: a network, and what it makes of three texts, two of which are padded."""
 
-    def __init__(self, name, kind, config, *, published_config=None, pairs=False, trained=False):
+    def __init__(self, name, kind, config, *, published_config=None, pairs=False, trained=False, reads=None):
         self.name, self.kind, self.config, self.published_config = name, kind, config, published_config
         self.pairs, self.trained = pairs, trained
+        # Which tokens the last layer reads: `first`, `all` or `last`.
+        self.reads = reads
 
     def write(self, folder: Path) -> Path:
         path = folder / "texts" / f"{self.name}.json"
@@ -46,7 +48,7 @@ class PublishedText:
         if not path.exists():
             return [f"{path.name}: missing"]
         there, here = json.loads(path.read_text(encoding="utf-8")), self.content()
-        numbers = [(there.pop(key), here.pop(key)) for key in ("hidden", "logits")]
+        numbers = [(there.pop(key), here.pop(key)) for key in ("hidden", "logits", "rollout") if key in there and key in here]
         # Computed in f64, and compared with what f32 makes of it.
         for one in (there, here):
             trained = one.pop("trained", None)
@@ -62,7 +64,7 @@ class PublishedText:
         return found
 
     def content(self) -> dict:
-        model, shapes, config = self.published()
+        model, shapes, config = self.published("sdpa")
         tokens = np.floor(uniform("tokens", sum(LENGTHS)) * (VOCABULARY - 3)).astype(np.int64) + 3
         texts = np.split(tokens, np.cumsum(LENGTHS)[:-1])
         longest = max(LENGTHS)
@@ -83,14 +85,37 @@ class PublishedText:
         if logits is not None and logits.ndim == 3:
             logits = torch.stack([logits[i, n - 1] for i, n in enumerate(LENGTHS)])
         rounded = lambda values: [float(f"{v:.6g}") for v in np.ravel(values.numpy())]  # noqa: E731
-        return {
+        content = {
             "config": config,
             "tensors": {name: list(shape) for name, shape in shapes.items()},
             "texts": [text.tolist() for text in texts],
             "hidden": [rounded(hidden[i, :n]) for i, n in enumerate(LENGTHS)],
             "logits": [] if logits is None else [rounded(row) for row in logits],
             "continued": self.continued(model, texts[0][:4]),
-        } | ({"second": SECOND} if self.pairs else {}) | ({"trained": self.steps(model)} if self.trained else {})
+        }
+        if self.pairs:
+            content["second"] = list(SECOND)
+        if self.trained:
+            content["trained"] = self.steps(model)
+        if self.reads:
+            content["rollout"] = [rounded(row) for row in self.rollout(texts)]
+        return content
+
+    def rollout(self, texts: list[np.ndarray]) -> list[torch.Tensor]:
+        """Attention roll-out (Abnar and Zuidema, 2020), of each text the row of what the last layer reads. Each is read by
+        itself: padding that sees nothing would spread NaN."""
+        model = self.published("eager")[0]
+        rows = []
+        for text in texts:
+            with torch.no_grad():
+                layers = model(input_ids=torch.from_numpy(text)[None], output_attentions=True).attentions
+            same = torch.eye(len(text), dtype=torch.float64)
+            whole = same
+            for weights in layers:
+                one = weights[0].mean(dim=0) / 2 + same / 2
+                whole = one / one.sum(dim=1, keepdim=True) @ whole
+            rows.append({"first": whole[0], "last": whole[-1], "all": whole.mean(dim=0)}[self.reads])
+        return rows
 
     def steps(self, model) -> dict:
         """The loss of windows whose tokens are foreseen each, and its gradients; without dropout, as it is trained here."""
@@ -118,7 +143,7 @@ class PublishedText:
         end = model.config.eos_token_id
         return found[: found.index(end)] if end in found else found
 
-    def published(self):
+    def published(self, attention: str):
         """The network with drawn weights, their names and shapes in its file, and its `config.json`."""
         with tempfile.TemporaryDirectory() as folder:
             self.kind(self.config).save_pretrained(folder)
@@ -126,7 +151,7 @@ class PublishedText:
             with safe_open(path, "numpy") as file:
                 shapes = {n: tuple(file.get_slice(n).get_shape()) for n in file.keys()}  # noqa: SIM118
             save_file({n: draw(n, s) for n, s in shapes.items()}, path, metadata={"format": "pt"})
-            model = self.kind.from_pretrained(folder, dtype=torch.float64).eval()
+            model = self.kind.from_pretrained(folder, dtype=torch.float64, attn_implementation=attention).eval()
             config = json.loads((Path(folder) / "config.json").read_text(encoding="utf-8"))
         config.pop("transformers_version", None)
         return model, shapes, config | (self.published_config or {})
@@ -142,6 +167,7 @@ def cases() -> Iterator[PublishedText]:
         "bert-classes",
         t.BertForSequenceClassification,
         t.BertConfig(**odd, **labels, hidden_act="gelu_new", id2label={0: "bad", 1: "fair", 2: "good"}),
+        reads="first",
     )
     yield PublishedText("bert-pairs", t.BertForSequenceClassification, t.BertConfig(**odd, **labels), pairs=True)
     yield PublishedText("bert-words", t.BertForMaskedLM, t.BertConfig(**odd))
@@ -150,25 +176,32 @@ def cases() -> Iterator[PublishedText]:
         "distilbert-classes",
         t.DistilBertForSequenceClassification,
         t.DistilBertConfig(**distil, **labels, max_position_embeddings=15),
+        reads="first",
     )
     yield PublishedText(
-        "roberta-classes", t.RobertaForSequenceClassification, t.RobertaConfig(**odd, **labels, pad_token_id=1)
+        "roberta-classes",
+        t.RobertaForSequenceClassification,
+        t.RobertaConfig(**odd, **labels, pad_token_id=1),
+        reads="first",
     )
     even = {**sizes, "hidden_size": 36, "num_attention_heads": 3, "intermediate_size": 51}
     modern = {**even, "num_hidden_layers": 4, "pad_token_id": 0, "local_attention": 6, **labels}
-    yield PublishedText("modernbert-classes", t.ModernBertForSequenceClassification, t.ModernBertConfig(**modern))
+    yield PublishedText(
+        "modernbert-classes", t.ModernBertForSequenceClassification, t.ModernBertConfig(**modern), reads="first"
+    )
     biases = {"norm_bias": True, "attention_bias": True, "mlp_bias": True, "classifier_bias": True}
     yield PublishedText(
         "modernbert-biases",
         t.ModernBertForSequenceClassification,
         t.ModernBertConfig(**modern, **biases, classifier_pooling="mean"),
+        reads="all",
     )
     gpt2 = {"vocab_size": VOCABULARY, "n_positions": 15, "n_embd": 35, "n_layer": 2, "n_head": 5, "pad_token_id": 0}
-    yield PublishedText("gpt2", t.GPT2LMHeadModel, t.GPT2Config(**gpt2), trained=True)
+    yield PublishedText("gpt2", t.GPT2LMHeadModel, t.GPT2Config(**gpt2), trained=True, reads="last")
     yield PublishedText("gpt2-body", t.GPT2Model, t.GPT2Config(**gpt2))
     yield PublishedText("gpt2-classes", t.GPT2ForSequenceClassification, t.GPT2Config(**gpt2, **labels, n_inner=51))
     llama = {**even, "num_attention_heads": 6, "num_key_value_heads": 2, "pad_token_id": 0}
-    yield PublishedText("llama", t.LlamaForCausalLM, t.LlamaConfig(**llama), trained=True)
+    yield PublishedText("llama", t.LlamaForCausalLM, t.LlamaConfig(**llama), trained=True, reads="last")
     stretched = {
         "rope_type": "llama3",
         "rope_theta": 500.0,
@@ -184,5 +217,5 @@ def cases() -> Iterator[PublishedText]:
         trained=True,
     )
     yield PublishedText("llama-classes", t.LlamaForSequenceClassification, t.LlamaConfig(**llama, **labels))
-    yield PublishedText("mistral", t.MistralForCausalLM, t.MistralConfig(**llama, sliding_window=3))
+    yield PublishedText("mistral", t.MistralForCausalLM, t.MistralConfig(**llama, sliding_window=3), reads="last")
     yield PublishedText("qwen2", t.Qwen2ForCausalLM, t.Qwen2Config(**llama))

@@ -8,6 +8,7 @@ use deepfit_data::{
     Array, Batch, Cell, Loader, LoaderOptions, Opened, Pass, Passage, Preprocessor, Source, TablePreprocessor, Task,
 };
 use deepfit_train::{PredictionValue, training_rows};
+use deepfit_zoo::TERMS;
 
 use crate::counterfactual::{Counterfactual, Search};
 use crate::error::{ExplainError, Result};
@@ -19,6 +20,7 @@ use crate::method::{Kind, Method};
 use crate::neighbours::{self, Known};
 use crate::pictures::{Cells, Picture, is_picture};
 use crate::removal::{Removal, leave_one_out, ranked};
+use crate::rollout::{self, rollout};
 use crate::rows::Rows;
 use crate::sequences::{self, Told};
 use crate::shapley::shapley;
@@ -249,9 +251,15 @@ impl Explainer {
         let any = self.told.as_ref().is_some_and(|told| told.kind() != Kind::Pairs);
         if let Some(class) = request.class.as_ref().filter(|_| !any) {
             self.subject.class(class)?;
-            if matches!(method, Method::Permutation | Method::Neighbours) {
-                return Err(ExplainError::asked(format!("--class has no meaning for {method}, which is of no class")));
-            }
+        }
+        // Of labelled words a class says which word is explained.
+        let of_none = match method {
+            Method::Permutation | Method::Neighbours => true,
+            Method::AttentionRollout => self.kind() != Kind::Words,
+            _ => false,
+        };
+        if request.class.is_some() && of_none {
+            return Err(ExplainError::asked(format!("--class has no meaning for {method}, which is of no class")));
         }
         if let (Some(layer), true) = (&request.layer, method != Method::GradCam) {
             return Err(ExplainError::asked(format!("--layer '{layer}' is for grad-cam, and not for {method}")));
@@ -260,6 +268,14 @@ impl Explainer {
             let note = "grad-cam: this network makes a row of numbers of the pixels of its last convolution, each with weights of its \
                         own, so that each place is weighted by its own gradient rather than by a channel's mean (HiResCAM)";
             self.notes.push(note.to_string());
+        }
+        if method == Method::AttentionRollout {
+            rollout::require(&self.subject, self.kind())?;
+            if self.subject.names().iter().any(|name| name == TERMS) {
+                let note = "attention-rollout: the last layer also sees weighted words or columns beside what it reads of the \
+                            tokens, of which attention tells nothing";
+                self.notes.push(note.to_string());
+            }
         }
         if method == Method::Counterfactual && !self.subject.task().is_classification() {
             let problem = "a counterfactual changes a class, and the model predicts a number; use --method shapley";
@@ -297,7 +313,7 @@ impl Explainer {
             prediction,
             class,
             method,
-            unit: unit.map_or("similarity", Unit::name),
+            unit,
             attributions,
             faithfulness,
             completeness_error,
@@ -355,7 +371,7 @@ impl Explainer {
         let mut cells = Cells { subject, picture: &picture, output, unit };
         let faithfulness = Some(faithfulness::test(&mut cells, ranked(&by_cell), random, of_value)?);
         let details = Details { layer, picture: Some(picture), ..Details::default() };
-        let unit = Some(self.subject.gradient_unit());
+        let unit = self.subject.gradient_unit().name();
         Ok(Explained { attributions: Attributions::Pixels(map), unit, faithfulness, completeness_error, details })
     }
 
@@ -446,7 +462,7 @@ impl Explainer {
             })
             .collect();
         let attributions = Attributions::Named(columns.names.into_iter().zip(values).collect());
-        Ok(Explained { attributions, unit: Some(unit), faithfulness, completeness_error, details })
+        Ok(Explained { attributions, unit: unit.name(), faithfulness, completeness_error, details })
     }
 
     /// The smallest change that leads to another class; as attributions how far each column is changed.
@@ -536,24 +552,35 @@ impl Explainer {
         let tested = self.subject.unit();
         // Gradients and what is left out are told in the same unit.
         let unit = self.subject.gradient_unit();
-        let values = if method == Method::IntegratedGradients {
-            let found = integrated(&mut self.subject, &given.row, &reading.baseline(), output)?;
-            completeness_error = Some(found.completeness_error);
-            let shares = reading.shares(self.subject.names(), &found.inputs);
-            others = shares.others;
-            [shares.words, shares.columns].concat()
-        } else {
-            leave_one_out(&mut OfText { subject: &mut self.subject, reading: &reading, output, unit })?
+        let inputs = match method {
+            Method::IntegratedGradients => {
+                let found = integrated(&mut self.subject, &given.row, &reading.baseline(), output)?;
+                completeness_error = Some(found.completeness_error);
+                Some(found.inputs)
+            }
+            Method::AttentionRollout => Some(rollout(&mut self.subject, &given.row)?),
+            _ => None,
+        };
+        let values = match inputs {
+            Some(inputs) => {
+                let shares = reading.shares(self.subject.names(), &inputs);
+                others = shares.others;
+                [shares.words, shares.columns].concat()
+            }
+            None => leave_one_out(&mut OfText { subject: &mut self.subject, reading: &reading, output, unit })?,
         };
         let mut of_text = OfText { subject: &mut self.subject, reading: &reading, output, unit: tested };
         let faithfulness = Some(Self::test(&mut of_text, &values, tested)?);
         let words = (0..reading.words.len())
             .map(|word| Shown { written: reading.written(word).to_string(), value: values[word] });
         let details = Details { words: words.collect(), ..Details::default() };
-        let named = reading.names().into_iter().zip(values).chain(others).collect();
+        // Of columns beside the text attention tells nothing, which is not that they count for nothing.
+        let by_attention = method == Method::AttentionRollout;
+        let told = if by_attention { reading.words.len() } else { values.len() };
+        let named = reading.names().into_iter().zip(values).take(told).chain(others).collect();
         Ok(Explained {
             attributions: Attributions::Named(named),
-            unit: Some(unit),
+            unit: if by_attention { rollout::UNIT } else { unit.name() },
             faithfulness,
             completeness_error,
             details,
@@ -576,7 +603,7 @@ impl Explainer {
         let named = like.iter().map(|one| (one.input.clone(), f64::from(one.similarity))).collect();
         Ok(Explained {
             attributions: Attributions::Named(named),
-            unit: None,
+            unit: Unit::Similarity.name(),
             faithfulness: None,
             completeness_error: None,
             details: Details { neighbours: Some((like, share)), ..Details::default() },
@@ -587,8 +614,7 @@ impl Explainer {
 /// What a method found.
 struct Explained {
     attributions: Attributions,
-    /// Nothing for similarities.
-    unit: Option<Unit>,
+    unit: &'static str,
     faithfulness: Option<Faithfulness>,
     completeness_error: Option<f64>,
     details: Details,

@@ -13,6 +13,7 @@ use crate::grad_cam::Map;
 use crate::method::Method;
 use crate::neighbours::Like;
 use crate::pictures::Picture;
+use crate::rollout;
 
 /// How much parts of an input have to do with what is predicted.
 #[derive(Debug, Clone, PartialEq)]
@@ -100,7 +101,7 @@ pub struct Explanation {
     pub class: Option<(String, f64)>,
     /// How it was explained.
     pub method: Method,
-    /// What the attributions are parts of: `logit`, `probability`, `value`, or a metric.
+    /// What the attributions are parts of: `logit`, `probability`, `value`, `attention`, or a metric.
     pub unit: &'static str,
     /// How much parts of the input have to do with it.
     pub attributions: Attributions,
@@ -146,6 +147,11 @@ impl Explanation {
                 best.filter(|(_, value)| *value != 0.0).map(|(column, _)| format!("the column '{column}'"))
             }
         }
+    }
+
+    /// What the attributions mean, where they are not parts of what is predicted.
+    pub fn meaning(&self) -> Option<&'static str> {
+        (self.method == Method::AttentionRollout).then_some(rollout::MEANING)
     }
 
     /// What a reader must know before relying on it, in words.
@@ -198,6 +204,9 @@ impl Serialize for Explanation {
         map.serialize_entry("faithfulness", &self.faithfulness)?;
         map.serialize_entry("completeness_error", &self.completeness_error)?;
         map.serialize_entry("warning", &self.warning())?;
+        if let Some(meaning) = self.meaning() {
+            map.serialize_entry("meaning", meaning)?;
+        }
         let Details { layer, expectation, permutations, background, counterfactual, neighbours, metric, .. } =
             &self.details;
         if let Some(layer) = layer {

@@ -16,6 +16,8 @@ pub enum Method {
     SmoothGrad,
     /// What changes when a part is covered or left out.
     Occlusion,
+    /// Where the weights of attention lead through all layers.
+    AttentionRollout,
     /// What each column adds, on average over all orders.
     Shapley,
     /// How much worse a whole table is predicted when a column is shuffled.
@@ -45,7 +47,7 @@ pub enum Kind {
 
 impl Method {
     /// All of them, with their names and what they are for.
-    pub const ALL: [(Method, &'static str, &'static [Kind]); 8] = [
+    pub const ALL: [(Method, &'static str, &'static [Kind]); 9] = [
         (Method::GradCam, "grad-cam", &[Kind::Images]),
         (
             Method::IntegratedGradients,
@@ -54,6 +56,7 @@ impl Method {
         ),
         (Method::SmoothGrad, "smoothgrad", &[Kind::Images]),
         (Method::Occlusion, "occlusion", &[Kind::Images, Kind::Texts, Kind::Words, Kind::Continued, Kind::Pairs]),
+        (Method::AttentionRollout, "attention-rollout", &[Kind::Texts, Kind::Words, Kind::Continued, Kind::Pairs]),
         (Method::Shapley, "shapley", &[Kind::Tables]),
         (Method::Permutation, "permutation", &[Kind::Tables]),
         (Method::Counterfactual, "counterfactual", &[Kind::Tables]),
@@ -70,13 +73,17 @@ impl Method {
     /// # Errors
     /// If the method is not for it.
     pub fn require(self, kind: Kind) -> Result<()> {
-        let fits = |kinds: &[Kind]| kinds.contains(&kind);
-        if Method::ALL.iter().any(|(method, _, kinds)| *method == self && fits(kinds)) {
+        if Method::ALL.iter().any(|(method, _, kinds)| *method == self && kinds.contains(&kind)) {
             return Ok(());
         }
-        let known: Vec<&str> = Method::ALL.iter().filter(|(.., kinds)| fits(kinds)).map(|(_, name, _)| *name).collect();
-        let problem = format!("{self} is not for a model of {kind}; for those there are {}", known.join(", "));
+        let problem = format!("{self} is not for a model of {kind}; for those there are {}", self.others(kind));
         Err(ExplainError::asked(problem))
+    }
+
+    /// The other methods for a kind of model, by their names.
+    pub(crate) fn others(self, kind: Kind) -> String {
+        let others = Method::ALL.iter().filter(|(method, _, kinds)| *method != self && kinds.contains(&kind));
+        others.map(|(_, name, _)| *name).collect::<Vec<_>>().join(", ")
     }
 }
 

@@ -39,8 +39,8 @@ pub use tabm::{PeriodicConfig, Tabm, TabmConfig};
 pub use tapped::{Tapped, TappedConfig};
 pub use text::{
     BertConfig, CacheSizes, Context, DistilbertConfig, Gpt2Config, LENGTHS, LlamaConfig, ModernbertConfig, NEXT,
-    NextTokenConfig, PooledTextConfig, Pooling, RecurrentCell, RecurrentTextConfig, RobertaConfig, RotaryScaling,
-    SECOND, SentencePairsConfig, StaticEmbeddingConfig, TERMS, TOKENS, TextHead, TextNetwork, TextSizes,
+    NextTokenConfig, POOLING, PooledTextConfig, Pooling, READ, RecurrentCell, RecurrentTextConfig, RobertaConfig,
+    RotaryScaling, SECOND, SentencePairsConfig, StaticEmbeddingConfig, TERMS, TOKENS, TextHead, TextNetwork, TextSizes,
     TokenLabelsConfig, pooled,
 };
 pub use vit::{Distillation, VitConfig};

@@ -21,6 +21,7 @@ use crate::explanation::{Attributions, Details, Explanation, Shown};
 use crate::gradients::integrated;
 use crate::method::{Kind, Method};
 use crate::removal::leave_one_out;
+use crate::rollout::{self, rollout};
 use crate::rows::Rows;
 use crate::subject::Subject;
 
@@ -131,14 +132,22 @@ fn explained(subject: &mut Subject, read: Read, method: Method) -> Result<Explan
     let places: Vec<Vec<usize>> = parts.iter().map(|part| part.tokens.clone()).collect();
     let (unit, tested) = (subject.gradient_unit(), subject.unit());
     let (mut completeness_error, mut others) = (None, Vec::new());
-    let values = if method == Method::IntegratedGradients {
-        let found = integrated(subject, &row, &row, output)?;
-        completeness_error = Some(found.completeness_error);
-        let (values, left) = shares(subject, &found.inputs, &places, row.sequence);
-        others.extend((left != 0.0).then(|| ("[beginning and end]".to_string(), left)));
-        values
-    } else {
-        leave_one_out(&mut Replaced { subject, row: &row, parts: places.clone(), output, unit })?
+    let inputs = match method {
+        Method::IntegratedGradients => {
+            let found = integrated(subject, &row, &row, output)?;
+            completeness_error = Some(found.completeness_error);
+            Some(found.inputs)
+        }
+        Method::AttentionRollout => Some(rollout(subject, &row)?),
+        _ => None,
+    };
+    let values = match inputs {
+        Some(inputs) => {
+            let (values, left) = shares(subject, &inputs, &places, row.sequence);
+            others.extend((left != 0.0).then(|| ("[beginning and end]".to_string(), left)));
+            values
+        }
+        None => leave_one_out(&mut Replaced { subject, row: &row, parts: places.clone(), output, unit })?,
     };
     let mut replaced = Replaced { subject, row: &row, parts: places, output, unit: tested };
     let faithfulness = Some(Explainer::test(&mut replaced, &values, tested)?);
@@ -150,7 +159,7 @@ fn explained(subject: &mut Subject, read: Read, method: Method) -> Result<Explan
         prediction: Some(prediction),
         class,
         method,
-        unit: unit.name(),
+        unit: if method == Method::AttentionRollout { rollout::UNIT } else { unit.name() },
         attributions: Attributions::Named(names.into_iter().zip(values).chain(others).collect()),
         faithfulness,
         completeness_error,

@@ -33,7 +33,7 @@ pub use llama::{LlamaConfig, RotaryScaling};
 pub use modernbert::ModernbertConfig;
 pub use next_token::{NEXT, NextTokenConfig};
 pub use pooled::{PooledTextConfig, SECOND, TERMS};
-pub use pooling::{Pooling, pooled};
+pub use pooling::{POOLING, Pooling, READ, pooled};
 pub use recurrent::{RecurrentCell, RecurrentTextConfig};
 pub use roberta::RobertaConfig;
 pub use sentence_pairs::SentencePairsConfig;

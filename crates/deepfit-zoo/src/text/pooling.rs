@@ -4,6 +4,12 @@ use deepfit_graph::Tensor;
 use deepfit_graph::ops::ReduceKind;
 use serde::{Deserialize, Serialize};
 
+/// Path of the layer that makes one vector of a text's hidden states, and perhaps another of a second text's.
+pub const POOLING: &str = "pooling";
+/// Name of an intermediate of [`POOLING`] for each of its vectors: how much of it is read from each token, f32 `[batch, T]`, 1
+/// in all. Where it is the largest of each element, it is read from the token in which that stands.
+pub const READ: &str = "read";
+
 /// How the hidden states of a text's tokens become one vector.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -24,7 +30,7 @@ pub enum Pooling {
 /// # Errors
 /// If the shapes do not fit.
 pub fn pooled(pooling: Pooling, hidden: &Tensor, lengths: &Tensor) -> deepfit_nn::Result<Tensor> {
-    hidden.tracer().in_layer("pooling", || Span::to(hidden, lengths)?.pooled(pooling, hidden))
+    hidden.tracer().in_layer(POOLING, || Span::to(hidden, lengths)?.read(pooling, hidden))
 }
 
 /// The same for each of two texts that stand side by side, of which the second begins at a place i32 `[batch]`.
@@ -37,9 +43,9 @@ pub(super) fn pooled_each(
     lengths: &Tensor,
     second: &Tensor,
 ) -> deepfit_nn::Result<(Tensor, Tensor)> {
-    hidden.tracer().in_layer("pooling", || {
+    hidden.tracer().in_layer(POOLING, || {
         let [first, second] = Span::both(hidden, lengths, second)?;
-        Ok((first.pooled(pooling, hidden)?, second.pooled(pooling, hidden)?))
+        Ok((first.read(pooling, hidden)?, second.read(pooling, hidden)?))
     })
 }
 
@@ -54,10 +60,10 @@ pub fn pooled_pair(
     lengths: &Tensor,
     second: &Tensor,
 ) -> deepfit_nn::Result<(Tensor, Tensor)> {
-    hidden.tracer().in_layer("pooling", || {
+    hidden.tracer().in_layer(POOLING, || {
         let [first, second] = Span::both(hidden, lengths, second)?;
-        let of = |span: &Span| if pooling == Pooling::Max { span.max(hidden) } else { span.mean(hidden) };
-        Ok((of(&first)?, of(&second)?))
+        let pooling = if pooling == Pooling::Max { Pooling::Max } else { Pooling::Mean };
+        Ok((first.read(pooling, hidden)?, second.read(pooling, hidden)?))
     })
 }
 
@@ -87,6 +93,27 @@ impl Span {
         let first = Span::to(hidden, second)?;
         let second = Span { begin: Some(first.end.clone()), ..Span::to(hidden, lengths)? };
         Ok([first, second])
+    }
+
+    /// Its vector, offering what it is [read](READ) from.
+    fn read(&self, pooling: Pooling, hidden: &Tensor) -> deepfit_nn::Result<Tensor> {
+        hidden.tracer().offer(READ, || self.shares(pooling, hidden))?;
+        self.pooled(pooling, hidden)
+    }
+
+    /// How much of the vector is read from each token, `[batch, T]`.
+    fn shares(&self, pooling: Pooling, hidden: &Tensor) -> deepfit_nn::Result<Tensor> {
+        let (tracer, dims) = (hidden.tracer(), hidden.shape().dims());
+        let one_where = |chosen: Tensor| chosen.select(&tracer.scalar(1.0), &tracer.scalar(0.0));
+        if pooling == Pooling::Max {
+            let largest = self.max(hidden)?.reshape(vec![dims[0], 1.into(), dims[2]])?;
+            let holders = self.kept(&one_where(hidden.equal(&largest)?)?, 0.0)?;
+            let count = holders.reduce(ReduceKind::Sum, &[1], true)?.maximum(&tracer.scalar(1.0))?;
+            return Ok(holders.div(&count)?.reduce(ReduceKind::Mean, &[2], false)?);
+        }
+        // All others are linear: of states that say of each token nothing but which it is, the vector holds the shares.
+        let same = self.places.equal(&self.places.reshape(vec![1.into(), dims[1]])?)?;
+        self.pooled(pooling, &one_where(same)?.broadcast_to(vec![dims[0], dims[1], dims[1]])?)
     }
 
     fn pooled(&self, pooling: Pooling, hidden: &Tensor) -> deepfit_nn::Result<Tensor> {

@@ -7,6 +7,7 @@ mod extremes;
 mod goldens;
 mod hostile;
 mod published;
+mod reading;
 mod settings;
 mod shapes;
 mod texts;

@@ -25,6 +25,8 @@ use crate::output::{explanations, importances};
   smoothgrad             images: the mean gradient of noisy copies, times how far each pixel is from the mean colour: which pixels
                          count, and how much
   occlusion              images, texts: how much the logit falls without a part; used for texts unless --method says otherwise
+  attention-rollout      texts, by a network with attention: how much of what the last layer reads has come from each word, by the
+                         weights of attention through all layers. It is the same for every class, and never against one
   shapley                tables: what each column adds to the probability; used for tables unless --method says otherwise
   permutation            tables: how much worse a table with its target is predicted when a column is shuffled
   counterfactual         tables: the smallest change that leads to another class, or to --class
@@ -32,8 +34,9 @@ use crate::output::{explanations, importances};
 
 Of labelled words each that has a label is explained by the words of its sentence (with --class LABEL the word that is nearest to
 one), of a text that is continued the next token by those before it (--class TOKEN: another), of pairs of texts how near they are:
-by occlusion and integrated-gradients, for which words are replaced by the mean of all, since leaving them out would move the
-others. Rows of tables are explained one by one: what came before counts as the columns that hold it.
+by occlusion, integrated-gradients and attention-rollout. Words that are taken away are then replaced by the mean of all, since
+leaving them out would move the others. Rows of tables are explained one by one: what came before counts as the columns that hold
+it.
 
 With --filters it is told what the network itself responds to, whatever the input: for channels of each convolution, or of that
 named by --layer, the filter drawn, if it looks at pixels (zero is mid-grey), the training pictures and patches that excite it most,
@@ -79,8 +82,8 @@ pub struct Arguments {
     #[arg(long, value_name = "N", requires = "filters", default_value_t = 8, value_parser = parse_channels)]
     channels: usize,
     /// Write an array of objects with `input`, `prediction`, `method`, `attributions` (of images rows of pixels, else an
-    /// object by column, word or token), `faithfulness` and `completeness_error`; of labelled words also `word`. With --filters: `layer`,
-    /// `channel`, `largest`, `pictures` (`input`, `activation`, `patch`: top, left, height, width), `maximised` (`activation`,
+    /// object by column, word or token), `faithfulness` and `completeness_error`; of labelled words also `word`, of
+    /// attention-rollout what the numbers mean, `meaning`. With --filters: `layer`, `channel`, `largest`, `pictures` (`input`, `activation`, `patch`: top, left, height, width), `maximised` (`activation`,
     /// `reached`), `looks` (where it can be measured) and `page`
     #[arg(long)]
     json: bool,

@@ -80,6 +80,8 @@ fn heading(explanation: &Explanation) -> String {
     };
     let of = match &explanation.class {
         Some((class, probability)) if *class == predicted => format!(" ({probability:.4})"),
+        // Attention is of no class, and tested by one.
+        Some((class, probability)) if explanation.meaning().is_some() => format!("; of {class} ({probability:.4})"),
         Some((class, probability)) => format!("; why {class} ({probability:.4})"),
         None => String::new(),
     };
@@ -117,10 +119,10 @@ fn test(explanation: &Explanation) -> Vec<String> {
     lines
 }
 
-/// What else is told: a change that would be enough, where the sum begins.
+/// What else is told: what the numbers mean, a change that would be enough, where the sum begins.
 fn remarks(explanation: &Explanation) -> Vec<String> {
     let details = &explanation.details;
-    let mut lines = Vec::new();
+    let mut lines: Vec<String> = explanation.meaning().map(str::to_string).into_iter().collect();
     if explanation.method.name() == "counterfactual" {
         lines.push(match &details.counterfactual {
             Some(found) => found.sentence(),

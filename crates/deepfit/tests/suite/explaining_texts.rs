@@ -130,6 +130,8 @@ fn the_earlier_word_is_found_that_tells_what_comes_next() {
     let piped = place.feed(&["explain", "run", "-", "--json"], b"later often never soon\n").succeeded().json();
     assert_eq!(strongest(&piped[0]), "never");
     place.run(&["explain", "run", "new.txt", "--class", "xyzzy"]).is_refusal(&["knows no class 'xyzzy'"]);
+    let attention = ["explain", "run", "new.txt", "--method", "attention-rollout"];
+    place.run(&attention).is_refusal(&["weights of attention", "this network has none", "occlusion"]);
     let page = full(&place, &run);
     assert!(page.contains("What counts most") && page.contains("How it goes on"));
 }

@@ -34,6 +34,7 @@ mod published;
 mod real_input;
 mod reporting;
 mod resuming;
+mod rolling_out;
 mod series;
 mod settings;
 mod similarity;

@@ -149,6 +149,15 @@ fn a_published_network_tells_the_second_text_from_the_first() {
     place.run(&["train", "pairs.csv", "--from", "bert", "--lora", "2", "--out", "lora", "--epochs", "2"]).succeeded();
     let adapted = place.weights("lora");
     assert!(adapted[name] == *old);
+    // Attention leads to words and to what stands around them, and tells nothing of what stands beside them.
+    place.write("two.csv", table(&rows[..2]));
+    let told = place.run(&["explain", "lora", "two.csv", "--method", "attention-rollout", "--json"]).succeeded();
+    assert!(told.err.contains("of which attention tells nothing"), "{}", told.err);
+    for found in told.json().as_array().unwrap() {
+        let shares = found["attributions"].as_object().unwrap();
+        assert!(shares["[beginning and end]"].as_f64().unwrap() > 0.1, "{found}");
+        assert!((shares.values().map(|share| share.as_f64().unwrap()).sum::<f64>() - 1.0).abs() < 1e-5, "{found}");
+    }
 }
 
 /// Ratings that a word, a number and a category make together.
