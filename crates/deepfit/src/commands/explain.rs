@@ -106,7 +106,8 @@ pub fn run(arguments: &Arguments) -> Result<Exit> {
     if arguments.filters {
         return explain_filters(arguments, &model, &mut explainer);
     }
-    let request = Request { method: arguments.method, class: arguments.class.clone(), layer: arguments.layer.clone() };
+    let (class, layer) = (arguments.class.clone(), arguments.layer.clone());
+    let request = Request { method: arguments.method, class, layer, places: None };
     if let Some(out) = &arguments.out {
         let failed = |source| ExplainError::Write { path: out.clone(), source };
         std::fs::create_dir_all(out).map_err(failed)?;
