@@ -6,9 +6,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use deepfit_data::{
-    Loader, LoaderOptions, Opened, Passage, Preprocessor, Source,
-};
+use deepfit_data::{Loader, LoaderOptions, Opened, Passage, Preprocessor, Source};
 use deepfit_train::{PredictionValue, training_rows};
 
 use crate::counterfactual::Counterfactual;
@@ -399,8 +397,11 @@ impl Explainer {
         };
         let mut of_text = OfText { subject: &mut self.subject, reading: &reading, output, unit: tested };
         let faithfulness = Some(Self::test(&mut of_text, &values, tested)?);
-        let words = (0..reading.words.len())
-            .map(|word| Shown { written: reading.written(word).to_string(), value: values[word], side: reading.side(word) });
+        let words = (0..reading.words.len()).map(|word| Shown {
+            written: reading.written(word).to_string(),
+            value: values[word],
+            side: reading.side(word),
+        });
         let details = Details { words: words.collect(), ..Details::default() };
         let named = reading.names().into_iter().zip(values).chain(others).collect();
         Ok(Explained {

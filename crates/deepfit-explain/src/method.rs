@@ -79,7 +79,9 @@ impl Method {
             Method::SmoothGrad => {
                 "SmoothGrad asks how much the answer would change with each pixel, on average over noisy copies of the picture."
             }
-            Method::Occlusion => "Occlusion hides one part after the other: the more the answer changes, the more that part counts.",
+            Method::Occlusion => {
+                "Occlusion hides one part after the other: the more the answer changes, the more that part counts."
+            }
             Method::Shapley => {
                 "Shapley values say what each column adds to the answer, on average over all orders in which columns may be told; \
                  together they lead from the average answer to this one."
@@ -87,8 +89,12 @@ impl Method {
             Method::Permutation => {
                 "Permutation importance shuffles one column after the other: the worse the rows are predicted, the more it counts."
             }
-            Method::Counterfactual => "A counterfactual is the smallest change after which another class would be said.",
-            Method::Neighbours => "Neighbours are the training examples that look most alike to the last layer of the network.",
+            Method::Counterfactual => {
+                "A counterfactual is the smallest change after which another class would be said."
+            }
+            Method::Neighbours => {
+                "Neighbours are the training examples that look most alike to the last layer of the network."
+            }
         }
     }
 

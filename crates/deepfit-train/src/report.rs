@@ -138,6 +138,12 @@ impl Report {
         scores
     }
 
+    /// What is worth knowing beside what the report of the fit says already.
+    pub fn other_notes(&self) -> Vec<&String> {
+        let told = |note: &str| self.fit.as_ref().is_some_and(|fit| fit.tells(note));
+        self.notes.iter().filter(|note| !told(note)).collect()
+    }
+
     /// How good probabilities are on the validation rows after calibration, if there is one.
     pub fn calibrated_validation(&self) -> Option<Quality> {
         let found = self.calibration.as_ref().filter(|found| found.method != "none")?;

@@ -11,7 +11,7 @@ use crate::error::{ExplainError, Result};
 use crate::explanation::{Attributions, Details, Explanation};
 use crate::gradients::integrated;
 use crate::method::Method;
-use crate::removal::leave_one_out;
+use crate::removal::{Removal, leave_one_out};
 use crate::rows::Rows;
 use crate::shapley::shapley;
 use crate::subject::Unit;
@@ -150,7 +150,12 @@ impl Explainer {
         self.importance_of(&table, &opened, &path.to_string_lossy())
     }
 
-    pub(super) fn importance_of(&mut self, table: &TablePreprocessor, opened: &Opened, name: &str) -> Result<Explanation> {
+    pub(super) fn importance_of(
+        &mut self,
+        table: &TablePreprocessor,
+        opened: &Opened,
+        name: &str,
+    ) -> Result<Explanation> {
         let mut batch = Batch::new();
         opened.source.fill(&opened.rows, Pass::Evaluate, &mut batch)?;
         let rows = Rows::of(&batch);
