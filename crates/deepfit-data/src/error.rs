@@ -237,13 +237,13 @@ pub enum Error {
         second: usize,
     },
     /// The target column asked for does not exist.
-    #[error("'{name}' has no column '{column}'; did you mean '{nearest}'? Its columns are {columns}")]
+    #[error("'{name}' has no column '{column}'{} Its columns are {columns}", meant(nearest))]
     NoTarget {
         /// The table.
         name: String,
         /// The column asked for.
         column: String,
-        /// The most similar name.
+        /// The name that may have been meant; empty if none is near.
         nearest: String,
         /// All names.
         columns: String,
@@ -348,6 +348,21 @@ pub enum Error {
 }
 
 /// A row in a message, where 0 is the header.
+/// The end of a sentence about a name that is none: the name that may have been meant, if one is near.
+pub(crate) fn meant(near: &str) -> String {
+    if near.is_empty() { ".".to_string() } else { format!("; did you mean '{near}'?") }
+}
+
+/// That a table lacks columns which a model was trained with.
+pub(crate) fn lacks(missing: &[&str], columns: &[String]) -> String {
+    format!(
+        "lacks the column{} '{}', which the model was trained with; its columns are {}",
+        if missing.len() == 1 { "" } else { "s" },
+        missing.join("', '"),
+        columns.join(", ")
+    )
+}
+
 fn row_name(row: u64) -> String {
     if row == 0 { "header".to_string() } else { format!("row {row}") }
 }

@@ -62,6 +62,7 @@ pub use table::{
 };
 pub use text::{
     ColumnTerms, Encoded, LabelForm, PairLabel, Passage, Sentences, Terms, TextColumns, TextForm, TextPreprocessor,
-    TextRow, TextSurvey, Texts, Tokenizer, Tokens, WordSplit, is_continued, is_text_file, open_pairs, read_pairs,
+    TextRow, TextSurvey, Texts, Tokenizer, Tokens, WordSplit, is_continued, is_text_file, open_pairs, pair_columns,
+    read_pairs,
 };
 pub use weighing::Subgroups;

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::batch::{Array, Batch};
 use crate::preprocessor::Preprocessor;
-use crate::source::{Cell, IGNORED, Pass, Source};
+use crate::source::{IGNORED, Pass, Source};
 use crate::text::SECOND;
 
 /// Most pixels along the longer side of a picture that is shown.
@@ -57,14 +57,11 @@ impl Sample {
     pub fn of(source: &dyn Source, preprocessor: &Preprocessor, row: u32) -> Option<Sample> {
         match preprocessor {
             Preprocessor::Table(table) => {
-                let cells = table.columns.iter().enumerate().map(|(place, column)| {
-                    let shown = match source.cell(row, place) {
-                        Some(Cell::Number(number)) => number.to_string(),
-                        Some(Cell::Word(word)) => word,
-                        Some(Cell::Missing) | None => String::new(),
-                    };
-                    (column.name.clone(), shown)
-                });
+                let cells = table
+                    .columns
+                    .iter()
+                    .enumerate()
+                    .map(|(place, column)| (column.name.clone(), column.shown(source.cell(row, place).as_ref())));
                 Some(Sample::Cells { cells: cells.collect() })
             }
             Preprocessor::Image(_) => {

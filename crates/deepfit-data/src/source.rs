@@ -129,6 +129,12 @@ pub trait Source: Send + Sync {
         None
     }
 
+    /// Whether a picture is larger than what the network sees of it, so that its edges along two sides are cut away.
+    fn is_cut(&self, row: u32) -> bool {
+        let _ = row;
+        false
+    }
+
     /// Bytes the source holds as long as it lives.
     fn resident_bytes(&self) -> usize;
 

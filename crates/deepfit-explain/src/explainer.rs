@@ -1,16 +1,16 @@
 //! From inputs to explanations: opens the model and the inputs, explains each, and tests what it found.
 
+mod of_tables;
+
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use deepfit_data::{
-    Array, Batch, Cell, Loader, LoaderOptions, Opened, Pass, Passage, Preprocessor, Source, TablePreprocessor, Task,
-};
+use deepfit_data::{Loader, LoaderOptions, Opened, Passage, Preprocessor, Source};
 use deepfit_train::{PredictionValue, training_rows};
 use deepfit_zoo::TERMS;
 
-use crate::counterfactual::{Counterfactual, Search};
+use crate::counterfactual::Counterfactual;
 use crate::error::{ExplainError, Result};
 use crate::explanation::{Attributions, Details, Explanation, Shown};
 use crate::faithfulness::{self, Faithfulness, random_orders};
@@ -23,9 +23,7 @@ use crate::removal::{Removal, leave_one_out, ranked};
 use crate::rollout::{self, rollout};
 use crate::rows::Rows;
 use crate::sequences::{self, Told};
-use crate::shapley::shapley;
 use crate::subject::{Subject, Unit};
-use crate::tables::{Columns, OfRow, OfTable};
 use crate::texts::{self, OfText, Reading};
 
 /// Rows of the training data that stand in for columns that are taken away.
@@ -42,6 +40,9 @@ pub struct Request {
     pub class: Option<String>,
     /// The layer that Grad-CAM looks at; without, the last convolutional one.
     pub layer: Option<String>,
+    /// Of labelled words, those whose labels are explained, by their places in the sentence; without, the first of each that has
+    /// a label, or the one that is nearest to the class.
+    pub places: Option<Vec<usize>>,
 }
 
 /// Where inputs come from.
@@ -118,11 +119,17 @@ impl Explainer {
         }
     }
 
+    /// Whether it is a classical model, which has no layers: no features, gradients or weights that could be shuffled.
+    pub fn is_classical(&self) -> bool {
+        self.subject.classical().is_some()
+    }
+
     /// The method that is used if none is asked for: for pictures Grad-CAM, which costs no more than a prediction, where the
     /// network pools what its last convolution sees, else integrated gradients, which ask nothing of a network; for tables Shapley values, which leave nothing unexplained and share what
     /// columns do together; for texts leaving out words, which needs no baseline: any text with a word less is a text.
     pub fn default_method(&self) -> Method {
         match self.kind() {
+            Kind::Images if self.is_classical() => Method::Occlusion,
             Kind::Images if grad_cam::pools(&self.subject).is_ok_and(|pools| pools) => Method::GradCam,
             Kind::Images => Method::IntegratedGradients,
             Kind::Tables => Method::Shapley,
@@ -229,6 +236,14 @@ impl Explainer {
         each: Each<'_>,
     ) -> Result<Vec<(String, String)>> {
         let mut failed = Vec::new();
+        if opened.rows.iter().any(|&row| opened.source.is_cut(row)) {
+            let note = "the network sees the middle of pictures that are longer along one side than it takes them: their edges along \
+                        that side are cut away, and what lies there is neither seen nor explained";
+            // Once, however often these pictures are explained.
+            if !self.notes.iter().any(|known| known == note) {
+                self.notes.push(note.to_string());
+            }
+        }
         for &number in &opened.rows {
             let name = opened.names[number as usize].clone();
             // One at a time, in the order of the inputs.
@@ -263,6 +278,9 @@ impl Explainer {
         }
         if let (Some(layer), true) = (&request.layer, method != Method::GradCam) {
             return Err(ExplainError::asked(format!("--layer '{layer}' is for grad-cam, and not for {method}")));
+        }
+        if let Some(classical) = self.subject.classical() {
+            classical.require(method)?;
         }
         if method == Method::GradCam && !grad_cam::pools(&self.subject)? {
             let note = "grad-cam: this network makes a row of numbers of the pixels of its last convolution, each with weights of its \
@@ -375,174 +393,6 @@ impl Explainer {
         Ok(Explained { attributions: Attributions::Pixels(map), unit, faithfulness, completeness_error, details })
     }
 
-    /// The table preprocessor of the model.
-    fn table(&self) -> Result<Arc<TablePreprocessor>> {
-        match self.subject.preprocessor() {
-            Preprocessor::Table(table) => Ok(table.clone()),
-            _ => Err(ExplainError::asked("the model takes no tables")),
-        }
-    }
-
-    /// Rows that stand in for columns that are taken away, and what they are: of the training data if it is still there, else
-    /// of the inputs.
-    fn background(&mut self, inputs: &Arc<dyn Source>) -> Result<(Rows, String)> {
-        if let Some(known) = &self.background {
-            return Ok(known.clone());
-        }
-        let training = training_rows(&self.run, self.subject.preprocessor(), self.threads);
-        let (source, rows, of) = match training {
-            Ok(Some(Opened { source, rows, .. })) => (source, rows, "training rows"),
-            other => {
-                if let Err(error) = other {
-                    let note =
-                        format!("the training data cannot be used, so that rows of the input stand in for it: {error}");
-                    self.notes.push(note);
-                }
-                (inputs.clone(), (0..inputs.len() as u32).collect(), "rows of the input")
-            }
-        };
-        let count = rows.len().min(BACKGROUND);
-        let chosen: Vec<u32> = (0..count).map(|i| rows[i * rows.len() / count]).collect();
-        let mut batch = Batch::new();
-        source.fill(&chosen, Pass::Evaluate, &mut batch)?;
-        let found = (Rows::of(&batch), format!("{count} {of}"));
-        self.background = Some(found.clone());
-        Ok(found)
-    }
-
-    fn row_of_table(
-        &mut self,
-        given: &Given<'_>,
-        method: Method,
-        decided: &Decided,
-        request: &Request,
-    ) -> Result<Explained> {
-        let table = self.table()?;
-        let columns = Columns::of(&table, self.subject.names());
-        let (background, described) = self.background(given.source)?;
-        let (output, row) = (decided.output, &given.row);
-        let mut unit = self.subject.unit();
-        let tested = unit;
-        let mut details = Details { background: Some(described), ..Details::default() };
-        let (mut completeness_error, mut of_change) = (None, None);
-        let values = match method {
-            Method::IntegratedGradients => {
-                unit = self.subject.gradient_unit();
-                let baseline = columns.mean_row(row, &background);
-                let found = integrated(&mut self.subject, row, &baseline, output)?;
-                completeness_error = Some(found.completeness_error);
-                columns.sums(&found.inputs)
-            }
-            Method::Counterfactual => {
-                let (values, found) = self.counterfactual(&table, given, decided, request)?;
-                (details.counterfactual, of_change) = found.unzip();
-                values
-            }
-            _ => {
-                let subject = &mut self.subject;
-                let mut of_row = OfRow { subject, columns: &columns, row, background: &background, output, unit };
-                let found = shapley(&mut of_row)?;
-                details.expectation = Some(found.expectation);
-                details.permutations = found.permutations;
-                found.values
-            }
-        };
-        let subject = &mut self.subject;
-        let mut of_row = OfRow { subject, columns: &columns, row, background: &background, output, unit: tested };
-        let faithfulness = match method {
-            // Tested by other changes, if one was found.
-            Method::Counterfactual => of_change,
-            _ => Some(Self::test(&mut of_row, &values, tested)?),
-        };
-        details.cells = (0..columns.names.len())
-            .map(|column| match given.source.cell(given.number, column) {
-                Some(Cell::Number(number)) => format!("{number}"),
-                Some(Cell::Word(word)) => word,
-                _ => String::new(),
-            })
-            .collect();
-        let attributions = Attributions::Named(columns.names.into_iter().zip(values).collect());
-        Ok(Explained { attributions, unit: unit.name(), faithfulness, completeness_error, details })
-    }
-
-    /// The smallest change that leads to another class; as attributions how far each column is changed.
-    fn counterfactual(
-        &mut self,
-        table: &TablePreprocessor,
-        given: &Given<'_>,
-        decided: &Decided,
-        request: &Request,
-    ) -> Result<(Vec<f64>, Option<Tested>)> {
-        let wanted = request.class.as_ref().map(|class| self.subject.class(class)).transpose()?;
-        if wanted == Some(decided.predicted) {
-            let class = request.class.as_deref().unwrap_or_default();
-            let problem =
-                format!("{}: '{class}' is what is predicted already; a counterfactual needs another class", given.name);
-            return Err(ExplainError::asked(problem));
-        }
-        let training = training_rows(&self.run, self.subject.preprocessor(), self.threads).ok().flatten();
-        let (source, rows) = match training {
-            Some(opened) => (opened.source, opened.rows),
-            None => (given.source.clone(), (0..given.source.len() as u32).collect()),
-        };
-        let cells = |column: usize| rows.iter().filter_map(|&row| source.cell(row, column)).collect::<Vec<Cell>>();
-        let row =
-            (0..table.columns.len()).map(|column| given.source.cell(given.number, column).unwrap_or(Cell::Missing));
-        let search = Search::new(&mut self.subject, table, row.collect(), cells, decided.predicted, wanted);
-        let found = search.find()?;
-        let change = |name: &String| {
-            let changes = found.iter().flat_map(|(found, _)| &found.changes);
-            changes.filter(|change| change.column == *name).map(|change| change.distance).sum()
-        };
-        Ok((table.columns.iter().map(|column| change(&column.name)).collect(), found))
-    }
-
-    /// How much worse the rows of a table are predicted when a column is shuffled.
-    fn permutation(&mut self, inputs: Inputs<'_>) -> Result<Explanation> {
-        let Inputs::Paths([path]) = inputs else {
-            let problem = "permutation importance is of one table, a file, with the target in it";
-            return Err(ExplainError::asked(problem));
-        };
-        let table = self.table()?;
-        let mut opened = table.open_labelled(path, self.threads)?;
-        self.notes.append(&mut opened.notes);
-        self.importance_of(&table, &opened, &path.to_string_lossy())
-    }
-
-    fn importance_of(&mut self, table: &TablePreprocessor, opened: &Opened, name: &str) -> Result<Explanation> {
-        let mut batch = Batch::new();
-        opened.source.fill(&opened.rows, Pass::Evaluate, &mut batch)?;
-        let rows = Rows::of(&batch);
-        let columns = Columns::of(table, self.subject.names());
-        let targets: Array = batch.targets.clone();
-        let mut sums = vec![0.0; columns.names.len()];
-        let mut of_table =
-            OfTable { subject: &mut self.subject, columns: &columns, rows: &rows, targets: &targets, seed: 0 };
-        for seed in 0..SHUFFLES {
-            of_table.seed = seed;
-            sums.iter_mut().zip(leave_one_out(&mut of_table)?).for_each(|(sum, fall)| *sum += fall / SHUFFLES as f64);
-        }
-        of_table.seed = SHUFFLES;
-        let faithfulness = Some(Self::test(&mut of_table, &sums, Unit::Probability)?);
-        let whole = of_table.scores(&[vec![true; columns.names.len()]])?[0];
-        let metric = match self.subject.task() {
-            Task::Regression => "r2",
-            Task::MultiLabel { .. } => "label accuracy",
-            _ => "accuracy",
-        };
-        Ok(Explanation {
-            input: name.to_string(),
-            prediction: None,
-            class: None,
-            method: Method::Permutation,
-            unit: metric,
-            attributions: Attributions::Named(columns.names.into_iter().zip(sums).collect()),
-            faithfulness,
-            completeness_error: None,
-            details: Details { metric: Some((metric, whole)), ..Details::default() },
-        })
-    }
-
     fn text(&mut self, given: &Given<'_>, method: Method, decided: &Decided) -> Result<Explained> {
         let preprocessor = texts::preprocessor(&self.subject)?;
         let passage = given.passage.clone().unwrap_or_default();
@@ -571,8 +421,11 @@ impl Explainer {
         };
         let mut of_text = OfText { subject: &mut self.subject, reading: &reading, output, unit: tested };
         let faithfulness = Some(Self::test(&mut of_text, &values, tested)?);
-        let words = (0..reading.words.len())
-            .map(|word| Shown { written: reading.written(word).to_string(), value: values[word] });
+        let words = (0..reading.words.len()).map(|word| Shown {
+            written: reading.written(word).to_string(),
+            value: values[word],
+            side: reading.side(word),
+        });
         let details = Details { words: words.collect(), ..Details::default() };
         // Of columns beside the text attention tells nothing, which is not that they count for nothing.
         let by_attention = method == Method::AttentionRollout;

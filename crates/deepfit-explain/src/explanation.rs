@@ -62,6 +62,8 @@ pub struct Shown {
     pub written: String,
     /// Its attribution.
     pub value: f64,
+    /// Of two texts that are compared, which it is in: 0 or 1.
+    pub side: Option<usize>,
 }
 
 /// What else is told, beside the attributions.

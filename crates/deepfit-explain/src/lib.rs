@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
+mod classical;
 mod counterfactual;
 mod error;
 mod explainer;

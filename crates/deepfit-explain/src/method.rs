@@ -68,6 +68,39 @@ impl Method {
         Method::ALL.iter().find(|(method, ..)| *method == self).map_or("", |(_, name, _)| name)
     }
 
+    /// What it does, in a sentence for people who have never heard of it.
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Method::GradCam => {
+                "Grad-CAM looks at the last layer that still knows places of the picture, and marks those where what it found there \
+                 speaks for the class."
+            }
+            Method::IntegratedGradients => {
+                "Integrated gradients lead in small steps from an input without content to this one, and add up what each part \
+                 changes on the way."
+            }
+            Method::SmoothGrad => {
+                "SmoothGrad asks how much the answer would change with each pixel, on average over noisy copies of the picture."
+            }
+            Method::Occlusion => {
+                "Occlusion hides one part after the other: the more the answer changes, the more that part counts."
+            }
+            Method::Shapley => {
+                "Shapley values say what each column adds to the answer, on average over all orders in which columns may be told; \
+                 together they lead from the average answer to this one."
+            }
+            Method::Permutation => {
+                "Permutation importance shuffles one column after the other: the worse the rows are predicted, the more it counts."
+            }
+            Method::Counterfactual => {
+                "A counterfactual is the smallest change after which another class would be said."
+            }
+            Method::Neighbours => {
+                "Neighbours are the training examples that look most alike to the last layer of the network."
+            }
+        }
+    }
+
     /// Fails for a model of another kind, saying what there is for it.
     ///
     /// # Errors

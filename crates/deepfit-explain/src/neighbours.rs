@@ -1,8 +1,11 @@
 //! The training examples that are most like an input to the network: nearest by what its last layer sees.
 
-use deepfit_data::{Array, Loader, LoaderOptions, Opened};
+use std::sync::Arc;
+
+use deepfit_data::{Array, Loader, LoaderOptions, Opened, Sample, Source};
 use deepfit_nn::step::evaluation_graph;
-use deepfit_train::{Embedding, Gallery};
+use deepfit_train::text::words;
+use deepfit_train::{Embedding, Gallery, Neighbour};
 use serde::Serialize;
 
 use crate::error::Result;
@@ -23,12 +26,42 @@ pub struct Like {
     pub similarity: f32,
     /// What it was trained as.
     pub target: String,
+    /// What it is, in short: the beginning of a text, the first columns of a row; nothing of pictures, which their path tells.
+    pub shown: Option<String>,
 }
 
 /// All training examples, as the last layer sees them.
 pub struct Known {
     gallery: Gallery,
-    targets: Vec<(String, String)>,
+    examples: Vec<Example>,
+    source: Arc<dyn Source>,
+}
+
+/// A training example.
+struct Example {
+    name: String,
+    target: String,
+    row: u32,
+}
+
+/// Columns of a row, and letters of a text, that are shown.
+const COLUMNS: usize = 4;
+const LETTERS: usize = 80;
+
+/// What a row is, in a line.
+fn in_short(sample: Sample) -> Option<String> {
+    let line = |text: &str| words::shortened(&text.split_whitespace().collect::<Vec<_>>().join(" "), LETTERS);
+    match sample {
+        Sample::Picture { .. } => None,
+        Sample::Cells { cells } => {
+            let mut shown: Vec<String> =
+                cells.iter().take(COLUMNS).map(|(column, cell)| format!("{column} = {cell}")).collect();
+            shown.extend((cells.len() > COLUMNS).then(|| "…".to_string()));
+            Some(shown.join(", "))
+        }
+        Sample::Texts { texts } => Some(texts.iter().map(|text| line(text)).collect::<Vec<_>>().join(" | ")),
+        Sample::Words { words } => Some(line(&words.join(" "))),
+    }
 }
 
 /// What the last layer sees of rows, one after the other.
@@ -74,7 +107,7 @@ impl Known {
     pub fn of(subject: &mut Subject, training: &Opened) -> Result<Known> {
         let scale = subject.preprocessor().target_scale();
         let task = subject.task().clone();
-        let (mut gallery, mut targets) = (Gallery::default(), Vec::new());
+        let (mut gallery, mut examples) = (Gallery::default(), Vec::new());
         let options = LoaderOptions::evaluate(AT_ONCE, 1);
         let mut loader = Loader::new(training.source.clone(), training.rows.clone(), options)?;
         while let Some(batch) = loader.next()? {
@@ -99,10 +132,10 @@ impl Known {
                 // A file that is asked about is not its own neighbour; rows of tables have but a number.
                 let name = training.names[batch.rows[i] as usize].clone();
                 gallery.add(&embedding(name.clone(), values));
-                targets.push((name, target));
+                examples.push(Example { name, target, row: batch.rows[i] });
             }
         }
-        Ok(Known { gallery, targets })
+        Ok(Known { gallery, examples, source: training.source.clone() })
     }
 
     /// Those most like a row, the most similar first.
@@ -114,19 +147,22 @@ impl Known {
         // The number of a row is no name: another table's row has the same.
         let name = if input.parse::<u64>().is_ok() { String::new() } else { input.to_string() };
         let found = self.gallery.nearest(&embedding(name, values), SHOWN).nearest;
-        let target = |name: &str| {
-            let known = self.targets.iter().find(|(known, _)| known == name);
-            known.map(|(_, target)| target.clone()).unwrap_or_default()
+        let like = |one: Neighbour| {
+            let example = self.examples.iter().find(|example| example.name == one.input);
+            let sample = example.and_then(|own| Sample::of(&*self.source, subject.preprocessor(), own.row));
+            Like {
+                target: example.map(|example| example.target.clone()).unwrap_or_default(),
+                similarity: one.similarity,
+                shown: sample.and_then(in_short),
+                input: one.input,
+            }
         };
-        Ok(found
-            .into_iter()
-            .map(|one| Like { target: target(&one.input), similarity: one.similarity, input: one.input })
-            .collect())
+        Ok(found.into_iter().map(like).collect())
     }
 
     /// The share of all training examples that were trained as something.
     pub fn share(&self, target: &str) -> f64 {
-        let same = self.targets.iter().filter(|(_, known)| known == target).count();
-        same as f64 / self.targets.len().max(1) as f64
+        let same = self.examples.iter().filter(|example| example.target == target).count();
+        same as f64 / self.examples.len().max(1) as f64
     }
 }

@@ -10,6 +10,7 @@ use deepfit_nn::step::evaluation_graph;
 use deepfit_train::{Decision, Model, Owned, PredictionValue, TrainError, available_bytes};
 use deepfit_zoo::{ImageConfig, InputSlot, ModelConfig, Network};
 
+use crate::classical::Classical;
 use crate::error::{ExplainError, Result};
 use crate::rows::Rows;
 
@@ -73,6 +74,8 @@ pub struct Subject {
     centred: bool,
     /// What is made of its outputs.
     decision: Decision,
+    /// What predicts in the network's place, if that is a classical model.
+    classical: Option<Classical>,
 }
 
 impl Subject {
@@ -142,7 +145,24 @@ impl Subject {
             programs: Programs::new(),
             centred: false,
             decision: Decision::default(),
+            classical: None,
         }
+    }
+
+    /// A classical model in the place of a network, which tells its inputs and outputs.
+    pub(crate) fn of_classical(
+        network: Box<dyn Network>,
+        preprocessor: Preprocessor,
+        engine: Engine,
+        image: Option<ImageConfig>,
+        classical: Classical,
+    ) -> Subject {
+        Subject { image, classical: Some(classical), ..Subject::of(network, preprocessor, engine) }
+    }
+
+    /// The classical model that predicts, if it is one.
+    pub(crate) fn classical(&self) -> Option<&Classical> {
+        self.classical.as_ref()
     }
 
     /// How inputs become what the network takes.
@@ -253,6 +273,9 @@ impl Subject {
     /// If a number is not finite, or there is no memory.
     pub fn logits(&mut self, rows: &Rows) -> Result<Vec<Vec<f32>>> {
         let outputs = self.network.outputs().max(1);
+        if let Some(classical) = &mut self.classical {
+            return classical.logits(rows, outputs);
+        }
         let name = if rows.len == 1 { "one" } else { "several" };
         let compiled = self.program(name, rows, |subject| {
             Ok(evaluation_graph(|tracer| {
@@ -298,9 +321,11 @@ impl Subject {
         self.value_unit().unwrap_or(Unit::Probability)
     }
 
-    /// What is explained by gradients, whose size says nothing where a probability is almost 1.
+    /// What is explained by gradients, whose size says nothing where a probability is almost 1. A classical model has
+    /// probabilities alone.
     pub fn gradient_unit(&self) -> Unit {
-        self.value_unit().unwrap_or(Unit::Logit)
+        let of_classes = if self.classical.is_some() { Unit::Probability } else { Unit::Logit };
+        self.value_unit().unwrap_or(of_classes)
     }
 
     /// The unit of what has no classes.

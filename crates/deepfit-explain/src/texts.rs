@@ -84,10 +84,15 @@ impl<'a> Reading<'a> {
         &text_of(&self.passage, *text)[bytes.clone()]
     }
 
+    /// Which of two texts that are compared a word is in.
+    pub fn side(&self, word: usize) -> Option<usize> {
+        self.passage.second.as_ref().map(|_| self.words[word].text)
+    }
+
     /// Names of the words, and of the columns beside them, for people and programs: a word that stands there again has its
     /// number behind it.
     pub fn names(&self) -> Vec<String> {
-        let words = numbered((0..self.words.len()).map(|word| self.written(word)));
+        let words = named((0..self.words.len()).map(|word| (self.written(word), self.side(word))));
         words.into_iter().chain(self.columns.iter().map(|(column, _)| column.clone())).collect()
     }
 
@@ -183,13 +188,16 @@ impl<'a> Reading<'a> {
     }
 }
 
-/// Words as names: one that stands there again has its number behind it.
-pub(crate) fn numbered<'a>(words: impl Iterator<Item = &'a str>) -> Vec<String> {
-    let mut times: HashMap<&str, usize> = HashMap::new();
-    let name = |written: &'a str| {
-        let times = times.entry(written).or_insert(0);
+/// Words as names: those of two texts tell which of them they are in, and one that stands there again has its number behind it.
+pub(crate) fn named<'a>(words: impl Iterator<Item = (&'a str, Option<usize>)>) -> Vec<String> {
+    let mut times: HashMap<(&str, Option<usize>), usize> = HashMap::new();
+    let name = |(written, side): (&'a str, Option<usize>)| {
+        let times = times.entry((written, side)).or_insert(0);
         *times += 1;
-        if *times == 1 { written.to_string() } else { format!("{written} ({times})") }
+        let text = side.map(|side| if side == 0 { "first text" } else { "second text" });
+        let again = (*times > 1).then(|| times.to_string());
+        let told: Vec<&str> = text.into_iter().chain(again.as_deref()).collect();
+        if told.is_empty() { written.to_string() } else { format!("{written} ({})", told.join(", ")) }
     };
     words.map(name).collect()
 }
@@ -255,5 +263,18 @@ impl Removal for OfText<'_, '_> {
             scores.extend(self.subject.scores(&rows, self.output, self.unit)?);
         }
         Ok(scores)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::named;
+
+    #[test]
+    fn words_tell_which_text_they_are_in_and_how_often_they_were_there() {
+        let alone = ["a", "b", "a"].map(|word| (word, None));
+        assert_eq!(named(alone.into_iter()), ["a", "b", "a (2)"]);
+        let pair = [("a", Some(0)), ("a", Some(0)), ("a", Some(1))];
+        assert_eq!(named(pair.into_iter()), ["a (first text)", "a (first text, 2)", "a (second text)"]);
     }
 }

@@ -1,25 +1,28 @@
 //! What needs the model and the data again: explanations of some test rows, the importance of columns, a map of what the last
 //! layer sees, continuations of a text.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use deepfit_data::{Array, Opened, Passage, RowId, Sample, Task};
-use deepfit_explain::{Attributions, Explainer, Explanation, Inputs, Kind, Request, likeness};
+use deepfit_explain::{Attributions, Explainer, Explanation, Inputs, Kind, Method, Request, likeness};
 use deepfit_train::text::words;
-use deepfit_train::{Generator, PredictionValue, RunRecord, Sampling, test_rows};
+use deepfit_train::{Generator, Mistake, PredictionValue, RunRecord, Sampling, test_rows};
 
 use crate::error::Result;
 use crate::plot::Plot;
-use crate::plots::{features, importance, project};
+use crate::plots::{coloured, features, importance, project};
 
-/// Rows that are explained: mistakes, and rows that are told rightly.
-const MISTAKES: usize = 3;
-const RIGHT: usize = 1;
+/// Most rows that are explained, mistakes and others, which bounds what that costs: of a picture or a text each takes some
+/// hundred predictions.
+pub(crate) const MISTAKES: usize = 4;
+pub(crate) const OTHERS: usize = 4;
+/// Of these, those that are explained again by a network whose weights are shuffled.
+const SHUFFLED: usize = 4;
 /// Fewest parts of an input whose order tells whether it depends on the weights.
 const MANY: usize = 10;
-/// Most words of a text whose labels are explained.
+/// Most words of a text whose labels are explained: those that are wrong.
 const WORDS: usize = 2;
 /// Most rows of the importance of columns, and of the map.
 const MOST_ROWS: usize = 2_000;
@@ -66,6 +69,8 @@ pub struct Explained {
     pub sentence: String,
     /// What counts most, in words.
     pub strongest: Option<String>,
+    /// How it was explained.
+    pub method: Method,
     /// What counts.
     pub parts: Parts,
     /// How the explanation did when it was tested.
@@ -86,8 +91,8 @@ pub enum Parts {
         /// The file.
         base64: String,
     },
-    /// Words with their shares of the strongest weight.
-    Words(Vec<(String, f64)>),
+    /// Words with their shares of the strongest weight; of two texts that are compared one after the other.
+    Words(Vec<Vec<(String, f64)>>),
     /// Columns, what stands in them, and their weights; the strongest first.
     Columns(Vec<(String, String, f64)>),
 }
@@ -132,7 +137,7 @@ impl Deeper {
             if wanted.importance && explainer.kind() == Kind::Tables {
                 found.importance = Some(columns(&mut explainer, opened)?);
             }
-            if wanted.map {
+            if wanted.map && !explainer.is_classical() {
                 found.map = map(&mut explainer, opened, run)?;
                 if found.map.is_none() {
                     found.notes.push(
@@ -154,11 +159,7 @@ impl Deeper {
         explainer: &mut Explainer,
         rows: Option<&(Opened, Vec<RowId>)>,
     ) -> Result<()> {
-        let Some(predictions) = &run.predictions else {
-            self.notes.push("no mistakes are kept in the run folder, so that none are explained".to_string());
-            return Ok(());
-        };
-        let truths: HashMap<&RowId, usize> = predictions.ids.iter().zip(0..).collect();
+        let chosen = chosen(run, rows);
         let mut all = Vec::new();
         let mut take = |explanation: Explanation| {
             all.push(explanation);
@@ -167,15 +168,17 @@ impl Deeper {
         let mut ids: Vec<RowId> = Vec::new();
         if explainer.kind() == Kind::Texts {
             // Texts are there as the network has read them.
-            let mistakes = predictions.worst.iter().take(MISTAKES + RIGHT);
             let mut passages = Vec::new();
-            for mistake in mistakes {
-                let Some(Sample::Texts { texts }) = &mistake.sample else { continue };
+            for id in chosen {
+                let kept = run.predictions.iter().flat_map(|predictions| &predictions.worst);
+                let kept = kept.filter(|mistake| mistake.id == id).find_map(|mistake| mistake.sample.clone());
+                let Some(Sample::Texts { texts }) = kept.or_else(|| sample(rows?, explainer, &id)) else { continue };
                 let [text, second @ ..] = &texts[..] else { continue };
                 passages.push(Passage { text: text.clone(), second: second.first().cloned() });
-                ids.push(mistake.id.clone());
+                ids.push(id);
             }
             if passages.is_empty() {
+                self.notes.push("no text of the test is there, so that none is explained".to_string());
                 return Ok(());
             }
             let opened = explainer.open_passages(passages.clone())?;
@@ -183,72 +186,71 @@ impl Deeper {
             self.shuffled = shuffled(explainer, &opened, Some(&passages), &all);
         } else if let Some((opened, names)) = rows {
             let places: HashMap<&RowId, u32> = names.iter().zip(opened.rows.iter().copied()).collect();
-            let wrong = predictions.worst.iter().map(|mistake| &mistake.id).take(MISTAKES);
-            let mut chosen: Vec<&RowId> = wrong.filter(|id| places.contains_key(id)).collect();
-            let mistaken: Vec<&RowId> = predictions.worst.iter().map(|mistake| &mistake.id).collect();
-            let right = predictions.ids.iter().filter(|id| !mistaken.contains(id) && places.contains_key(id));
-            // From different places of the test part, which may be sorted by class.
-            let right: Vec<&RowId> = right.collect();
-            chosen.extend((0..RIGHT).filter_map(|i| right.get((2 * i + 1) * right.len() / (2 * RIGHT))));
-            let rows = chosen.iter().filter_map(|id| places.get(id).copied()).collect();
-            ids.extend(chosen.into_iter().cloned());
-            let (source, names) = (opened.source.clone(), opened.names.clone());
-            let some = Opened { source, names, rows, failed: Vec::new(), notes: Vec::new(), sentences: None };
+            let chosen: Vec<RowId> = chosen.into_iter().filter(|id| places.contains_key(id)).collect();
+            let some = part(opened, chosen.iter().filter_map(|id| places.get(id).copied()).collect());
+            ids.extend(chosen);
             explainer.explain_rows(&some, None, &Request::default(), &mut take)?;
             self.shuffled = shuffled(explainer, &some, None, &all);
         }
         for (id, explanation) in ids.into_iter().zip(all) {
-            let kept = truths.get(&id).map(|&row| predictions.row(row).1);
-            let truth = kept.or_else(|| {
-                let mistake = predictions.worst.iter().find(|mistake| mistake.id == id)?;
-                Some(&mistake.truths[..])
-            });
-            let truth = truth.map(|truth| in_words(run, truth));
+            let truth = truth(run, rows, explainer, &id);
             self.explanations.extend(explained(&id, &explanation, truth));
         }
         Ok(())
     }
 
     /// Explains what a network tells of some texts of which it tells several things: labels of words, what comes next, how near
-    /// two of them are.
+    /// two of them are. Of labels, those words are explained that got a wrong one.
     fn explain_texts(&mut self, run: &RunRecord, threads: usize) -> Result<()> {
-        let worst = run.predictions.iter().flat_map(|predictions| &predictions.worst);
-        let line = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
-        let (mut ids, mut lines) = (Vec::new(), String::new());
-        for mistake in worst {
-            let text = match &mistake.sample {
-                Some(Sample::Words { words }) => line(&words.join(" ")),
-                Some(Sample::Texts { texts }) if run.task == Some(Task::NextToken) => {
-                    line(&texts.first().map_or(String::new(), |text| text.chars().take(BEGINNING).collect()))
-                }
-                Some(Sample::Texts { texts }) => texts.iter().map(|text| line(text)).collect::<Vec<_>>().join("\t"),
-                _ => continue,
-            };
-            if !text.is_empty() && ids.len() < MISTAKES {
-                lines = lines + &text + "\n";
-                ids.push(mistake.id.clone());
-            }
+        let Some(predictions) = &run.predictions else {
+            self.notes.push("no mistakes are kept in the run folder, so that none are explained".to_string());
+            return Ok(());
+        };
+        if predictions.worst.is_empty() && predictions.measured > 0 {
+            let note = "there is no mistake among the test texts, so that none is explained; `deepfit explain RUN FILE` explains any";
+            self.notes.push(note.to_string());
+            return Ok(());
         }
-        if ids.is_empty() {
+        let line = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+        let text_of = |mistake: &Mistake| match &mistake.sample {
+            Some(Sample::Words { words }) => Some(line(&words.join(" "))),
+            Some(Sample::Texts { texts }) if run.task == Some(Task::NextToken) => {
+                Some(line(&texts.first().map_or(String::new(), |text| text.chars().take(BEGINNING).collect())))
+            }
+            Some(Sample::Texts { texts }) => Some(texts.iter().map(|text| line(text)).collect::<Vec<_>>().join("\t")),
+            _ => None,
+        };
+        let texts = predictions.worst.iter().filter_map(|mistake| Some((mistake, text_of(mistake)?)));
+        let texts: Vec<(&Mistake, String)> = texts.filter(|(_, text)| !text.is_empty()).take(MISTAKES).collect();
+        if texts.is_empty() {
             let note =
                 "no text of a mistake is kept, so that none is explained here; `deepfit explain RUN FILE` explains any";
             self.notes.push(note.to_string());
             return Ok(());
         }
         let mut explainer = Explainer::open(&run.root, threads)?;
-        let mut all: Vec<Explanation> = Vec::new();
-        let mut take = |explanation: Explanation| {
-            all.push(explanation);
-            Ok(())
-        };
-        let mut lines = lines.as_bytes();
-        let failed = explainer.explain(Inputs::Reader(&mut lines, "the test texts"), &Request::default(), &mut take)?;
-        self.notes.extend(failed.into_iter().map(|(name, reason)| format!("test text {name}: {reason}")));
-        self.notes.extend(explainer.take_notes());
-        for (row, id) in ids.iter().enumerate() {
-            let own = all.iter().filter(|explanation| explanation.input == row.to_string());
-            self.explanations.extend(own.take(WORDS).filter_map(|explanation| explained(id, explanation, None)));
+        for (mistake, text) in texts {
+            let mut all: Vec<Explanation> = Vec::new();
+            let mut take = |explanation: Explanation| {
+                all.push(explanation);
+                Ok(())
+            };
+            let wrong = wrong_words(mistake);
+            let places = (!wrong.is_empty()).then(|| wrong.iter().map(|(place, _)| *place).collect());
+            let (mut lines, request) = (text.as_bytes(), Request { places, ..Request::default() });
+            let failed = explainer.explain(Inputs::Reader(&mut lines, "the test texts"), &request, &mut take)?;
+            self.notes.extend(failed.into_iter().map(|(_, reason)| format!("a test text is not explained: {reason}")));
+            for (at, explanation) in all.iter().enumerate() {
+                let word = wrong.get(at);
+                // A word that is cut otherwise than it was in training is another one.
+                if word.is_some_and(|(_, word)| explanation.details.of.as_ref() != Some(word)) {
+                    continue;
+                }
+                let truth = word.and_then(|(place, _)| tag(run, *mistake.truths.get(*place)?));
+                self.explanations.extend(explained(&mistake.id, explanation, truth));
+            }
         }
+        self.notes.extend(explainer.take_notes());
         Ok(())
     }
 
@@ -281,15 +283,15 @@ fn shuffled(
     passages: Option<&[Passage]>,
     before: &[Explanation],
 ) -> Option<(f64, &'static str)> {
-    // An order of a few columns is often the same by chance.
-    if before.len() != opened.rows.len() || before.iter().any(|one| one.attributions.len() < MANY) {
+    // An order of a few columns is often the same by chance, and a classical model has no weights to be shuffled.
+    let few = before.iter().any(|one| one.attributions.len() < MANY);
+    if before.len() != opened.rows.len() || few || explainer.is_classical() {
         return None;
     }
     explainer.shuffle_weights();
-    let (mut sum, method) = (0.0, before.first()?.method);
-    for (&row, before) in opened.rows.iter().zip(before) {
-        let (source, names) = (opened.source.clone(), opened.names.clone());
-        let one = Opened { source, names, rows: vec![row], failed: Vec::new(), notes: Vec::new(), sentences: None };
+    let (mut sum, mut count, method) = (0.0, 0.0, before.first()?.method);
+    for (&row, before) in opened.rows.iter().zip(before).take(SHUFFLED) {
+        let one = part(opened, vec![row]);
         let class = before.class.as_ref().map(|(class, _)| class.clone());
         let request = Request { method: Some(method), class, ..Request::default() };
         let mut after = None;
@@ -299,16 +301,101 @@ fn shuffled(
         };
         explainer.explain_rows(&one, passages, &request, &mut take).ok()?;
         sum += likeness(before, &after?)?;
+        count += 1.0;
     }
-    Some((sum / before.len() as f64, method.name()))
+    Some((sum / count, method.name()))
+}
+
+/// Rows that are explained: the worst mistakes, and others from different classes or values, told rightly where there are
+/// classes. Of a run that keeps no predictions, some of all test rows.
+fn chosen(run: &RunRecord, rows: Option<&(Opened, Vec<RowId>)>) -> Vec<RowId> {
+    let Some(predictions) = &run.predictions else {
+        let all = rows.map_or(&[][..], |(_, names)| &names[..]);
+        return spread(all, MISTAKES + OTHERS).into_iter().cloned().collect();
+    };
+    let mut chosen: Vec<RowId> = predictions.worst.iter().map(|mistake| mistake.id.clone()).take(MISTAKES).collect();
+    let mistaken: HashSet<&RowId> = predictions.worst.iter().map(|mistake| &mistake.id).collect();
+    let is_right = |row: usize| {
+        let (predicted, truths) = predictions.row(row);
+        match &run.task {
+            Some(Task::Classification { .. }) => {
+                let best =
+                    (1..predicted.len()).fold(0, |best, at| if predicted[at] > predicted[best] { at } else { best });
+                truths.first().is_some_and(|truth| *truth as usize == best)
+            }
+            Some(Task::MultiLabel { .. }) => predicted.iter().zip(truths).all(|(p, t)| (*p >= 0.5) == (*t >= 0.5)),
+            _ => true,
+        }
+    };
+    let others = (0..predictions.ids.len()).filter(|&row| !mistaken.contains(&predictions.ids[row]) && is_right(row));
+    let mut others: Vec<usize> = others.collect();
+    // By what is true of them, so that they are of different classes or values.
+    others.sort_by(|&a, &b| {
+        let truth = |row: usize| predictions.row(row).1.first().copied().unwrap_or(0.0);
+        truth(a).total_cmp(&truth(b))
+    });
+    chosen.extend(spread(&others, OTHERS).into_iter().map(|&row| predictions.ids[row].clone()));
+    chosen
+}
+
+/// So many of some things, from different places among them.
+fn spread<T>(all: &[T], wanted: usize) -> Vec<&T> {
+    let count = wanted.min(all.len());
+    (0..count).filter_map(|i| all.get((2 * i + 1) * all.len() / (2 * count))).collect()
+}
+
+/// What a test row is, read again.
+fn sample((opened, names): &(Opened, Vec<RowId>), explainer: &Explainer, id: &RowId) -> Option<Sample> {
+    let row = *opened.rows.get(names.iter().position(|name| name == id)?)?;
+    Sample::of(&*opened.source, explainer.preprocessor(), row)
+}
+
+/// What is true of a test row, in words.
+fn truth(run: &RunRecord, rows: Option<&(Opened, Vec<RowId>)>, explainer: &Explainer, id: &RowId) -> Option<String> {
+    if let Some(predictions) = &run.predictions {
+        let kept = predictions.ids.iter().position(|known| known == id).map(|row| predictions.row(row).1);
+        let of_mistake = || predictions.worst.iter().find(|mistake| mistake.id == *id).map(|one| &one.truths[..]);
+        return kept.or_else(of_mistake).map(|truth| in_words(run, truth));
+    }
+    let (opened, names) = rows?;
+    let row = *opened.rows.get(names.iter().position(|name| name == id)?)?;
+    match opened.source.targets_of(&[row]) {
+        Array::I32(classes) => Some(in_words(run, &[*classes.first()? as f32])),
+        Array::F32(values) if run.task == Some(Task::Regression) => {
+            let value = f64::from(*values.first()?);
+            let scale = explainer.preprocessor().target_scale();
+            Some(words::number(scale.map_or(value, |scale| scale.inverse(value))))
+        }
+        Array::F32(labels) => Some(in_words(run, &labels)),
+        Array::U8(_) => None,
+    }
+}
+
+/// The first words of a sentence that got a wrong label, with their places.
+fn wrong_words(mistake: &Mistake) -> Vec<(usize, String)> {
+    let Some(Sample::Words { words }) = &mistake.sample else { return Vec::new() };
+    let wrong = (0..words.len()).filter(|&at| mistake.predicted.get(at) != mistake.truths.get(at));
+    wrong.take(WORDS).map(|at| (at, words[at].clone())).collect()
+}
+
+/// The name of a label of words.
+fn tag(run: &RunRecord, number: f32) -> Option<String> {
+    match &run.task {
+        Some(Task::Labels { labels, .. }) => labels.get(number as usize).map(|name| format!("'{name}'")),
+        _ => None,
+    }
+}
+
+/// Some rows of data that has been opened.
+fn part(opened: &Opened, rows: Vec<u32>) -> Opened {
+    let (source, names) = (opened.source.clone(), opened.names.clone());
+    Opened { source, names, rows, failed: Vec::new(), notes: Vec::new(), sentences: None }
 }
 
 /// Some of the rows, from all of the data.
 fn some(opened: &Opened) -> Opened {
     let step = opened.rows.len().div_ceil(MOST_ROWS).max(1);
-    let rows = opened.rows.iter().copied().step_by(step).collect();
-    let (source, names) = (opened.source.clone(), opened.names.clone());
-    Opened { source, names, rows, failed: Vec::new(), notes: Vec::new(), sentences: None }
+    part(opened, opened.rows.iter().copied().step_by(step).collect())
 }
 
 fn columns(explainer: &mut Explainer, opened: &Opened) -> Result<Plot> {
@@ -343,7 +430,7 @@ fn map(explainer: &mut Explainer, opened: &Opened, run: &RunRecord) -> Result<Op
         }
         (_, Array::U8(_)) => (vec![String::new(); rows.len()], "rows"),
     };
-    Ok(Some(features(&projection, &groups, grouping)))
+    Ok(Some(features(&projection, &groups, grouping, &coloured(run))))
 }
 
 /// Names of quarters of values.
@@ -386,7 +473,7 @@ fn explained(id: &RowId, explanation: &Explanation, truth: Option<String>) -> Op
     let of = explanation.details.of.as_ref().map_or(String::new(), |word| format!(" of the word '{word}'"));
     let mut sentence = match explanation.unit {
         "similarity" => format!("Both texts have a similarity of {said}{truth}. Explained by {}.", explanation.method),
-        _ => format!("The network says {said}{of}{sure}{truth}. Explained by {}.", explanation.method),
+        _ => format!("The model says {said}{of}{sure}{truth}. Explained by {}.", explanation.method),
     };
     let strongest = explanation.strongest();
     if let Some(most) = &strongest {
@@ -399,7 +486,7 @@ fn explained(id: &RowId, explanation: &Explanation, truth: Option<String>) -> Op
         _ => String::new(),
     };
     let test = explanation.faithfulness.as_ref().map_or(String::new(), |test| {
-        format!("Tested: better than {} of {} random orders.", test.better_than, test.orders)
+        format!("Tested: better than {} of {} orders drawn by chance.", test.better_than, test.orders)
     });
     let parts = match &explanation.attributions {
         Attributions::Pixels(_) => {
@@ -409,7 +496,10 @@ fn explained(id: &RowId, explanation: &Explanation, truth: Option<String>) -> Op
         Attributions::Named(_) if !explanation.details.words.is_empty() => {
             let shown = &explanation.details.words;
             let most = shown.iter().map(|word| word.value.abs()).fold(f64::MIN_POSITIVE, f64::max);
-            Parts::Words(shown.iter().map(|word| (word.written.clone(), word.value / most)).collect())
+            let texts = shown.chunk_by(|a, b| a.side == b.side);
+            Parts::Words(
+                texts.map(|text| text.iter().map(|word| (word.written.clone(), word.value / most)).collect()).collect(),
+            )
         }
         Attributions::Named(values) => {
             let cell = |at: usize| explanation.details.cells.get(at).cloned().unwrap_or_default();
@@ -419,5 +509,6 @@ fn explained(id: &RowId, explanation: &Explanation, truth: Option<String>) -> Op
             Parts::Columns(all)
         }
     };
-    Some(Explained { id: id.clone(), sentence, strongest, parts, test: unit + &test, warning: explanation.warning() })
+    let (id, method, test, warning) = (id.clone(), explanation.method, unit + &test, explanation.warning());
+    Some(Explained { id, sentence, strongest, method, parts, test, warning })
 }

@@ -11,6 +11,7 @@ mod clean;
 mod deeper;
 mod error;
 mod filters;
+mod judgement;
 #[cfg(feature = "png")]
 mod letters;
 mod meaning;

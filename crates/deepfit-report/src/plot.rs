@@ -91,6 +91,8 @@ pub struct Bars {
     pub label: String,
     /// Names and numbers, in the order in which they are drawn.
     pub bars: Vec<(String, f64)>,
+    /// The longest bar that there is space for, if that is longer than all of them.
+    pub most: f64,
 }
 
 /// Counts by two classes.

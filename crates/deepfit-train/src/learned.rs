@@ -6,6 +6,7 @@ use std::path::Path;
 use deepfit_data::Source;
 
 use crate::error::{Result, TrainError};
+use crate::model_folder;
 use crate::run_folder::{Durability, write_atomically};
 
 /// In the model folder: hashes, 8 bytes each, little endian, ascending.
@@ -31,7 +32,15 @@ fn hashes(source: &dyn Source, rows: &[u32]) -> Option<Vec<u64>> {
     rows.iter().map(|&row| source.content_of(row).map(|hash| hash as u64)).collect()
 }
 
-/// What to know of rows that are evaluated, if the model has learned from some of them.
+/// As [`note`], of the model folder of a run folder or of a model folder; nothing of what is neither.
+///
+/// # Errors
+/// If what was noted is damaged.
+pub fn learned_note(model: &Path, source: &dyn Source, rows: &[u32]) -> Result<Option<String>> {
+    model_folder::find(model).map_or(Ok(None), |folder| note(&folder, source, rows))
+}
+
+/// What to know of rows that are looked at, if the model of a folder has learned from some of them.
 ///
 /// # Errors
 /// If what was noted is damaged.

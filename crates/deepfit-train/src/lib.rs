@@ -63,7 +63,7 @@ mod weights;
 pub use baseline::Baseline;
 pub use budget::{Cost, cost, ways};
 pub use checks::{Evidence, Finding, FindingKind, Place, Severity, Suspect, Twins};
-pub use classical::ClassicalModel;
+pub use classical::{ClassicalModel, ClassicalPredictor};
 pub use compare::{
     BUDGET, CompareEvent, CompareObserver, CompareOptions, CompareOutcome, Comparison, Hints, NotRun, Probe,
     Transferability, Versus, WayResult, compare,
@@ -83,6 +83,7 @@ pub use event::{Event, Flow, Observer, Silent};
 pub use forecast::Description;
 pub use inspect::{InspectOptions, Inspection, LayerRow, PassRow, inspect};
 pub use job::{Job, Outcome, prepare, resume, resume_with};
+pub use learned::learned_note;
 pub use measure::{SubgroupRow, SubgroupScores};
 pub use model_folder::{Model, ModelDescription, open_any as open_model};
 pub use nearest::{Gallery, Neighbour, Neighbours, Search};

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use deepfit_cpu::{Engine, Profile};
-use deepfit_data::{OpenOptions, TextForm, open_pairs, read_pairs};
+use deepfit_data::{OpenOptions, TextForm, open_pairs, pair_columns, read_pairs};
 use deepfit_graph::Extents;
 use deepfit_zoo::Network;
 
@@ -44,7 +44,13 @@ impl PairModel {
             Some(file) => Settings::of_run(&file)?.0,
             None => Settings::default(),
         };
-        let Settings { text, target, .. } = settings;
+        let Settings { mut text, target, data, .. } = settings;
+        if text.is_none() && data.is_file() {
+            // A run that was not told its columns has found them in its data: other tables have to have the same.
+            let named = OpenOptions { target: target.clone(), threads, ..OpenOptions::default() };
+            let columns = pair_columns(&data, &named).filter(|columns| columns.iter().all(|name| !name.contains(',')));
+            text = columns.map(|columns| columns.join(","));
+        }
         let (network, declarations) = backbone.network()?;
         let mut engine = Engine::new(threads)?.for_inference(true);
         for (name, tensor) in backbone.weights_for(&declarations) {

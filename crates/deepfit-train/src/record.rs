@@ -102,7 +102,8 @@ impl RunRecord {
             let names = columns.iter().filter_map(|column| Some(column.get("name")?.as_str()?.to_string())).collect();
             Some((names, saved.preprocessor.target.clone()?))
         };
-        let weights = std::fs::metadata(folder.model().join("model.safetensors"));
+        // A classical learner may have both: its own, and those of the network that makes its features.
+        let files = ["model.safetensors", "classical.bin"].map(|name| std::fs::metadata(folder.model().join(name)));
         Ok(RunRecord {
             root: root.to_path_buf(),
             state,
@@ -114,7 +115,7 @@ impl RunRecord {
             input: saved.as_ref().map(|saved| saved.preprocessor.input.clone()),
             columns: saved.as_ref().and_then(of_table),
             task: saved.and_then(|saved| saved.preprocessor.task),
-            model_bytes: weights.map_or(0, |weights| weights.len()),
+            model_bytes: files.iter().flatten().map(std::fs::Metadata::len).sum(),
             notes,
         })
     }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::baseline::Baseline;
 use crate::checks::Finding;
 use crate::data_times::DataTimes;
-use crate::decision::{CalibrationReport, ConformalReport, CostReport, FamiliarityReport};
+use crate::decision::{CalibrationReport, ConformalReport, CostReport, FamiliarityReport, Quality};
 use crate::measure::SubgroupScores;
 use crate::metrics::{Intervals, LabelScores, ResidualSummary, Scores};
 use crate::overfitting::FitReport;
@@ -125,6 +125,34 @@ pub struct Report {
 }
 
 impl Report {
+    /// Metrics on the validation rows that can be held against those on the training and test rows. Probabilities are measured
+    /// there after calibration, and while epochs were compared there was none yet: so those on validation are replaced by
+    /// what they are after a calibration that was fitted to the other four fifths of these rows.
+    pub fn comparable_validation(&self) -> Scores {
+        let mut scores = self.metrics.validation.clone();
+        if let Some(after) = self.calibrated_validation() {
+            let made = [("log_loss", Some(after.log_loss)), ("brier", Some(after.brier)), ("ece", after.ece)];
+            for (name, value) in made.into_iter().filter_map(|(name, value)| Some((name, value?))) {
+                if scores.get(name).is_some() {
+                    scores.insert(name, value);
+                }
+            }
+        }
+        scores
+    }
+
+    /// What is worth knowing beside what the report of the fit says already.
+    pub fn other_notes(&self) -> Vec<&String> {
+        let told = |note: &str| self.fit.as_ref().is_some_and(|fit| fit.tells(note));
+        self.notes.iter().filter(|note| !told(note)).collect()
+    }
+
+    /// How good probabilities are on the validation rows after calibration, if there is one.
+    pub fn calibrated_validation(&self) -> Option<Quality> {
+        let found = self.calibration.as_ref().filter(|found| found.method != "none")?;
+        found.validation.map(|compared| compared.after)
+    }
+
     /// Says so, a sentence each, where simpler ways did better on the test rows.
     pub fn worse_than_simpler(&self) -> Vec<String> {
         simpler::warnings(&self.baselines, &self.metrics.test)

@@ -8,7 +8,7 @@ use super::container::Container;
 use super::decode::{self, Pixels, Refusal};
 use super::layout::ImageFile;
 use super::resample::{Resampler, Window};
-use super::resize::Resize;
+use super::resize::{Resize, ResizeTo};
 use super::transform::{self, Shape};
 use super::{mix, transform::random_crop};
 use crate::batch::{Array, Batch, DType, Failure, Slot};
@@ -187,6 +187,14 @@ impl ImageSource {
 impl Source for ImageSource {
     fn len(&self) -> usize {
         self.files.len()
+    }
+
+    fn is_cut(&self, row: u32) -> bool {
+        let Some(ImageFile { header, .. }) = self.files.get(row as usize) else { return false };
+        let stretched = matches!(self.resize, Some(Resize { to: ResizeTo::Exact(..), .. }));
+        // The shorter side fits; the longer one is cut to the same ratio.
+        let (across, along) = (header.width * self.shape.height, header.height * self.shape.width);
+        !stretched && across.abs_diff(along) >= self.shape.height.max(self.shape.width)
     }
 
     fn slots(&self) -> &[Slot] {

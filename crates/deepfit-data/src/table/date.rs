@@ -155,9 +155,33 @@ pub(super) fn written(days: i128) -> String {
     format!("{year:04}-{month:02}-{day:02}")
 }
 
+/// Days since 1970-01-01 with a part of a day as `2024-03-31` or `2024-03-31 12:30`; seconds only where there are some.
+pub(crate) fn moment(days: f64) -> String {
+    let mut day = days.floor();
+    let mut seconds = ((days - day) * 86_400.0).round() as i64;
+    // What is rounded to a whole day is the next one.
+    if seconds == 86_400 {
+        (day, seconds) = (day + 1.0, 0);
+    }
+    let date = written(day as i128);
+    match (seconds / 3600, seconds / 60 % 60, seconds % 60) {
+        (0, 0, 0) => date,
+        (hours, minutes, 0) => format!("{date} {hours:02}:{minutes:02}"),
+        (hours, minutes, seconds) => format!("{date} {hours:02}:{minutes:02}:{seconds:02}"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn days_are_shown_as_dates_with_the_time_if_there_is_one() {
+        assert_eq!(moment(19_813.0), "2024-03-31");
+        assert_eq!(moment(19_813.0 + 12.5 / 24.0), "2024-03-31 12:30");
+        assert_eq!(moment(19_813.0 + 1.0 / 86_400.0), "2024-03-31 00:00:01");
+        assert_eq!(moment(19_813.0 - 1e-9), "2024-03-31");
+    }
 
     #[test]
     fn common_forms_give_the_same_day() {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::amount::AmountForm;
-use super::date::calendar;
+use super::date::{calendar, moment};
 use super::infer::ColumnKind;
 use super::labels::LabelColumns;
 use super::numbers::Numbers;
@@ -392,6 +392,17 @@ fn fit_numeric(values: &Numbers, rows: &[u32], kind: ColumnKind, scaling: Scalin
 }
 
 impl ColumnSpec {
+    /// A value of this column as people write it: a date as a date, a missing value in words.
+    pub fn shown(&self, cell: Option<&Cell>) -> String {
+        match (cell, self.kind) {
+            (None | Some(Cell::Missing), _) => "missing".to_string(),
+            (Some(Cell::Word(word)), _) => word.clone(),
+            (Some(Cell::Number(days)), ColumnKind::Date(_)) => moment(*days),
+            (Some(Cell::Number(number)), ColumnKind::Boolean) => (*number == 1.0).to_string(),
+            (Some(Cell::Number(number)), _) => number.to_string(),
+        }
+    }
+
     /// Appends to the inputs `numeric` and `categories` of a row what this column makes of a value.
     pub fn push(&self, cell: &Cell, numeric: &mut Vec<f32>, categories: &mut Vec<i32>) {
         match (&self.encoding, cell) {

@@ -24,7 +24,7 @@ pub(crate) use language::{LanguageSet, open_language};
 pub use open::{TextColumns, TextSurvey};
 pub(crate) use open::{TextSet, TextTable, open, recognise};
 pub use open::{is_continued, is_text_file};
-pub use partners::{PairLabel, open_pairs, read_pairs};
+pub use partners::{PairLabel, open_pairs, pair_columns, read_pairs};
 pub(crate) use partners::{PairSet, PairTable, open as open_partners, recognise as recognise_partners};
 pub use passage::Passage;
 pub use preprocessor::TextPreprocessor;

@@ -15,7 +15,7 @@ use super::terms::Terms;
 use super::tied::{SHARED, tied};
 use crate::dataset::{MIN_ROWS, OpenOptions, Summary, Task, TaskKind};
 use crate::division::role;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, meant};
 use crate::folder::{self, Holds, text_files};
 use crate::image;
 use crate::source::Source;
@@ -223,7 +223,7 @@ pub(crate) fn recognise(path: &Path, options: &OpenOptions) -> Result<Option<Tex
         for column in asked.split(',').map(str::trim) {
             let at = seen.columns.iter().position(|known| known == column).ok_or_else(|| {
                 let near = table::nearest(column, seen.columns.iter().map(String::as_str));
-                let near = near.map_or(String::new(), |near| format!("; did you mean '{near}'?"));
+                let near = meant(near.unwrap_or_default());
                 let problem = format!(
                     "names '{column}', which is no column of '{name}'{near} It has {}",
                     seen.columns.join(", ")

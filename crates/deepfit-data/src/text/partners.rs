@@ -12,7 +12,7 @@ use super::samples::{LENGTHS, Ragged, SECOND, TOKENS, TextForm};
 use super::tied::{SHARED, tied};
 use crate::batch::{Array, Batch, DType, Slot};
 use crate::dataset::{OpenOptions, Opened, Summary, Task, TaskKind};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, lacks};
 use crate::source::{Pass, Source};
 use crate::split::{Part, quantile_bins};
 use crate::table;
@@ -271,10 +271,34 @@ pub fn open_pairs(path: &Path, options: &OpenOptions) -> Result<(Opened, Task)> 
 /// # Errors
 /// If it is no table with two columns of texts.
 pub fn read_pairs(path: &Path, options: &OpenOptions) -> Result<Vec<(u32, [String; 2])>> {
-    let table = recognised(path, options)?;
+    let table = match &options.text {
+        Some(named) if !path.is_dir() => of_names(path, named)?,
+        _ => recognised(path, options)?,
+    };
     let mut rows = Vec::new();
     read(path, &PairTable { score: None, ..table }, None, options.threads, &mut rows)?;
     Ok(rows.into_iter().map(|row| (row.row, row.texts)).collect())
+}
+
+/// The columns of texts of a table of pairs, as [`read_pairs`] finds them; nothing if it is none, or cannot be read.
+pub fn pair_columns(path: &Path, options: &OpenOptions) -> Option<[String; 2]> {
+    recognised(path, options).ok().map(|table| table.texts)
+}
+
+/// A table of pairs whose columns of texts are named, divided by a comma.
+fn of_names(path: &Path, named: &str) -> Result<PairTable> {
+    let seen = table::preview(path, None, LOOKED_AT)?;
+    let names: Vec<&str> = named.split(',').map(str::trim).collect();
+    let missing: Vec<&str> = names.iter().copied().filter(|name| !seen.columns.iter().any(|c| c == name)).collect();
+    let wrong = |problem: String| Error::NotATable { path: path.to_path_buf(), problem, needed: String::new() };
+    if !missing.is_empty() {
+        return Err(wrong(lacks(&missing, &seen.columns)));
+    }
+    let &[first, second] = &names[..] else {
+        return Err(wrong(format!("is read by two columns of texts, and text={named} names {}", names.len())));
+    };
+    let texts = [first.to_string(), second.to_string()];
+    Ok(PairTable { header: seen.header, texts, score: None, unused: Vec::new() })
 }
 
 /// The columns of a table of pairs.

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use walkdir::WalkDir;
 
 use super::passage::Passage;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, lacks, meant};
 use crate::table::{self, BoxRead, Delimited, Format, Row, Rows, Splitter, foreign, nearest, sniff};
 
 /// A text, or why it cannot be used.
@@ -181,13 +181,18 @@ impl Texts {
         if let Some(name) = &self.column {
             return find(name).map(|column| (vec![column], None)).ok_or_else(|| {
                 let near = nearest(name, header.iter().map(String::as_str));
-                let near = near.map_or(String::new(), |near| format!("; did you mean '{near}'?"));
+                let near = meant(near.unwrap_or_default());
                 wrong(format!("has no column '{name}'{near} There are: {listed}"))
             });
         }
         let known: Option<Vec<usize>> = self.known.iter().map(|name| find(name)).collect();
         if let Some(known) = known.filter(|known| !known.is_empty()) {
             return Ok((known, None));
+        }
+        // What is compared stands in two columns, none of which can be guessed.
+        let missing: Vec<&str> = self.known.iter().filter(|name| find(name).is_none()).map(String::as_str).collect();
+        if self.pairs && !missing.is_empty() {
+            return Err(wrong(lacks(&missing, header)));
         }
         let lower: Vec<String> = header.iter().map(|name| name.trim().to_lowercase()).collect();
         let usual = USUAL.iter().find_map(|usual| lower.iter().position(|column| column == usual));
@@ -198,6 +203,7 @@ impl Texts {
                 let note = format!("the texts of '{name}' are those of its column '{}', of {listed}", header[column]);
                 Ok((vec![column], Some(note)))
             }
+            (None, _) if !missing.is_empty() => Err(wrong(lacks(&missing, header))),
             (None, _) => Err(wrong(format!(
                 "has several columns, {listed}; say which holds the texts, by --column NAME where there is one, or give a file of that column alone"
             ))),

@@ -8,7 +8,7 @@ use deepfit_train::{Model, PredictionValue, Tags};
 use super::networks::WordLabels;
 use super::{Found, Opened, Piece, Read, Told};
 use crate::error::{ExplainError, Result};
-use crate::explainer::Inputs;
+use crate::explainer::{Inputs, Request};
 use crate::rows::Rows;
 use crate::subject::Subject;
 
@@ -86,18 +86,18 @@ impl Window {
     }
 }
 
-/// Reads sentences, and gives the words whose labels are explained: the first of each span, or with a class, the word that is
-/// most probably of it.
+/// Reads sentences, and gives the words whose labels are explained: the first of each span, those at the places that are asked
+/// for, or with a class, the word that is most probably of it.
 pub(super) fn read(
     subject: &mut Subject,
     labels: &Labels,
     inputs: Inputs<'_>,
-    class: Option<&str>,
+    request: &Request,
     threads: usize,
     notes: &mut Vec<String>,
     found: Found<'_>,
 ) -> Result<Vec<(String, String)>> {
-    let wanted = class.map(|class| labels.outputs(subject, class)).transpose()?;
+    let wanted = request.class.as_deref().map(|class| labels.outputs(subject, class)).transpose()?;
     let opened = match inputs {
         Inputs::Paths(paths) => labels.preprocessor.open_inputs(paths, threads)?,
         Inputs::Reader(reader, name) => labels.preprocessor.read_inputs(reader, name)?,
@@ -120,13 +120,17 @@ pub(super) fn read(
         let flat: Vec<f32> = probabilities.iter().flatten().map(|&p| p as f32).collect();
         let predicted = labels.tags.decode(&flat);
         let name = sentences.name(sentence).to_string();
-        let chosen: Vec<(usize, usize)> = match &wanted {
-            Some(outputs) => {
+        let chosen: Vec<(usize, usize)> = match (&wanted, &request.places) {
+            (None, Some(places)) => {
+                let there = places.iter().filter(|place| **place < predicted.len());
+                there.map(|&word| (word, predicted[word])).collect()
+            }
+            (Some(outputs), _) => {
                 let all = (0..predicted.len()).flat_map(|word| outputs.iter().map(move |&output| (word, output)));
                 let probability = |&(word, output): &(usize, usize)| probabilities[word][output];
                 all.max_by(|a, b| probability(a).total_cmp(&probability(b))).into_iter().collect()
             }
-            None => labels
+            (None, None) => labels
                 .tags
                 .spans(&predicted)
                 .into_iter()
@@ -144,6 +148,7 @@ pub(super) fn read(
             let written = |word: usize| sentences.text(sentence)[sentences.words(sentence)[word].clone()].to_string();
             let part = |(at, tokens): (usize, &Range<usize>)| Piece {
                 written: written(window.first + at),
+                side: None,
                 tokens: tokens.clone().collect(),
             };
             let read = Read {

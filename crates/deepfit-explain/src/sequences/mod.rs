@@ -12,9 +12,10 @@ mod replaced;
 use std::path::Path;
 
 use deepfit_data::Task;
-use deepfit_train::{Continuing, PairModel, PredictionValue, is_text_model, open_model};
+use deepfit_train::{ClassicalModel, Continuing, PairModel, PredictionValue, is_text_model, open_model};
 use deepfit_zoo::{TOKENS, TextHead};
 
+use crate::classical;
 use crate::error::Result;
 use crate::explainer::{Each, Explainer, Inputs, Request};
 use crate::explanation::{Attributions, Details, Explanation, Shown};
@@ -56,6 +57,9 @@ pub(crate) type Opened = (Subject, Option<Told>, Vec<String>);
 /// # Errors
 /// As [`Explainer::open`].
 pub(crate) fn open(path: &Path, threads: usize) -> Result<Opened> {
+    if ClassicalModel::is_in(path) {
+        return Ok((classical::open(path, threads)?, None, Vec::new()));
+    }
     if is_text_model(path) {
         return match deepfit_train::text_head(path)? {
             TextHead::Classes(_) => of_whole_inputs(Subject::open(path, threads)?),
@@ -95,6 +99,8 @@ struct Read {
 struct Piece {
     /// Its letters.
     written: String,
+    /// Of pairs of texts, which of them it is in, 0 or 1.
+    side: Option<usize>,
     /// The places of its tokens.
     tokens: Vec<usize>,
 }
@@ -117,7 +123,7 @@ impl Explainer {
         let mut found = |subject: &mut Subject, read: Read| each(explained(subject, read, method)?);
         let subject = &mut self.subject;
         let failed = match told {
-            Told::Labels(labels) => labels::read(subject, labels, inputs, class, threads, &mut notes, &mut found),
+            Told::Labels(labels) => labels::read(subject, labels, inputs, request, threads, &mut notes, &mut found),
             Told::Next(next) => next::read(subject, next, inputs, class, &mut notes, &mut found),
             Told::Nearness(model) => pairs::read(subject, model, inputs, threads, &mut found),
         };
@@ -151,9 +157,12 @@ fn explained(subject: &mut Subject, read: Read, method: Method) -> Result<Explan
     };
     let mut replaced = Replaced { subject, row: &row, parts: places, output, unit: tested };
     let faithfulness = Some(Explainer::test(&mut replaced, &values, tested)?);
-    let words = parts.iter().zip(&values).map(|(part, &value)| Shown { written: part.written.clone(), value });
+    let words = parts.iter().zip(&values).map(|(part, &value)| {
+        let Piece { written, side, .. } = part;
+        Shown { written: written.clone(), value, side: *side }
+    });
     let details = Details { words: words.collect(), of, ..Details::default() };
-    let names = crate::texts::numbered(parts.iter().map(|part| &part.written[..]));
+    let names = crate::texts::named(parts.iter().map(|part| (&part.written[..], part.side)));
     Ok(Explanation {
         input: name,
         prediction: Some(prediction),

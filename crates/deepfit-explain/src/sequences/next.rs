@@ -70,7 +70,7 @@ pub(super) fn read(
         let (prediction, predicted) = subject.prediction(&logits);
         let output = wanted.unwrap_or(predicted);
         let class = Some((subject.task().classes()[output].clone(), subject.probabilities(&logits)[output]));
-        let part = |(token, written): (usize, String)| Piece { written, tokens: vec![token] };
+        let part = |(token, written): (usize, String)| Piece { written, side: None, tokens: vec![token] };
         let parts = written.into_iter().enumerate().map(part).collect();
         found(subject, Read { name: row.name, of: None, row: one, parts, prediction, class, output })
     };

@@ -98,7 +98,7 @@ fn beside(model: &PairModel, pair: &[String; 2]) -> Result<(Rows, Vec<Piece>), S
                 place.as_ref().is_some_and(|(_, bytes)| bytes.end > from && bytes.start < from + word.len())
             };
             let own = places.iter().enumerate().filter(|(_, place)| within(place)).map(|(token, _)| begin + token);
-            parts.push(Piece { written: word.to_string(), tokens: own.collect() });
+            parts.push(Piece { written: word.to_string(), side: Some(side), tokens: own.collect() });
         }
         positions.extend(0..ids.len() as i32);
         tokens.extend(ids.into_iter().map(|id| id as i32));

@@ -12,6 +12,7 @@ use super::table::{Row, Table, nothing};
 use super::{Section, shell};
 use crate::clean::clean;
 use crate::meaning::{meaning, ordered};
+use crate::plot::{Axis, Bars, Chart, Plot};
 use crate::plots;
 
 /// Plots that are shown side by side.
@@ -21,14 +22,15 @@ const SHOWN: [&str; 8] =
 /// The page of several runs.
 pub fn compared(runs: &[RunRecord]) -> String {
     let names: Vec<String> = runs.iter().map(|run| run.root.display().to_string()).collect();
-    let drawn: Vec<Vec<crate::Plot>> = runs.iter().map(plots::of_run).collect();
+    let mut drawn: Vec<Vec<Plot>> = runs.iter().map(plots::of_run).collect();
+    SHOWN.iter().for_each(|name| on_one_scale(&mut drawn, name));
     let side_by_side = html! {
         @for name in SHOWN {
             @if drawn.iter().any(|plots| plots.iter().any(|plot| plot.name == name)) {
                 div class="sides" {
                     @for (at, plots) in drawn.iter().enumerate() {
                         @if let Some(plot) = plots.iter().find(|plot| plot.name == name) {
-                            @let titled = crate::Plot { title: format!("{}: {}", names[at], plot.title), ..plot.clone() };
+                            @let titled = Plot { title: format!("{}: {}", names[at], plot.title), ..plot.clone() };
                             (figure(&titled, &format!("run{at}-{name}")))
                         }
                     }
@@ -39,7 +41,14 @@ pub fn compared(runs: &[RunRecord]) -> String {
     let sections = [
         Section { id: "numbers", title: "Numbers side by side", body: numbers(runs, &names) },
         Section { id: "settings", title: "What was done differently", body: settings(runs, &names) },
-        Section { id: "plots", title: "Plots side by side", body: side_by_side },
+        Section {
+            id: "plots",
+            title: "Plots side by side",
+            body: html! {
+                p { "Plots that measure the same have the same axes, from the least to the largest value of all runs." }
+                (side_by_side)
+            },
+        },
     ];
     let header = html! {
         h1 { (runs.len()) " runs side by side" }
@@ -47,6 +56,38 @@ pub fn compared(runs: &[RunRecord]) -> String {
         @if let Some(warning) = different(runs) { p class="warning" { (warning) } }
     };
     shell(&format!("{} runs side by side", runs.len()), header, &sections)
+}
+
+/// Gives plots of a name that measure the same the same axes.
+fn on_one_scale(drawn: &mut [Vec<Plot>], name: &str) {
+    let mut same: Vec<&mut Chart> =
+        drawn.iter_mut().flatten().filter(|plot| plot.name == name).map(|plot| &mut plot.chart).collect();
+    for at in 0..same.len() {
+        let (first, rest) = same.split_at_mut(at + 1);
+        let Some(own) = first.last_mut() else { continue };
+        for other in rest {
+            match (&mut **own, &mut **other) {
+                (Chart::Xy(one), Chart::Xy(other)) => {
+                    share(&mut one.x, &mut other.x);
+                    share(&mut one.y, &mut other.y);
+                }
+                (Chart::Bars(one), Chart::Bars(other)) if one.label == other.label => {
+                    let longest = |bars: &Bars| bars.bars.iter().map(|(_, value)| *value).fold(bars.most, f64::max);
+                    one.most = longest(one).max(longest(other));
+                    other.most = one.most;
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+/// Makes both axes hold the values of both, if they measure the same.
+fn share(one: &mut Axis, other: &mut Axis) {
+    if one.label == other.label && one.logarithmic == other.logarithmic {
+        one.range = [one.range[0].min(other.range[0]), one.range[1].max(other.range[1])];
+        other.range = one.range;
+    }
 }
 
 /// Why numbers may not be comparable.
@@ -102,7 +143,11 @@ fn numbers(runs: &[RunRecord], names: &[String]) -> Markup {
             &|run| of_report(run, &|report| words::bytes(report.peak_memory_bytes)),
             "The most that the program occupied.",
         ),
-        ("Size of the model", &|run| words::bytes(run.model_bytes), "What has to be kept, or sent, to use it."),
+        (
+            "Size of the model",
+            &|run| if run.model_bytes > 0 { words::bytes(run.model_bytes) } else { "–".to_string() },
+            "What has to be kept, or sent, to use it.",
+        ),
     ];
     let main = runs.iter().find_map(|run| Facts::of(run).main);
     let mut table = Table::new("Numbers of all runs", "What", &names.iter().map(String::as_str).collect::<Vec<_>>());
@@ -125,7 +170,8 @@ fn numbers(runs: &[RunRecord], names: &[String]) -> Markup {
         table.row(Row::new(*what, runs.iter().map(|run| html! { (clean(&of(run))) }).collect(), *sentence));
     }
     html! {
-        p { "Numbers are on test rows, with 95 % intervals below them. The best of each line is marked with ★; where intervals overlap, the difference may be chance." }
+        p { "Numbers are on test rows, with 95 % intervals below them. A star (★) marks the run that is best in its line, the largest number or, of errors, the \
+             smallest; where intervals overlap, the difference may be chance. Equal numbers all have one." }
         (table.shown())
     }
 }
@@ -151,4 +197,34 @@ fn settings(runs: &[RunRecord], names: &[String]) -> Markup {
         table.row(Row::new(key.as_str(), (0..runs.len()).map(cell).collect(), ""));
     }
     html! { @if keys.is_empty() { p { "All settings are the same." } } @else { (table.shown()) } }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plot::{Data, Xy};
+
+    fn plot(x: Axis, y: Axis) -> Plot {
+        let words = String::new;
+        let chart = Chart::Xy(Xy { x, y, series: Vec::new() });
+        Plot { name: "roc", title: words(), reading: words(), finding: words(), chart, table: Data::default() }
+    }
+
+    #[test]
+    fn plots_that_measure_the_same_have_the_same_axes() {
+        let mut drawn = vec![
+            vec![plot(Axis::fixed("epoch", 1.0, 5.0), Axis::fixed("loss", 0.0, 2.0))],
+            vec![plot(Axis::fixed("epoch", 0.0, 3.0), Axis::fixed("other", 0.0, 9.0))],
+            vec![plot(Axis::fixed("epoch", 2.0, 8.0), Axis::fixed("loss", -1.0, 1.0))],
+        ];
+        on_one_scale(&mut drawn, "roc");
+        let ranges = drawn.iter().map(|plots| match &plots[0].chart {
+            Chart::Xy(xy) => (xy.x.range, xy.y.range),
+            other => panic!("{other:?}"),
+        });
+        assert_eq!(
+            ranges.collect::<Vec<_>>(),
+            [([0.0, 8.0], [-1.0, 2.0]), ([0.0, 8.0], [0.0, 9.0]), ([0.0, 8.0], [-1.0, 2.0])]
+        );
+    }
 }

@@ -13,6 +13,8 @@ pub(super) struct Facts {
     pub many: &'static str,
     /// The metric that says most.
     pub main: Option<&'static str>,
+    /// In how many parts the rows were cut, each of which was held out of one training; nothing if one part was.
+    pub folds: Option<usize>,
 }
 
 impl Facts {
@@ -29,7 +31,8 @@ impl Facts {
             (_, Some("text"), _) => ("text", "texts"),
             _ => ("row", "rows"),
         };
-        Facts { name, one, many, main: run.report.as_ref().and_then(main_metric) }
+        let folds = run.settings.folds.filter(|folds| *folds > 1);
+        Facts { name, one, many, folds, main: run.report.as_ref().and_then(main_metric) }
     }
 }
 

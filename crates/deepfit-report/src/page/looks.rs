@@ -1,5 +1,6 @@
 //! What the network goes by: explanations of some test rows, columns that count, and a map of what its last layer sees.
 
+use deepfit_explain::Method;
 use deepfit_train::RunRecord;
 use deepfit_train::text::words;
 use maud::{Markup, html};
@@ -8,7 +9,7 @@ use super::facts::Facts;
 use super::figures;
 use super::mistakes::name;
 use crate::clean::clean;
-use crate::deeper::{Deeper, Explained, Parts};
+use crate::deeper::{Deeper, Explained, MISTAKES, OTHERS, Parts};
 use crate::plot::Plot;
 
 pub(super) fn section(run: &RunRecord, facts: &Facts, deeper: Option<&Deeper>) -> Markup {
@@ -35,10 +36,11 @@ pub(super) fn section(run: &RunRecord, facts: &Facts, deeper: Option<&Deeper>) -
         @if !deeper.explanations.is_empty() {
             h3 { "Some test " (facts.many) ", explained" }
             p {
-                "Parts that speak for what was said are marked in red and underlined, parts that speak against it in blue and dashed; the \
-                 stronger, the more they count. Each explanation was tested: the parts were taken away in the order of their weight, \
-                 and in orders drawn by chance."
+                "At most " (MISTAKES) " mistakes and " (OTHERS) " others, so that this does not take long. "
+                (marks(&deeper.explanations))
+                "Each explanation was tested: the parts were taken away in the order of their weight, and in orders drawn by chance."
             }
+            @for method in methods(&deeper.explanations) { p class="reading" { (method.meaning()) } }
             @if let Some(most) = most(&deeper.explanations) { p { strong { "What counts most: " } (clean(&most)) "." } }
             @if let Some((likeness, method)) = deeper.shuffled { p { (clean(&shuffled(likeness, method))) } }
             ul class="cards" { @for one in &deeper.explanations { li { (explanation(one, &heading(run, facts, one))) } } }
@@ -51,6 +53,35 @@ pub(super) fn section(run: &RunRecord, facts: &Facts, deeper: Option<&Deeper>) -
             }
         }
     }
+}
+
+/// How what counts is marked, of the forms that there are.
+fn marks(all: &[Explained]) -> String {
+    let any = |is: &dyn Fn(&Parts) -> bool| all.iter().any(|one| is(&one.parts));
+    let mut told = String::new();
+    if any(&|parts| matches!(parts, Parts::Words(_))) {
+        told += "Words that speak for what was said are marked in red and underlined, words that speak against it in blue and dashed; the \
+                 stronger, the more they count. ";
+    }
+    if any(&|parts| matches!(parts, Parts::Picture { .. })) {
+        told += "Beside each picture lies the same in grey, in which red places speak for what was said and blue ones against it. ";
+    }
+    if any(&|parts| matches!(parts, Parts::Columns(_))) {
+        told += "Of each row those columns are listed that count most, with what stands in them; a number above 0 speaks for what was \
+                 said (of a predicted number: makes it larger), one below 0 against it. ";
+    }
+    told
+}
+
+/// The methods that were used.
+fn methods(all: &[Explained]) -> Vec<Method> {
+    let mut methods: Vec<Method> = Vec::new();
+    for one in all {
+        if !methods.contains(&one.method) {
+            methods.push(one.method);
+        }
+    }
+    methods
 }
 
 /// What the check by shuffled weights says.
@@ -100,13 +131,16 @@ fn explanation(one: &Explained, heading: &str) -> Markup {
                     img width=(width) height=(height) src={ "data:image/jpeg;base64," (base64) }
                         alt={ "Left the picture, right what counts in it: " (clean(&one.sentence)) };
                 },
-                Parts::Words(all) => {
-                    p class="words" {
-                        @for (word, share) in all {
-                            @if let Some(class) = strength(*share) {
-                                span class=(class) title=(format!("{share:+.2} of the strongest")) { (clean(word)) }
-                            } @else { (clean(word)) }
-                            " "
+                Parts::Words(texts) => {
+                    @for (at, words) in texts.iter().enumerate() {
+                        p class="words" {
+                            @if texts.len() > 1 { strong { (["First", "Second"][at.min(1)]) " text: " } }
+                            @for (word, share) in words {
+                                @if let Some(class) = strength(*share) {
+                                    span class=(class) title=(format!("{share:+.2} of the strongest")) { (clean(word)) }
+                                } @else { (clean(word)) }
+                                " "
+                            }
                         }
                     }
                 },
@@ -135,5 +169,28 @@ fn strength(share: f64) -> Option<&'static str> {
         s if s < -0.33 => Some("against2"),
         s if s < -0.1 => Some("against1"),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn colours_are_explained_where_there_are_some() {
+        let of = |parts: Parts| Explained {
+            id: deepfit_data::RowId::Row(0),
+            sentence: String::new(),
+            strongest: None,
+            method: Method::Shapley,
+            parts,
+            test: String::new(),
+            warning: None,
+        };
+        let columns = marks(&[of(Parts::Columns(Vec::new()))]);
+        assert!(!columns.contains("red") && columns.contains("number above 0"), "{columns}");
+        let words = marks(&[of(Parts::Words(Vec::new()))]);
+        assert!(words.contains("in red and underlined") && !words.contains("picture"), "{words}");
+        assert_eq!(methods(&[of(Parts::Words(Vec::new())), of(Parts::Words(Vec::new()))]), [Method::Shapley]);
     }
 }

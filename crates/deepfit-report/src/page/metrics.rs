@@ -24,13 +24,14 @@ fn cell(scores: &Scores, name: &str) -> Markup {
 
 pub(super) fn section(run: &RunRecord, report: &Report, facts: &Facts) -> Markup {
     let metrics = &report.metrics;
-    let parts = [&metrics.test, &metrics.validation, &metrics.train];
+    let validation = report.comparable_validation();
+    let parts = [&metrics.test, &validation, &metrics.train];
     let names = ordered(parts.into_iter().flat_map(|scores| scores.iter().map(|(name, _)| name)));
     let baseline = run.predictions.as_ref().and_then(|predictions| predictions.baseline.as_ref());
     let published = (!metrics.published.is_empty()).then_some(&metrics.published);
     let before = baseline.map(|baseline| ("Simple method", &baseline.metrics));
     let others = before.into_iter().chain(published.map(|scores| ("Before training", scores)));
-    let others = others.chain([("Validation", &metrics.validation), ("Training", &metrics.train)]);
+    let others = others.chain([("Validation", &validation), ("Training", &metrics.train)]);
     let others: Vec<(&str, &Scores)> = others.collect();
     let columns: Vec<&str> =
         ["Test", "95 % interval"].into_iter().chain(others.iter().map(|(name, _)| *name)).collect();
@@ -57,12 +58,35 @@ pub(super) fn section(run: &RunRecord, report: &Report, facts: &Facts) -> Markup
         }
         @if metrics.test.is_empty() { p class="warning" { "There are no test rows, so that nothing is known about new ones." } }
         (table.shown())
+        @if !validation.is_empty() { p { (of_validation(report, facts)) } }
         (simpler(report, baseline, facts))
         @if let Some(repeats) = &report.repeats { (repeated(repeats, facts)) }
         @if let (Some(positive), Some(_)) = (&report.positive, metrics.test.get("sensitivity")) {
             p { "Sensitivity, specificity and F1 take '" (clean(positive)) "' as the positive class." }
         }
     }
+}
+
+/// How the numbers on validation rows are to be held against the others.
+fn of_validation(report: &Report, facts: &Facts) -> String {
+    let many = facts.many;
+    let mut told = format!(
+        "The column of the validation says what trainings reached that had not learned from these {many}, at the epoch that was chosen."
+    );
+    if report.calibrated_validation().is_some() {
+        told += " Its log loss, Brier score and calibration error are those after a calibration by the other four fifths of these ";
+        told += many;
+        told += ", since those of the test and of training are after calibration, too.";
+    }
+    let isotonic = report.calibration.as_ref().is_some_and(|found| found.method == "isotonic");
+    if report.costs.is_some() || isotonic {
+        let by = if report.costs.is_some() { "costs" } else { "calibrated probabilities" };
+        told += &format!(
+            " Its other numbers are of the most probable class by the network alone, while on the test and in training classes are \
+             decided by {by}: these cannot be held against each other."
+        );
+    }
+    told
 }
 
 /// What other ways that need no network reach, beside the one in the table of all metrics.

@@ -21,6 +21,7 @@ pub(super) fn section(run: &RunRecord, report: &Report, facts: &Facts) -> Markup
         return html! { p { "Single mistakes are not kept in this run folder: `deepfit train` writes them when a run ends." } };
     };
     let title = match &report.task[..] {
+        _ if predictions.worst.is_empty() => "Mistakes",
         "next_token" => "Text that is foreseen worst",
         "regression" => "Predictions that are furthest off",
         _ => "The worst mistakes",
@@ -110,7 +111,9 @@ fn cells_shown(cells: &[(String, String)]) -> Markup {
     html! {
         dl class="cells" {
             @for (column, cell) in cells {
-                div { dt { (clean(column)) } dd { (clean(&words::shortened(cell, MOST_LETTERS))) } }
+                div { dt { (clean(column)) } dd {
+                    @if cell.trim().is_empty() { span class="nothing" { "missing" } } @else { (clean(&words::shortened(cell, MOST_LETTERS))) }
+                } }
             }
         }
     }
@@ -194,7 +197,10 @@ fn sentence(run: &RunRecord, report: &Report, mistake: &Mistake) -> String {
             let words = words::plural(predicted.len() as u64, "word");
             format!("{wrong} of {words} have another label than they should.")
         }
-        "next_token" => format!("The mean loss of its tokens is {}.", words::number(mistake.loss)),
+        "next_token" => format!(
+            "The mean loss of its tokens (words, or pieces of them) is {}: how little probability each of them got.",
+            words::number(mistake.loss)
+        ),
         "similarity" if report.metrics.test.get("mrr").is_some() => {
             format!(
                 "{} texts are nearer to the first than its partner, or as near.",
@@ -202,7 +208,7 @@ fn sentence(run: &RunRecord, report: &Report, mistake: &Mistake) -> String {
             )
         }
         _ => format!(
-            "Their score is {}, and their cosine {}.",
+            "Their score is {}, and the cosine of what the network makes of both {} (1: the same to the network, 0: nothing in common).",
             words::number(f64::from(truth)),
             words::number(f64::from(first))
         ),

@@ -20,11 +20,12 @@ mod table;
 mod trust;
 
 use deepfit_train::text::words;
-use deepfit_train::{Diagnosis, RunRecord, State};
+use deepfit_train::{Diagnosis, Report, RunRecord, State};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use crate::clean::clean;
 use crate::deeper::Deeper;
+use crate::judgement::Judgement;
 use crate::plot::Plot;
 use crate::plots;
 
@@ -79,7 +80,8 @@ pub fn page(run: &RunRecord, deeper: Option<&Deeper>) -> String {
             body: html! { (figures(&wrong)) (mistakes::section(run, report, &facts)) },
         });
         let trust = take(&["reliability", "roc", "precision-recall"]);
-        if let Some((title, body)) = trust::section(report, &facts, &trust) {
+        let judgement = Judgement::of(run);
+        if let Some((title, body)) = trust::section(report, judgement.as_ref(), &facts, &trust) {
             sections.push(Section { id: "trust", title, body });
         }
         sections.push(Section { id: "looks-at", title: "What it looks at", body: looks::section(run, &facts, deeper) });
@@ -92,9 +94,13 @@ pub fn page(run: &RunRecord, deeper: Option<&Deeper>) -> String {
             sections.push(Section { id: "more", title: "What it could gain", body: diagnosis::section(&found) });
         }
         sections.push(Section { id: "cost", title: "What it cost", body: cost::section(run, report) });
-        sections.push(Section { id: "next", title: "What to try next", body: next::section(run, report, &facts) });
+        sections.push(Section {
+            id: "next",
+            title: "What to try next",
+            body: next::section(run, report, judgement.as_ref(), &facts),
+        });
     }
-    sections.push(Section { id: "settings", title: "How it was made", body: settings(run) });
+    sections.push(Section { id: "settings", title: "How it was made", body: settings(run, &facts) });
     let title = format!("{}: what was learnt", facts.name);
     shell(&title, summary::header(run, &facts), &sections)
 }
@@ -177,17 +183,50 @@ fn chosen(best: u32) -> String {
     }
 }
 
+/// What the rows were for.
+fn parts(train: usize, validation: usize, test: usize, run: &RunRecord, facts: &Facts) -> String {
+    let (one, many) = (facts.one, facts.many);
+    let count = |n: usize| format!("{} {}", words::count(n as u64), if n == 1 { one } else { many });
+    let on_test = format!("{} were for the test, by which nothing was decided", count(test));
+    let learned = match (facts.folds, validation) {
+        (Some(folds), _) => {
+            let (all, parts) = (count(train + validation), folds);
+            return format!(
+                "{all} were for training and validation: they were cut into {parts} parts (folds), each of which was held out of one \
+                 training once, so that what was decided by them was decided by {many} that this training had not learned from. \
+                 {on_test}."
+            );
+        }
+        (None, 0) if run.is_classical() => {
+            format!(
+                "{} were for training; what was chosen was chosen by parts of them that were held out in turn",
+                count(train)
+            )
+        }
+        (None, 0) => format!("{} were for training, and none for validation", count(train)),
+        (None, _) => {
+            let again = match run.settings.refit {
+                Some(true) => ", before the weights that are kept were trained on both",
+                _ => "",
+            };
+            format!(
+                "{} were for training and {} for validation, which means that by them it was decided how long to train{again}",
+                count(train),
+                count(validation)
+            )
+        }
+    };
+    format!("{learned}. {on_test}.")
+}
+
 /// Settings, notes and rows.
-fn settings(run: &RunRecord) -> Markup {
+fn settings(run: &RunRecord, facts: &Facts) -> Markup {
     let text = std::fs::read_to_string(run.root.join("settings.toml")).unwrap_or_default();
     html! {
         @if let Some([train, validation, test]) = run.rows {
-            p {
-                (words::count(train as u64)) " rows were for training, " (words::count(validation as u64)) " for validation (to decide by) \
-                 and " (words::count(test as u64)) " for the test, which nothing was decided by."
-            }
+            p { (parts(train, validation, test, run, facts)) }
         }
-        @let notes: Vec<&String> = run.report.iter().flat_map(|report| &report.notes).chain(&run.notes).collect();
+        @let notes: Vec<&String> = run.report.iter().flat_map(Report::other_notes).chain(&run.notes).collect();
         @if !notes.is_empty() {
             h3 { "Worth knowing" }
             ul { @for note in notes { li { (clean(note)) } } }

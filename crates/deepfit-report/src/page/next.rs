@@ -7,13 +7,21 @@ use maud::{Markup, html};
 
 use super::facts::Facts;
 use crate::clean::clean;
+use crate::judgement::{Judgement, Trust};
 use crate::meaning::meaning;
 
-pub(super) fn section(run: &RunRecord, report: &Report, facts: &Facts) -> Markup {
-    let advice = advice(run, report, facts);
+pub(super) fn section(run: &RunRecord, report: &Report, judgement: Option<&Judgement>, facts: &Facts) -> Markup {
+    let advice = advice(run, report, judgement, facts);
+    let mistakes = run.predictions.as_ref().is_none_or(|predictions| !predictions.worst.is_empty());
     html! {
         @if advice.is_empty() {
-            p { "Nothing in the numbers asks for a change. More data of the kind that is told wrongly usually helps most." }
+            p {
+                "Nothing in the numbers asks for a change. "
+                @if mistakes { "More data of the kind that is told wrongly usually helps most." } @else {
+                    "There is no mistake to learn from: look whether new " (facts.many) " are like these, and whether a column or a \
+                     detail gives the answer away."
+                }
+            }
         } @else {
             ul { @for one in &advice { li { (clean(one)) } } }
         }
@@ -23,7 +31,7 @@ pub(super) fn section(run: &RunRecord, report: &Report, facts: &Facts) -> Markup
 }
 
 /// Advice, the most important first.
-fn advice(run: &RunRecord, report: &Report, facts: &Facts) -> Vec<String> {
+fn advice(run: &RunRecord, report: &Report, judgement: Option<&Judgement>, facts: &Facts) -> Vec<String> {
     let mut advice = Vec::new();
     let (metrics, many) = (&report.metrics, facts.many);
     let main = facts.main.and_then(|name| Some((name, metrics.test.get(name)?)));
@@ -43,7 +51,8 @@ fn advice(run: &RunRecord, report: &Report, facts: &Facts) -> Vec<String> {
             if gap > 0.05 && gap > 0.5 * scale.abs() {
                 advice.push(format!(
                     "{title} is {} on training {many} and {} on new ones: part of what was learned is the training {many} by heart. More \
-                     {many} help most; so do stronger regularisation (weight_decay=0.1, dropout=0.3) and, for pictures, augmentation.",
+                     {many} help most; so do stronger regularisation (weight_decay=0.1 keeps weights small, dropout=0.3 leaves parts out by chance) and, for pictures, \
+                     augmentation (changed copies of them).",
                     words::number(on_training),
                     words::number(value)
                 ));
@@ -73,11 +82,8 @@ fn advice(run: &RunRecord, report: &Report, facts: &Facts) -> Vec<String> {
                     and recommends one.";
         advice.insert(0, told.to_string());
     }
-    if metrics.test.get("ece").is_some_and(|error| error > 0.08) && !run.is_classical() {
-        advice.push(
-            "Its probabilities are off by much. More training data, fewer epochs or label_smoothing=0.1 bring them nearer to the truth."
-                .to_string(),
-        );
+    if let Some(judgement) = judgement.filter(|judgement| judgement.trust == Trust::Not && !run.is_classical()) {
+        advice.push(format!("{} {}", judgement.sentence(), nearer(report, facts)));
     }
     if let Some(counts) = &report.confusion {
         let sizes: Vec<u64> = counts.iter().map(|row| row.iter().sum()).collect();
@@ -107,6 +113,23 @@ fn advice(run: &RunRecord, report: &Report, facts: &Facts) -> Vec<String> {
         advice.push(format!("{}{rest}.", first.to_uppercase()));
     }
     advice
+}
+
+/// What brings probabilities nearer to the truth.
+fn nearer(report: &Report, facts: &Facts) -> String {
+    let many = facts.many;
+    match &report.calibration {
+        Some(found) if found.method != "none" => format!(
+            "They are calibrated already, by {} validation {many}: with more of these, of the same kind as the test, that can be done \
+             better.",
+            words::count(found.rows as u64)
+        ),
+        Some(found) => match &found.reason {
+            Some(why) => format!("They are not calibrated: {why}. More {many} make that possible."),
+            None => "Calibration was switched off: leave calibration=none away.".to_string(),
+        },
+        None => format!("More {many} to learn from bring them nearer to the truth."),
+    }
 }
 
 fn most_confused(counts: &[Vec<u64>]) -> Option<(usize, usize, u64)> {

@@ -44,9 +44,9 @@ summary{cursor:pointer;color:var(--link);padding:.2rem 0}
 .wide{overflow-x:auto;max-width:100%}
 table{border-collapse:collapse;font-variant-numeric:tabular-nums;font-size:.95rem}
 th,td{text-align:right;padding:.3rem .6rem;border-bottom:1px solid var(--line);vertical-align:top}
-thead th{white-space:nowrap}
+thead th{white-space:normal}
 th:first-child,.meaning{text-align:left}
-.meaning{color:var(--soft);min-width:18rem}
+.meaning{color:var(--soft);min-width:14rem}
 .main th,.main td{font-weight:700}
 .main .meaning{font-weight:400}
 .nothing{color:var(--soft)}

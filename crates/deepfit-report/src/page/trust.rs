@@ -10,11 +10,18 @@ use super::figures;
 use super::metrics::number;
 use super::table::{Row, Table};
 use crate::clean::clean;
+use crate::judgement::Judgement;
 use crate::meaning::meaning;
 use crate::plot::Plot;
+use crate::plots::percent;
 
 /// The heading of the section, and what stands in it; nothing of runs that say nothing that could be trusted or not.
-pub(super) fn section(report: &Report, facts: &Facts, plots: &[Plot]) -> Option<(&'static str, Markup)> {
+pub(super) fn section(
+    report: &Report,
+    judgement: Option<&Judgement>,
+    facts: &Facts,
+    plots: &[Plot],
+) -> Option<(&'static str, Markup)> {
     let Report { calibration, conformal, costs, familiarity, .. } = report;
     let any = calibration.is_some() || conformal.is_some() || costs.is_some() || familiarity.is_some();
     if !any && plots.is_empty() {
@@ -22,10 +29,13 @@ pub(super) fn section(report: &Report, facts: &Facts, plots: &[Plot]) -> Option<
     }
     let of_numbers = report.task == "regression";
     let title = if of_numbers { "How far to trust its numbers" } else { "How far to trust its probabilities" };
+    // The plot of reliability says it beside itself.
+    let drawn = plots.iter().any(|plot| plot.name == "reliability");
+    let judgement = judgement.filter(|_| !drawn);
     let body = html! {
-        @if !of_numbers { p { (verdict(report)) } }
-        @if let Some(found) = calibration { (self::calibration(found, facts)) }
+        @if let Some(judgement) = judgement { p { (judgement.sentence()) } }
         (figures(plots))
+        @if let Some(found) = calibration { (self::calibration(found, facts)) }
         @if let Some(found) = conformal { (self::conformal(found, facts)) }
         @if let Some(found) = costs { (self::costs(found, report.positive.as_deref(), facts)) }
         @if let Some(found) = familiarity { (self::familiarity(found, facts)) }
@@ -33,48 +43,31 @@ pub(super) fn section(report: &Report, facts: &Facts, plots: &[Plot]) -> Option<
     Some((title, body))
 }
 
-fn percent(share: f64) -> String {
-    format!("{:.1} %", 100.0 * share)
-}
-
-/// What the calibration error says, in words.
-fn verdict(report: &Report) -> String {
-    let test = &report.metrics.test;
-    let Some(error) = test.get("ece") else {
-        return "A probability is worth something if what it says comes true as often as it says.".to_string();
+/// Rows that were predicted by a network which had not learned from them, and what they are.
+fn validation_rows(rows: usize, facts: &Facts) -> String {
+    let unit = if rows == 1 { facts.one } else { facts.many };
+    let what = match facts.folds {
+        Some(folds) => format!(
+            "each {} for training and validation, predicted by that of {folds} trainings (folds) which had not learned from it",
+            facts.one
+        ),
+        None => "held out from training, so that the network had not learned from them".to_string(),
     };
-    let verdict = match error {
-        e if e < 0.03 => "so that they can be taken at their word",
-        e if e < 0.08 => "so that they should be taken with some care",
-        _ => {
-            "so that they should not be taken at their word: look at the order that they give, rather than at their values"
-        }
-    };
-    let interval = report.metrics.test_intervals.get("ece");
-    let sure = interval.map_or(String::new(), |[low, high]| {
-        format!(" (95 % interval {} to {})", words::number(low), words::number(high))
-    });
-    format!("Stated probabilities are off by {} on average{sure}, {verdict}.", words::number(error))
+    format!("{} validation {unit} ({what})", words::count(rows as u64))
 }
 
 fn calibration(found: &CalibrationReport, facts: &Facts) -> Markup {
-    let rows = format!(
-        "{} validation {}",
-        words::count(found.rows as u64),
-        if found.rows == 1 { facts.one } else { facts.many }
-    );
+    let rows = validation_rows(found.rows, facts);
     let how = match (&found.method[..], found.temperature) {
         ("temperature", Some(temperature)) => {
             let what = if temperature > 1.0 { "had been too sure of itself" } else { "could be surer of itself" };
             format!(
-                "What the network says before it becomes a probability is divided by a temperature of {}, since it {what} on {rows} \
-                 that it had not learned from.",
+                "What the network says before it becomes a probability is divided by a temperature of {}, since it {what} on {rows}.",
                 words::number(temperature)
             )
         }
         ("isotonic", _) => format!(
-            "The network's probabilities are put right by a rising curve (isotonic regression), which was fitted to {rows} that it had \
-             not learned from."
+            "The network's probabilities are put right by a rising curve (isotonic regression), which was fitted to {rows}."
         ),
         _ => match &found.reason {
             Some(why) => format!("There is none, and probabilities are the network's own: {why}."),
@@ -181,8 +174,9 @@ fn conformal(found: &ConformalReport, facts: &Facts) -> Markup {
             p { "There are none: " (clean(why)) "." }
         } @else {
             p {
-                "Beside its prediction the model gives a " (each) " for each " (one) " (`deepfit predict --json`), made by "
-                (words::count(found.rows as u64)) " validation " (many) " (conformal prediction)."
+                "Beside its prediction the model gives a " (each) " for each " (one) " (`deepfit predict --json`). How large it has to be was counted on "
+                (validation_rows(found.rows, facts)) ": large enough to hold the " (truth) " of as many of them as is promised \
+                 (conformal prediction)."
             }
             (table.shown())
         }
@@ -247,12 +241,14 @@ fn familiarity(found: &FamiliarityReport, facts: &Facts) -> Markup {
     table.row(Row::new(
         format!("Flagged test {many}"),
         vec![html! { (percent(found.flagged)) br; span class="nothing" { (percent(low)) " to " (percent(high)) } }],
-        format!("With its 95 % interval: {verdict}."),
+        format!(
+            "Share of the test {many} that are flagged as unlike those of training, with its 95 % interval: {verdict}."
+        ),
     ));
     table.row(Row::new(
         "False alarms",
         vec![html! { (percent(found.wanted)) }],
-        format!("Share of {many} like those of training that is flagged as well."),
+        format!("So many {many} are flagged by mistake, of such as are no different from those of training."),
     ));
     let unusual = match many {
         "pictures" => "whose colours, brightness and edges are more unusual than those of nearly all training pictures",

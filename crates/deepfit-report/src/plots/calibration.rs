@@ -6,6 +6,7 @@ use deepfit_train::metrics::ECE_BINS;
 use deepfit_train::text::words;
 
 use super::{of_rows, percent, wilson};
+use crate::judgement::Judgement;
 use crate::plot::{Axis, Chart, Data, Mark, Plot, Series, Xy};
 
 /// Predictions of similar confidence.
@@ -51,7 +52,7 @@ pub fn bins(task: &Task, predictions: &Predictions) -> Vec<Bin> {
 }
 
 /// The diagram of the bins.
-pub(super) fn reliability(task: &Task, predictions: &Predictions) -> Option<Plot> {
+pub(super) fn reliability(task: &Task, predictions: &Predictions, judgement: Option<&Judgement>) -> Option<Plot> {
     let several = matches!(task, Task::MultiLabel { .. });
     let filled: Vec<Bin> = bins(task, predictions).into_iter().filter(|bin| bin.count > 0).collect();
     let count: u64 = filled.iter().map(|bin| bin.count).sum();
@@ -75,18 +76,12 @@ pub(super) fn reliability(task: &Task, predictions: &Predictions) -> Option<Plot
     }
     let said = filled.iter().map(|bin| bin.confidence).sum::<f64>() / count as f64;
     let so = filled.iter().map(|bin| bin.right as f64).sum::<f64>() / count as f64;
-    let gap: f64 = filled.iter().map(|bin| (bin.right as f64 - bin.confidence).abs()).sum::<f64>() / count as f64;
-    let verdict = match said - so {
-        d if d > 0.03 => "it is more confident than it should be",
-        d if d < -0.03 => "it is less confident than it could be",
-        _ => "on average this fits",
-    };
     let what = if several { "had the label" } else { "were right" };
     let finding = format!(
-        "On average it said {}, and {} {what}: {verdict}. Points are off by {} on average. From {}.",
+        "{}{} was said on average, and {} {what}. From {}.",
+        judgement.map_or(String::new(), |judgement| judgement.sentence() + " "),
         percent(said),
         percent(so),
-        percent(gap),
         of_rows(predictions, if matches!(task, Task::Labels { .. }) { "sentences" } else { "test rows" })
     );
     let mut drawn = Series::new("what comes true, with 95 % interval", Mark::Points, 0, points);

@@ -34,15 +34,18 @@ fn classes(report: &Report) -> Option<Plot> {
     }
     recalls.sort_by(|a, b| a.1.total_cmp(&b.1).then_with(|| a.0.cmp(&b.0)));
     let (worst, best) = (recalls.first()?, recalls.last()?);
-    let finding = format!(
-        "Least often recognised: '{}', {} of {} examples; most often: '{}', {} of {}.",
-        worst.0,
-        percent(worst.1),
-        words::count(worst.2),
-        best.0,
-        percent(best.1),
-        words::count(best.2)
-    );
+    let finding = match worst.1 >= best.1 {
+        true => format!("Each class is recognised equally often: {} of its examples.", percent(best.1)),
+        false => format!(
+            "Least often recognised: '{}', {} of {} examples; most often: '{}', {} of {}.",
+            worst.0,
+            percent(worst.1),
+            words::count(worst.2),
+            best.0,
+            percent(best.1),
+            words::count(best.2)
+        ),
+    };
     let shown = if recalls.len() > MOST { format!(" of the {MOST} classes with the smallest") } else { String::new() };
     let bars = recalls.into_iter().take(MOST).map(|(name, recall, _)| (name, recall)).collect();
     Some(Plot {
@@ -50,7 +53,7 @@ fn classes(report: &Report) -> Option<Plot> {
         title: "How well each class is recognised".to_string(),
         reading: "Recall is the share of a class's examples that were recognised; 1 is all of them.".to_string(),
         finding,
-        chart: Chart::Bars(Bars { label: format!("recall{shown}"), bars }),
+        chart: Chart::Bars(Bars { label: format!("recall{shown}"), bars, most: 1.0 }),
         table,
     })
 }
@@ -77,6 +80,13 @@ fn labels(report: &Report) -> Option<Plot> {
     let mut scores: Vec<(String, f64)> = labels.iter().filter_map(|l| Some((l.label.clone(), l.f1?))).collect();
     scores.sort_by(|a, b| a.1.total_cmp(&b.1).then_with(|| a.0.cmp(&b.0)));
     let finding = match (scores.first(), scores.last()) {
+        (Some(worst), Some(best)) if worst.1 >= best.1 => {
+            format!(
+                "F1 is {} for {}.",
+                words::number(best.1),
+                if scores.len() > 1 { "each label" } else { "the only label" }
+            )
+        }
         (Some(worst), Some(best)) => format!(
             "F1 is smallest for '{}' ({}) and largest for '{}' ({}).",
             worst.0,
@@ -94,7 +104,7 @@ fn labels(report: &Report) -> Option<Plot> {
                   those that have it were found (recall). It is 1 if both are."
             .to_string(),
         finding,
-        chart: Chart::Bars(Bars { label: "F1".to_string(), bars }),
+        chart: Chart::Bars(Bars { label: "F1".to_string(), bars, most: 1.0 }),
         table,
     })
 }

@@ -77,7 +77,7 @@ fn plot(title: &str, names: &[String], counts: &[Vec<u64>], rows: &str, columns:
     let chart = if many {
         let bars =
             wrong.iter().take(PAIRS).map(|&(t, p, n)| (format!("{} → {}", name(t), name(p)), n as f64)).collect();
-        Chart::Bars(Bars { label: "times, of the most frequent mistakes".to_string(), bars })
+        Chart::Bars(Bars { label: "times, of the most frequent mistakes".to_string(), bars, most: 0.0 })
     } else {
         let names = (0..counts.len()).map(name).collect();
         Chart::Matrix(Matrix { rows: rows.to_string(), columns: columns.to_string(), names, counts: counts.to_vec() })

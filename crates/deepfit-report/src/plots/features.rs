@@ -2,11 +2,10 @@
 
 use deepfit_train::text::words;
 
+use super::colours::{Coloured, MOST};
 use super::percent;
 use crate::plot::{Axis, Chart, Data, Mark, Plot, Series, Xy};
 
-/// Most classes that have a look of their own; the others share one.
-const MOST: usize = 6;
 /// Most groups that are listed.
 const LISTED: usize = 200;
 
@@ -64,7 +63,8 @@ pub fn project(rows: &[Vec<f32>]) -> Option<Projection> {
 }
 
 /// The map of rows that belong to classes, or have values.
-pub fn features(projection: &Projection, groups: &[String], grouping: &str) -> Plot {
+/// Groups that have a look in `looks` have it here, too; the largest of the others have those that are left.
+pub fn features(projection: &Projection, groups: &[String], grouping: &str, looks: &Coloured) -> Plot {
     let mut counts: Vec<(String, Vec<[f64; 2]>)> = Vec::new();
     for (group, &point) in groups.iter().zip(&projection.points) {
         match counts.iter_mut().find(|(name, _)| name == group) {
@@ -73,13 +73,21 @@ pub fn features(projection: &Projection, groups: &[String], grouping: &str) -> P
         }
     }
     counts.sort_by(|a, b| b.1.len().cmp(&a.1.len()).then_with(|| a.0.cmp(&b.0)));
-    let mut series = Vec::new();
-    let others: Vec<[f64; 2]> = counts.iter().skip(MOST).flat_map(|(_, points)| points.iter().copied()).collect();
-    if !others.is_empty() {
-        series.push(Series::new(&format!("{} other classes", counts.len() - MOST), Mark::Points, 6, others));
+    let mut free = (0..MOST).filter(|look| looks.values().all(|taken| taken != look));
+    let (mut series, mut others, mut left) = (Vec::new(), Vec::new(), 0);
+    for (name, points) in &counts {
+        match looks.get(name).copied().or_else(|| free.next()) {
+            Some(look) => series.push(Series::new(name, Mark::Points, look, points.clone())),
+            None => {
+                others.extend_from_slice(points);
+                left += 1;
+            }
+        }
     }
-    for (look, (name, points)) in counts.iter().take(MOST).enumerate() {
-        series.push(Series::new(name, Mark::Points, look, points.clone()));
+    series.sort_by_key(|series| series.look);
+    if left > 0 {
+        // Below the others, which are looked at.
+        series.insert(0, Series::new(&format!("{left} other groups"), Mark::Points, MOST, others));
     }
     let mut table = Data::new(&[grouping, "rows", "centre, first direction", "centre, second direction"]);
     for (name, points) in counts.iter().take(LISTED) {
@@ -113,6 +121,17 @@ pub fn features(projection: &Projection, groups: &[String], grouping: &str) -> P
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn groups_that_are_classes_have_their_colours_and_others_those_that_are_left() {
+        let projection = Projection { points: vec![[0.0, 0.0]; 7], shares: [0.5, 0.25] };
+        let groups = ["b", "b", "b", "b, c", "c", "a", "b, c"].map(String::from);
+        let looks: Coloured = ["a", "b", "c"].into_iter().map(String::from).zip(0..).collect();
+        let plot = features(&projection, &groups, "true class", &looks);
+        let Chart::Xy(xy) = plot.chart else { panic!("{:?}", plot.chart) };
+        let found: Vec<(&str, usize)> = xy.series.iter().map(|series| (&series.name[..], series.look)).collect();
+        assert_eq!(found, [("a", 0), ("b", 1), ("c", 2), ("b, c", 3)]);
+    }
 
     #[test]
     fn the_directions_are_those_of_numpy() {

@@ -38,7 +38,7 @@ pub fn importance(falls: &[(String, f64)], metric: &str, whole: f64, rows: usize
                   seems to matter little."
             .to_string(),
         finding,
-        chart: Chart::Bars(Bars { label, bars: sorted }),
+        chart: Chart::Bars(Bars { label, bars: sorted, most: 0.0 }),
         table,
     }
 }

@@ -2,6 +2,7 @@
 
 mod calibration;
 mod classes;
+mod colours;
 mod confusion;
 mod data;
 mod features;
@@ -16,9 +17,11 @@ mod ways;
 use deepfit_data::Task;
 use deepfit_train::{Predictions, RunRecord};
 
+use crate::judgement::Judgement;
 use crate::plot::Plot;
 
 pub use calibration::{Bin, bins};
+pub use colours::coloured;
 pub use data::sizes;
 pub use features::{features, project};
 pub use importance::importance;
@@ -34,6 +37,7 @@ pub const DEEPER: [(&str, &str); 2] = [
 /// All plots that the files of a run give, in the order in which they are looked at.
 pub fn of_run(run: &RunRecord) -> Vec<Plot> {
     let mut plots = learning::plots(run);
+    let judgement = Judgement::of(run);
     if let Some(report) = &run.report {
         plots.extend(confusion::confusion(report));
         plots.extend(classes::plots(report));
@@ -43,12 +47,12 @@ pub fn of_run(run: &RunRecord) -> Vec<Plot> {
     {
         match task {
             Task::Classification { .. } | Task::MultiLabel { .. } => {
-                plots.extend(calibration::reliability(task, predictions));
+                plots.extend(calibration::reliability(task, predictions, judgement.as_ref()));
                 plots.extend(ranking::plots(run, task, predictions));
             }
             Task::Labels { labels, .. } => {
                 plots.extend(confusion::of_words(labels, predictions));
-                plots.extend(calibration::reliability(task, predictions));
+                plots.extend(calibration::reliability(task, predictions, judgement.as_ref()));
             }
             Task::Regression => plots.extend(regression::plots(run, predictions)),
             Task::NextToken => plots.extend(language::bits(predictions)),
@@ -82,7 +86,7 @@ fn of_rows(predictions: &Predictions, unit: &str) -> String {
 }
 
 /// A share in per cent.
-fn percent(share: f64) -> String {
+pub(crate) fn percent(share: f64) -> String {
     format!("{:.1} %", 100.0 * share)
 }
 

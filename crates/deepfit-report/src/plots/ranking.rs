@@ -4,11 +4,10 @@ use deepfit_data::Task;
 use deepfit_train::text::words;
 use deepfit_train::{Predictions, RunRecord};
 
+use super::colours::{Coloured, MOST, of_classes};
 use super::{of_rows, percent};
 use crate::plot::{Axis, Chart, Data, Mark, Plot, Series, Xy};
 
-/// Most classes whose curves are drawn: those that are told apart worst.
-const MOST: usize = 6;
 /// Most points of a curve.
 const POINTS: usize = 160;
 
@@ -71,6 +70,19 @@ pub(super) fn plots(run: &RunRecord, task: &Task, predictions: &Predictions) -> 
         }
         (_, n) => (0..n).collect(),
     };
+    let mut found = areas(task, predictions, &wanted);
+    if found.is_empty() {
+        return Vec::new();
+    }
+    rank(&mut found);
+    let all: Vec<(String, Curves)> =
+        found.into_iter().map(|(class, curves)| (classes[class].clone(), curves)).collect();
+    let looks = of_classes(classes, Some((task, predictions)));
+    vec![roc(&all, &looks, predictions), precision(&all, &looks, predictions)]
+}
+
+/// The curves of some classes, by their numbers, of those that occur.
+pub(super) fn areas(task: &Task, predictions: &Predictions, wanted: &[usize]) -> Vec<(usize, Curves)> {
     let of = |class: usize| {
         let scored = (0..predictions.ids.len()).map(|row| {
             let (predicted, truths) = predictions.row(row);
@@ -80,14 +92,14 @@ pub(super) fn plots(run: &RunRecord, task: &Task, predictions: &Predictions) -> 
             };
             (predicted[class], is)
         });
-        Some((classes[class].clone(), curves(scored.collect())?))
+        Some((class, curves(scored.collect())?))
     };
-    let mut all: Vec<(String, Curves)> = wanted.into_iter().filter_map(of).collect();
-    if all.is_empty() {
-        return Vec::new();
-    }
-    all.sort_by(|a, b| a.1.area.total_cmp(&b.1.area).then_with(|| a.0.cmp(&b.0)));
-    vec![roc(&all, predictions), precision(&all, predictions)]
+    wanted.iter().filter_map(|&class| of(class)).collect()
+}
+
+/// Puts first what is told apart worst.
+pub(super) fn rank(found: &mut [(usize, Curves)]) {
+    found.sort_by(|a, b| a.1.area.total_cmp(&b.1.area).then_with(|| a.0.cmp(&b.0)));
 }
 
 fn shown(all: &[(String, Curves)]) -> String {
@@ -98,12 +110,13 @@ fn shown(all: &[(String, Curves)]) -> String {
     }
 }
 
-fn lines(all: &[(String, Curves)], of: impl Fn(&Curves) -> (Vec<[f64; 2]>, f64)) -> Vec<Series> {
-    let line = |(look, (name, curves)): (usize, &(String, Curves))| {
+fn lines(all: &[(String, Curves)], looks: &Coloured, of: impl Fn(&Curves) -> (Vec<[f64; 2]>, f64)) -> Vec<Series> {
+    let line = |(name, curves): &(String, Curves)| {
         let (points, value) = of(curves);
+        let look = looks.get(name).copied().unwrap_or(MOST);
         Series::new(&format!("{name} ({})", words::number(value)), Mark::Line, look, points)
     };
-    all.iter().take(MOST).enumerate().map(line).collect()
+    all.iter().take(MOST).map(line).collect()
 }
 
 /// The value of a curve at the last point up to x.
@@ -111,9 +124,9 @@ fn at(points: &[[f64; 2]], x: f64) -> f64 {
     points.iter().take_while(|point| point[0] <= x + 1e-12).last().map_or(0.0, |point| point[1])
 }
 
-fn roc(all: &[(String, Curves)], predictions: &Predictions) -> Plot {
+fn roc(all: &[(String, Curves)], looks: &Coloured, predictions: &Predictions) -> Plot {
     let mut series = vec![Series::new("by chance (0.5)", Mark::Guide, 0, vec![[0.0, 0.0], [1.0, 1.0]])];
-    series.extend(lines(all, |curves| (curves.roc.clone(), curves.area)));
+    series.extend(lines(all, looks, |curves| (curves.roc.clone(), curves.area)));
     let header: Vec<String> = ["share of false alarms".to_string()]
         .into_iter()
         .chain(all.iter().take(MOST).map(|(name, _)| name.clone()))
@@ -126,6 +139,8 @@ fn roc(all: &[(String, Curves)], predictions: &Predictions) -> Plot {
     let (worst, best) = (&all[0], &all[all.len() - 1]);
     let finding = if all.len() == 1 {
         format!("The area is {} for '{}'.", words::number(worst.1.area), worst.0)
+    } else if worst.1.area >= best.1.area {
+        format!("The area is {} for each of the {} classes.", words::number(best.1.area), all.len())
     } else {
         format!(
             "The area is smallest for '{}' ({}) and largest for '{}' ({}).",
@@ -152,13 +167,13 @@ fn roc(all: &[(String, Curves)], predictions: &Predictions) -> Plot {
     }
 }
 
-fn precision(all: &[(String, Curves)], predictions: &Predictions) -> Plot {
+fn precision(all: &[(String, Curves)], looks: &Coloured, predictions: &Predictions) -> Plot {
     let mut series = Vec::new();
     if let [(name, curves)] = all {
         let named = format!("always saying '{name}'");
         series.push(Series::new(&named, Mark::Guide, 0, vec![[0.0, curves.share], [1.0, curves.share]]));
     }
-    series.extend(lines(all, |curves| (curves.precision.clone(), curves.average_precision)));
+    series.extend(lines(all, looks, |curves| (curves.precision.clone(), curves.average_precision)));
     let header: Vec<String> = ["found of the class".to_string()]
         .into_iter()
         .chain(all.iter().take(MOST).map(|(name, _)| name.clone()))

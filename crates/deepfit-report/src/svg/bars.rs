@@ -14,7 +14,7 @@ pub(super) fn draw(bars: &Bars) -> Drawn {
     let longest = bars.bars.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
     let left = (longest as f64 * LETTER + 10.0).clamp(40.0, NAMES);
     let values = || bars.bars.iter().map(|(_, value)| *value).filter(|value| value.is_finite());
-    let (low, high) = (values().fold(0.0, f64::min), values().fold(0.0, f64::max));
+    let (low, high) = (values().fold(0.0, f64::min), values().fold(bars.most.max(0.0), f64::max));
     let size = if high > low { high - low } else { 1.0 };
     // Space for what is written at the ends.
     let room = WIDTH - left - 64.0 - if low < 0.0 { 54.0 } else { 0.0 };

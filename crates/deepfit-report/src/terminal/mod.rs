@@ -194,7 +194,7 @@ fn of_bars(bars: &Bars, width: usize) -> String {
         bars.bars.iter().map(|(name, _)| words::shortened(&words::printable(name), NAME)).collect();
     let left = names.iter().map(|name| name.chars().count()).max().unwrap_or(0);
     let columns = width.saturating_sub(left + 16).clamp(8, 50);
-    let most = bars.bars.iter().map(|(_, value)| value.abs()).fold(f64::MIN_POSITIVE, f64::max);
+    let most = bars.bars.iter().map(|(_, value)| value.abs()).fold(bars.most.max(f64::MIN_POSITIVE), f64::max);
     let mut text = format!("  {}\n", words::printable(&bars.label));
     for (name, (_, value)) in names.iter().zip(&bars.bars) {
         let eighths = (value.abs() / most * (8 * columns) as f64).round() as usize;

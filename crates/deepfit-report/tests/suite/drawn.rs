@@ -171,3 +171,20 @@ fn the_ways_of_a_comparison_stand_in_rows_with_the_recommended_one_marked() {
     let marked = terminal::text(&plot, 100, Style::PLAIN);
     assert!(marked.lines().any(|line| line.starts_with("  * logistic regression") && line.contains('◆')), "{marked}");
 }
+
+#[test]
+fn a_class_has_the_same_colour_in_every_plot_and_run() {
+    let names = ["a", "b", "c", "d", "e"];
+    for name in ["roc", "precision-recall"] {
+        let plot = of_run(&classification(&names, 400)).into_iter().find(|plot| plot.name == name).unwrap();
+        let Chart::Xy(xy) = &plot.chart else { panic!("{plot:?}") };
+        let lines = xy.series.iter().filter(|series| series.mark == deepfit_report::Mark::Line);
+        let mut drawn = 0;
+        for series in lines {
+            let class = names.iter().position(|class| series.name.starts_with(&format!("{class} ("))).unwrap();
+            assert_eq!(series.look, class, "{}", series.name);
+            drawn += 1;
+        }
+        assert_eq!(drawn, names.len());
+    }
+}

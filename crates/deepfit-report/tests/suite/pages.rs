@@ -218,3 +218,82 @@ fn a_run_without_probabilities_tells_its_intervals_or_why_there_are_none() {
     .unwrap();
     assert!(trusted(&run).contains("There are none: 6 validation rows are too few"));
 }
+
+/// All sentences of a page that begin in a way.
+fn sentences(text: &str, begin: &str) -> HashSet<String> {
+    text.match_indices(begin)
+        .map(|(at, _)| text[at..].split(". ").next().unwrap_or_default().trim_end_matches('.').trim().to_string())
+        .collect()
+}
+
+#[test]
+fn whether_probabilities_can_be_trusted_is_judged_once() {
+    for error in [0.01, 0.05, 0.2] {
+        let mut run = classification(&["a", "b", "c"], 400);
+        let report = run.report.as_mut().unwrap();
+        report.metrics.test.insert("ece", error);
+        report.calibration = serde_json::from_value(json!({
+            "method": "temperature", "temperature": 1.5, "rows": 90,
+            "validation": {"before": {"log_loss": 0.9, "brier": 0.3, "ece": 0.2},
+                           "after": {"log_loss": 0.4375, "brier": 0.1875, "ece": 0.015625}},
+        }))
+        .unwrap();
+        report.metrics.validation.insert("log_loss", 0.9);
+        let document = parsed(&page(&run, None));
+        let text: String = document
+            .select(&select("main p, main figcaption, main li"))
+            .fold(String::new(), |all, element| all + &element.text().collect::<String>() + " ");
+        let told = sentences(&text, "Stated probabilities are off");
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert!(!text.contains("label_smoothing"), "{text}");
+        let is_advised = text.contains("They are calibrated already");
+        assert_eq!(is_advised, error > 0.08, "{text}");
+        // Figures on validation are comparable to those on the test.
+        let values: Vec<f64> =
+            document.select(&select("table.metrics data")).map(|d| d.attr("value").unwrap().parse().unwrap()).collect();
+        assert!(values.contains(&0.4375) && !values.contains(&0.9), "{values:?}");
+        assert!(text.contains("after a calibration by the other four fifths"), "{text}");
+    }
+}
+
+#[test]
+fn a_run_without_mistakes_is_not_told_of_any() {
+    let mut run = classification(&["a", "b", "c"], 300);
+    run.predictions.as_mut().unwrap().worst.clear();
+    let report = run.report.as_mut().unwrap();
+    report.confusion = Some(vec![vec![100, 0, 0], vec![0, 100, 0], vec![0, 0, 100]]);
+    let text = page(&run, None);
+    assert!(text.contains("There is no mistake among the 300 test") && !text.contains("worst mistakes"));
+    assert!(text.contains("Each class is recognised equally often") && !text.contains("told wrongly usually helps"));
+}
+
+#[test]
+fn what_rows_were_for_is_told_and_nothing_of_no_size() {
+    let mut run = regression(100, "price");
+    run.rows = Some([800, 100, 200]);
+    assert!(page(&run, None).contains("100 rows for validation, which means that by them it was decided how long"));
+    run.settings.folds = Some(5);
+    assert!(page(&run, None).contains("they were cut into 5 parts (folds)"));
+    run.settings.folds = Some(1);
+    run.model_bytes = 0;
+    let report = run.report.as_mut().unwrap();
+    (report.planned_memory_bytes, report.peak_memory_bytes) = (0, 5_000_000);
+    report.fit = Some(serde_json::from_value(json!({"verdict": "fits", "sentence": "fits well", "rows": 90})).unwrap());
+    report.notes =
+        ["fits well", "fits well: trying stronger regularisation (dropout=0.3) in 4"].map(String::from).into();
+    if let Some(predictions) = &mut run.predictions {
+        predictions.worst[0].sample =
+            Some(deepfit_data::Sample::Cells { cells: vec![("size".to_string(), String::new())] });
+    }
+    let text = page(&run, None);
+    assert!(!text.contains(">0 B<") && !text.contains("; 0 B") && text.contains(">missing<"), "{text}");
+    assert_eq!(text.matches("fits well").count(), 1, "what the fit tells stands there once");
+}
+
+#[test]
+fn false_alarms_are_told_in_plain_words() {
+    let mut run = classification(&["a", "b"], 100);
+    run.report.as_mut().unwrap().familiarity =
+        serde_json::from_value(json!({"wanted": 0.01, "flagged": 0.055, "interval": [0.03, 0.09]})).unwrap();
+    assert!(page(&run, None).contains("are flagged by mistake, of such as are no different from those of training"));
+}

@@ -8,5 +8,5 @@ mod model;
 pub use features::Features;
 pub(crate) use features::{Encoded, Encoder};
 pub(crate) use frozen::Frozen;
-pub use model::ClassicalModel;
+pub use model::{ClassicalModel, ClassicalPredictor};
 pub(crate) use model::{find, refuse};

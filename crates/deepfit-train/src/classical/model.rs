@@ -180,7 +180,7 @@ impl ClassicalModel {
     }
 
     /// How rows are prepared.
-    pub(crate) fn preprocessor(&self) -> &Preprocessor {
+    pub fn preprocessor(&self) -> &Preprocessor {
         &self.preprocessor
     }
 
@@ -198,6 +198,14 @@ impl ClassicalModel {
         Some(named)
     }
 
+    /// The model for whoever asks it for many variants of rows; the folder, of the model or of its run, is for messages.
+    ///
+    /// # Errors
+    /// If the network that makes its features cannot be used.
+    pub fn into_predictor(self, folder: &Path, threads: usize) -> Result<ClassicalPredictor> {
+        Ok(ClassicalPredictor(self.into_using(folder, threads)?))
+    }
+
     /// The model in use, on what its preprocessor prepares; the folder is for messages.
     pub(crate) fn into_using(self, folder: &Path, threads: usize) -> Result<Using> {
         let ClassicalModel { preprocessor, encoder, frozen, fitted, .. } = self;
@@ -211,6 +219,25 @@ impl ClassicalModel {
         let is_value = self.preprocessor.task().classes().is_empty();
         let ClassicalModel { encoder, fitted, .. } = self;
         Using { encoder, runner: None, fitted, threads, is_value, values: Vec::new(), logits: Vec::new() }
+    }
+}
+
+/// A classical model in use, by itself.
+pub struct ClassicalPredictor(Using);
+
+impl ClassicalPredictor {
+    /// Most rows that it takes at once.
+    pub fn batch(&self) -> usize {
+        self.0.batch()
+    }
+
+    /// What stands for logits, of each row one after the other: the logarithms of probabilities, or standardised values.
+    ///
+    /// # Errors
+    /// If the rows are prepared in another way than those that it has learned from.
+    pub fn logits(&mut self, batch: &Batch) -> Result<&[f32]> {
+        self.0.predict(batch)?;
+        Ok(&self.0.logits)
     }
 }
 

@@ -19,6 +19,7 @@ use crate::error::{Result, TrainError};
 use crate::event::Flow;
 use crate::fingerprint::{FINGERPRINT, fingerprint};
 use crate::finish::next_commands;
+use crate::learned;
 use crate::measure::{Goal, measure};
 use crate::metrics::Scores;
 use crate::predicts::{Remembered, Remembering};
@@ -161,6 +162,7 @@ impl Trial<'_> {
         let Made { prepared, source, encoder, fitted } = self.train(&contest.pool)?;
         let mut train_seconds = training.elapsed().as_secs_f64();
         let chosen = fitted.describe();
+        let inputs = prepared.source.clone();
         let (scale, positive) = (prepared.preprocessor.target_scale(), contest.settings.positive.clone());
         let frozen = self.made.map(|(published, made)| published.frozen(made)).transpose()?;
         let parameters = fitted.to_bytes().len() / 4;
@@ -169,6 +171,9 @@ impl Trial<'_> {
         let folder = RunFolder::at(run);
         folder.create()?;
         model.save(&folder.model())?;
+        if !contest.data.is_images() {
+            learned::save(&folder.model(), &*inputs, &contest.pool)?;
+        }
         let mut using = match self.made {
             Some(_) => model.into_using_of_features(self.work.threads),
             None => model.into_using(&folder.model(), self.work.threads)?,

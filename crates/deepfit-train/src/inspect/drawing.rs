@@ -37,7 +37,8 @@ impl fmt::Display for Inspection {
 
 fn memory(inspection: &Inspection, style: Style) -> String {
     let mut table = Table::new(1, &["part", "bytes"]);
-    for (part, size) in &inspection.memory {
+    // What takes nothing is not told.
+    for (part, size) in inspection.memory.iter().filter(|(_, size)| *size > 0) {
         table.row(vec![part.clone(), words::bytes(*size)]);
     }
     table.row(vec!["all".to_string(), words::bytes(inspection.memory.iter().map(|(_, size)| size).sum())]);

@@ -21,6 +21,15 @@ const MOST_DROPOUT: f32 = 0.5;
 const DECAY: f64 = 3.0;
 const AUGMENT: f32 = 1.5;
 
+/// What notes of what is tried hold, and those of what became of it begin with.
+const TRYING: &str = ": trying stronger regularisation (";
+const TRIED: &str = "stronger regularisation: ";
+
+/// Whether a note, which was told while a run went on, says no more than the report of its fit.
+pub(super) fn is_of_fit(note: &str) -> bool {
+    note.contains(TRYING) || note.starts_with(TRIED)
+}
+
 /// What was tried against overfitting, as a checkpoint remembers it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Attempt {
@@ -169,7 +178,7 @@ impl Job {
                 if attempt.epochs > 0 {
                     let (_, changes) = stronger(&self.recipe.settings);
                     note(&format!(
-                        "{}: trying stronger regularisation ({changes}) in {} epochs that are left",
+                        "{}{TRYING}{changes}) in {} epochs that are left",
                         curves.as_ref().map_or("overfits".to_string(), |curves| verdict(curves).sentence),
                         attempt.epochs
                     ));
@@ -191,10 +200,7 @@ impl Job {
                     let monitored = self.recipe.monitored();
                     let [before, after] = [told.before, told.after].map(crate::text::words::number);
                     let end = if kept { "it is kept" } else { "it is not kept" };
-                    note(&format!(
-                        "stronger regularisation: {} on validation {after} instead of {before}; {end}",
-                        monitored.name
-                    ));
+                    note(&format!("{TRIED}{} on validation {after} instead of {before}; {end}", monitored.name));
                 }
             }
             Some(_) => {}

@@ -85,6 +85,11 @@ pub struct FitReport {
 }
 
 impl FitReport {
+    /// Whether a note of the run says no more than this.
+    pub fn tells(&self, note: &str) -> bool {
+        note == self.sentence || counter::is_of_fit(note)
+    }
+
     /// What was done, a sentence each.
     pub fn told(&self) -> Vec<String> {
         let shown = crate::text::words::number;

@@ -43,7 +43,9 @@ named by --layer, the filter drawn, if it looks at pixels (zero is mid-grey), th
 and a picture made to excite it (activation maximisation), which says so where it fails. Pictures that are given are looked at in
 place of the training pictures; at most 1000. Pages are written into RUN/filters, or --out.
 
-Of a classical model that `deepfit compare` has made, it is told how much it goes by each feature, whatever the input.
+A classical model that `deepfit compare` has made is explained like a network, by shapley, permutation and counterfactual for
+tables and by occlusion for pictures and texts; it has no gradients and no layers. Without INPUT it is told how much it goes by
+each feature, whatever the input, where its features have weights.
 
 Every explanation is tested on its input: parts are taken away, and put back, the most important first, and in random orders.
 One that is no better says so.
@@ -62,8 +64,9 @@ pub struct Arguments {
     #[arg(value_name = "MODEL|RUN", value_hint = ValueHint::AnyPath)]
     run: PathBuf,
     /// Images, folders or .zip files of images, a table, or texts, as for `deepfit predict`; of texts that are continued lines, of
-    /// pairs a table of two columns. `-` reads a table or lines of text from standard input
-    #[arg(value_name = "INPUT", required_unless_present = "filters", value_hint = ValueHint::AnyPath)]
+    /// pairs a table of two columns. `-` reads a table or lines of text from standard input. Only a classical model is told of
+    /// without
+    #[arg(value_name = "INPUT", value_hint = ValueHint::AnyPath)]
     inputs: Vec<PathBuf>,
     /// How to explain; see below
     #[arg(long, value_name = "METHOD")]
@@ -102,14 +105,19 @@ pub fn run(arguments: &Arguments) -> Result<Exit> {
         return Err(Usage("standard input, '-', is read by itself; give '-' alone".to_string()).into());
     }
     let model = model_path(&arguments.run)?;
-    if ClassicalModel::is_in(&model) {
+    if ClassicalModel::is_in(&model) && (arguments.inputs.is_empty() || arguments.filters) {
         return explain_classical(arguments, &ClassicalModel::open(&model)?);
+    }
+    if arguments.inputs.is_empty() && !arguments.filters {
+        let problem = "INPUT is missing: give the pictures, the table or the texts that are to be explained";
+        return Err(Usage(problem.to_string()).into());
     }
     let mut explainer = Explainer::open(&model, threads(arguments.threads))?;
     if arguments.filters {
         return explain_filters(arguments, &model, &mut explainer);
     }
-    let request = Request { method: arguments.method, class: arguments.class.clone(), layer: arguments.layer.clone() };
+    let (class, layer) = (arguments.class.clone(), arguments.layer.clone());
+    let request = Request { method: arguments.method, class, layer, places: None };
     if let Some(out) = &arguments.out {
         let failed = |source| ExplainError::Write { path: out.clone(), source };
         std::fs::create_dir_all(out).map_err(failed)?;
@@ -216,20 +224,19 @@ fn explain_filters(arguments: &Arguments, model: &Path, explainer: &mut Explaine
     Ok(if failed.is_empty() { Exit::Done } else { Exit::BadInput })
 }
 
-/// What a classical model goes by, which is the same for every input.
+/// What a classical model goes by, whatever the input.
 fn explain_classical(arguments: &Arguments, model: &ClassicalModel) -> Result<Exit> {
     let refused = |problem: &str| Usage(format!("{}: {} {problem}", arguments.run.display(), model.name()));
     if arguments.filters {
         return Err(refused("is no network, and has no filters: leave --filters away").into());
     }
     if arguments.method.is_some() || arguments.class.is_some() || arguments.layer.is_some() {
-        let problem =
-            "is no network, and has importances of its features alone: leave --method, --class and --layer away";
+        let problem = "is told by the importances of its features where no INPUT is given: give inputs, or leave --method, --class and --layer away";
         return Err(refused(problem).into());
     }
     let Some(importances) = model.importances() else {
-        let problem = "gives its features no weights, so that there is nothing to tell of them; explain another way of the \
-                       same comparison, such as boosted trees";
+        let problem = "gives its features no weights, so that there is nothing to tell of them; give inputs, which are explained one \
+                       by one";
         return Err(refused(problem).into());
     };
     if arguments.json {

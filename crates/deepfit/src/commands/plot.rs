@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use clap::{Args, ValueHint};
+use deepfit_data::Task;
 use deepfit_report::{DEEPER, Deeper, Plot, Wanted};
 use deepfit_train::text::{Style, Table, words};
 use deepfit_train::{Comparison, RunRecord};
@@ -139,7 +140,15 @@ fn list(run: &RunRecord, plots: &[Plot]) -> Result<Exit> {
 
 /// Whether a run has a plot that needs the model.
 fn has(run: &RunRecord, name: &str) -> bool {
-    run.report.is_some() && (name != "importance" || run.columns.is_some()) && run.task.is_some()
+    let of_run = match name {
+        "importance" => run.columns.is_some(),
+        // A classical learner has no last layer, and other networks no map of rows.
+        _ => {
+            !run.is_classical()
+                && !matches!(run.task, Some(Task::NextToken | Task::Labels { .. } | Task::Similarity { .. }))
+        }
+    };
+    run.report.is_some() && run.task.is_some() && of_run
 }
 
 /// A plot that needs the model.

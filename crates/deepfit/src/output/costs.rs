@@ -55,8 +55,8 @@ pub fn text(description: &Description, settings: &Settings, costs: &[Cost], styl
     let Some(chosen) = costs.first() else { return text };
     text.push_str(&format!("{} {}\n", style.bold("train takes"), words::printable(&chosen.shape)));
     text.push_str(&format!("            {}: {}\n", description.task, description.strategy));
-    let parts: Vec<String> =
-        chosen.memory.iter().map(|(what, bytes)| format!("{what}: {}", words::bytes(*bytes))).collect();
+    let taken = chosen.memory.iter().filter(|(_, bytes)| *bytes > 0);
+    let parts: Vec<String> = taken.map(|(what, bytes)| format!("{what}: {}", words::bytes(*bytes))).collect();
     for (i, line) in words::wrapped(&parts, 90).iter().enumerate() {
         let heading = if i == 0 { "memory" } else { "" };
         text.push_str(&format!("{} {line}\n", style.bold(&format!("{heading:<11}"))));

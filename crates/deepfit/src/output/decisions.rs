@@ -11,7 +11,8 @@ pub fn familiarity(report: &FamiliarityReport, part: &str, style: Style) -> Stri
     let percent = |share: f64| format!("{:.1} %", 100.0 * share);
     let [low, high] = report.interval.map(percent);
     format!(
-        "\n{}: {} of the rows of {part} (95 % interval {low} to {high}), and {} of rows like those of training\n",
+        "\n{}: {} of the rows of {part} are flagged (95 % interval {low} to {high}); of rows like those of training {} are, by false \
+         alarm\n",
         style.bold("Unlike the training data"),
         percent(report.flagged),
         percent(report.wanted)

@@ -186,14 +186,27 @@ fn drawn(map: &Map) -> String {
     text
 }
 
+/// Which of two texts words are of, if there are two.
+fn which(words: &[Shown]) -> &'static str {
+    match words.first().and_then(|word| word.side) {
+        None => "",
+        Some(0) => "first text: ",
+        Some(_) => "second text: ",
+    }
+}
+
 /// The words of a text, marked where there are colours; otherwise those that count most, in a table.
 fn marked(explanation: &Explanation, style: Style) -> String {
     let shown = &explanation.details.words;
     let most = largest(shown.iter().map(|word| word.value));
     let paint = |word: &Shown| style.shaded(&words::printable(&word.written), word.value / most);
-    let line = shown.iter().map(paint).collect::<Vec<_>>().join(" ");
-    let Attributions::Named(values) = &explanation.attributions else { return line };
-    format!("  {line}\n{}", table(explanation, values).render(style))
+    let mut lines = String::new();
+    for text in shown.chunk_by(|a, b| a.side == b.side) {
+        let line = text.iter().map(paint).collect::<Vec<_>>().join(" ");
+        let _ = writeln!(lines, "  {}{line}", which(text));
+    }
+    let Attributions::Named(values) = &explanation.attributions else { return lines };
+    lines + &table(explanation, values).render(style)
 }
 
 fn table(explanation: &Explanation, values: &[(String, f64)]) -> Table {
@@ -201,9 +214,14 @@ fn table(explanation: &Explanation, values: &[(String, f64)]) -> Table {
     let mut order: Vec<usize> = (0..values.len()).collect();
     order.sort_by(|&a, &b| values[b].1.abs().total_cmp(&values[a].1.abs()));
     if let Some((like, _)) = &details.neighbours {
-        let mut table = Table::new(2, &["training example", "target", "similarity"]);
-        like.iter()
-            .for_each(|one| table.row(vec![one.input.clone(), one.target.clone(), format!("{:.4}", one.similarity)]));
+        let what = like.iter().any(|one| one.shown.is_some());
+        let header = ["training example", "target", "similarity"].into_iter().chain(what.then_some("what it is"));
+        let mut table = Table::new(2, &header.collect::<Vec<_>>());
+        for one in like {
+            let row = vec![one.input.clone(), one.target.clone(), format!("{:.4}", one.similarity)];
+            let shown = what.then(|| words::printable(one.shown.as_deref().unwrap_or_default()));
+            table.row(row.into_iter().chain(shown).collect());
+        }
         return table;
     }
     if let Some(found) = &details.counterfactual {
@@ -220,7 +238,9 @@ fn table(explanation: &Explanation, values: &[(String, f64)]) -> Table {
     }
     let has_cells = details.cells.len() == values.len();
     let what = if details.words.is_empty() { "column" } else { "word" };
-    let header = if has_cells { vec![what, "value", explanation.unit] } else { vec![what, explanation.unit] };
+    // What is in the row, and what that does to what is predicted.
+    let adds = format!("adds to the {}", explanation.unit);
+    let header = if has_cells { vec![what, "in this row", &adds] } else { vec![what, explanation.unit] };
     let mut table = Table::new(1, &header);
     // What does not count at all need not be told; of a counterfactual that was not found, nothing.
     let told: Vec<usize> = order.into_iter().filter(|&i| values[i].1 != 0.0).collect();
@@ -256,13 +276,15 @@ pub fn page(explanation: &Explanation) -> String {
     let shown = &explanation.details.words;
     if !shown.is_empty() {
         let most = largest(shown.iter().map(|word| word.value));
-        body.push_str("<p class=\"text\">");
-        for word in shown {
-            let (style, value) = (colour(word.value / most), words::number(word.value));
-            let _ =
-                write!(body, "<span style=\"background:{style}\" title=\"{value}\">{}</span> ", escape(&word.written));
+        for text in shown.chunk_by(|a, b| a.side == b.side) {
+            let _ = write!(body, "<p class=\"text\">{}", which(text));
+            for word in text {
+                let (style, value) = (colour(word.value / most), words::number(word.value));
+                let word = escape(&word.written);
+                let _ = write!(body, "<span style=\"background:{style}\" title=\"{value}\">{word}</span> ");
+            }
+            body.push_str("</p>\n");
         }
-        body.push_str("</p>\n");
     }
     if let Attributions::Named(values) = &explanation.attributions {
         let most = largest(values.iter().map(|(_, value)| *value));
@@ -284,7 +306,8 @@ pub fn page(explanation: &Explanation) -> String {
         }
         body.push_str("</table>\n");
     }
-    for line in remarks(explanation).into_iter().chain(test(explanation)) {
+    let meaning = explanation.method.meaning().to_string();
+    for line in std::iter::once(meaning).chain(remarks(explanation)).chain(test(explanation)) {
         let _ = writeln!(body, "<p>{}</p>", escape(&line));
     }
     if let Some(warning) = explanation.warning() {

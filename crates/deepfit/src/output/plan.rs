@@ -29,8 +29,9 @@ fn sections(description: &Description) -> [(&'static str, Vec<String>); 5] {
     let mut data = description.data.clone();
     data.push(format!("rows: {}", rows.join(", ")));
     let model = format!("{}, {}", description.model, words::plural(description.parameters as u64, "parameter"));
-    let parts: Vec<String> =
-        description.memory.iter().map(|(what, size)| format!("{what}: {}", words::bytes(*size))).collect();
+    // What takes nothing is not told.
+    let taken = description.memory.iter().filter(|(_, size)| *size > 0);
+    let parts: Vec<String> = taken.map(|(what, size)| format!("{what}: {}", words::bytes(*size))).collect();
     let mut memory = vec![format!("{} planned", words::bytes(description.planned_memory_bytes))];
     memory.extend(words::wrapped(&parts, LINE));
     let features = match description.seconds_features {

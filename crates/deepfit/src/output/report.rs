@@ -27,9 +27,10 @@ pub fn training(report: &Report, page: Option<&Path>, style: Style) -> String {
     let mut header = vec!["metric", "train", "validation", "test", "95 % interval of test"];
     header.extend(before.then_some(["validation before", "test before"]).into_iter().flatten());
     let mut table = Table::new(1, &header);
-    for name in names(&[&metrics.train, &metrics.validation, &metrics.test]) {
+    let validation = report.comparable_validation();
+    for name in names(&[&metrics.train, &validation, &metrics.test]) {
         let mut row = vec![name.to_string()];
-        row.extend([&metrics.train, &metrics.validation, &metrics.test].map(|s| value(s, name)));
+        row.extend([&metrics.train, &validation, &metrics.test].map(|s| value(s, name)));
         row.push(interval(&metrics.test_intervals, name));
         let published = [&metrics.published_validation, &metrics.published];
         row.extend(published.into_iter().filter(|_| before).map(|s| value(s, name)));
@@ -37,6 +38,11 @@ pub fn training(report: &Report, page: Option<&Path>, style: Style) -> String {
     }
     text.push_str(&table.render(style));
     text.push_str(&explained(&metrics.test, report.positive.as_deref(), style));
+    if report.calibrated_validation().is_some() {
+        let told =
+            "log_loss, brier and ece are after calibration, of validation by what was fitted to its other four fifths";
+        text.push_str(&format!("  {}\n", style.dim(told)));
+    }
     for baseline in &report.baselines {
         let shown: Vec<String> = names(&[&baseline.metrics])
             .into_iter()
@@ -80,11 +86,14 @@ pub fn training(report: &Report, page: Option<&Path>, style: Style) -> String {
     // A process that only measured what another had trained made no step.
     let first = report.first_step_seconds.map(words::duration);
     text.push_str(&format!(
-        "  {} in all{}; peak memory {}, planned {}\n",
+        "  {} in all{}; peak memory {}{}\n",
         words::duration(report.seconds),
         first.map_or(String::new(), |first| format!(", first step after {first}")),
         words::bytes(report.peak_memory_bytes),
-        words::bytes(report.planned_memory_bytes),
+        match report.planned_memory_bytes {
+            0 => String::new(),
+            planned => format!(", planned {}", words::bytes(planned)),
+        },
     ));
     if report.data.training > 0.0 {
         text.push_str(&format!(
@@ -102,7 +111,7 @@ pub fn training(report: &Report, page: Option<&Path>, style: Style) -> String {
             words::printable(&page.display().to_string())
         ));
     }
-    for note in &report.notes {
+    for note in report.other_notes() {
         text.push_str(&format!("  {}\n", style.yellow(&words::printable(note))));
     }
     text + &next(report, style)
@@ -236,9 +245,10 @@ fn confusion(matrix: &[Vec<u64>], classes: &[String], part: &str, style: Style) 
         for (truth, predicted, count) in wrong.into_iter().take(PAIRS) {
             table.row(vec![class(truth), class(predicted), words::count(count)]);
         }
-        if !table.is_empty() {
-            text.push_str(&table.render(style));
+        if table.is_empty() {
+            return format!("\n{} on {part}: none, all {} are right\n", style.bold("Mistakes"), words::count(total));
         }
+        text.push_str(&table.render(style));
         return text;
     }
     let labels: Vec<String> = (0..matrix.len()).map(class).collect();

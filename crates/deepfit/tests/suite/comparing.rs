@@ -99,10 +99,35 @@ fn what_no_line_can_tell_apart_is_left_to_trees_or_networks() {
     let of = |name: &str| way(&found, name)["selection_value"].as_f64().unwrap();
     assert!(of("boosted-trees") < 0.35 && of("logistic-regression") > 0.6, "{found:#}");
     assert_eq!(found["recommended"], "boosted-trees", "{}", found["reason"]);
-    let told =
-        place.run(&["explain", way(&found, "boosted-trees")["run"].as_str().unwrap(), "crossed.csv"]).succeeded();
+    let trees = way(&found, "boosted-trees")["run"].as_str().unwrap();
+    let told = place.run(&["explain", trees]).succeeded();
     let (a, town) = (told.out.find("\n  a ").unwrap(), told.out.find("\n  town").unwrap());
     assert!(a < town, "{}", told.out);
+    // Rows are looked at, each by itself.
+    place.write("rows.csv", "a,b,town\n0.9,0.9,york\n0.9,-0.9,\n");
+    let rows = place.run(&["explain", trees, "rows.csv", "--json"]).succeeded().json();
+    for (row, class) in rows.as_array().unwrap().iter().zip(["same", "other"]) {
+        assert_eq!((&row["prediction"], &row["method"]), (&class.into(), &"shapley".into()), "{row}");
+        let named: std::collections::BTreeMap<String, f64> =
+            serde_json::from_value(row["attributions"].clone()).unwrap();
+        assert!(named["a"].max(named["b"]) > named["town"].abs(), "{row}");
+        let whole = row["probability"].as_f64().unwrap() - row["expectation"].as_f64().unwrap();
+        assert!((named.values().sum::<f64>() - whole).abs() < 1e-4, "{row}");
+    }
+    assert!(place.run(&["explain", trees, "rows.csv"]).succeeded().out.contains("missing"));
+    let told = place.run(&["explain", trees, "crossed.csv", "--method", "permutation"]).succeeded();
+    assert!(told.err.contains("has learned from"), "{told:?}");
+    place
+        .run(&["explain", trees, "rows.csv", "--method", "integrated-gradients"])
+        .is_refusal(&["no gradients", "shapley"]);
+    // What is offered of it works.
+    let list = place.run(&["plot", trees]).succeeded().out;
+    assert!(list.contains("importance") && !list.contains("features"), "{list}");
+    assert!(place.run(&["plot", trees, "importance"]).succeeded().out.contains("town"));
+    place.run(&["report", trees, "--full"]).succeeded();
+    let page = fs::read_to_string(place.path(trees).join("report.html")).unwrap();
+    assert!(page.contains("Which columns it goes by") && page.contains("Explained by shapley"), "{page}");
+    assert!(!page.contains(">0 B<"), "{page}");
 }
 
 #[test]
@@ -164,8 +189,11 @@ fn a_classical_model_is_checked_when_it_is_read_and_is_no_network() {
             if command == "train" { vec!["train", "--resume", &run] } else { [&[command, &run[..]], more].concat() };
         place.run(&arguments).is_refusal(&["nearest neighbours", "no layers"]);
     }
-    place.run(&["explain", &run, "crossed.csv"]).is_refusal(&["nearest neighbours", "no weights"]);
-    place.run(&["explain", &run, "crossed.csv", "--method", "shapley"]).is_refusal(&["is no network"]);
+    place.run(&["explain", &run]).is_refusal(&["nearest neighbours", "no weights", "give inputs"]);
+    place.run(&["explain", &run, "--method", "shapley"]).is_refusal(&["give inputs"]);
+    place.run(&["explain", &run, "crossed.csv", "--method", "grad-cam"]).is_refusal(&["grad-cam is not for"]);
+    place.write("row.csv", "a,b,town\n0.9,0.9,york\n");
+    assert_eq!(place.run(&["explain", &run, "row.csv", "--json"]).succeeded().json()[0]["method"], "shapley");
     let file = place.path(&run).join("model/classical.bin");
     let whole = fs::read(&file).unwrap();
     for (bytes, told) in [
@@ -303,6 +331,8 @@ fn texts_are_compared_by_their_words_and_by_a_published_table_of_words() {
     }
     let run = way(&found, "logistic-regression")["run"].as_str().unwrap();
     let told = place.run(&["explain", run, "new.txt"]).succeeded();
+    assert!(told.out.contains("0: fruit") && told.out.contains("by occlusion"), "{}", told.out);
+    let told = place.run(&["explain", run]).succeeded();
     assert!(["apple", "pear", "engine", "brake"].iter().any(|word| told.out.contains(word)), "{}", told.out);
 }
 

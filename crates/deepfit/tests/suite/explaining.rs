@@ -203,7 +203,54 @@ fn every_method_for_tables_finds_the_column_that_decides() {
     holds(&permutation[0]);
     let nearest = explained(&place, &run, "new.csv", &["--method", "neighbours"]);
     assert!(nearest[0]["neighbours"].as_array().unwrap().iter().all(|one| one["target"] == "high"), "{nearest}");
+    let shown = nearest[0]["neighbours"][0]["shown"].as_str().unwrap();
+    assert!(shown.starts_with("a = ") && shown.contains(", c = "), "{shown}");
+    // What was learned by heart counts in rows that were learned from.
+    let told = place.run(&["explain", "run", "table.csv", "--method", "permutation"]).succeeded();
+    assert!(told.err.contains("has learned from") && told.err.contains("400 rows"), "{told:?}");
+    let told = place.run(&["explain", "run", "new.csv"]).succeeded();
+    assert!(told.out.contains("in this row") && told.out.contains("adds to the probability"), "{told:?}");
     names_in_the_report(&place, &run, "What counts most: the column 'c'");
+}
+
+#[test]
+fn dates_are_shown_as_dates_and_what_is_missing_is_told() {
+    let place = Place::new();
+    let row = |i: u64| {
+        let (day, size) = (1 + drawn(i) % 28, drawn(i + 700) % 100);
+        let size = if i % 9 == 0 { String::new() } else { size.to_string() };
+        format!("2024-{:02}-{day:02},{size},{}\n", 1 + i % 12, if i % 12 > 5 { "late" } else { "early" })
+    };
+    place.write("visits.csv", format!("visit,size,class\n{}", (0..240).map(row).collect::<String>()));
+    place.write("new.csv", "visit,size\n2024-03-09,\n");
+    place.trained("visits.csv", "run", &["--target", "class", "--epochs", "5"]);
+    let told = place.run(&["explain", "run", "new.csv"]).succeeded();
+    assert!(told.out.contains("2024-03-09") && told.out.contains("missing"), "{told:?}");
+    place.run(&["report", "run", "--full"]).succeeded();
+    let page = std::fs::read_to_string(place.path("run/report.html")).unwrap();
+    assert!(page.contains("visit = 2024-"), "{page}");
+}
+
+#[test]
+fn pictures_whose_edges_are_cut_away_are_told_once() {
+    let place = Place::new();
+    let (run, [red, _]) = patches(&place);
+    let wide = |name: &str| {
+        let path = place.path(name);
+        RgbImage::from_fn(2 * SIDE, SIDE, |x, y| Rgb([(x * 5) as u8, (y * 9) as u8, 90])).save(&path).unwrap();
+        path
+    };
+    let (one, other) = (wide("one.png"), wide("other.png"));
+    let [run, red, one, other] = [&run, &red, &one, &other].map(|path| path.to_str().unwrap());
+    let told = place.run(&["explain", run, one, other]).succeeded();
+    assert_eq!(told.err.matches("edges along").count(), 1, "{told:?}");
+    let told = place.run(&["explain", run, red]).succeeded();
+    assert!(!told.err.contains("edges along"), "{told:?}");
+    // Several pictures are explained in the report, and blue and red are those of pictures.
+    place.run(&["report", run, "--full"]).succeeded();
+    let page = std::fs::read_to_string(place.path("run/report.html")).unwrap();
+    assert!(page.matches("Left the picture, right what counts in it").count() >= 4);
+    assert!(page.contains("red places speak for") && !page.contains("blue and dashed"));
 }
 
 #[test]

@@ -87,6 +87,8 @@ fn the_word_before_is_found_to_decide_the_label_of_a_word() {
     refuses(&["--method", "grad-cam"], &["not for a model of texts whose words are labelled", "occlusion"]);
     let page = full(&place, &run);
     assert!(page.contains("What counts most: the word 'mister'") || page.contains("What counts most: the word 'in'"));
+    // The words that are wrong are explained, each beside what is true.
+    assert!(page.contains("of the word '") && page.contains(", and the truth is 'B-P"), "{page}");
 }
 
 #[test]
@@ -149,7 +151,10 @@ fn the_word_is_found_by_which_two_texts_are_near() {
     for method in ["occlusion", "integrated-gradients"] {
         let all = explained(&place, &run, "new.csv", &["--method", method]);
         let found = &all[0];
-        assert!(strongest(found).starts_with("hector"), "{method}: {}", found["attributions"]);
+        assert!(strongest(found).starts_with("hector ("), "{method}: {}", found["attributions"]);
+        for name in ["hector (first text)", "hector (second text)"] {
+            assert!(named(found).contains_key(name), "{found}");
+        }
         assert_eq!(found["unit"], "similarity");
         assert!(found["prediction"].as_f64().unwrap() > 0.5, "{found}");
         holds(found);
@@ -157,10 +162,17 @@ fn the_word_is_found_by_which_two_texts_are_near() {
     let piped = place.feed(&["explain", "run", "-", "--json"], b"soon hector again\tit was hector there\n").succeeded();
     assert!(strongest(&piped.json()[0]).starts_with("hector"));
     place.feed(&["explain", "run", "-"], b"soon hector again\n").is_refusal(&["line 1", "tabulator"]);
+    let shown = place.run(&["explain", "run", "new.csv"]).succeeded().out;
+    assert!(shown.contains("first text: ") && shown.contains("second text: "), "{shown}");
+    // Other columns are not taken for those that were learned from.
+    place.write("other.csv", "title,body\nsoon hector again and so,it was hector today there\n");
+    place.run(&["explain", "run", "other.csv"]).is_refusal(&["other.csv", "lacks the columns 'question', 'answer'"]);
     place.run(&["explain", "run", "new.csv", "--class", "yes"]).is_refusal(&["how near two texts are"]);
     place.run(&["explain", "run", "new.csv", "--method", "neighbours"]).is_refusal(&["pairs of texts", "occlusion"]);
     // A published table of words is explained in the same way.
     let published = explained(&place, Path::new("minilm-static"), "new.csv", &[]);
     assert!(strongest(&published[0]).starts_with("hector"), "{published}");
-    assert!(full(&place, &run).contains("Both texts have a similarity of"));
+    let page = full(&place, &run);
+    assert!(page.contains("Both texts have a similarity of") || page.contains("no mistake among the test texts"));
+    assert!(!page.contains("Both texts have") || page.contains("First text: "));
 }

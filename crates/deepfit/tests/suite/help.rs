@@ -64,7 +64,8 @@ fn unknown_words_lead_to_the_nearest() {
     place.run(&["wobble"]).is_refusal(&["wobble", "train", "predict"]);
     place.run(&[example("digits.zip").as_str()]).is_refusal(&["deepfit train"]);
     place.run(&["train", "x", "--epoch", "3"]).is_refusal(&["--epoch", "--epochs"]);
-    place.run(&["train", "x", "--wibble", "3"]).is_refusal(&["--wibble", "nearest option is '--"]);
+    place.run(&["train", "x", "--wibble", "3"]).is_refusal(&["--wibble"]);
+    assert!(!place.run(&["train", "x", "--wibble", "3"]).err.contains("nearest"), "nothing is near to it");
     place.run(&["train", "x", "--weight-decay", "3"]).is_refusal(&["weight_decay=VALUE"]);
     place.run(&["predict", "x", "y", "--format", "cvs"]).is_refusal(&["cvs", "csv"]);
     place.run(&["inspect", "x", "--batch", "abc"]).is_refusal(&["--batch", "a whole number from 1 to 1000000"]);
