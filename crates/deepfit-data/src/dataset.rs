@@ -167,6 +167,9 @@ pub struct OpenOptions {
     pub weight: Option<String>,
     /// Column of a table by whose values rows are also looked at by themselves.
     pub by: Option<String>,
+    /// Whether delimited tables begin with a row of names; without, what the first rows look like decides. Columns without
+    /// names are `column_1`, `column_2` and so on, and settings that name columns may say `1` and `2`.
+    pub header: Option<bool>,
 }
 
 impl Default for OpenOptions {
@@ -196,8 +199,30 @@ impl Default for OpenOptions {
             split: None,
             weight: None,
             by: None,
+            header: None,
         }
     }
+}
+
+impl OpenOptions {
+    /// The same; where columns have no names, settings may name them by their numbers.
+    pub(crate) fn with_columns_by_number(&self) -> OpenOptions {
+        let mut options = self.clone();
+        if options.header == Some(false) {
+            let OpenOptions { target, text, group, time_split, split, weight, by, .. } = &mut options;
+            for names in [target, text, group, time_split, split, weight, by].into_iter().flatten() {
+                *names = numbered(names);
+            }
+        }
+        options
+    }
+}
+
+/// Names of columns divided by commas, of which numbers are those of columns without names.
+pub(crate) fn numbered(names: &str) -> String {
+    let is_number = |name: &str| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_digit());
+    let of = |name: &str| if is_number(name) { format!("column_{name}") } else { name.to_string() };
+    names.split(',').map(|name| of(name.trim())).collect::<Vec<_>>().join(",")
 }
 
 /// What was found and inferred while data was opened.
@@ -280,9 +305,24 @@ pub struct Opened {
     pub notes: Vec<String>,
     /// Of texts whose words are labelled, all of them, those without words, which have no row, included.
     pub sentences: Option<Arc<Sentences>>,
+    /// Of images that a table names, the data row of each, counted from 0.
+    pub(crate) table_rows: Option<Vec<u32>>,
+    /// Whether the table that was opened has a header, where the model knows.
+    pub(crate) header: Option<bool>,
 }
 
 impl Opened {
+    /// Some rows of a source, with the names of all.
+    pub fn of_rows(source: Arc<dyn Source>, names: Vec<String>, rows: Vec<u32>) -> Opened {
+        let (failed, notes) = (Vec::new(), Vec::new());
+        Opened { source, names, rows, failed, notes, sentences: None, table_rows: None, header: None }
+    }
+
+    /// Of images that a table names, the data row of each, counted from 0.
+    pub fn table_rows(&self) -> Option<&[u32]> {
+        self.table_rows.as_deref()
+    }
+
     pub(crate) fn new(
         source: Arc<dyn Source>,
         names: Vec<String>,
@@ -298,7 +338,7 @@ impl Opened {
             notes.push(format!("only the test part of the data is evaluated: {} of {}", test.len(), source.len()));
             test
         };
-        Opened { source, names, rows, failed, notes, sentences: None }
+        Opened { failed, notes, ..Opened::of_rows(source, names, rows) }
     }
 }
 
@@ -319,7 +359,7 @@ pub fn open_adapted(
     options: &OpenOptions,
     adapt: &mut dyn FnMut(&Survey, &mut OpenOptions),
 ) -> Result<Dataset> {
-    let mut options = options.clone();
+    let mut options = options.with_columns_by_number();
     if options.labels.is_none()
         && options.task.is_none()
         && let Some(files) = LabelFiles::find(path, &options)?
@@ -339,6 +379,11 @@ pub fn open_adapted(
             let setting = if options.target.is_some() { "target" } else { "text" };
             let problem = "is for tables; the classes of a folder of texts are its sub-folders".to_string();
             return Err(Error::Setting { setting, problem });
+        }
+        if options.task.is_some_and(|task| task != TaskKind::Classification) {
+            let problem =
+                "is for tables; of a folder of texts the classes are learned that its sub-folders are".to_string();
+            return Err(Error::Setting { setting: "task", problem });
         }
         let mut summary = Summary::default();
         summary.notes.extend(contents.and_then(Contents::note));
@@ -373,9 +418,9 @@ pub fn open_adapted(
     summary.notes.extend(contents.and_then(Contents::note));
     let (kind, task, parts, strata);
     let table = match &options.labels {
-        Some(labels) => Some(image::require(path, labels)?),
+        Some(labels) => Some(image::require(path, labels, options.header)?),
         None if images => None,
-        None => image::recognise(path, &mut summary)?,
+        None => image::recognise(path, options.header, &mut summary)?,
     };
     if images && table.is_none() {
         let other = options.task.is_some_and(|task| task != TaskKind::Classification);
@@ -719,7 +764,8 @@ impl Dataset {
         match &self.kind {
             Kind::Images(set) => set.labels_of(row),
             Kind::Table(set) => set.labels_of(row),
-            Kind::Texts(_) | Kind::Language(_) | Kind::Pairs(_) | Kind::Labels(_) => &[],
+            Kind::Texts(set) => set.labels_of(row),
+            Kind::Language(_) | Kind::Pairs(_) | Kind::Labels(_) => &[],
         }
     }
 

@@ -193,7 +193,7 @@ impl Deeper {
             let rows = chosen.iter().filter_map(|id| places.get(id).copied()).collect();
             ids.extend(chosen.into_iter().cloned());
             let (source, names) = (opened.source.clone(), opened.names.clone());
-            let some = Opened { source, names, rows, failed: Vec::new(), notes: Vec::new(), sentences: None };
+            let some = Opened::of_rows(source, names, rows);
             explainer.explain_rows(&some, None, &Request::default(), &mut take)?;
             self.shuffled = shuffled(explainer, &some, None, &all);
         }
@@ -289,7 +289,7 @@ fn shuffled(
     let (mut sum, method) = (0.0, before.first()?.method);
     for (&row, before) in opened.rows.iter().zip(before) {
         let (source, names) = (opened.source.clone(), opened.names.clone());
-        let one = Opened { source, names, rows: vec![row], failed: Vec::new(), notes: Vec::new(), sentences: None };
+        let one = Opened::of_rows(source, names, vec![row]);
         let class = before.class.as_ref().map(|(class, _)| class.clone());
         let request = Request { method: Some(method), class, ..Request::default() };
         let mut after = None;
@@ -308,7 +308,7 @@ fn some(opened: &Opened) -> Opened {
     let step = opened.rows.len().div_ceil(MOST_ROWS).max(1);
     let rows = opened.rows.iter().copied().step_by(step).collect();
     let (source, names) = (opened.source.clone(), opened.names.clone());
-    Opened { source, names, rows, failed: Vec::new(), notes: Vec::new(), sentences: None }
+    Opened::of_rows(source, names, rows)
 }
 
 fn columns(explainer: &mut Explainer, opened: &Opened) -> Result<Plot> {

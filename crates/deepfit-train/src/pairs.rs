@@ -44,13 +44,13 @@ impl PairModel {
             Some(file) => Settings::of_run(&file)?.0,
             None => Settings::default(),
         };
-        let Settings { text, target, .. } = settings;
+        let Settings { text, target, header, .. } = settings;
         let (network, declarations) = backbone.network()?;
         let mut engine = Engine::new(threads)?.for_inference(true);
         for (name, tensor) in backbone.weights_for(&declarations) {
             engine.set_parameter(&name, &tensor.shape, &tensor.values)?;
         }
-        let (form, options) = (form.clone(), OpenOptions { text, target, ..OpenOptions::default() });
+        let (form, options) = (form.clone(), OpenOptions { text, target, header, ..OpenOptions::default() });
         Ok((PairModel { form, options }, (network, engine, backbone.notes)))
     }
 

@@ -8,7 +8,7 @@ use crate::run_folder::read_text;
 
 /// Families of networks for texts, by `model_type`, and the year in which the first were published: whatever is of a family
 /// is not older, and may be younger.
-const FAMILIES: [(&str, u32); 16] = [
+const FAMILIES: [(&str, u32); 17] = [
     ("bert", 2018),
     ("gpt2", 2019),
     ("roberta", 2019),
@@ -25,6 +25,7 @@ const FAMILIES: [(&str, u32); 16] = [
     ("qwen2", 2024),
     ("gemma", 2024),
     ("modernbert", 2024),
+    ("qwen3", 2025),
 ];
 
 /// The year of a published network, and by what it is known.
