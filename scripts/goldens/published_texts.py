@@ -216,6 +216,22 @@ def cases() -> Iterator[PublishedText]:
         t.LlamaConfig(**llama, head_dim=8, tie_word_embeddings=True, rope_parameters=stretched),
         trained=True,
     )
+    theta = {"rope_theta": 500.0}
+    linear = {**theta, "rope_type": "linear", "factor": 3.0}
+    dynamic = {**theta, "rope_type": "dynamic", "factor": 3.0}
+    # Between these turns lie some of the four pairs of a head.
+    yarn = {**theta, "rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 12}
+    ramp = {"beta_fast": 2.0, "beta_slow": 0.25}
+    for name, positions in [
+        ("llama-linear", linear),
+        ("llama-dynamic", dynamic),
+        ("llama-yarn-plain", {**yarn, **ramp, "truncate": False, "attention_factor": 1.5}),
+    ]:
+        config = t.LlamaConfig(**llama, head_dim=8, rope_parameters=positions)
+        yield PublishedText(name, t.LlamaForCausalLM, config)
+    config = t.LlamaConfig(**llama, head_dim=8, rope_parameters={**yarn, **ramp})
+    yield PublishedText("llama-yarn", t.LlamaForCausalLM, config, trained=True)
     yield PublishedText("llama-classes", t.LlamaForSequenceClassification, t.LlamaConfig(**llama, **labels))
     yield PublishedText("mistral", t.MistralForCausalLM, t.MistralConfig(**llama, sliding_window=3), reads="last")
     yield PublishedText("qwen2", t.Qwen2ForCausalLM, t.Qwen2Config(**llama))
+    yield PublishedText("qwen3", t.Qwen3ForCausalLM, t.Qwen3Config(**llama, head_dim=8), trained=True)

@@ -12,6 +12,8 @@ use crate::work::Work;
 
 /// More columns than any features have, and more classes: what says otherwise is damaged.
 const MOST: usize = 1 << 24;
+/// The number by which learners of labels are known in files.
+const LABELS: u8 = 4;
 
 /// A way to learn.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -32,13 +34,15 @@ enum Kind {
     Linear(Linear),
     Neighbours(Neighbours),
     Trees(Trees),
+    /// Of labels of which a row may have several, a learner of two classes for each: without and with it.
+    Labels(Vec<Fitted>),
 }
 
 /// A learner that has learned.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Fitted {
     width: usize,
-    /// Number of classes; 0 for values.
+    /// Number of classes or labels; 0 for values.
     classes: usize,
     kind: Kind,
 }
@@ -66,18 +70,36 @@ pub fn fit(learner: Learner, matrix: &Matrix, target: &Target, work: Work<'_>) -
     Ok(Fitted { width: matrix.width(), classes, kind })
 }
 
+/// Trains a learner for each of some labels, of which a row may have any number. Those that all rows have, or none, have
+/// nothing to be learned of but how frequent they are.
+///
+/// # Errors
+/// As for [`fit`], and if there are no labels.
+pub fn fit_labels(learner: Learner, matrix: &Matrix, labels: &[Vec<bool>], work: Work<'_>) -> Result<Fitted> {
+    let one = |has: &Vec<bool>| {
+        let differ = has.iter().any(|&has| has) && has.iter().any(|&has| !has);
+        let target = Target::Classes { classes: 2, of: has.iter().map(|&has| u32::from(has)).collect() };
+        fit(if differ { learner } else { Learner::Constant }, matrix, &target, work)
+    };
+    if labels.is_empty() {
+        return Err(ClassicalError::Rows("there are no labels to learn".to_string()));
+    }
+    let each = labels.iter().map(one).collect::<Result<Vec<Fitted>>>()?;
+    Ok(Fitted { width: matrix.width(), classes: labels.len(), kind: Kind::Labels(each) })
+}
+
 impl Fitted {
     /// Number of columns that it takes.
     pub fn width(&self) -> usize {
         self.width
     }
 
-    /// Numbers of a prediction: a probability for each class, or one value.
+    /// Numbers of a prediction: a probability for each class or label, or one value.
     pub fn outputs(&self) -> usize {
         self.classes.max(1)
     }
 
-    /// Probabilities of the classes, or values, `[rows, outputs]`.
+    /// Probabilities of the classes or labels, or values, `[rows, outputs]`.
     ///
     /// # Errors
     /// If the rows are not like those that it was trained on.
@@ -91,11 +113,21 @@ impl Fitted {
     /// As there, or if it was asked to stop.
     pub fn predict_within(&self, matrix: &Matrix, work: Work<'_>) -> Result<Vec<f32>> {
         let threads = work.threads;
+        if let Kind::Labels(each) = &self.kind {
+            let mut predictions = vec![0.0; matrix.rows() * each.len()];
+            for (label, fitted) in each.iter().enumerate() {
+                work.go_on()?;
+                let own = fitted.predict_within(matrix, work)?;
+                let places = predictions.iter_mut().skip(label).step_by(each.len());
+                places.zip(own.chunks_exact(2)).for_each(|(place, own)| *place = own[1]);
+            }
+            return Ok(predictions);
+        }
         let (sparse, needs_numbers) = match &self.kind {
             Kind::Constant(_) => (matrix.is_sparse(), false),
             Kind::Linear(linear) => (linear.is_sparse(), true),
             Kind::Neighbours(neighbours) => (neighbours.is_sparse(), true),
-            Kind::Trees(_) => (false, false),
+            Kind::Trees(_) | Kind::Labels(_) => (false, false),
         };
         if matrix.width() != self.width || matrix.is_sparse() != sparse {
             let problem = format!("rows of {} columns were learned, and these have {}", self.width, matrix.width());
@@ -109,16 +141,23 @@ impl Fitted {
             Kind::Linear(linear) => Ok(linear.predict(matrix, threads)),
             Kind::Neighbours(neighbours) => neighbours.predict(matrix, work),
             Kind::Trees(trees) => Ok(trees.predict(matrix, threads)),
+            // Told label by label above.
+            Kind::Labels(_) => Ok(Vec::new()),
         }
     }
 
     /// How much it goes by each column: the size of weights of standardised columns, or what splits gained; nothing where
-    /// columns have no weights.
+    /// columns have no weights. Of labels, the mean over all of them.
     pub fn importances(&self) -> Option<Vec<f64>> {
         match &self.kind {
             Kind::Constant(_) | Kind::Neighbours(_) => None,
             Kind::Linear(linear) => Some(linear.importances()),
             Kind::Trees(trees) => Some(trees.importances()),
+            Kind::Labels(each) => {
+                let known: Vec<Vec<f64>> = each.iter().filter_map(Fitted::importances).collect();
+                let mean = |column: usize| known.iter().map(|own| own[column]).sum::<f64>() / each.len() as f64;
+                (!known.is_empty()).then(|| (0..self.width).map(mean).collect())
+            }
         }
     }
 
@@ -129,6 +168,16 @@ impl Fitted {
             Kind::Linear(linear) => format!("penalty {}", linear.penalty()),
             Kind::Neighbours(neighbours) => format!("{} neighbours", neighbours.count()),
             Kind::Trees(trees) => format!("{} rounds of trees", trees.rounds()),
+            Kind::Labels(each) => {
+                let of = each.iter().filter(|own| !matches!(own.kind, Kind::Constant(_)));
+                let mut told: Vec<String> = of.map(Fitted::describe).collect();
+                told.dedup();
+                match &told[..] {
+                    [] => "the same prediction for every row".to_string(),
+                    [same] => format!("{same}, for each label"),
+                    _ => "chosen for each label by itself".to_string(),
+                }
+            }
         }
     }
 
@@ -140,27 +189,35 @@ impl Fitted {
     /// The bytes of a file: mark, version, length, content and checksum.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut to = Writer::default();
+        self.write(&mut to);
+        to.finish()
+    }
+
+    fn write(&self, to: &mut Writer) {
         to.int(self.width);
         to.int(self.classes);
         match &self.kind {
             Kind::Constant(constant) => {
                 to.byte(0);
-                constant.write(&mut to);
+                constant.write(to);
             }
             Kind::Linear(linear) => {
                 to.byte(1);
-                linear.write(&mut to);
+                linear.write(to);
             }
             Kind::Neighbours(neighbours) => {
                 to.byte(2);
-                neighbours.write(&mut to);
+                neighbours.write(to);
             }
             Kind::Trees(trees) => {
                 to.byte(3);
-                trees.write(&mut to);
+                trees.write(to);
+            }
+            Kind::Labels(each) => {
+                to.byte(LABELS);
+                each.iter().for_each(|own| own.write(to));
             }
         }
-        to.finish()
     }
 
     /// Reads what [`to_bytes`](Self::to_bytes) gave.
@@ -169,16 +226,30 @@ impl Fitted {
     /// If the bytes are damaged, or of a newer version.
     pub fn from_bytes(file: &[u8]) -> Result<Fitted> {
         let mut from = Reader::open(file)?;
+        let fitted = Fitted::read(&mut from, true)?;
+        from.end()?;
+        Ok(fitted)
+    }
+
+    /// `whole` says that it is not that of a label, which has no labels itself.
+    fn read(from: &mut Reader<'_>, whole: bool) -> Result<Fitted> {
         let (width, classes) = (from.int()?, from.int()?);
         from.require(width < MOST && classes < MOST, "it has too many columns or classes")?;
         let kind = match from.byte()? {
-            0 => Kind::Constant(Constant::read(&mut from, classes.max(1))?),
-            1 => Kind::Linear(Linear::read(&mut from, width, classes)?),
-            2 => Kind::Neighbours(Neighbours::read(&mut from, width, classes)?),
-            3 => Kind::Trees(Trees::read(&mut from, width, classes)?),
+            0 => Kind::Constant(Constant::read(from, classes.max(1))?),
+            1 => Kind::Linear(Linear::read(from, width, classes)?),
+            2 => Kind::Neighbours(Neighbours::read(from, width, classes)?),
+            3 => Kind::Trees(Trees::read(from, width, classes)?),
+            LABELS if whole && classes > 0 => {
+                let each = (0..classes).map(|_| {
+                    let own = Fitted::read(from, false)?;
+                    from.require((own.width, own.classes) == (width, 2), "a label has another number of columns")?;
+                    Ok(own)
+                });
+                Kind::Labels(each.collect::<Result<_>>()?)
+            }
             other => return Err(ClassicalError::Damaged(format!("there is no learner number {other}"))),
         };
-        from.end()?;
         Ok(Fitted { width, classes, kind })
     }
 }

@@ -30,7 +30,7 @@ mod trees;
 mod work;
 
 pub use error::{ClassicalError, Result};
-pub use fitted::{Fitted, Learner, fit};
+pub use fitted::{Fitted, Learner, fit, fit_labels};
 pub use linear::{Linear, LinearOptions};
 pub use matrix::{Kind, Matrix};
 pub use neighbours::{Neighbours, NeighboursOptions, squared_distance_within};

@@ -59,7 +59,7 @@ pub(crate) fn check(table: Option<&Path>, options: &OpenOptions) -> Result<()> {
         let problem = "is for one table that has all parts; leave `validation` and `test` away".to_string();
         return refuse(setting, problem);
     }
-    let columns = table::preview(table, None, 1)?.columns;
+    let columns = table::preview(table, options.header, 1)?.columns;
     for (setting, column) in given {
         named_column(&columns, column, &table.to_string_lossy())?;
         let named = [("target", &options.target), ("text", &options.text)];
@@ -82,7 +82,7 @@ pub(crate) fn read(table: &Path, options: &OpenOptions, rows: &[Origin]) -> Resu
     let mut division = Division::default();
     let name = table.to_string_lossy().into_owned();
     let column = |path: &Path, column: &str| {
-        let header = table::preview(path, None, 1)?.header;
+        let header = table::preview(path, options.header, 1)?.header;
         table::texts(path, header, &[column], options.threads)
     };
     if let Some(group) = &options.group {

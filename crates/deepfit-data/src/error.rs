@@ -194,6 +194,21 @@ pub enum Error {
         /// The delimiter in use.
         delimiter: char,
     },
+    /// A NUL byte in text.
+    #[error(
+        "'{name}', {}{}: holds a NUL byte, which no text has; look whether the file is whole, or remove it, for example with \
+         `tr -d '\\000'`",
+        row_name(*row),
+        line_name(*line)
+    )]
+    Nul {
+        /// The table.
+        name: String,
+        /// Data row, counted from 1; 0 is the header.
+        row: u64,
+        /// Line of the file, counted from 1.
+        line: u64,
+    },
     /// A line that holds no object of JSON.
     #[error(
         "'{name}' is not JSON Lines: line {line} is no JSON object: {problem}; repair it, or give the file the ending of what it is"

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use crate::dataset::{OpenOptions, Opened};
+use crate::dataset::{OpenOptions, Opened, numbered};
 use crate::division::{Origin, role};
 use crate::error::{Error, Result};
 use crate::split::Part;
@@ -39,7 +39,7 @@ pub(crate) fn check(table: Option<&Path>, options: &OpenOptions) -> Result<()> {
         let Some(table) = table else {
             return refuse("names a column of a table, and the data is none".to_string());
         };
-        let columns = table::preview(table, None, 1)?.columns;
+        let columns = table::preview(table, options.header, 1)?.columns;
         named_column(&columns, column, &table.to_string_lossy())?;
         let several = |list: &String| list.split(',').any(|name| name.trim() == column);
         if options.target.as_ref().is_some_and(several) {
@@ -56,7 +56,7 @@ pub(crate) fn check(table: Option<&Path>, options: &OpenOptions) -> Result<()> {
 /// Reads a column of a table, and of those for validation and test.
 pub(crate) fn column(table: &Path, options: &OpenOptions, column: &str) -> Result<Column> {
     let of = |path: &Path| -> Result<Texts> {
-        let header = table::preview(path, None, 1)?.header;
+        let header = table::preview(path, options.header, 1)?.header;
         table::texts(path, header, &[column], options.threads)
     };
     let mut tables = vec![(None, table.to_string_lossy().into_owned(), of(table)?)];
@@ -131,11 +131,12 @@ impl Opened {
     /// # Errors
     /// If a value is missing, negative or no number, or all are 0.
     pub fn weights(&self, table: &Path, column: &str, threads: usize) -> Result<Option<Vec<f64>>> {
-        if !table.is_file() || !table::preview(table, None, 1)?.columns.iter().any(|name| name == column) {
+        let (header, column) = (self.header, &self.named(column)[..]);
+        if !table.is_file() || !table::preview(table, header, 1)?.columns.iter().any(|name| name == column) {
             return Ok(None);
         }
         let origins = self.origins("weight")?;
-        let options = OpenOptions { threads, ..OpenOptions::default() };
+        let options = OpenOptions { threads, header, ..OpenOptions::default() };
         weights(&self::column(table, &options, column)?, column, &origins).map(Some)
     }
 
@@ -144,16 +145,26 @@ impl Opened {
     /// # Errors
     /// If there is no such column, or it has very many values.
     pub fn subgroups(&self, table: &Path, column: &str, threads: usize) -> Result<Subgroups> {
-        let options = OpenOptions { threads, by: Some(column.to_string()), ..OpenOptions::default() };
+        let column = &self.named(column)[..];
+        let by = Some(column.to_string());
+        let options = OpenOptions { threads, by, header: self.header, ..OpenOptions::default() };
         check(Some(table).filter(|table| table.is_file()), &options)?;
         subgroups(&self::column(table, &options, column)?, column, &self.origins("by")?)
     }
 
-    /// Data rows of the table, which are the names of rows that have no other.
+    /// The column that is meant, which may be named by its number where the table has no names.
+    fn named(&self, column: &str) -> String {
+        if self.header == Some(false) { numbered(column) } else { column.to_string() }
+    }
+
+    /// Data rows of the table: of images those that name them, of others what they are called by.
     fn origins(&self, setting: &'static str) -> Result<Vec<Origin>> {
+        if let Some(rows) = &self.table_rows {
+            return Ok(rows.iter().map(|&row| (None, row as usize)).collect());
+        }
         let origin = |name: &String| name.parse().ok().map(|row| (None, row));
         self.names.iter().map(origin).collect::<Option<_>>().ok_or_else(|| {
-            let problem = "is for tables of features or texts, and rows of this data are files".to_string();
+            let problem = "names a column of a table, and the rows of this data are files of a folder".to_string();
             Error::Setting { setting, problem }
         })
     }

@@ -375,7 +375,9 @@ impl Subject {
         }
         let best = (0..logits.len()).fold(0, |best, class| if logits[class] > logits[best] { class } else { best });
         if let Task::MultiLabel { .. } = self.task() {
-            let labels = classes.iter().zip(logits).filter(|(_, logit)| **logit >= 0.0);
+            let thresholds = self.decision.thresholds(classes.len());
+            let likely = self.probabilities(logits).into_iter().zip(thresholds);
+            let labels = classes.iter().zip(likely).filter(|(_, (p, threshold))| *p as f32 >= *threshold);
             return (PredictionValue::Labels(labels.map(|(label, _)| label.clone()).collect()), best);
         }
         (PredictionValue::Class(classes[best].clone()), best)

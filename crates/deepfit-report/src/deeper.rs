@@ -388,8 +388,7 @@ fn tag(run: &RunRecord, number: f32) -> Option<String> {
 
 /// Some rows of data that has been opened.
 fn part(opened: &Opened, rows: Vec<u32>) -> Opened {
-    let (source, names) = (opened.source.clone(), opened.names.clone());
-    Opened { source, names, rows, failed: Vec::new(), notes: Vec::new(), sentences: None }
+    Opened::of_rows(opened.source.clone(), opened.names.clone(), rows)
 }
 
 /// Some of the rows, from all of the data.

@@ -102,10 +102,18 @@ impl Measured {
             (Task::Classification { classes }, false) => {
                 Measured::Classes(Box::new(ClassificationMetrics::new(classes.len()).positive(goal.positive)))
             }
-            (Task::MultiLabel { classes }, true) => {
-                Measured::Labels(Box::new(MultiLabelMetrics::with_intervals(classes.len())))
+            (Task::MultiLabel { classes }, intervals) => {
+                let labels = classes.len();
+                let metrics = match intervals {
+                    true => MultiLabelMetrics::with_intervals(labels),
+                    false => MultiLabelMetrics::new(labels),
+                };
+                let thresholds = goal.decision.map(|decision| decision.thresholds(labels));
+                Measured::Labels(Box::new(match thresholds {
+                    Some(thresholds) => metrics.thresholds(thresholds),
+                    None => metrics,
+                }))
             }
-            (Task::MultiLabel { classes }, false) => Measured::Labels(Box::new(MultiLabelMetrics::new(classes.len()))),
             (Task::Regression, true) => Measured::Values(Box::new(RegressionMetrics::with_intervals())),
             (Task::Regression, false) => Measured::Values(Box::default()),
             (Task::Labels { labels, spans }, _) => {

@@ -44,10 +44,10 @@ impl PairModel {
             Some(file) => Settings::of_run(&file)?.0,
             None => Settings::default(),
         };
-        let Settings { mut text, target, data, .. } = settings;
+        let Settings { mut text, target, data, header, .. } = settings;
         if text.is_none() && data.is_file() {
             // A run that was not told its columns has found them in its data: other tables have to have the same.
-            let named = OpenOptions { target: target.clone(), threads, ..OpenOptions::default() };
+            let named = OpenOptions { target: target.clone(), header, threads, ..OpenOptions::default() };
             let columns = pair_columns(&data, &named).filter(|columns| columns.iter().all(|name| !name.contains(',')));
             text = columns.map(|columns| columns.join(","));
         }
@@ -56,7 +56,7 @@ impl PairModel {
         for (name, tensor) in backbone.weights_for(&declarations) {
             engine.set_parameter(&name, &tensor.shape, &tensor.values)?;
         }
-        let (form, options) = (form.clone(), OpenOptions { text, target, ..OpenOptions::default() });
+        let (form, options) = (form.clone(), OpenOptions { text, target, header, ..OpenOptions::default() });
         Ok((PairModel { form, options }, (network, engine, backbone.notes)))
     }
 

@@ -10,11 +10,11 @@ use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
 use crate::decision::{CalibrationReport, ConformalReport, CostReport, Decision, Familiarity, FamiliarityReport};
-use crate::error::Result;
+use crate::error::{Result, TrainError};
 use crate::in_order::InOrder;
 use crate::learned;
 use crate::measure::{Goal, SubgroupScores, measure, positive};
-use crate::metrics::{Intervals, LABEL_THRESHOLD, LabelScores, ResidualSummary, Scores};
+use crate::metrics::{Intervals, LabelScores, ResidualSummary, Scores};
 use crate::model_folder;
 use crate::predicts::{self, Predicts};
 use crate::tagging::{Entity, Sentences, Tags};
@@ -42,6 +42,8 @@ pub struct Predictor {
     decision: Decision,
     /// Column by which rows counted in training.
     weight: Option<String>,
+    /// Column by which they count in evaluation, where that was asked for.
+    weight_asked: Option<String>,
     /// Column by whose values rows are also measured by themselves.
     by: Option<String>,
     /// Where the model was found, if that is a folder.
@@ -97,7 +99,7 @@ pub struct Evaluation {
 pub enum PredictionValue {
     /// The most probable class.
     Class(String),
-    /// All labels of a probability of one half and more.
+    /// All labels of a probability of one half and more, or of that from which on each is predicted where errors have costs.
     Labels(Vec<String>),
     /// The value of a regression.
     Value(f64),
@@ -183,7 +185,25 @@ impl Predictor {
             Some(folder) => Familiarity::load(folder, &preprocessor)?,
             None => None,
         };
-        Ok(Predictor { using, preprocessor, threads, notes, positive, decision, weight, by: None, folder, familiarity })
+        let (weight_asked, by) = (None, None);
+        Ok(Predictor {
+            using,
+            preprocessor,
+            threads,
+            notes,
+            positive,
+            decision,
+            weight,
+            weight_asked,
+            by,
+            folder,
+            familiarity,
+        })
+    }
+
+    /// Rows count by a column, when it evaluates a table; without, by that of training, if there was one.
+    pub fn weighted_by(self, column: Option<String>) -> Predictor {
+        Predictor { weight_asked: column, ..self }
     }
 
     /// Also measures the rows of each value of a column by themselves, when it evaluates a table.
@@ -236,8 +256,16 @@ impl Predictor {
         if let Some(folder) = &self.folder {
             opened.notes.extend(learned::note(folder, &*opened.source, &opened.rows)?);
         }
-        let weights = match &self.weight {
-            Some(column) => {
+        let weights = match (&self.weight_asked, &self.weight) {
+            (Some(column), _) => {
+                let Some(weights) = opened.weights(table, column, self.threads)? else {
+                    let problem = format!("names '{column}', and '{}' is no table with such a column", table.display());
+                    return Err(TrainError::setting("weight", problem));
+                };
+                opened.notes.push(format!("rows count by '{column}'"));
+                Some(weights)
+            }
+            (None, Some(column)) => {
                 let weights = opened.weights(table, column, self.threads)?;
                 opened.notes.push(match weights {
                     Some(_) => format!("rows count by '{column}', as in training"),
@@ -247,7 +275,7 @@ impl Predictor {
                 });
                 weights
             }
-            None => None,
+            (None, None) => None,
         };
         let by = self.by.as_ref().map(|column| opened.subgroups(table, column, self.threads)).transpose()?;
         let (weights, by) = (weights.as_deref(), by.as_ref());
@@ -320,6 +348,7 @@ impl Predictor {
         let conformal = self.decision.conformal.clone();
         let names = self.preprocessor.task().classes().to_vec();
         let several = matches!(self.preprocessor.task(), Task::MultiLabel { .. });
+        let thresholds = self.decision.thresholds(names.len());
         if let (Task::Labels { labels, spans }, Some(sentences)) = (self.preprocessor.task(), opened.sentences.clone())
         {
             let tags = Tags::new(labels, *spans);
@@ -360,7 +389,7 @@ impl Predictor {
                     let values = &judged.probabilities;
                     let pairs = names.iter().cloned().zip(values.iter().map(|&p| f64::from(p))).collect();
                     let prediction = if several {
-                        let predicted = (0..outputs).filter(|&label| values[label] >= LABEL_THRESHOLD);
+                        let predicted = (0..outputs).filter(|&label| values[label] >= thresholds[label]);
                         PredictionValue::Labels(predicted.map(|label| names[label].clone()).collect())
                     } else {
                         PredictionValue::Class(names[judged.class].clone())

@@ -9,6 +9,43 @@ use crate::error::{Result, TrainError, is_no_space};
 /// Version of the files in a run folder. A higher number in a file means that a newer program wrote it.
 pub const FORMAT_VERSION: u32 = 1;
 
+/// What is said of a folder that holds something else.
+const OCCUPIED: &str = "exists and is not empty; choose another folder with --out, or continue it with --resume";
+
+/// A folder that this process has created, and no other can while this lasts.
+#[derive(Debug)]
+pub struct Claim {
+    _folder: Option<File>,
+}
+
+/// Locks a file or a folder, where that is possible.
+fn lock(path: &Path, run: &Path) -> Result<Option<File>> {
+    // Not all systems open folders.
+    let Ok(file) = File::open(path) else { return Ok(None) };
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(fs::TryLockError::WouldBlock) => {
+            let problem =
+                "is being trained by another process; wait for it, stop it, or choose another folder with --out";
+            Err(TrainError::run(run, problem))
+        }
+        // Some file systems know no locks.
+        Err(fs::TryLockError::Error(_)) => Ok(None),
+    }
+}
+
+/// Whether something in a new run folder is what a process has left there that was killed before its settings were written,
+/// which nobody can go on with.
+fn is_left_over(path: &Path) -> bool {
+    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    match &name[..] {
+        "checkpoint" | "model" => fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_none()),
+        "split.json" => !path.with_file_name("settings.toml").exists(),
+        ".split.json.part" | ".settings.toml.part" => true,
+        _ => false,
+    }
+}
+
 /// How the names of files beside the checkpoint begin that hold predictions of validation rows.
 pub(crate) const HELD_OUT: &str = "held-out-";
 /// How the names of those begin that hold losses of validation rows.
@@ -94,24 +131,36 @@ impl RunFolder {
         self.root.join("checkpoint").join("state.safetensors")
     }
 
-    /// Creates the folder and those in it.
+    /// Creates the folder and those in it. Until the claim is dropped, or the process ends, nobody else can create it.
     ///
     /// # Errors
-    /// If there is something else already, or it may not be created.
-    pub fn create(&self) -> Result<()> {
-        let occupied = fs::read_dir(&self.root).is_ok_and(|mut entries| entries.next().is_some());
-        if occupied {
-            let problem = "exists and is not empty; choose another folder with --out, or continue it with --resume";
-            return Err(TrainError::run(&self.root, problem));
-        }
+    /// If there is something else already, another process has just begun a run there, or it may not be created.
+    pub fn create(&self) -> Result<Claim> {
         let checkpoint = self.root.join("checkpoint");
-        let made = fs::create_dir_all(&checkpoint).and_then(|()| fs::create_dir_all(self.model()));
-        made.map_err(|source| {
+        let failed = |source| {
             // What was made before the failure goes again: nothing half-written stays.
             let _ = fs::remove_dir(&checkpoint);
             let _ = fs::remove_dir(&self.root);
             TrainError::Io { action: "create", path: self.root.clone(), source }
-        })
+        };
+        fs::create_dir_all(&self.root).map_err(failed)?;
+        let claim = Claim { _folder: lock(&self.root, &self.root)? };
+        let mut others =
+            fs::read_dir(&self.root).map_err(failed)?.flatten().filter(|entry| !is_left_over(&entry.path()));
+        if others.next().is_some() {
+            return Err(TrainError::run(&self.root, OCCUPIED));
+        }
+        fs::create_dir_all(&checkpoint).and_then(|()| fs::create_dir_all(self.model())).map_err(failed)?;
+        Ok(claim)
+    }
+
+    /// Keeps a second process from training what is in the folder; the lock goes with the file that is returned, and with the
+    /// process, however that ends. Nothing where the file system knows no locks.
+    ///
+    /// # Errors
+    /// If another process trains there.
+    pub fn lock(&self) -> Result<Option<File>> {
+        lock(&self.settings(), &self.root)
     }
 
     /// Creates the folders in it that are missing.

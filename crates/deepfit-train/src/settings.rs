@@ -49,10 +49,10 @@ settings! {
     data: PathBuf = PathBuf::new(), "Folder of images or texts, .zip of images, table, or .txt file whose continuation is learned.",
         "a path in quotes, such as \"photos/\"";
     target: Option<String> = None,
-        "Column to predict (default: one named target, label, class or y, else the last); of images also several of 0 and 1, \
+        "Column to predict (default: one named target, label, class or y, else the last); of labels also several of 0 and 1, \
          as a,b,c.",
         "the name of a column in quotes, such as \"price\"";
-    task: Option<TaskKind> = None, "classification, regression, for images multi_label, or, for two columns of texts, similarity (default: inferred from the \
+    task: Option<TaskKind> = None, "classification, regression, multi_label, or, for two columns of texts, similarity (default: inferred from the \
          target).",
         "classification, regression, multi_label or similarity";
     text: Option<String> = None,
@@ -69,6 +69,10 @@ settings! {
         "bpe, bytes, characters or wordpiece";
     vocabulary: Option<usize> = None, "Most tokens of a tokenizer that is learned from the texts (default: 8000).",
         "a whole number from 2 to 1000000, with bytes among the tokens from 257, such as 4000";
+    header: Option<bool> = None,
+        "Whether tables of delimited text begin with a row of names; without, columns are column_1, column_2 and so on, and \
+         settings that name columns may say 1 and 2 (default: what the first rows look like).",
+        "true or false";
     labels: Option<PathBuf> = None, "Table that names images of the folder, and says what is on them.",
         "a path in quotes, such as \"labels.csv\"";
     positive: Option<String> = None,
@@ -179,9 +183,13 @@ settings! {
     coverage: f64 = 0.9,
         "Share of the sets of classes and of the intervals of numbers that are to hold what is true; 0 for none of them.",
         "a number from 0 (none) to 0.999, such as 0.9";
+    sets: String = "smallest".to_string(),
+        "Which sets of classes these are: smallest, with the fewest classes on average, or adaptive, with more where a row is hard, \
+         so that hard rows are covered about as often as easy ones.",
+        "smallest or adaptive";
     cost: Option<toml::Table> = None,
         "What errors cost: of two classes as cost.false_negative=10 and cost.false_positive=1, of more as cost.CLASS=5 what it \
-         costs not to recognise a class (default: 1).",
+         costs not to recognise a class, of labels both (default: 1).",
         "given by its parts, such as cost.false_negative=10 and cost.false_positive=1";
     loss: Option<String> = None, "Of a regression: squared, absolute or huber; of pairs with scores: ranking or squared.",
         "squared, absolute, huber or ranking";
@@ -212,6 +220,9 @@ settings! {
         "Whether convolutions are plain sums of products; else those of 3 x 3 are made faster, and round a little more.",
         "true or false";
 }
+
+/// Value of `sets`.
+pub(crate) const ADAPTIVE: &str = "adaptive";
 
 /// Values of `model`.
 const MODELS: [&str; 12] = [
@@ -341,6 +352,7 @@ impl Settings {
         };
         check("repeats", (1..=1000).contains(&self.repeats))?;
         check("coverage", (0.0..=0.999).contains(&self.coverage))?;
+        one_of("sets", &self.sets, &["smallest", ADAPTIVE])?;
         one_of("calibration", &self.calibration, &["auto", "none", "temperature", "isotonic"])?;
         one_of("model", &self.model, &MODELS)?;
         one_of("optimizer", &self.optimizer, &Optimizer::NAMES)?;

@@ -78,7 +78,10 @@ fn found(opened: &Opened, data: &Path, part: &[RowId]) -> Vec<(u32, RowId)> {
         match name.parse() {
             Ok(number) if numbered => RowId::Row(number),
             // A table of images tells rows by their number, and names are paths.
-            _ if numbered => RowId::Row(u64::from(row)),
+            _ if numbered => {
+                let of_table = opened.table_rows().and_then(|rows| rows.get(row as usize).copied());
+                RowId::Row(u64::from(of_table.unwrap_or(row)))
+            }
             _ => RowId::Path(inside(name, data)),
         }
     };

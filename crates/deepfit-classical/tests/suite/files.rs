@@ -1,6 +1,6 @@
 //! Models as bytes.
 
-use deepfit_classical::{ClassicalError, Fitted, Learner, LinearOptions, Matrix, Target, Work, fit};
+use deepfit_classical::{ClassicalError, Fitted, Learner, LinearOptions, Matrix, Target, Work, fit, fit_labels};
 
 use crate::made::{classes, learners, table, values};
 
@@ -12,6 +12,10 @@ fn all() -> Vec<(Fitted, Matrix)> {
             made.push((fit(learner, &rows, &target, Work::unlimited(2, 1)).unwrap(), rows));
         }
     }
+    for learner in [Learner::Constant, learners()[1], Learner::Trees(deepfit_classical::TreesOptions::default())] {
+        let rows = table(80, 3, matches!(learner, Learner::Trees(_)));
+        made.push((fit_labels(learner, &rows, &labels(80), Work::unlimited(2, 1)).unwrap(), rows));
+    }
     let mut sparse = Matrix::sparse(6);
     (0..40_u32).for_each(|i| sparse.push([(i % 3, 1.0), (3 + i % 3, 0.5)]));
     let target = Target::Classes { classes: 3, of: (0..40).map(|i| i % 3).collect() };
@@ -19,6 +23,36 @@ fn all() -> Vec<(Fitted, Matrix)> {
         made.push((fit(*learner, &sparse, &target, Work::unlimited(1, 1)).unwrap(), sparse.clone()));
     }
     made
+}
+
+/// Three labels of rows: two that follow what the rows hold, and one that none has.
+fn labels(rows: usize) -> Vec<Vec<bool>> {
+    let of = |seed: u64| match classes(rows, seed, 2) {
+        Target::Classes { of, .. } => of.into_iter().map(|class| class == 1).collect(),
+        Target::Values(_) => Vec::new(),
+    };
+    vec![of(3), of(4), vec![false; rows]]
+}
+
+#[test]
+fn labels_are_learned_each_by_itself() {
+    let (rows, labels) = (table(80, 3, false), labels(80));
+    let linear = Learner::Linear(LinearOptions { penalty: Some(1.0), ..LinearOptions::default() });
+    let together = fit_labels(linear, &rows, &labels, Work::unlimited(2, 1)).unwrap();
+    assert_eq!(together.outputs(), 3);
+    let predicted = together.predict(&rows, 1).unwrap();
+    for (label, has) in labels.iter().enumerate() {
+        let target = Target::Classes { classes: 2, of: has.iter().map(|&has| u32::from(has)).collect() };
+        let learner = if label == 2 { Learner::Constant } else { linear };
+        let alone = fit(learner, &rows, &target, Work::unlimited(2, 1)).unwrap().predict(&rows, 1).unwrap();
+        let own: Vec<f32> = predicted.iter().skip(label).step_by(3).copied().collect();
+        assert_eq!(own, alone.chunks(2).map(|two| two[1]).collect::<Vec<f32>>());
+    }
+    assert!(predicted.iter().skip(2).step_by(3).all(|&p| p < 0.05), "what no row has is improbable");
+    let importances = together.importances().unwrap();
+    assert!(importances.len() == 4 && importances[0] > importances[1], "{importances:?}");
+    assert_eq!(together.describe(), "penalty 1, for each label");
+    assert!(fit_labels(linear, &rows, &[], Work::unlimited(2, 1)).is_err());
 }
 
 #[test]

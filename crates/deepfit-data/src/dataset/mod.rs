@@ -19,6 +19,7 @@ use crate::text::{LabelSet, LanguageSet, PairSet, Sentences, TextSet};
 use crate::weighing::Subgroups;
 
 pub use open::{MIN_ROWS, open, open_adapted};
+pub(crate) use options::numbered;
 pub use options::{OpenOptions, Summary, Survey, VOCABULARY};
 pub use task::{Task, TaskKind};
 
@@ -71,9 +72,24 @@ pub struct Opened {
     pub notes: Vec<String>,
     /// Of texts whose words are labelled, all of them, those without words, which have no row, included.
     pub sentences: Option<Arc<Sentences>>,
+    /// Of images that a table names, the data row of each, counted from 0.
+    pub(crate) table_rows: Option<Vec<u32>>,
+    /// Whether the table that was opened has a header, where the model knows.
+    pub(crate) header: Option<bool>,
 }
 
 impl Opened {
+    /// Some rows of a source, with the names of all.
+    pub fn of_rows(source: Arc<dyn Source>, names: Vec<String>, rows: Vec<u32>) -> Opened {
+        let (failed, notes) = (Vec::new(), Vec::new());
+        Opened { source, names, rows, failed, notes, sentences: None, table_rows: None, header: None }
+    }
+
+    /// Of images that a table names, the data row of each, counted from 0.
+    pub fn table_rows(&self) -> Option<&[u32]> {
+        self.table_rows.as_deref()
+    }
+
     pub(crate) fn new(
         source: Arc<dyn Source>,
         names: Vec<String>,
@@ -89,7 +105,7 @@ impl Opened {
             notes.push(format!("only the test part of the data is evaluated: {} of {}", test.len(), source.len()));
             test
         };
-        Opened { source, names, rows, failed, notes, sentences: None }
+        Opened { failed, notes, ..Opened::of_rows(source, names, rows) }
     }
 }
 
@@ -208,7 +224,8 @@ impl Dataset {
         match &self.kind {
             Kind::Images(set) => set.labels_of(row),
             Kind::Table(set) => set.labels_of(row),
-            Kind::Texts(_) | Kind::Language(_) | Kind::Pairs(_) | Kind::Labels(_) => &[],
+            Kind::Texts(set) => set.labels_of(row),
+            Kind::Language(_) | Kind::Pairs(_) | Kind::Labels(_) => &[],
         }
     }
 

@@ -34,7 +34,7 @@ pub fn open_adapted(
     options: &OpenOptions,
     adapt: &mut dyn FnMut(&Survey, &mut OpenOptions),
 ) -> Result<Dataset> {
-    let mut options = options.clone();
+    let mut options = options.with_columns_by_number();
     if options.labels.is_none()
         && options.task.is_none()
         && let Some(files) = LabelFiles::find(path, &options)?
@@ -54,6 +54,11 @@ pub fn open_adapted(
             let setting = if options.target.is_some() { "target" } else { "text" };
             let problem = "is for tables; the classes of a folder of texts are its sub-folders".to_string();
             return Err(Error::Setting { setting, problem });
+        }
+        if options.task.is_some_and(|task| task != TaskKind::Classification) {
+            let problem =
+                "is for tables; of a folder of texts the classes are learned that its sub-folders are".to_string();
+            return Err(Error::Setting { setting: "task", problem });
         }
         let mut summary = Summary::default();
         summary.notes.extend(contents.and_then(Contents::note));
@@ -88,9 +93,9 @@ pub fn open_adapted(
     summary.notes.extend(contents.and_then(Contents::note));
     let (kind, task, parts, strata);
     let table = match &options.labels {
-        Some(labels) => Some(image::require(path, labels)?),
+        Some(labels) => Some(image::require(path, labels, options.header)?),
         None if images => None,
-        None => image::recognise(path, &mut summary)?,
+        None => image::recognise(path, options.header, &mut summary)?,
     };
     if images && table.is_none() {
         let other = options.task.is_some_and(|task| task != TaskKind::Classification);

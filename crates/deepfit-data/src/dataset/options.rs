@@ -70,6 +70,9 @@ pub struct OpenOptions {
     pub weight: Option<String>,
     /// Column of a table by whose values rows are also looked at by themselves.
     pub by: Option<String>,
+    /// Whether delimited tables begin with a row of names; without, what the first rows look like decides. Columns without
+    /// names are `column_1`, `column_2` and so on, and settings that name columns may say `1` and `2`.
+    pub header: Option<bool>,
 }
 
 impl Default for OpenOptions {
@@ -99,8 +102,30 @@ impl Default for OpenOptions {
             split: None,
             weight: None,
             by: None,
+            header: None,
         }
     }
+}
+
+impl OpenOptions {
+    /// The same; where columns have no names, settings may name them by their numbers.
+    pub(crate) fn with_columns_by_number(&self) -> OpenOptions {
+        let mut options = self.clone();
+        if options.header == Some(false) {
+            let OpenOptions { target, text, group, time_split, split, weight, by, .. } = &mut options;
+            for names in [target, text, group, time_split, split, weight, by].into_iter().flatten() {
+                *names = numbered(names);
+            }
+        }
+        options
+    }
+}
+
+/// Names of columns divided by commas, of which numbers are those of columns without names.
+pub(crate) fn numbered(names: &str) -> String {
+    let is_number = |name: &str| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_digit());
+    let of = |name: &str| if is_number(name) { format!("column_{name}") } else { name.to_string() };
+    names.split(',').map(|name| of(name.trim())).collect::<Vec<_>>().join(",")
 }
 
 /// What was found and inferred while data was opened.

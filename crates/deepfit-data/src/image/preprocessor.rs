@@ -61,6 +61,11 @@ impl ImagePreprocessor {
         sides && resizes && matches!(self.channels, 1 | 3) && scaled
     }
 
+    /// Whether a table of images has a header, as that had which it was trained on.
+    fn header(&self) -> Option<bool> {
+        self.columns.as_ref().map(|columns| columns.header)
+    }
+
     pub(crate) fn shape(&self) -> Shape {
         Shape { height: self.height, width: self.width, channels: self.channels }
     }
@@ -134,14 +139,14 @@ impl ImagePreprocessor {
     /// # Errors
     /// As for [`open_labelled`](Self::open_labelled), and if the table names no image of the folder.
     pub fn open_images_with(&self, images: &Path, labels: &Path, threads: usize) -> Result<Opened> {
-        self.open_table(require(images, labels)?, threads)
+        self.open_table(require(images, labels, self.header())?, threads)
     }
 
     /// The table of images that a file may be.
     fn find_table(&self, path: &Path) -> Result<Option<ImageTable>> {
         let (head, _) = table::begin(path)?;
         let is_table = table::known(&head).is_some() || (!head.is_empty() && foreign(&head).is_none());
-        if is_table { recognise(path, &mut Summary::default()) } else { Ok(None) }
+        if is_table { recognise(path, self.header(), &mut Summary::default()) } else { Ok(None) }
     }
 
     fn open_table(&self, table: ImageTable, threads: usize) -> Result<Opened> {
@@ -149,11 +154,13 @@ impl ImagePreprocessor {
         let parts: Vec<Option<Part>> = found.files.iter().map(|file| file.part).collect();
         let name = |file: &ImageFile| found.containers[usize::from(file.container)].full_name(&file.entry);
         let names: Vec<String> = found.files.iter().map(name).collect();
+        let rows: Option<Vec<u32>> = found.files.iter().map(|file| file.row).collect();
         let form = TargetForm::of(&self.task, self.target_scale);
         let source = ImageSource::new(Arc::new(found.containers), Arc::new(found.files), self.shape(), None, form)
             .resized(self.resize);
         let mut opened = Opened::new(Arc::new(source), names, found.broken, &parts);
         opened.notes.extend(found.notes);
+        (opened.table_rows, opened.header) = (rows, Some(found.columns.header));
         Ok(opened)
     }
 

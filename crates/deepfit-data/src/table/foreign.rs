@@ -22,6 +22,14 @@ pub(crate) fn foreign(head: &[u8]) -> Option<&'static str> {
     known
         .or(bitmap.then_some("a BMP image, not a table"))
         .or(web.then_some("a WebP image, not a table"))
-        // Half of UTF-16's bytes are zero where the text is English.
-        .or(head.contains(&0).then_some("binary, not text; a table is CSV, JSON Lines, Parquet or Arrow"))
+        .or(is_binary(head).then_some("binary, not text; a table is CSV, JSON Lines, Parquet or Arrow"))
+}
+
+/// Whether bytes are no text at all. Text in which a NUL byte has strayed is text, whose row is told when it is read.
+fn is_binary(head: &[u8]) -> bool {
+    let zeros = memchr::memchr_iter(0, head).count();
+    // What is cut off at the end may be the first part of a letter.
+    let is_broken = std::str::from_utf8(head).is_err_and(|error| error.error_len().is_some());
+    // Half of UTF-16's bytes are zero where the text is English.
+    zeros > 0 && (is_broken || zeros * 8 > head.len())
 }

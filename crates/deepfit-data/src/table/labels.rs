@@ -7,8 +7,9 @@ use serde::{Deserialize, Serialize};
 use super::lists::{self, LabelSets, require_variety, told};
 use super::open::{find_target, named_columns};
 use super::read::{Table, Targets};
+use super::target::TargetColumn;
 use super::texts::{Texts, texts};
-use crate::dataset::{OpenOptions, Summary, TaskKind};
+use crate::dataset::{OpenOptions, Summary, Task, TaskKind};
 use crate::error::{Error, Result};
 
 /// The columns that say which labels a row has.
@@ -110,6 +111,38 @@ fn attach(table: &mut Table, sets: Vec<LabelSets>, ends: &[usize]) -> Vec<usize>
     }
     table.targets = Targets::Labels(labels);
     new_ends
+}
+
+/// Reads the labels of a table for a model that knows these. `columns` say which labels a row has as they did in training;
+/// without, it is a column of lists.
+///
+/// # Errors
+/// If a column is missing, or a cell is no label that is known.
+pub(crate) fn known(
+    path: &Path,
+    header: bool,
+    (columns, target): (Option<&LabelColumns>, &str),
+    labels: &[String],
+    threads: usize,
+) -> Result<TargetColumn> {
+    let columns = match columns {
+        Some(columns) => columns.clone(),
+        None => {
+            let cells = texts(path, header, &[target], threads)?;
+            LabelColumns { columns: vec![target.to_string()], separator: lists::separator(&cells, 0, true) }
+        }
+    };
+    let names: Vec<&str> = columns.columns.iter().map(String::as_str).collect();
+    let sets = columns.read(&texts(path, header, &names, threads)?, labels, path)?;
+    let (rows, of): (Vec<u32>, Vec<Box<[u32]>>) = sets.rows.into_iter().unzip();
+    Ok(TargetColumn {
+        task: Task::MultiLabel { classes: labels.to_vec() },
+        targets: Targets::Labels(of),
+        rows: rows.into_iter().map(|row| (0, row)).collect(),
+        amount: None,
+        other_task: None,
+        dropped: sets.dropped,
+    })
 }
 
 impl LabelColumns {

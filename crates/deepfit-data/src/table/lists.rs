@@ -1,6 +1,7 @@
-//! Labels of which a row may have any number: several in one cell, or one column of 0 and 1 for each.
+//! Labels of which a row may have any number: several in one cell, divided by a character or as a list of JSON, or one column of
+//! 0 and 1 for each.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::infer::boolean;
 use super::open::left_out;
@@ -28,13 +29,48 @@ pub(crate) struct LabelSets {
 pub(crate) fn separator(texts: &Texts, column: usize, asked: bool) -> Option<char> {
     let among: &[char] = if asked { &ASKED } else { &UNASKED };
     let cells = || (0..texts.len()).map(|row| texts.get(row, column));
+    if cells().any(|cell| json_list(cell).is_some()) {
+        return Some(',');
+    }
     let found = among.iter().copied().find(|separator| cells().any(|cell| cell.contains(*separator)));
     // One label in each cell is a list too, if lists were asked for.
     found.or(asked.then_some('|'))
 }
 
-fn labels_of(cell: &str, separator: char) -> impl Iterator<Item = String> + '_ {
-    cell.split(separator).map(str::trim).filter(|name| !name.is_empty()).map(|name| label(name, b','))
+/// Whether cells are lists, though nobody has said so: a character divides some of them into labels, of which there are fewer
+/// than different cells, since they come again in others.
+pub(crate) fn are_lists<'a>(cells: impl Iterator<Item = &'a str> + Clone) -> bool {
+    if cells.clone().any(|cell| json_list(cell).is_some()) {
+        return true;
+    }
+    let Some(separator) = UNASKED.into_iter().find(|separator| cells.clone().any(|cell| cell.contains(*separator)))
+    else {
+        return false;
+    };
+    let different: HashSet<&str> = cells.filter(|cell| !is_target_missing(cell)).collect();
+    let labels: HashSet<String> = different.iter().flat_map(|cell| labels_of(cell, separator)).collect();
+    labels.len() < different.len()
+}
+
+/// The labels of a cell that is a list of JSON, as cells of JSON Lines are.
+fn json_list(cell: &str) -> Option<Vec<String>> {
+    if !(cell.starts_with('[') && cell.ends_with(']')) {
+        return None;
+    }
+    let name = |value: serde_json::Value| match value {
+        serde_json::Value::String(name) => Some(name),
+        serde_json::Value::Number(number) => Some(number.to_string()),
+        _ => None,
+    };
+    serde_json::from_str::<Vec<serde_json::Value>>(cell).ok()?.into_iter().map(name).collect()
+}
+
+fn labels_of(cell: &str, separator: char) -> Vec<String> {
+    let of = |name: &str| Some(label(name.trim(), b',')).filter(|name| !name.is_empty());
+    match json_list(cell) {
+        Some(names) => names.iter().filter_map(|name| of(name)).collect(),
+        None => cell.split(separator).filter_map(of).collect(),
+    }
 }
 
 /// All labels of a column of lists, in the order of classes.
@@ -43,7 +79,7 @@ pub(crate) fn all_labels(texts: &Texts, column: usize, separator: char) -> Vec<S
     for row in 0..texts.len() {
         let cell = texts.get(row, column);
         if cell.is_empty() || !is_target_missing(cell) {
-            found.extend(labels_of(cell, separator).map(|name| (name, ())));
+            found.extend(labels_of(cell, separator).into_iter().map(|name| (name, ())));
         }
     }
     let mut names: Vec<(String, ())> = found.into_iter().collect();

@@ -41,7 +41,7 @@ pub(crate) use foreign::foreign;
 pub(crate) use format::{Format, called, known};
 pub use infer::ColumnKind;
 pub use labels::LabelColumns;
-pub(crate) use labels::{are_several, find_targets};
+pub(crate) use labels::{are_several, find_targets, known as known_labels};
 pub use nearest::{edits, nearest};
 pub(crate) use open::{TARGET_NAMES, TableSet, left_out, named_column, named_columns, open};
 pub use preprocessor::{ColumnSpec, Encoding, Facet, MISSING_INDEX, TablePreprocessor, UNKNOWN_INDEX};

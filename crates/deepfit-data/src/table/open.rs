@@ -77,7 +77,7 @@ impl TableSet {
 /// there may be none.
 pub(crate) fn open(path: &Path, options: &OpenOptions, texts: &[String], summary: &mut Summary) -> Result<TableSet> {
     let name = path.to_string_lossy().into_owned();
-    let mut rows = Rows::open(path, None)?;
+    let mut rows = Rows::open(path, options.header)?;
     let targets = find_targets(&rows.columns, options, &name)?;
     let (target, several) = (targets[0], are_several(&targets, options));
     if rows.columns.len() < 2 {
@@ -94,7 +94,7 @@ pub(crate) fn open(path: &Path, options: &OpenOptions, texts: &[String], summary
     if count == 0 {
         return Err(Error::NoRows { name, columns: columns.join(", ") });
     }
-    if !header {
+    if !header && options.header.is_none() {
         summary.notes.push("no header was found: columns are called column_1, column_2, and so on".into());
     }
     let both_given = options.validation.is_some() && options.test.is_some();

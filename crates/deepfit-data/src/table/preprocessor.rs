@@ -325,6 +325,7 @@ impl TablePreprocessor {
         let names = table.file_rows.iter().map(|row| row.to_string()).collect();
         let source = TableSource::new(Arc::new(table), self.clone(), labelled);
         let mut opened = Opened::new(Arc::new(source), names, Vec::new(), &[]);
+        opened.header = Some(self.header);
         if dropped > 0 {
             opened.notes.push(left_out(dropped));
         }

@@ -17,6 +17,8 @@ pub(crate) struct Records<'a> {
     text: &'a [u8],
     /// Delimited text, if all of it is UTF-8.
     valid: Option<&'a str>,
+    /// Whether there is a NUL byte in delimited text.
+    holds_nul: bool,
     reading: Reading<'a>,
     delimiter: u8,
     name: &'a str,
@@ -88,6 +90,14 @@ impl Fields<'_> {
         }
     }
 
+    /// A NUL byte is no text: the file was damaged, or is something else. The number of the row is for messages.
+    fn refuse_nul(&self, row: u64) -> Result<()> {
+        if self.records.holds_nul && (0..self.len()).any(|column| self.get(column).contains('\0')) {
+            return Err(Error::Nul { name: self.records.name.to_string(), row, line: self.place().line });
+        }
+        Ok(())
+    }
+
     /// Where the row lies in its block.
     pub(crate) fn place(&self) -> Place {
         let Records { text, start, rows, counted, reading, .. } = self.records;
@@ -109,7 +119,14 @@ impl<'a> Records<'a> {
         } else {
             Reading::Quoted { splitter: Splitter::new(text, delimiter, true), row: Row::default() }
         };
-        Records { valid: std::str::from_utf8(text).ok(), delimiter, columns, ..Records::of(text, name, reading) }
+        let holds_nul = memchr(0, text).is_some();
+        Records {
+            valid: std::str::from_utf8(text).ok(),
+            holds_nul,
+            delimiter,
+            columns,
+            ..Records::of(text, name, reading)
+        }
     }
 
     /// The rows of text that has an object in each line.
@@ -124,7 +141,7 @@ impl<'a> Records<'a> {
 
     fn of(text: &'a [u8], name: &'a str, reading: Reading<'a>) -> Records<'a> {
         let (valid, columns, counted) = (None, None, Cell::new((0, 1)));
-        Records { text, valid, reading, delimiter: b',', name, columns, start: 0, rows: 0, counted }
+        Records { text, valid, holds_nul: false, reading, delimiter: b',', name, columns, start: 0, rows: 0, counted }
     }
 
     /// The rows are no more than this.
@@ -245,11 +262,14 @@ impl<'a> Records<'a> {
         let Some(expected) = self.columns else {
             self.check_text(0)?;
             self.rows += 1;
-            return Ok(Some(Fields { records: self }));
+            let fields = Fields { records: self };
+            fields.refuse_nul(0)?;
+            return Ok(Some(fields));
         };
         self.rows += 1;
         self.check_text(self.rows)?;
         let fields = Fields { records: self };
+        fields.refuse_nul(self.rows)?;
         if fields.len() != expected {
             return Err(Error::Ragged {
                 name: self.name.to_string(),

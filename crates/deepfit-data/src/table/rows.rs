@@ -372,7 +372,7 @@ pub(crate) fn value_error(name: &str, place: Place, column: &str, value: &str, p
 /// An error of a block with its place in the file.
 pub(super) fn behind(mut error: Error, base: Base) -> Error {
     match &mut error {
-        Error::Value { row, line, .. } | Error::Ragged { row, line, .. } => {
+        Error::Value { row, line, .. } | Error::Ragged { row, line, .. } | Error::Nul { row, line, .. } => {
             *row += base.rows;
             *line += base.lines;
         }

@@ -19,8 +19,11 @@ use crate::error::{Error, Result, meant};
 use crate::folder::{self, Holds, text_files};
 use crate::image;
 use crate::source::Source;
-use crate::split::{Part, RowId, quantile_bins};
-use crate::table::{self, AmountForm, TARGET_NAMES, TableSet, TargetScale, are_several, find_targets, moments};
+use crate::split::{Part, RowId, quantile_bins, rarest_labels};
+use crate::table::lists;
+use crate::table::{
+    self, AmountForm, LabelColumns, TARGET_NAMES, TableSet, TargetScale, are_several, find_targets, moments,
+};
 use crate::target::{Target, TargetForm};
 
 /// What is given in place of the names of columns where there are no texts to learn from.
@@ -43,11 +46,14 @@ pub struct TextColumns {
     /// Whether the texts of two columns are compared.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub pairs: bool,
-    /// The target.
+    /// The target; of several columns of labels all of them, divided by commas.
     pub target: String,
     /// How the numbers of a regression's target are written, if not as programs write them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub amount: Option<AmountForm>,
+    /// Of texts with any number of labels the columns that say which.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub labels: Option<LabelColumns>,
 }
 
 impl TextColumns {
@@ -121,8 +127,16 @@ pub struct TextSurvey {
 }
 
 impl TextSet {
-    /// Class of each row, or quantile bin of its value.
+    /// Labels of a row, ascending.
+    pub(crate) fn labels_of(&self, row: u32) -> &[u32] {
+        if let Target::Labels(labels) = &self.targets[row as usize] { labels } else { &[] }
+    }
+
+    /// Class of each row, quantile bin of its value, or the rarest of its labels.
     pub(crate) fn strata(&self) -> Vec<u32> {
+        if let Task::MultiLabel { classes } = &self.task {
+            return rarest_labels((0..self.targets.len()).map(|row| self.labels_of(row as u32)), classes.len());
+        }
         if self.task == Task::Regression {
             let value = |target: &Target| if let Target::Value(value) = target { *value } else { 0.0 };
             return quantile_bins(&self.targets.iter().map(value).collect::<Vec<f64>>());
@@ -194,6 +208,8 @@ pub(crate) struct TextTable {
     text: Vec<String>,
     target: String,
     pairs: bool,
+    /// Whether texts have any number of labels.
+    several: bool,
 }
 
 /// Finds out whether a table holds texts to be learned from: those columns that were asked for, or columns of free texts.
@@ -202,18 +218,9 @@ pub(crate) struct TextTable {
 /// If the file is no table, a column that was asked for is missing, or not two are to be compared.
 pub(crate) fn recognise(path: &Path, options: &OpenOptions) -> Result<Option<TextTable>> {
     let name = path.to_string_lossy();
-    let seen = table::preview(path, None, LOOKED_AT)?;
+    let seen = table::preview(path, options.header, LOOKED_AT)?;
     let targets = find_targets(&seen.columns, options, &name)?;
-    let asked = options.text.as_deref().is_some_and(|text| text != NO_TEXT);
-    if are_several(&targets, options) && !asked {
-        return Ok(None);
-    }
-    if targets.len() > 1 {
-        let problem =
-            format!("names {} columns, and texts have one target; --text none leaves the texts alone", targets.len());
-        return Err(Error::Setting { setting: "target", problem });
-    }
-    let target = targets[0];
+    let (target, several) = (targets[0], are_several(&targets, options));
     let values = |column: usize| seen.rows.iter().filter_map(move |row| row.get(column)).map(String::as_str);
     let mut text: Vec<usize> = Vec::new();
     if options.text.as_deref() == Some(NO_TEXT) && !seen.columns.iter().any(|column| column == NO_TEXT) {
@@ -230,7 +237,7 @@ pub(crate) fn recognise(path: &Path, options: &OpenOptions) -> Result<Option<Tex
                 );
                 Error::Setting { setting: "text", problem }
             })?;
-            if options.target.is_some() && at == target {
+            if options.target.is_some() && targets.contains(&at) {
                 let problem = format!("names '{column}', which is the target");
                 return Err(Error::Setting { setting: "text", problem });
             }
@@ -244,7 +251,9 @@ pub(crate) fn recognise(path: &Path, options: &OpenOptions) -> Result<Option<Tex
             options.target.is_some() || TARGET_NAMES.iter().any(|name| seen.columns[target].eq_ignore_ascii_case(name));
         let is_told = |column: &usize| !text.contains(column) && has_few_values(values(*column));
         // Where there are more, which of them is meant only the user knows.
-        if is_named || free.iter().filter(|column| is_told(column)).count() != 1 {
+        if several {
+            text.retain(|column| !targets.contains(column));
+        } else if is_named || free.iter().filter(|column| is_told(column)).count() != 1 {
             text.retain(|&column| column != target);
         }
         if text.is_empty() {
@@ -271,11 +280,17 @@ pub(crate) fn recognise(path: &Path, options: &OpenOptions) -> Result<Option<Tex
     } else {
         target
     };
+    let targets = if several { targets } else { vec![target] };
+    let lists = !several && options.task.is_none() && lists::are_lists(values(target).filter(|cell| !cell.is_empty()));
+    let named = |columns: Vec<usize>| -> Vec<String> {
+        columns.into_iter().map(|column| seen.columns[column].clone()).collect()
+    };
     Ok(Some(TextTable {
         header: seen.header,
         pairs: options.pairs.unwrap_or(text.len() == 2),
-        text: text.into_iter().map(|column| seen.columns[column].clone()).collect(),
-        target: seen.columns[target].clone(),
+        text: named(text),
+        target: named(targets).join(", "),
+        several: several || lists,
     }))
 }
 
@@ -379,7 +394,9 @@ pub(crate) fn open(
         .map(|row| row.target.clone())
         .collect();
     summary.class_counts = class_counts(&own, found.task.classes().len());
-    if let Some(empty) = summary.class_counts.iter().position(|&count| count == 0) {
+    // A label may be rare; that nothing can be learned of it is no reason not to learn the others.
+    let all_needed = found.task.is_classification();
+    if let Some(empty) = summary.class_counts.iter().position(|&count| all_needed && count == 0) {
         let problem = format!("class '{}' has no text to be trained on", found.task.classes()[empty]);
         return Err(Error::Table { name: path.to_string_lossy().into_owned(), problem });
     }
@@ -429,16 +446,18 @@ fn shared_texts(passages: &[Passage]) -> (Vec<u32>, bool) {
 
 /// Texts and targets of tables of which the first is for training, and numbers and categories beside them.
 fn read_tables(path: &Path, table: TextTable, options: &OpenOptions, summary: &mut Summary) -> Result<Found> {
-    if options.task == Some(TaskKind::MultiLabel) {
-        let problem = "multi_label is for images and for tables of features, and these are texts; use classification or regression, or leave \
-             the texts alone by --text none".to_string();
-        return Err(Error::Setting { setting: "task", problem });
-    }
-    let TextTable { header, text, target, pairs } = table;
-    let options = OpenOptions { target: Some(target.clone()), ..options.clone() };
+    let TextTable { header, text, target, pairs, several } = table;
+    let task = if several { Some(TaskKind::MultiLabel) } else { options.task };
+    let inferred = several && options.task.is_none();
+    let options = OpenOptions { target: Some(target.clone()), task, ..options.clone() };
     let mut set = table::open(path, &options, &text, summary)?;
-    let amount = set.target_amount();
-    let columns = TextColumns { header, text, pairs, target, amount };
+    let (amount, labels) = (set.target_amount(), set.labels.clone());
+    if inferred && labels.as_ref().is_some_and(|labels| labels.separator.is_some()) {
+        summary
+            .notes
+            .push(format!("cells of '{target}' are lists of labels; task=classification takes each cell as one class"));
+    }
+    let columns = TextColumns { header, text, pairs, target, amount, labels };
     let paths = [Some(path), options.validation.as_deref(), options.test.as_deref()];
     let names = columns.names();
     let read = |path: Option<&Path>| path.map(|path| table::texts(path, header, &names, options.threads)).transpose();
@@ -472,12 +491,19 @@ pub(crate) fn read_known(path: &Path, known: Option<&TextColumns>, task: &Task, 
                 let problem = "has no column of texts beside their classes".to_string();
                 Error::Table { name: path.to_string_lossy().into_owned(), problem }
             };
-            let table = recognise(path, &OpenOptions::default())?.ok_or_else(needed)?;
-            let TextTable { header, text, target, pairs } = table;
-            TextColumns { header, text, pairs, target, amount: None }
+            let of_labels = matches!(task, Task::MultiLabel { .. }).then_some(TaskKind::MultiLabel);
+            let options = OpenOptions { task: of_labels, ..OpenOptions::default() };
+            let TextTable { header, text, target, pairs, .. } = recognise(path, &options)?.ok_or_else(needed)?;
+            TextColumns { header, text, pairs, target, amount: None, labels: None }
         }
     };
-    let targets = table::known_targets(path, columns.header, &columns.target, task, columns.amount, threads)?;
+    let targets = match task {
+        Task::MultiLabel { classes } => {
+            let of = (columns.labels.as_ref(), &columns.target[..]);
+            table::known_labels(path, columns.header, of, classes, threads)?
+        }
+        _ => table::known_targets(path, columns.header, &columns.target, task, columns.amount, threads)?,
+    };
     let texts = table::texts(path, columns.header, &columns.names(), threads)?;
     let (of_rows, values) = (targets.rows.into_iter(), Target::of_column(targets.targets));
     let rows = of_rows.zip(values).map(|((_, row), target)| {

@@ -55,7 +55,7 @@ pub(crate) fn recognise(path: &Path, options: &OpenOptions) -> Result<Option<Pai
     {
         return Ok(None);
     }
-    let seen = table::preview(path, None, LOOKED_AT)?;
+    let seen = table::preview(path, options.header, LOOKED_AT)?;
     let name = path.to_string_lossy();
     let values = |column: usize| seen.rows.iter().filter_map(move |row| row.get(column)).map(String::as_str);
     let free: Vec<usize> = (0..seen.columns.len()).filter(|&column| is_free_text(values(column))).collect();
@@ -254,6 +254,7 @@ pub(crate) fn open(
 /// # Errors
 /// As for training on such a table.
 pub fn open_pairs(path: &Path, options: &OpenOptions) -> Result<(Opened, Task)> {
+    let options = &options.with_columns_by_number();
     let table = recognised(path, options)?;
     let mut options = OpenOptions { task: Some(TaskKind::Similarity), ..options.clone() };
     let mut summary = Summary::default();
@@ -307,7 +308,7 @@ fn recognised(path: &Path, options: &OpenOptions) -> Result<PairTable> {
         let problem = "is a folder; give a table with two columns of texts".to_string();
         return Err(Error::NotATable { path: path.to_path_buf(), problem, needed: String::new() });
     }
-    let options = OpenOptions { task: Some(TaskKind::Similarity), ..options.clone() };
+    let options = OpenOptions { task: Some(TaskKind::Similarity), ..options.with_columns_by_number() };
     let none = || {
         let problem = "has no two columns of texts that are meant without doubt; give a table of two, and perhaps one of scores, \
                        or with the columns that were learned from";

@@ -78,6 +78,8 @@ impl TextPreprocessor {
             (_, scale) => scale.is_none(),
         };
         let labels = self.labels.is_some() == matches!(self.task, Task::Labels { .. });
+        let several = matches!(self.task, Task::MultiLabel { .. });
+        let labels = labels && self.columns.as_ref().is_none_or(|columns| columns.labels.is_some() == several);
         self.most_tokens > 0
             && scaled
             && labels
@@ -151,6 +153,12 @@ impl TextPreprocessor {
         if let Some(known) = &self.labels {
             return labels::measured(path, &self.form()?, known, &self.task, threads);
         }
+        if let (Task::MultiLabel { .. }, true) = (&self.task, metadata.is_dir()) {
+            let problem = "is a folder, which says no more of texts than a class, and the model knows labels, of which each \
+                           may have several; give a table of texts and their labels";
+            let (path, problem) = (path.to_path_buf(), problem.to_string());
+            return Err(Error::NotATable { path, problem, needed: String::new() });
+        }
         let found = if metadata.is_dir() {
             read_folder(path, Some(self.task.classes()))?
         } else {
@@ -170,6 +178,7 @@ impl TextPreprocessor {
         }
         let form = TargetForm::of(&self.task, self.target_scale);
         let mut opened = self.opened(rows, form, threads)?;
+        opened.header = self.columns.as_ref().map(|columns| columns.header);
         opened.notes.extend(found.notes);
         Ok(opened)
     }

@@ -301,12 +301,14 @@ impl TextSource {
     }
 }
 
-/// How often each class occurs among targets.
+/// How often each class or label occurs among targets.
 pub(crate) fn class_counts(targets: &[Target], classes: usize) -> Vec<usize> {
     let mut counts = vec![0; classes];
     for target in targets {
-        if let Target::Class(class) = target {
-            counts[*class as usize] += 1;
+        match target {
+            Target::Class(class) => counts[*class as usize] += 1,
+            Target::Labels(labels) => labels.iter().for_each(|&label| counts[label as usize] += 1),
+            Target::Value(_) | Target::Unknown => {}
         }
     }
     counts

@@ -193,6 +193,31 @@ fn files_of_another_kind_say_what_is_needed() {
 }
 
 #[test]
+fn a_nul_byte_in_text_is_told_with_its_row() {
+    let folder = Folder::new();
+    let mut rows: Vec<String> = flowers(40).lines().map(str::to_string).collect();
+    // Far behind what is looked at to tell what the file is, too.
+    let many = |rows: &[String]| format!("{}\n{}", rows[0], (rows[1..].join("\n") + "\n").repeat(200));
+    let end = folder.write("end.csv", many(&rows) + "1.5,2,re\0d,setosa\n");
+    let text = message(open(&end, &OpenOptions::default()));
+    assert!(text.contains("end.csv', row 8001 (line 8002): holds a NUL byte") && text.contains("tr -d"), "{text}");
+    rows[7].push('\0');
+    for (name, text) in [("few.csv", rows.join("\n")), ("quoted.csv", rows.join("\n").replacen("1", "\"1\"", 1))] {
+        let path = folder.write(name, text);
+        let text = message(open(&path, &OpenOptions::default()));
+        assert!(text.contains("row 7 (line 8): holds a NUL byte"), "{text}");
+    }
+    rows[0].insert(2, '\0');
+    let path = folder.write("header.csv", rows.join("\n"));
+    let text = message(open(&path, &OpenOptions::default()));
+    assert!(text.contains("header (line 1): holds a NUL byte"), "{text}");
+    // Half of it NUL bytes is no text at all.
+    let wide: Vec<u8> = flowers(40).bytes().flat_map(|byte| [byte, 0]).collect();
+    let path = folder.write("wide.csv", wide);
+    assert!(message(open(&path, &OpenOptions::default())).contains("binary, not text"));
+}
+
+#[test]
 fn single_things_are_told_in_the_singular() {
     let folder = Folder::with_classes(&["a", "b"], 12);
     folder.write("c/1.png", png(&grey(8, 8, 99, 7)));

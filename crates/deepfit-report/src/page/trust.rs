@@ -129,7 +129,7 @@ fn changed(before: f64, after: f64, errors: Option<(f64, f64)>, part: &str, fact
 }
 
 fn conformal(found: &ConformalReport, facts: &Facts) -> Markup {
-    let sets = found.form == "sets";
+    let sets = found.is_of_sets();
     let (title, each, truth) = match sets {
         true => ("Sets of classes that hold the truth", "set of classes", "true class"),
         false => ("Intervals that hold the truth", "interval", "true value"),
@@ -160,7 +160,15 @@ fn conformal(found: &ConformalReport, facts: &Facts) -> Markup {
         let (name, sentence) = match sets {
             true => (
                 "Classes in a set",
-                "On average; 1 is a single class. Where a set holds several, the network hesitates between them.",
+                match &found.form[..] {
+                    "sets" => {
+                        "On average; 1 is a single class. Where a set holds several, the network hesitates between them."
+                    }
+                    _ => {
+                        "On average; 1 is a single class. Sets are larger where the network hesitates, so that the truth is in \
+                         those of hard rows about as often as in others."
+                    }
+                },
             ),
             false => {
                 ("Width of an interval", "On average, from its lower end to its upper one, in the unit of the target.")
@@ -189,6 +197,14 @@ fn costs(found: &CostReport, positive: Option<&str>, facts: &Facts) -> Markup {
         let meaning = "What it costs not to recognise it, as the settings say.";
         table.row(Row::new(format!("A missed '{class}'"), vec![number(*cost)], meaning));
     }
+    if let Some(alarm) = found.false_alarm {
+        let meaning = "What it costs to tell a label that is not there.";
+        table.row(Row::new("A false alarm", vec![number(alarm)], meaning));
+    }
+    for (label, threshold) in &found.thresholds {
+        let meaning = "It is predicted from this probability on, rather than from 0.5 on; that follows from the costs.";
+        table.row(Row::new(format!("Threshold of '{label}'"), vec![number(*threshold)], meaning));
+    }
     if let Some(threshold) = found.threshold {
         let what = positive.map_or("The positive class".to_string(), |name| format!("'{name}'"));
         let how = found.chosen.as_ref().map_or(String::new(), |chosen| format!("; chosen {chosen}"));
@@ -200,7 +216,10 @@ fn costs(found: &CostReport, positive: Option<&str>, facts: &Facts) -> Markup {
         (None, other) => ("validation", other.as_ref()),
     };
     if let Some(costs) = costs {
-        let before = "What a row costs on average if the most probable class is predicted.";
+        let before = match found.false_alarm {
+            Some(_) => "What a row costs on average if each label is predicted from 0.5 on.",
+            None => "What a row costs on average if the most probable class is predicted.",
+        };
         table.row(Row::new(format!("Before, on {part} {}", facts.many), vec![number(costs.before)], before));
         let cell = html! {
             (number(costs.after))

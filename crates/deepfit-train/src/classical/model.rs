@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use deepfit_classical::{ClassicalError, Fitted, Matrix};
-use deepfit_data::{Batch, Preprocessor};
+use deepfit_data::{Batch, Preprocessor, Task};
 use serde::{Deserialize, Serialize};
 
 use super::features::{Encoder, Features};
@@ -209,16 +209,34 @@ impl ClassicalModel {
     /// The model in use, on what its preprocessor prepares; the folder is for messages.
     pub(crate) fn into_using(self, folder: &Path, threads: usize) -> Result<Using> {
         let ClassicalModel { preprocessor, encoder, frozen, fitted, .. } = self;
-        let is_value = preprocessor.task().classes().is_empty();
+        let told = Told::of(preprocessor.task());
         let runner = frozen.map(|frozen| frozen.runner(folder, &preprocessor, threads)).transpose()?;
-        Ok(Using { encoder, runner, fitted, threads, is_value, values: Vec::new(), logits: Vec::new() })
+        Ok(Using { encoder, runner, fitted, threads, told, values: Vec::new(), logits: Vec::new() })
     }
 
     /// The model in use on features that its network has made before.
     pub(crate) fn into_using_of_features(self, threads: usize) -> Using {
-        let is_value = self.preprocessor.task().classes().is_empty();
+        let told = Told::of(self.preprocessor.task());
         let ClassicalModel { encoder, fitted, .. } = self;
-        Using { encoder, runner: None, fitted, threads, is_value, values: Vec::new(), logits: Vec::new() }
+        Using { encoder, runner: None, fitted, threads, told, values: Vec::new(), logits: Vec::new() }
+    }
+}
+
+/// What is predicted.
+#[derive(Clone, Copy)]
+enum Told {
+    Values,
+    Classes,
+    Labels,
+}
+
+impl Told {
+    fn of(task: &Task) -> Told {
+        match task {
+            Task::MultiLabel { .. } => Told::Labels,
+            task if task.classes().is_empty() => Told::Values,
+            _ => Told::Classes,
+        }
     }
 }
 
@@ -248,7 +266,7 @@ pub(crate) struct Using {
     runner: Option<Runner>,
     fitted: Fitted,
     threads: usize,
-    is_value: bool,
+    told: Told,
     values: Vec<f32>,
     logits: Vec<f32>,
 }
@@ -279,12 +297,18 @@ impl Predicts for Using {
             return Err(TrainError::Predictions { what: "a prediction".to_string() });
         }
         self.logits.clear();
-        let logits = self.values.iter().map(|&p| if self.is_value { p } else { p.max(LEAST).ln() });
+        let told = self.told;
+        let logits = self.values.iter().map(|&p| match told {
+            Told::Values => p,
+            Told::Classes => p.max(LEAST).ln(),
+            Told::Labels => p.max(LEAST).ln() - (1.0 - p).max(LEAST).ln(),
+        });
         self.logits.extend(logits);
         Ok(&self.values)
     }
 
-    /// Of probabilities, their logarithms: a softmax makes them what they were.
+    /// Of probabilities of classes their logarithms, which a softmax makes what they were, of those of labels the logarithms of
+    /// their odds.
     fn logits(&self) -> Option<&[f32]> {
         Some(&self.logits)
     }

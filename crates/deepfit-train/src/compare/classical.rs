@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
-use deepfit_classical::{ClassicalError, Fitted, Learner, Work, fit};
+use deepfit_classical::{ClassicalError, Fitted, Learner, Work};
 use deepfit_data::{Prepared, Source};
 
 use super::clock::{Clock, Cost};
@@ -123,8 +123,7 @@ impl Trial<'_> {
             None => (prepared.source.clone(), Encoder::new(self.features, &prepared.preprocessor)?),
         };
         let encoded = self.encoded(&encoder, &source, rows)?;
-        let target = self.contest.target(&encoded.targets);
-        let fitted = fit(self.learner, &encoded.matrix, &target, self.work)?;
+        let fitted = self.contest.fit(self.learner, &encoded.matrix, &encoded.targets, self.work)?;
         Ok(Made { prepared, source, encoder, fitted })
     }
 
@@ -169,7 +168,7 @@ impl Trial<'_> {
         let input = prepared.preprocessor.input();
         let model = ClassicalModel::new(&way.title, prepared.preprocessor, positive, (encoder, frozen), fitted);
         let folder = RunFolder::at(run);
-        folder.create()?;
+        let _claim = folder.create()?;
         model.save(&folder.model())?;
         if !contest.data.is_images() {
             learned::save(&folder.model(), &*inputs, &contest.pool)?;
@@ -221,7 +220,7 @@ impl Trial<'_> {
             classes: task.classes().to_vec(),
             confusion: measured.metrics.confusion(),
             residuals: measured.metrics.residuals(),
-            labels: None,
+            labels: measured.metrics.labels(task.classes()),
             calibration: None,
             conformal: None,
             costs: None,

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
-use deepfit_classical::Target;
+use deepfit_classical::{Fitted, Learner, Matrix, Target, Work, fit, fit_labels};
 use deepfit_data::{Array, Dataset, Part, Split, TargetScale, Task};
 
 use super::published::{PublishedNetwork, require_same};
@@ -13,7 +13,9 @@ use crate::classical::Encoded;
 use crate::error::{Result, TrainError};
 use crate::job::{Opened, open};
 use crate::measure::positive;
-use crate::metrics::{ClassificationMetrics, RegressionMetrics, Scores, higher_is_better};
+use crate::metrics::{
+    ClassificationMetrics, LABEL_THRESHOLD, MultiLabelMetrics, RegressionMetrics, Scores, higher_is_better,
+};
 use crate::predicts::Remembered;
 use crate::published::{BUNDLED, BUNDLED_TEXT, HAS_BUNDLED};
 use crate::recipe::choose_positive;
@@ -26,6 +28,7 @@ const THREE_FOLDS: usize = 20_000;
 
 /// Metrics that can be compared by; the first is the default.
 const OF_CLASSES: [&str; 5] = ["accuracy", "balanced_accuracy", "f1", "roc_auc", "log_loss"];
+const OF_LABELS: [&str; 5] = ["f1_micro", "f1_macro", "mean_average_precision", "subset_accuracy", "log_loss"];
 const OF_VALUES: [&str; 3] = ["rmse", "mae", "r2"];
 
 /// The data as those see it that begin with nothing, and as a published network does. Which network that is, the settings
@@ -35,7 +38,8 @@ fn views(settings: &mut Settings) -> Result<(Dataset, Option<PublishedNetwork>)>
     let mut own = settings.clone();
     let first = open(&mut own)?;
     let (images, texts) = (first.data.is_images(), first.data.is_texts());
-    let comparable = matches!(first.data.task(), Task::Classification { .. } | Task::Regression);
+    let task = first.data.task();
+    let comparable = matches!(task, Task::Classification { .. } | Task::MultiLabel { .. } | Task::Regression);
     if !comparable || !(images || texts) {
         return Ok((first.data, None));
     }
@@ -109,10 +113,11 @@ impl Contest {
         let seconds = begun.elapsed().as_secs_f64();
         let known: &[&str] = match data.task() {
             Task::Classification { .. } => &OF_CLASSES,
+            Task::MultiLabel { .. } => &OF_LABELS,
             Task::Regression => &OF_VALUES,
             other => {
                 let problem = format!(
-                    "is for {}, and only ways to foretell a class or a number are compared; use `deepfit train`",
+                    "is for {}, and only ways to foretell a class, labels or a number are compared; use `deepfit train`",
                     other.name().replace('_', " ")
                 );
                 return Err(TrainError::setting("data", problem));
@@ -179,7 +184,10 @@ impl Contest {
         let classes = self.data.task().classes().len();
         if classes > 0 {
             let mut counts = vec![0_usize; classes];
-            self.pool.iter().filter_map(|&row| self.data.class_of(row)).for_each(|class| counts[class as usize] += 1);
+            for &row in &self.pool {
+                self.data.class_of(row).into_iter().for_each(|class| counts[class as usize] += 1);
+                self.data.labels_of(row).iter().for_each(|&label| counts[label as usize] += 1);
+            }
             let rare: Vec<&String> = (0..classes)
                 .filter(|&class| counts[class] < self.folds.len().max(2))
                 .map(|class| &self.data.task().classes()[class])
@@ -187,8 +195,9 @@ impl Contest {
             if !rare.is_empty() {
                 let shown: Vec<String> = rare.iter().take(3).map(|name| format!("'{name}'")).collect();
                 let more = if rare.len() > 3 { ", ..." } else { "" };
+                let what = if self.is_classification() { "classes" } else { "labels" };
                 self.notes.push(format!(
-                    "{} of {classes} classes have fewer rows than there are folds ({}{more}): they are held out without \
+                    "{} of {classes} {what} have fewer rows than there are folds ({}{more}): they are held out without \
                      having been learned, or the other way round",
                     rare.len(),
                     shown.join(", ")
@@ -210,6 +219,16 @@ impl Contest {
 
     pub(super) fn is_classification(&self) -> bool {
         self.data.task().is_classification()
+    }
+
+    /// Whether rows have any number of labels.
+    pub(super) fn is_of_labels(&self) -> bool {
+        matches!(self.data.task(), Task::MultiLabel { .. })
+    }
+
+    /// Whether a larger value of [`single`](Self::single) is a better one.
+    pub(super) fn single_rises(&self) -> bool {
+        *self.data.task() != Task::Regression && self.metric != "log_loss"
     }
 
     /// Whether a larger value of the metric is a better one.
@@ -241,6 +260,11 @@ impl Contest {
             metrics.add(predictions, targets)?;
             return Ok(metrics.scores());
         }
+        if let (Task::MultiLabel { classes }, Array::F32(targets)) = (self.data.task(), targets) {
+            let mut metrics = MultiLabelMetrics::new(classes.len());
+            metrics.add(predictions, targets)?;
+            return Ok(metrics.scores());
+        }
         let original = |x: &f32| scale.map_or(*x, |scale| scale.inverse(f64::from(*x)) as f32);
         let values: Vec<f32> = predictions.iter().map(original).collect();
         let truths: Vec<f32> = targets.as_f32().unwrap_or_default().iter().map(original).collect();
@@ -249,8 +273,8 @@ impl Contest {
         Ok(metrics.scores())
     }
 
-    /// Of each row that was predicted how good that is, in the order of the rows: whether it is right, its log loss, or its
-    /// squared or absolute error, standardised.
+    /// Of each row that was predicted how good that is, in the order of the rows: whether it is right, the share of its labels
+    /// that are, its log loss, or its squared or absolute error, standardised.
     pub(super) fn single(&self, remembered: &Remembered, targets: &Array) -> Vec<f32> {
         let outputs = self.data.task().outputs();
         let mut scored: Vec<(u32, f32)> = Vec::with_capacity(remembered.rows.len());
@@ -266,6 +290,9 @@ impl Contest {
                         f32::from(u8::from(best == class))
                     }
                 }
+                Array::F32(labels) if self.is_of_labels() => {
+                    self.single_of_labels(own, &labels[i * outputs..][..outputs])
+                }
                 Array::F32(values) if self.metric == "mae" => (own[0] - values[i]).abs(),
                 Array::F32(values) => (own[0] - values[i]).powi(2),
                 Array::U8(_) => 0.0,
@@ -276,8 +303,32 @@ impl Contest {
         scored.into_iter().map(|(_, score)| score).collect()
     }
 
-    /// What the rows of a source are to be learned as.
-    pub(super) fn target(&self, targets: &Array) -> Target {
+    /// How good the prediction of labels of a row is.
+    fn single_of_labels(&self, own: &[f32], labels: &[f32]) -> f32 {
+        let each = || own.iter().zip(labels);
+        let right = each().filter(|(p, has)| (**p >= LABEL_THRESHOLD) == (**has >= 0.5)).count();
+        match &self.metric[..] {
+            "log_loss" => {
+                let of = |p: f32, has: f32| -(if has >= 0.5 { p } else { 1.0 - p }).max(f32::EPSILON).ln();
+                each().map(|(&p, &has)| of(p, has)).sum::<f32>() / own.len().max(1) as f32
+            }
+            "subset_accuracy" => f32::from(u8::from(right == own.len())),
+            _ => right as f32 / own.len().max(1) as f32,
+        }
+    }
+
+    /// Trains a learner on rows with what is to be learned of them; of labels, one for each.
+    pub(super) fn fit(&self, learner: Learner, matrix: &Matrix, targets: &Array, work: Work<'_>) -> Result<Fitted> {
+        if let (Task::MultiLabel { classes }, Array::F32(targets)) = (self.data.task(), targets) {
+            let of = |label: usize| targets.iter().skip(label).step_by(classes.len()).map(|&has| has >= 0.5).collect();
+            let labels: Vec<Vec<bool>> = (0..classes.len()).map(of).collect();
+            return Ok(fit_labels(learner, matrix, &labels, work)?);
+        }
+        Ok(fit(learner, matrix, &self.target(targets), work)?)
+    }
+
+    /// What classes or values are to be learned as.
+    fn target(&self, targets: &Array) -> Target {
         match targets {
             Array::F32(values) => Target::Values(values.iter().map(|&value| f64::from(value)).collect()),
             other => {

@@ -150,8 +150,11 @@ impl Made {
 /// If they do not.
 pub(super) fn require_same(one: &Dataset, other: &Dataset) -> Result<()> {
     let same = one.len() == other.len()
-        && (0..one.len() as u32)
-            .all(|row| one.class_of(row) == other.class_of(row) && one.row_id(row) == other.row_id(row));
+        && (0..one.len() as u32).all(|row| {
+            one.class_of(row) == other.class_of(row)
+                && one.labels_of(row) == other.labels_of(row)
+                && one.row_id(row) == other.row_id(row)
+        });
     if same {
         return Ok(());
     }

@@ -34,7 +34,7 @@ pub(super) fn recommend(
         }
         results.push(result);
     }
-    let higher = contest.is_classification() && contest.metric != "log_loss";
+    let higher = contest.single_rises();
     for result in &results {
         if let Some(versus) = result.versus_recommended
             && versus.p_value < 0.05

@@ -38,6 +38,11 @@ pub(super) enum Network {
 impl Way {
     fn classical(contest: &Contest, learner: Learner, features: Features) -> Way {
         let (name, title, effort) = match (learner, contest.is_classification()) {
+            (Learner::Constant, _) if contest.is_of_labels() => ("label-shares", "share of each label", 0),
+            (Learner::Linear(_), _) if contest.is_of_labels() => {
+                ("logistic-regression", "logistic regression of each label", 10)
+            }
+            (Learner::Trees(_), _) if contest.is_of_labels() => ("boosted-trees", "boosted trees of each label", 30),
             (Learner::Constant, true) => ("majority-class", "majority class", 0),
             (Learner::Constant, false) => ("mean", "mean", 0),
             (Learner::Linear(_), true) => ("logistic-regression", "logistic regression", 10),
@@ -78,10 +83,12 @@ impl Way {
             (_, true) => HAS_BUNDLED.then_some((Features::Terms, Features::FrequentTerms)),
             _ => Some((Features::OneHot, Features::Columns)),
         };
+        // Each label would need a neighbourhood of its own: all rows, once more for each.
+        let neighbours = (!contest.is_of_labels()).then_some(neighbours);
         let mut ways = vec![Way::classical(contest, Learner::Constant, Features::Nothing)];
         if let Some((wide, columns)) = natural {
             ways.push(Way::classical(contest, linear, wide));
-            ways.push(Way::classical(contest, neighbours, wide));
+            ways.extend(neighbours.map(|neighbours| Way::classical(contest, neighbours, wide)));
             ways.push(Way::classical(contest, trees, columns));
         }
         let scratch = Way::network("network", "network from scratch", Network::Scratch, 80);
@@ -89,7 +96,8 @@ impl Way {
             ways.push(scratch);
             return Ok(ways);
         };
-        ways.extend([linear, neighbours, trees].map(|learner| Way::classical(contest, learner, Features::Frozen)));
+        let on_features = [Some(linear), neighbours, Some(trees)].into_iter().flatten();
+        ways.extend(on_features.map(|learner| Way::classical(contest, learner, Features::Frozen)));
         let from = published.name().to_string();
         ways.push(Way::network(
             "last-layer",

@@ -38,6 +38,14 @@ pub enum Form {
         /// The probability.
         least: f64,
     },
+    /// The most probable classes as long as their probabilities add up to no more than a number, and the most probable one (Y.
+    /// Romano, M. Sesia and E. Candès, "Classification with valid and adaptive coverage", 2020): more classes where a row is hard,
+    /// so that hard rows are covered about as often as easy ones. Nothing is drawn at random, as it is there to make sets as
+    /// small as the coverage allows: the same row has the same set each time, and the coverage is that asked for or above it.
+    Adaptive {
+        /// That number.
+        most: f64,
+    },
     /// The prediction, less and plus something.
     Interval {
         /// By how much, or how many times the spread.
@@ -51,10 +59,16 @@ pub enum Form {
 impl Conformal {
     /// The classes of a set, by their probabilities, the most probable first.
     pub fn set(&self, probabilities: &[f32]) -> Vec<usize> {
-        let Form::Set { least } = self.form else { return Vec::new() };
-        let mut order: Vec<usize> = (0..probabilities.len()).collect();
-        order.sort_by(|&a, &b| probabilities[b].total_cmp(&probabilities[a]));
-        let more = order.iter().skip(1).filter(|&&class| f64::from(probabilities[class]) >= least).count();
+        let mut order = by_probability(probabilities);
+        let more = match self.form {
+            Form::Set { least } => {
+                order.iter().skip(1).filter(|&&class| f64::from(probabilities[class]) >= least).count()
+            }
+            Form::Adaptive { most } => {
+                running_sums(probabilities, &order).skip(1).take_while(|&(_, sum)| sum <= most).count()
+            }
+            Form::Interval { .. } => return Vec::new(),
+        };
         order.truncate(1 + more);
         order
     }
@@ -71,6 +85,8 @@ impl Conformal {
         let share = |x: f64| (0.0..=1.0).contains(&x);
         let form = match &self.form {
             Form::Set { least } => task.is_classification() && share(*least),
+            // Probabilities that are rounded may add up to a little more than 1.
+            Form::Adaptive { most } => task.is_classification() && (0.0..=1.01).contains(most),
             Form::Interval { half, spread } => {
                 let rises = spread.windows(2).all(|pair| pair[0][0] < pair[1][0]);
                 let finite = spread.iter().all(|[x, y]| x.is_finite() && y.is_finite() && *y > 0.0);
@@ -79,6 +95,21 @@ impl Conformal {
         };
         share(self.coverage) && form
     }
+}
+
+/// The classes, the most probable first; of equal ones the first comes first.
+fn by_probability(probabilities: &[f32]) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..probabilities.len()).collect();
+    order.sort_by(|&a, &b| probabilities[b].total_cmp(&probabilities[a]));
+    order
+}
+
+/// The classes in this order, each with the sum of the probabilities up to its own.
+fn running_sums<'a>(probabilities: &'a [f32], order: &'a [usize]) -> impl Iterator<Item = (usize, f64)> + 'a {
+    order.iter().scan(0.0, |sum, &class| {
+        *sum += f64::from(probabilities[class]);
+        Some((class, *sum))
+    })
 }
 
 /// How large errors are where something is predicted; 1 where nothing is known of it.
@@ -109,7 +140,7 @@ pub struct ConformalReport {
     pub wanted: f64,
     /// Number of rows that it was made by.
     pub rows: usize,
-    /// `sets` or `intervals`.
+    /// `sets`, `adaptive sets` or `intervals`.
     pub form: String,
     /// Why there are none.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -122,8 +153,23 @@ pub struct ConformalReport {
 impl ConformalReport {
     /// Of what was read with a model, which was made by so many rows.
     pub(super) fn of(conformal: &Conformal, rows: usize) -> ConformalReport {
-        let form = if let Form::Set { .. } = conformal.form { "sets" } else { "intervals" };
+        let form = match conformal.form {
+            Form::Set { .. } => SETS,
+            Form::Adaptive { .. } => ADAPTIVE_SETS,
+            Form::Interval { .. } => "intervals",
+        };
         ConformalReport { wanted: conformal.coverage, rows, form: form.to_string(), reason: None, measured: None }
+    }
+}
+
+/// What sets are called in reports.
+const SETS: &str = "sets";
+const ADAPTIVE_SETS: &str = "adaptive sets";
+
+impl ConformalReport {
+    /// Whether it is of sets of classes, however they are made.
+    pub fn is_of_sets(&self) -> bool {
+        self.form != "intervals"
     }
 }
 
@@ -156,14 +202,26 @@ fn report(form: &str, held: &HeldOut, coverage: f64, found: bool) -> ConformalRe
     ConformalReport { wanted: coverage, rows, form: form.to_string(), reason, measured: None }
 }
 
-/// Sets of classes by the calibrated probabilities of rows.
-pub(super) fn sets(rows: &[Vec<f32>], held: &HeldOut, coverage: f64) -> (Option<Conformal>, ConformalReport) {
-    let scores: Vec<f64> =
-        rows.iter().zip(&held.targets).map(|(row, &class)| 1.0 - f64::from(row[class as usize])).collect();
-    let found = bound(&scores, held, coverage);
-    let conformal =
-        found.map(|bound| Conformal { coverage, form: Form::Set { least: ((1.0 - bound) * (1.0 - 1e-9)).max(0.0) } });
-    let report = report("sets", held, coverage, conformal.is_some());
+/// Sets of classes by the calibrated probabilities of rows, the fewest classes on average or, if `adaptive`, more where a row is
+/// hard.
+pub(super) fn sets(
+    rows: &[Vec<f32>],
+    held: &HeldOut,
+    coverage: f64,
+    adaptive: bool,
+) -> (Option<Conformal>, ConformalReport) {
+    let score = |row: &[f32], class: usize| match adaptive {
+        // How much is as probable as the true class, or more.
+        true => running_sums(row, &by_probability(row)).find(|(other, _)| *other == class).map_or(1.0, |(_, sum)| sum),
+        false => 1.0 - f64::from(row[class]),
+    };
+    let scores: Vec<f64> = rows.iter().zip(&held.targets).map(|(row, &class)| score(row, class as usize)).collect();
+    let form = |bound: f64| match adaptive {
+        true => Form::Adaptive { most: bound },
+        false => Form::Set { least: ((1.0 - bound) * (1.0 - 1e-9)).max(0.0) },
+    };
+    let conformal = bound(&scores, held, coverage).map(|bound| Conformal { coverage, form: form(bound) });
+    let report = report(if adaptive { ADAPTIVE_SETS } else { SETS }, held, coverage, conformal.is_some());
     (conformal, report)
 }
 

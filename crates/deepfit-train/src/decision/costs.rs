@@ -6,13 +6,16 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::HeldOut;
-use crate::metrics::largest;
+use crate::metrics::{LABEL_THRESHOLD, largest};
 
 /// What errors cost, and when a class is predicted.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Costs {
-    /// Of each class, what it costs not to recognise it.
+    /// Of each class or label, what it costs not to recognise it.
     pub missed: Vec<f64>,
+    /// Of labels, what it costs to tell one that is not there; nothing of classes, of which one is missed where another is told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub false_alarm: Option<f64>,
     /// Of two classes, the positive one.
     pub positive: usize,
     /// Of two classes, the probability of the positive one from which on it is predicted.
@@ -23,7 +26,7 @@ pub struct Costs {
 /// Mean costs of a row.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct MeanCosts {
-    /// Of predicting the most probable class.
+    /// Of predicting the most probable class, or each label of a probability of one half and more.
     pub before: f64,
     /// Of what is predicted.
     pub after: f64,
@@ -35,8 +38,14 @@ pub struct MeanCosts {
 /// What costs did to decisions.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CostReport {
-    /// Of each class, what it costs not to recognise it.
+    /// Of each class or label, what it costs not to recognise it.
     pub missed: BTreeMap<String, f64>,
+    /// Of labels, what it costs to tell one that is not there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub false_alarm: Option<f64>,
+    /// Of each label, the probability from which on it is predicted.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub thresholds: BTreeMap<String, f64>,
     /// Of two classes, the probability of the positive one from which on it is predicted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub threshold: Option<f64>,
@@ -62,6 +71,44 @@ impl Costs {
         largest(&saved)
     }
 
+    /// Of labels, the probability of each from which on it is predicted: that at which both errors cost the same on average.
+    pub fn thresholds(&self) -> Option<Vec<f32>> {
+        let alarm = self.false_alarm?;
+        let of = |&missed: &f64| if missed + alarm > 0.0 { (alarm / (missed + alarm)) as f32 } else { LABEL_THRESHOLD };
+        Some(self.missed.iter().map(of).collect())
+    }
+
+    /// What labels cost that are predicted from a probability on, as they cost now and with one half for each.
+    fn of_labels(&self, probabilities: &[f32], truth: &[f32]) -> [f64; 2] {
+        let (thresholds, alarm) = (self.thresholds().unwrap_or_default(), self.false_alarm.unwrap_or(0.0));
+        let mut costs = [0.0; 2];
+        for (label, (&p, &has)) in probabilities.iter().zip(truth).enumerate() {
+            for (cost, threshold) in costs.iter_mut().zip([LABEL_THRESHOLD, thresholds[label]]) {
+                *cost += match (has >= 0.5, p >= threshold) {
+                    (true, false) => self.missed[label],
+                    (false, true) => alarm,
+                    _ => 0.0,
+                };
+            }
+        }
+        costs
+    }
+
+    /// Measures labels on the rows that calibrated them; their thresholds follow from the costs alone.
+    pub(super) fn fit_labels(self, rows: &[Vec<f32>], held: &HeldOut, labels: &[String]) -> (Costs, CostReport) {
+        let mut measured = MeanCostsOf::default();
+        for (row, (probabilities, truth)) in rows.iter().zip(held.targets.chunks_exact(labels.len().max(1))).enumerate()
+        {
+            measured.add_labels(&self, probabilities, truth, held.weight(row));
+        }
+        let report = CostReport {
+            chosen: Some("by the costs".to_string()),
+            validation: measured.result(),
+            ..self.report(labels)
+        };
+        (self, report)
+    }
+
     /// What a prediction costs.
     pub fn of(&self, truth: usize, predicted: usize) -> f64 {
         if truth == predicted { 0.0 } else { self.missed[truth] }
@@ -71,7 +118,12 @@ impl Costs {
     pub fn is_sound(&self, classes: usize) -> bool {
         let threshold = self.threshold.is_none_or(|t| classes == 2 && (0.0..=1.0).contains(&t));
         let cost = |cost: &f64| cost.is_finite() && *cost >= 0.0;
-        self.missed.len() == classes && self.missed.iter().all(cost) && self.positive < classes.max(2) && threshold
+        let alarm = self.false_alarm.as_ref().is_none_or(cost);
+        self.missed.len() == classes
+            && self.missed.iter().all(cost)
+            && alarm
+            && self.positive < classes.max(2)
+            && threshold
     }
 
     /// Chooses the threshold of two classes. Right probabilities ask for one that follows from the costs alone; another is
@@ -126,6 +178,11 @@ impl Costs {
     pub(super) fn report(&self, classes: &[String]) -> CostReport {
         CostReport {
             missed: classes.iter().cloned().zip(self.missed.iter().copied()).collect(),
+            false_alarm: self.false_alarm,
+            thresholds: {
+                let of_labels = self.thresholds().unwrap_or_default().into_iter().map(f64::from);
+                classes.iter().cloned().zip(of_labels).collect()
+            },
             threshold: self.threshold,
             chosen: None,
             validation: None,
@@ -146,6 +203,14 @@ impl MeanCostsOf {
         if weight > 0.0 {
             self.before.add_weighted(costs.of(truth, probable), weight);
             self.after.add_weighted(costs.of(truth, predicted), weight);
+        }
+    }
+
+    pub(super) fn add_labels(&mut self, costs: &Costs, probabilities: &[f32], truth: &[f32], weight: f64) {
+        if weight > 0.0 {
+            let [before, after] = costs.of_labels(probabilities, truth);
+            self.before.add_weighted(before, weight);
+            self.after.add_weighted(after, weight);
         }
     }
 

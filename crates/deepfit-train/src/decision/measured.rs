@@ -48,7 +48,9 @@ impl<'a> DecisionMetrics<'a> {
             let set = conformal.set(&judged.probabilities);
             self.cover(set.contains(&truth), set.len() as f64, weight);
         }
-        if let Some(costs) = &self.decision.costs {
+        if let Some(costs) = self.decision.costs.as_ref().filter(|costs| costs.false_alarm.is_some()) {
+            self.costs.add_labels(costs, &judged.probabilities, target, weight);
+        } else if let Some(costs) = &self.decision.costs {
             self.costs.add(costs, truth, largest(&judged.probabilities), judged.class, weight);
         }
     }

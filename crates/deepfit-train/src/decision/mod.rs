@@ -15,7 +15,7 @@ mod tests;
 use deepfit_data::{Array, Source, TargetScale, Task};
 use serde::{Deserialize, Serialize};
 
-use crate::metrics::largest;
+use crate::metrics::{LABEL_THRESHOLD, largest};
 
 pub use calibrate::{Calibration, CalibrationReport, Compared, FEWEST_OF_CLASS, Quality};
 pub use conformal::{Conformal, ConformalReport, Covered};
@@ -74,6 +74,12 @@ impl Decision {
         Judged { probabilities, class }
     }
 
+    /// Of labels, the probability of each from which on it is predicted.
+    pub fn thresholds(&self, labels: usize) -> Vec<f32> {
+        let by_costs = self.costs.as_ref().and_then(Costs::thresholds);
+        by_costs.unwrap_or_else(|| vec![LABEL_THRESHOLD; labels])
+    }
+
     /// What is wrong with a decision that was read from a file, for a task.
     pub fn problem(&self, task: &Task) -> Option<&'static str> {
         let outputs = task.outputs();
@@ -83,7 +89,9 @@ impl Decision {
         if self.conformal.as_ref().is_some_and(|c| !c.is_sound(task)) {
             return Some("the conformal prediction is none of this task");
         }
-        if self.costs.as_ref().is_some_and(|c| !task.is_classification() || !c.is_sound(outputs)) {
+        let of_labels = matches!(task, Task::MultiLabel { .. });
+        let of_task = |c: &Costs| (task.is_classification() || of_labels) && c.false_alarm.is_some() == of_labels;
+        if self.costs.as_ref().is_some_and(|c| !of_task(c) || !c.is_sound(outputs)) {
             return Some("the costs are none of this task");
         }
         None
@@ -106,6 +114,8 @@ pub struct Wanted<'a> {
     pub calibration: &'a str,
     /// Share of sets and intervals that are to hold what is true.
     pub coverage: f64,
+    /// Whether sets of classes have more where a row is hard, rather than the fewest on average.
+    pub adaptive: bool,
     /// What errors cost, without a threshold so far.
     pub costs: Option<Costs>,
 }
@@ -154,13 +164,17 @@ pub fn fit(wanted: &Wanted<'_>, held: &HeldOut, task: &Task) -> (Decision, Findi
     let all = Held { outputs, kind, values: &held.values, targets: &held.targets, of: held };
     let (calibration, report) = calibrate::calibrate(wanted.calibration, &all);
     (decision.calibration, findings.calibration) = (calibration, Some(report));
-    if kind == Outputs::Labels {
-        return (decision, findings);
-    }
     let calibrated: Vec<Vec<f32>> =
         held.values.chunks_exact(outputs.max(1)).map(|row| decision.judge(row, task).probabilities).collect();
+    if kind == Outputs::Labels {
+        if let Some(costs) = &wanted.costs {
+            let (fitted, report) = costs.clone().fit_labels(&calibrated, held, task.classes());
+            (decision.costs, findings.costs) = (Some(fitted), Some(report));
+        }
+        return (decision, findings);
+    }
     if coverage > 0.0 {
-        let (conformal, report) = conformal::sets(&calibrated, held, coverage);
+        let (conformal, report) = conformal::sets(&calibrated, held, coverage, wanted.adaptive);
         (decision.conformal, findings.conformal) = (conformal, Some(report));
     }
     if let Some(costs) = &wanted.costs {

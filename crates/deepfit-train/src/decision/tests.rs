@@ -27,7 +27,7 @@ fn classes(count: usize) -> Task {
 }
 
 fn wanted(calibration: &str, coverage: f64) -> Wanted<'_> {
-    Wanted { calibration, coverage, costs: None }
+    Wanted { calibration, coverage, adaptive: false, costs: None }
 }
 
 /// Rows with their true probabilities raised to a power, and one class of each drawn by the true ones.
@@ -216,12 +216,13 @@ fn few_rows_are_told_and_labels_have_a_temperature() {
 }
 
 /// Share of new rows whose set holds the true class, over many draws of few rows, and the mean size of sets.
-fn coverage_of_sets(rows: usize, coverage: f64, power: f64) -> (f64, f64) {
+fn coverage_of_sets(rows: usize, coverage: f64, power: f64, adaptive: bool) -> (f64, f64) {
     let mut random = Random(5);
     let (task, draws, new) = (classes(5), 600, 40);
     let (mut hits, mut sizes) = (0.0, 0.0);
     for _ in 0..draws {
-        let (decision, _) = fit(&wanted("none", coverage), &sure(&mut random, rows, 5, power), &task);
+        let wanted = Wanted { adaptive, ..wanted("none", coverage) };
+        let (decision, _) = fit(&wanted, &sure(&mut random, rows, 5, power), &task);
         let conformal = decision.conformal.unwrap();
         let test = sure(&mut random, new, 5, power);
         for (row, &class) in test.values.chunks_exact(5).zip(&test.targets) {
@@ -237,12 +238,50 @@ fn coverage_of_sets(rows: usize, coverage: f64, power: f64) -> (f64, f64) {
 #[test]
 fn sets_hold_the_true_class_as_often_as_was_asked_for() {
     for (rows, coverage, power) in [(20, 0.9, 1.0), (50, 0.8, 3.0), (100, 0.95, 0.5), (200, 0.9, 3.0)] {
-        let (found, size) = coverage_of_sets(rows, coverage, power);
+        let (found, size) = coverage_of_sets(rows, coverage, power, false);
         // At least that, on average over draws, and hardly more: by one row in all, and by sets that would be empty.
         let (low, high) = (coverage - 0.012, coverage + 1.0 / rows as f64 + 0.035);
         assert!((low..=high).contains(&found), "{rows} rows, {coverage}: {found}, {size} classes");
         assert!((1.0..4.5).contains(&size), "{size}");
     }
+}
+
+#[test]
+fn adaptive_sets_hold_the_true_class_at_least_as_often_as_was_asked_for() {
+    for (rows, coverage, power) in [(20, 0.9, 1.0), (50, 0.8, 3.0), (100, 0.95, 0.5), (200, 0.9, 3.0)] {
+        let (found, size) = coverage_of_sets(rows, coverage, power, true);
+        assert!(found >= coverage - 0.012, "{rows} rows, {coverage}: {found}, {size} classes");
+        assert!((1.0..4.9).contains(&size), "{size}");
+    }
+}
+
+#[test]
+fn adaptive_sets_hold_the_true_class_of_hard_rows_as_often_as_of_easy_ones() {
+    let (task, mut random) = (classes(5), Random(8));
+    let (held, test) = (sure(&mut random, 4000, 5, 1.0), sure(&mut random, 8000, 5, 1.0));
+    let of_hard_rows = |adaptive: bool| {
+        let (decision, findings) = fit(&Wanted { adaptive, ..wanted("none", 0.9) }, &held, &task);
+        let report = findings.conformal.unwrap();
+        assert_eq!((report.form == "adaptive sets", report.is_of_sets()), (adaptive, true));
+        let conformal = decision.conformal.unwrap();
+        assert!(conformal.is_sound(&task) && !conformal.is_sound(&Task::Regression));
+        let saved = serde_json::to_string(&conformal).unwrap();
+        assert_eq!(serde_json::from_str::<Conformal>(&saved).unwrap(), conformal);
+        let (mut hits, mut hard, mut easy) = (0, 0, 0.0_f64);
+        for (row, &class) in test.values.chunks_exact(5).zip(&test.targets) {
+            let set = conformal.set(row);
+            assert_eq!(set, conformal.set(row), "nothing is drawn at random");
+            match row[largest(row)] {
+                most if most < 0.55 => (hits, hard) = (hits + u32::from(set.contains(&(class as usize))), hard + 1),
+                most if most > 0.995 => easy = easy.max(set.len() as f64),
+                _ => {}
+            }
+        }
+        assert!(hard > 300 && easy == 1.0, "{hard} hard rows, {easy} classes of easy ones");
+        f64::from(hits) / f64::from(hard)
+    };
+    let (smallest, adaptive) = (of_hard_rows(false), of_hard_rows(true));
+    assert!(adaptive > 0.89 && smallest < adaptive - 0.02, "{adaptive} of hard rows, {smallest} by the smallest sets");
 }
 
 #[test]
@@ -291,7 +330,7 @@ fn intervals_hold_the_true_value_as_often_as_was_asked_for() {
 #[test]
 fn the_threshold_follows_costs_and_saves_them_on_new_rows() {
     let mut random = Random(7);
-    let costs = Costs { missed: vec![1.0, 10.0], positive: 1, threshold: None };
+    let costs = Costs { missed: vec![1.0, 10.0], positive: 1, false_alarm: None, threshold: None };
     let (held, test) = (sure(&mut random, 1000, 2, 1.0), sure(&mut random, 5000, 2, 1.0));
     let all = Wanted { costs: Some(costs.clone()), ..wanted("none", 0.0) };
     let (decision, findings) = fit(&all, &held, &classes(2));
@@ -314,8 +353,47 @@ fn the_threshold_follows_costs_and_saves_them_on_new_rows() {
     assert!(decision.costs.unwrap().threshold.unwrap() < 0.02);
     assert_eq!(findings.costs.unwrap().chosen.as_deref(), Some("by the validation rows"));
     // Of several classes, what is missed dearly is predicted sooner.
-    let several = Costs { missed: vec![1.0, 1.0, 4.0], positive: 0, threshold: None };
+    let several = Costs { missed: vec![1.0, 1.0, 4.0], positive: 0, false_alarm: None, threshold: None };
     assert_eq!((several.decide(&[0.6, 0.2, 0.2]), several.decide(&[0.7, 0.2, 0.1])), (2, 0));
+}
+
+#[test]
+fn labels_are_told_from_the_probability_on_at_which_both_errors_cost_the_same() {
+    let task = Task::MultiLabel { classes: vec!["a".into(), "b".into(), "c".into()] };
+    let costs = Costs { missed: vec![9.0, 1.0, 0.0], false_alarm: Some(1.0), positive: 0, threshold: None };
+    // True probabilities, by which labels are drawn.
+    let mut random = Random(9);
+    let mut draw = |rows: u32| {
+        let mut held = HeldOut::default();
+        for row in 0..rows {
+            held.rows.push(row);
+            for _ in 0..3 {
+                let p = random.uniform();
+                held.values.push(p as f32);
+                held.targets.push(f32::from(u8::from(random.uniform() < p)));
+            }
+        }
+        held
+    };
+    let (held, test) = (draw(500), draw(4000));
+    let wanted = Wanted { costs: Some(costs), ..wanted("none", 0.9) };
+    let (decision, findings) = fit(&wanted, &held, &task);
+    assert_eq!(decision.thresholds(3), [0.1, 0.5, 1.0]);
+    assert!(decision.problem(&task).is_none() && decision.problem(&classes(3)).is_some());
+    let report = findings.costs.unwrap();
+    assert_eq!((report.false_alarm, report.thresholds["b"], report.threshold), (Some(1.0), 0.5, None));
+    assert!(report.validation.unwrap().after < report.validation.unwrap().before);
+    let mut metrics = DecisionMetrics::new(&decision, &task);
+    for (row, truth) in test.values.chunks_exact(3).zip(test.targets.chunks_exact(3)) {
+        metrics.add(row, &decision.judge(row, &task), truth, 1.0);
+    }
+    let mut findings = decision.findings(&task);
+    metrics.complete(&mut findings);
+    // Of the first label 9 * 0.1^2 / 2 + 0.9^2 / 2 in place of (9 + 1) / 8; of the others 1 / 4 and nothing in place of 1 / 8.
+    let measured = findings.costs.unwrap().measured.unwrap();
+    assert!((measured.after - (0.45 + 0.25)).abs() < 0.06, "{measured:?}");
+    assert!((measured.before - (1.25 + 0.25 + 0.125)).abs() < 0.09, "{measured:?}");
+    assert_eq!(Decision::default().thresholds(2), [0.5, 0.5]);
 }
 
 #[test]
@@ -328,7 +406,7 @@ fn decisions_of_another_task_are_refused() {
     assert!(Decision { calibration: Some(absurd), ..Decision::default() }.problem(&classes(3)).is_some());
     let conformal = Conformal { coverage: 0.9, form: Form::Interval { half: -1.0, spread: Vec::new() } };
     assert!(Decision { conformal: Some(conformal), ..Decision::default() }.problem(&Task::Regression).is_some());
-    let costs = Costs { missed: vec![1.0], positive: 0, threshold: None };
+    let costs = Costs { missed: vec![1.0], positive: 0, false_alarm: None, threshold: None };
     assert!(Decision { costs: Some(costs), ..Decision::default() }.problem(&classes(2)).is_some());
     // Written and read, they are the same.
     let mut random = Random(8);

@@ -47,6 +47,7 @@ pub(crate) fn prepare_roughly(settings: Settings, out: Option<PathBuf>, roughly:
     let (automatic, given) = (out.is_none(), out.clone());
     let folder = out.map_or_else(|| RunFolder::next_for(&settings.data), RunFolder::at);
     if folder.settings().exists() {
+        folder.lock()?;
         let problem = "holds a run already; choose another folder with --out, or continue it with --resume";
         return Err(TrainError::run(folder.root(), problem));
     }
@@ -155,6 +156,7 @@ pub(crate) fn open(settings: &mut Settings) -> Result<Opened> {
         split: settings.split.clone(),
         weight: settings.weight.clone(),
         by: settings.by.clone(),
+        header: settings.header,
         ..OpenOptions::default()
     };
     let side = settings.image_size;

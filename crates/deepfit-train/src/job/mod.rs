@@ -40,7 +40,7 @@ use crate::recipe::Recipe;
 use crate::repeats;
 use crate::report::Report;
 use crate::run_folder::{
-    Durability, FORMAT_VERSION, RunFolder, read_text, without_space, write_atomically, write_text,
+    Claim, Durability, FORMAT_VERSION, RunFolder, read_text, without_space, write_atomically, write_text,
 };
 use crate::search;
 use crate::settings::Settings;
@@ -312,9 +312,7 @@ impl Job {
             observer.event(&Event::Note("this run has ended already"));
             return Ok(Outcome::Finished(Box::new(report)));
         }
-        if self.is_new {
-            self.claim_folder(observer)?;
-        }
+        let _claim = if self.is_new { Some(self.claim_folder(observer)?) } else { None };
         let (folder, is_new) = (self.folder.clone(), self.is_new);
         self.carry_out(observer).map_err(|error| without_space(error, &folder, is_new))
     }
@@ -329,7 +327,7 @@ impl Job {
             // Folders that were removed by hand.
             self.folder.restore()?;
         }
-        let _lock = self.lock()?;
+        let _lock = self.folder.lock()?;
         let journal_text: String = self.progress.epochs.iter().map(|e| e.to_json() + "\n").collect();
         write_text(&self.folder.metrics(), &journal_text)?;
         let journal_path = self.folder.metrics();
@@ -464,28 +462,23 @@ impl Job {
     }
 
     /// Creates the run folder. One that was chosen, not given, may have been taken by another run meanwhile.
-    fn claim_folder(&mut self, observer: &mut dyn Observer) -> Result<()> {
-        while self.automatic && self.folder.root().exists() {
+    fn claim_folder(&mut self, observer: &mut dyn Observer) -> Result<Claim> {
+        loop {
+            let taken = match self.automatic && self.folder.root().exists() {
+                true => None,
+                false => Some(self.folder.create()),
+            };
+            match taken {
+                // Another process took it between the two.
+                Some(Err(TrainError::Run { .. })) if self.automatic => {}
+                Some(claimed) => return claimed,
+                None => {}
+            }
             self.folder = RunFolder::next_for(&self.recipe.settings.data);
             observer.event(&Event::Note(&format!(
                 "another run took that folder; this one is {}",
                 self.folder.root().display()
             )));
-        }
-        self.folder.create()
-    }
-
-    /// Keeps a second process from continuing the same run.
-    fn lock(&self) -> Result<File> {
-        let path = self.folder.settings();
-        let file = File::open(&path).map_err(|source| TrainError::Io { action: "read", path: path.clone(), source })?;
-        match file.try_lock() {
-            Ok(()) => Ok(file),
-            Err(std::fs::TryLockError::WouldBlock) => {
-                Err(TrainError::run(self.folder.root(), "is being trained by another process; wait for it, or stop it"))
-            }
-            // Some file systems know no locks.
-            Err(std::fs::TryLockError::Error(_)) => Ok(file),
         }
     }
 

@@ -37,7 +37,8 @@ pub struct LabelScores {
 
 /// Metrics of several labels, streamed.
 ///
-/// A label is predicted where its probability is [`LABEL_THRESHOLD`] or more. [`Self::scores`] gives
+/// A label is predicted where its probability is [`LABEL_THRESHOLD`] or more, or another threshold where it has one.
+/// [`Self::scores`] gives
 ///
 /// - `f1_macro`: the mean F1 of the labels that occur in the targets or the predictions;
 /// - `f1_micro`: the F1 of all decisions about labels taken together;
@@ -49,6 +50,8 @@ pub struct LabelScores {
 #[derive(Debug, Clone)]
 pub struct MultiLabelMetrics {
     labels: usize,
+    /// Of each label, the probability from which on it is predicted.
+    thresholds: Vec<f32>,
     examples: u64,
     all: Tally,
     /// Weight of the examples of which all labels are right, and whether all examples are such.
@@ -71,6 +74,7 @@ impl MultiLabelMetrics {
         };
         MultiLabelMetrics {
             labels,
+            thresholds: vec![LABEL_THRESHOLD; labels],
             examples: 0,
             all: Tally::default(),
             exact: (0.0, true),
@@ -86,6 +90,15 @@ impl MultiLabelMetrics {
     pub fn with_intervals(labels: usize) -> Self {
         let replicates = Some(LabelReplicates::new(if labels <= 1000 { 200 } else { 50 }, labels));
         MultiLabelMetrics { replicates, ..Self::new(labels) }
+    }
+
+    /// The same; each label is predicted from a probability of its own on.
+    ///
+    /// # Panics
+    /// If there are not as many as there are labels.
+    pub fn thresholds(self, thresholds: Vec<f32>) -> Self {
+        assert_eq!(thresholds.len(), self.labels, "a threshold for each label");
+        MultiLabelMetrics { thresholds, ..self }
     }
 
     /// Number of examples added.
@@ -150,7 +163,7 @@ impl MultiLabelMetrics {
             replicates.begin(self.examples);
         }
         for (label, (&probability, &target)) in row.iter().zip(targets).enumerate() {
-            let (actual, predicted) = (target >= 0.5, probability >= LABEL_THRESHOLD);
+            let (actual, predicted) = (target >= 0.5, probability >= self.thresholds[label]);
             let counts = &mut self.counts[label];
             counts.actual += u64::from(actual);
             counts.predicted += u64::from(predicted);

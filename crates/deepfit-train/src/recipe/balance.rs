@@ -75,15 +75,19 @@ pub(super) fn choose_positive(
 }
 
 /// What errors cost, by the settings `cost.false_negative` and `cost.false_positive` of two classes, and `cost.CLASS`: what it
-/// costs not to recognise a class, 1 where it is not said. The positive class is chosen before.
+/// costs not to recognise a class, 1 where it is not said. Of labels the same, and both errors of each. The positive class is
+/// chosen before.
 pub(super) fn costs(settings: &mut Settings, task: &Task, notes: &mut Vec<String>) -> Result<Option<Costs>> {
-    let Task::Classification { classes } = task else {
+    let (Task::Classification { classes } | Task::MultiLabel { classes }) = task else {
         if settings.cost.take().is_some() {
-            notes.push("`cost` has no effect: it is for classes of which one is true".to_string());
+            notes.push("`cost` has no effect: it is for classes and labels".to_string());
         }
         return Ok(None);
     };
     let Some(given) = settings.cost.as_ref().filter(|given| !given.is_empty()) else { return Ok(None) };
+    if let Task::MultiLabel { .. } = task {
+        return costs_of_labels(given, classes).map(Some);
+    }
     let positive = settings.positive.as_ref().and_then(|name| classes.iter().position(|class| class == name));
     let mut missed: Vec<Option<f64>> = vec![None; classes.len()];
     for (key, cost) in given {
@@ -93,18 +97,10 @@ pub(super) fn costs(settings: &mut Settings, task: &Task, notes: &mut Vec<String
             ("false_positive", Some(positive), 2) => Some(1 - positive),
             _ => None,
         };
-        let cost = cost.as_float().or(cost.as_integer().map(|cost| cost as f64)).unwrap_or(1.0);
+        let cost = number(cost);
         let fail = |problem: String| Err(TrainError::setting(&format!("cost.{key}"), problem));
         let Some(class) = class else {
-            let mut known: Vec<&str> = classes.iter().map(String::as_str).collect();
-            if classes.len() == 2 {
-                known.extend(["false_negative", "false_positive"]);
-            }
-            let hint = nearest(key, known.iter().copied()).map_or(String::new(), |n| format!("; did you mean `{n}`?"));
-            const SHOWN: usize = 12;
-            let more = if known.len() > SHOWN { ", ..." } else { "" };
-            known.truncate(SHOWN);
-            return fail(format!("there is no class '{key}'; costs are of {}{more}{hint}", known.join(", ")));
+            return Err(unknown(key, "class", classes, classes.len() == 2));
         };
         if missed[class].replace(cost).is_some() {
             return fail(format!("says what it costs not to recognise '{}', as another setting does", classes[class]));
@@ -112,12 +108,51 @@ pub(super) fn costs(settings: &mut Settings, task: &Task, notes: &mut Vec<String
     }
     let missed: Vec<f64> = missed.into_iter().map(|cost| cost.unwrap_or(1.0)).collect();
     if missed.iter().all(|&cost| cost == 0.0) {
-        return Err(TrainError::setting(
-            "cost",
-            "all errors cost 0, so that any prediction is as good; give one a cost",
-        ));
+        return Err(TrainError::setting("cost", NOTHING_COSTS));
     }
-    Ok(Some(Costs { missed, positive: positive.unwrap_or(0), threshold: None }))
+    Ok(Some(Costs { missed, false_alarm: None, positive: positive.unwrap_or(0), threshold: None }))
+}
+
+const NOTHING_COSTS: &str = "all errors cost 0, so that any prediction is as good; give one a cost";
+
+/// A cost, whose range was checked with the settings.
+fn number(cost: &toml::Value) -> f64 {
+    cost.as_float().or(cost.as_integer().map(|cost| cost as f64)).unwrap_or(1.0)
+}
+
+/// There is no such class or label, nor, if both errors have names, such an error.
+fn unknown(key: &str, what: &str, classes: &[String], errors: bool) -> TrainError {
+    const SHOWN: usize = 12;
+    let mut known: Vec<&str> = classes.iter().map(String::as_str).collect();
+    if errors {
+        known.extend(["false_negative", "false_positive"]);
+    }
+    let hint = nearest(key, known.iter().copied()).map_or(String::new(), |n| format!("; did you mean `{n}`?"));
+    let more = if known.len() > SHOWN { ", ..." } else { "" };
+    known.truncate(SHOWN);
+    let problem = format!("there is no {what} '{key}'; costs are of {}{more}{hint}", known.join(", "));
+    TrainError::setting(&format!("cost.{key}"), problem)
+}
+
+/// What errors about labels cost: `cost.LABEL` not to recognise one, `cost.false_negative` any other, `cost.false_positive` to
+/// tell one that is not there.
+fn costs_of_labels(given: &toml::Table, labels: &[String]) -> Result<Costs> {
+    let of_label = |key: &str| labels.iter().position(|label| label == key);
+    // A label may have the name of an error, and is meant then.
+    let of_error = |key: &str| given.get(key).filter(|_| of_label(key).is_none()).map_or(1.0, number);
+    let mut missed = vec![of_error("false_negative"); labels.len()];
+    let alarm = of_error("false_positive");
+    for (key, cost) in given {
+        match of_label(key) {
+            Some(label) => missed[label] = number(cost),
+            None if ["false_negative", "false_positive"].contains(&&key[..]) => {}
+            None => return Err(unknown(key, "label", labels, true)),
+        }
+    }
+    if alarm == 0.0 && missed.iter().all(|&cost| cost == 0.0) {
+        return Err(TrainError::setting("cost", NOTHING_COSTS));
+    }
+    Ok(Costs { missed, false_alarm: Some(alarm), positive: 0, threshold: None })
 }
 
 /// Weights of all rows by row.
@@ -236,5 +271,26 @@ mod tests {
         assert_eq!(weights(&labels, &[25, 0, 100], 100), [3.0, 1.0, 0.01]);
         let two = Task::Classification { classes: classes(&["a", "b"]) };
         assert_eq!(weights(&two, &[25, 75], 100), [2.0, 2.0 / 3.0]);
+    }
+
+    #[test]
+    fn errors_about_labels_cost_what_the_settings_say() {
+        let labels = Task::MultiLabel { classes: classes(&["a", "b"]) };
+        let costs_by = |text: &str| {
+            let mut settings = Settings { cost: Some(toml::from_str(text).unwrap()), ..Settings::default() };
+            costs(&mut settings, &labels, &mut Vec::new())
+        };
+        let found = costs_by("b = 5\nfalse_positive = 2.5").unwrap().unwrap();
+        assert_eq!((found.missed, found.false_alarm), (vec![1.0, 5.0], Some(2.5)));
+        let found = costs_by("false_negative = 3\na = 0").unwrap().unwrap();
+        assert_eq!((found.missed, found.false_alarm), (vec![0.0, 3.0], Some(1.0)));
+        let told = costs_by("aa = 2").unwrap_err().to_string();
+        assert!(
+            told.contains("cost.aa") && told.contains("no label 'aa'") && told.contains("false_negative"),
+            "{told}"
+        );
+        assert!(
+            costs_by("false_negative = 0\nfalse_positive = 0").unwrap_err().to_string().contains("all errors cost 0")
+        );
     }
 }

@@ -87,6 +87,16 @@ pub(super) fn without_effect(settings: &mut Settings, data: &Dataset, transfers:
     if drop("coverage", asked && !covers, why) {
         settings.coverage = Settings::default().coverage;
     }
+    let adapted =
+        settings.sets != Settings::default().sets && (!data.task().is_classification() || settings.coverage == 0.0);
+    let why = "it is for sets of classes, and there are none".to_string();
+    if drop("sets", adapted, why) {
+        settings.sets = Settings::default().sets;
+    }
+    let files = !data.is_table() && settings.labels.is_none() && settings.data.is_dir();
+    if drop("header", settings.header.is_some() && files, "it is for tables, and the data is a folder".to_string()) {
+        settings.header = None;
+    }
     let entropy = "it is for regression; a classification is trained by cross-entropy".to_string();
     if drop("loss", settings.loss.is_some() && (classification || labels), entropy) {
         settings.loss = None;

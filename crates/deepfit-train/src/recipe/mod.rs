@@ -22,7 +22,7 @@ use crate::error::Result;
 use crate::fit::{Monitored, monitored};
 use crate::job::Permutation;
 use crate::overfitting::{self, Attempt};
-use crate::settings::Settings;
+use crate::settings::{ADAPTIVE, Settings};
 use crate::stage::{Chosen, Trial};
 use crate::transfer::Cut;
 
@@ -78,7 +78,7 @@ impl Recipe {
         let s = &self.settings;
         match self.task {
             Task::Classification { .. } => s.calibration != "none" || s.coverage > 0.0 || self.costs.is_some(),
-            Task::MultiLabel { .. } => s.calibration != "none",
+            Task::MultiLabel { .. } => s.calibration != "none" || self.costs.is_some(),
             Task::Regression => s.coverage > 0.0,
             _ => false,
         }
@@ -91,7 +91,8 @@ impl Recipe {
 
     /// What is made of the outputs of the network.
     pub fn wanted(&self) -> Wanted<'_> {
-        Wanted { calibration: &self.settings.calibration, coverage: self.settings.coverage, costs: self.costs.clone() }
+        let Settings { calibration, coverage, sets, .. } = &self.settings;
+        Wanted { calibration, coverage: *coverage, adaptive: sets == ADAPTIVE, costs: self.costs.clone() }
     }
 
     /// Rows in a batch.

@@ -74,6 +74,8 @@ const ELSEWHERE: &[(&str, &[&str])] = &[
     ("class_weights", &["class_weight", "balanced", "weighted"]),
     ("calibration", &["calibrate", "temperature", "temperature_scaling"]),
     ("coverage", &["conformal", "confidence_level", "prediction_interval"]),
+    ("sets", &["aps", "conformal_method", "conformal_sets", "prediction_sets"]),
+    ("header", &["has_header", "headers", "header_row"]),
     ("weight", &["sample_weight", "sample_weights", "weights", "weight_column", "row_weights"]),
     ("by", &["subgroup", "subgroups", "sensitive", "slice", "slices"]),
     ("cost", &["costs", "cost_matrix", "misclassification_cost"]),

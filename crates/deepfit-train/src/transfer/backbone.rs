@@ -14,7 +14,7 @@ use xxhash_rust::xxh3::Xxh3;
 
 use super::network::shape_after;
 use crate::error::{Result, TrainError};
-use crate::published;
+use crate::published::{self, BUNDLED, BUNDLED_TEXT, HAS_BUNDLED};
 use crate::tensors::{Owned, Shared};
 
 /// The value of the setting `from` that declines a transfer.
@@ -57,6 +57,33 @@ pub struct Backbone {
     pub folder: PathBuf,
 }
 
+/// A published model must be somewhere.
+///
+/// # Errors
+/// If it is neither part of the program nor a file or folder, saying what was looked for.
+fn require_found(from: &str) -> Result<()> {
+    let path = Path::new(from);
+    if path.exists() || (HAS_BUNDLED && [BUNDLED, BUNDLED_TEXT].contains(&from)) {
+        return Ok(());
+    }
+    let whole = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
+    let within = if HAS_BUNDLED {
+        format!(
+            "those that are part of the program are {BUNDLED} for images and {BUNDLED_TEXT} for texts, and others are"
+        )
+    } else {
+        "published models are".to_string()
+    };
+    let near = deepfit_data::nearest(from, [BUNDLED, BUNDLED_TEXT].into_iter().filter(|_| HAS_BUNDLED));
+    let near = near.map_or(String::new(), |near| format!("; did you mean `{near}`?"));
+    let problem = format!(
+        "is '{from}', and there is no such file or folder, '{}'{near}; {within} the folder or file of their weights, or the name \
+         at a hub, OWNER/NAME, of one that was fetched before (`deepfit models pull`)",
+        whole.display()
+    );
+    Err(TrainError::setting("from", problem))
+}
+
 impl Backbone {
     /// Reads a published model, or the one that is part of the program, by its name; to continue texts, if it is `to_continue`
     /// any.
@@ -64,6 +91,7 @@ impl Backbone {
     /// # Errors
     /// As [`Published::load`], or if its architecture cannot be cut in two, or continues no texts.
     pub fn load(from: &str, to_continue: bool) -> Result<Backbone> {
+        require_found(from)?;
         if published::is_text(Path::new(from)) {
             return Backbone::load_text(from, to_continue);
         }

@@ -46,7 +46,8 @@ const FAMILIES: [&Family; 7] = [
 ];
 
 /// What is read, for messages.
-pub(super) const KNOWN: &str = "BERT, DistilBERT, RoBERTa, ModernBERT, GPT-2 and LLaMA, with the names of transformers";
+pub(super) const KNOWN: &str =
+    "BERT, DistilBERT, RoBERTa, ModernBERT, GPT-2, LLaMA, Mistral, Qwen2 and Qwen3, with the names of transformers";
 
 impl Family {
     /// The family of a value of `model_type`.

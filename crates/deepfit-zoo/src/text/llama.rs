@@ -1,5 +1,5 @@
 //! LLaMA (Touvron et al., 2023) and decoders like it: rotary positions, root mean square normalisation, heads that share
-//! keys in groups, gated layers. Mistral and Qwen2 differ from it in a window and in biases.
+//! keys in groups, gated layers. Mistral and Qwen2 differ from it in a window and in biases, Qwen3 in normalised queries and keys.
 
 use std::f64::consts::TAU;
 
@@ -47,6 +47,9 @@ pub struct LlamaConfig {
     pub rope_scaling: RotaryScaling,
     /// Whether query, key and value have biases.
     pub projection_bias: bool,
+    /// Whether each head of queries and keys is normalised before it is turned.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub qk_norm: bool,
     /// Whether the result of an attention has a bias.
     pub output_bias: bool,
     /// Whether the other linear layers have biases.
@@ -82,20 +85,60 @@ pub enum RotaryScaling {
         /// Positions that the model was trained on first.
         original_positions: usize,
     },
+    /// YaRN (Peng et al., 2024): pairs by how often they turn over the original positions, those of many turns not at all, those
+    /// of few by a factor, with a ramp over the pairs between; and attention that is a little sharper.
+    Yarn {
+        /// The factor.
+        factor: f64,
+        /// By how much queries and keys grow.
+        attention_factor: f64,
+        /// Turns over the original positions from which on a pair stays as it is.
+        beta_fast: f64,
+        /// Turns over the original positions up to which it is stretched by the whole factor.
+        beta_slow: f64,
+        /// Positions that the model was trained on first.
+        original_positions: usize,
+        /// Whether the ramp begins and ends at whole pairs.
+        truncate: bool,
+    },
 }
 
 impl RotaryScaling {
-    /// By how much a pair turns from one position to the next.
-    fn apply(self, frequency: f64) -> f64 {
+    /// By how much each pair of a head turns from one position to the next.
+    fn frequencies(self, width: usize, theta: f64) -> Vec<f64> {
+        let mut frequencies = RotaryPositions::frequencies(width, theta);
         match self {
-            RotaryScaling::None => frequency,
-            RotaryScaling::Linear { factor } => frequency / factor,
+            RotaryScaling::None => {}
+            RotaryScaling::Linear { factor } => frequencies.iter_mut().for_each(|frequency| *frequency /= factor),
             RotaryScaling::Llama3 { factor, low_freq_factor, high_freq_factor, original_positions } => {
-                let turns = original_positions as f64 * frequency / TAU;
-                let fast = (turns - low_freq_factor) / (high_freq_factor - low_freq_factor);
-                let fast = fast.clamp(0.0, 1.0);
-                fast * frequency + (1.0 - fast) * frequency / factor
+                for frequency in &mut frequencies {
+                    let turns = original_positions as f64 * *frequency / TAU;
+                    let fast = (turns - low_freq_factor) / (high_freq_factor - low_freq_factor);
+                    *frequency = mixed(*frequency, factor, 1.0 - fast);
+                }
             }
+            RotaryScaling::Yarn { factor, beta_fast, beta_slow, original_positions, truncate, .. } => {
+                // The pair, not always a whole one, that turns so often over the original positions.
+                let pair =
+                    |turns: f64| width as f64 * (original_positions as f64 / (turns * TAU)).ln() / (2.0 * theta.ln());
+                let (low, high) = (pair(beta_fast), pair(beta_slow));
+                let (low, high) = if truncate { (low.floor(), high.ceil()) } else { (low, high) };
+                let (low, high) = (low.max(0.0), high.min(width as f64 - 1.0));
+                // As others do it where both are the same.
+                let high = if low == high { high + 0.001 } else { high };
+                for (pair, frequency) in frequencies.iter_mut().enumerate() {
+                    *frequency = mixed(*frequency, factor, (pair as f64 - low) / (high - low));
+                }
+            }
+        }
+        frequencies
+    }
+
+    /// By how much the products of queries and keys grow.
+    fn sharpness(self) -> f32 {
+        match self {
+            RotaryScaling::Yarn { attention_factor, .. } => (attention_factor * attention_factor) as f32,
+            _ => 1.0,
         }
     }
 
@@ -106,9 +149,23 @@ impl RotaryScaling {
             RotaryScaling::Llama3 { factor, low_freq_factor, high_freq_factor, original_positions } => {
                 factor > 0.0 && low_freq_factor > 0.0 && high_freq_factor > low_freq_factor && original_positions > 0
             }
+            RotaryScaling::Yarn { factor, attention_factor, beta_fast, beta_slow, original_positions, .. } => {
+                factor > 0.0
+                    && (0.0..=1e3).contains(&attention_factor)
+                    && beta_slow > 0.0
+                    && beta_fast > beta_slow
+                    && beta_fast.is_finite()
+                    && original_positions > 0
+            }
         };
         require(sound, MODEL, "rope_scaling", || format!("is {self:?}, whose factors must be above 0 and ascend"))
     }
+}
+
+/// A frequency, of which a share is stretched by a factor.
+fn mixed(frequency: f64, factor: f64, share: f64) -> f64 {
+    let share = share.clamp(0.0, 1.0);
+    share * frequency / factor + (1.0 - share) * frequency
 }
 
 impl LlamaConfig {
@@ -140,8 +197,7 @@ impl LlamaConfig {
         let words = "model.embed_tokens.weight";
         let tied = self.tie_word_embeddings.then_some(words);
         let head = head_layer(scope, self.head, tied, hidden_size, vocab_size)?;
-        let frequencies = RotaryPositions::frequencies(head_dim, self.rope_theta);
-        let frequencies = frequencies.into_iter().map(|frequency| self.rope_scaling.apply(frequency)).collect();
+        let frequencies = self.rope_scaling.frequencies(head_dim, self.rope_theta);
         let rotary = body.child("rotary_emb");
         let network = Llama {
             words: Embedding::with(&body.child("embed_tokens"), vocab_size, hidden_size, NORMAL),
@@ -160,6 +216,11 @@ impl LlamaConfig {
     fn norm(&self, scope: &Scope) -> RmsNorm {
         RmsNorm::over(scope, &[self.hidden_size], self.rms_norm_eps, true)
     }
+
+    /// The normalisation of each head of queries or keys, if they have one.
+    fn head_norm(&self, scope: &Scope) -> Option<RmsNorm> {
+        self.qk_norm.then(|| RmsNorm::over(scope, &[self.head_dim], self.rms_norm_eps, true))
+    }
 }
 
 struct Layer {
@@ -170,6 +231,10 @@ struct Layer {
     sight: Sight,
     input_norm: RmsNorm,
     projections: [Linear; 3],
+    /// Of queries and of keys.
+    head_norms: [Option<RmsNorm>; 2],
+    /// By how much the products of queries and keys grow.
+    sharpness: f32,
     attn_out: Linear,
     mlp_norm: RmsNorm,
     gate: Linear,
@@ -196,6 +261,8 @@ impl Layer {
                 project("self_attn.k_proj", shared),
                 project("self_attn.v_proj", shared),
             ],
+            head_norms: ["q_norm", "k_norm"].map(|name| config.head_norm(&scope.child("self_attn").child(name))),
+            sharpness: config.rope_scaling.sharpness(),
             attn_out: linear("self_attn.o_proj", own * head_dim, hidden_size, output_bias),
             mlp_norm: config.norm(&scope.child("post_attention_layernorm")),
             gate: linear("mlp.gate_proj", hidden_size, intermediate_size, mlp_bias),
@@ -215,7 +282,12 @@ impl Layer {
             let seen = self.input_norm.forward(x)?;
             let part = |i: usize| split_heads(&self.projections[i].forward(&seen)?, self.heads[i], self.width);
             let (query, key, value) = (part(0)?, part(1)?, part(2)?);
-            let (query, key) = (rotary.turn(&query, turns)?, rotary.turn(&key, turns)?);
+            let norm = |i: usize, x: Tensor| match &self.head_norms[i] {
+                Some(norm) => norm.forward(&x),
+                None => Ok(x),
+            };
+            let (query, key) = (rotary.turn(&norm(0, query)?, turns)?, rotary.turn(&norm(1, key)?, turns)?);
+            let query = if self.sharpness == 1.0 { query } else { query.mul_scalar(self.sharpness)? };
             let seen = context.attend(&query, &key, &value, self.sight)?;
             let x = x.add(&self.attn_out.forward(&seen)?)?;
             let y = self.mlp_norm.forward(&x)?;

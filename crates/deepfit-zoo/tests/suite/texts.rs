@@ -172,7 +172,8 @@ cases! {
     modernberts_equal_transformers: "modernbert-classes", "modernbert-biases";
     gpt2s_equal_transformers: "gpt2", "gpt2-body", "gpt2-classes";
     llamas_equal_transformers: "llama", "llama-tied", "llama-classes";
-    decoders_like_llama_equal_transformers: "mistral", "qwen2";
+    stretched_positions_equal_transformers: "llama-linear", "llama-dynamic", "llama-yarn", "llama-yarn-plain";
+    decoders_like_llama_equal_transformers: "mistral", "qwen2", "qwen3";
 }
 
 #[test]
@@ -189,7 +190,7 @@ fn no_golden_file_is_without_its_test() {
 
 #[test]
 fn a_text_that_is_continued_token_by_token_has_the_hidden_states_of_the_whole() {
-    for name in ["gpt2", "llama", "llama-tied", "mistral"] {
+    for name in ["gpt2", "llama", "llama-tied", "llama-yarn", "mistral", "qwen3"] {
         let golden = Golden::read(name);
         let published = golden.load();
         let text = golden.texts().swap_remove(0);
@@ -238,7 +239,7 @@ fn a_text_that_is_continued_token_by_token_has_the_hidden_states_of_the_whole() 
 
 #[test]
 fn the_loss_of_windows_and_its_gradients_equal_pytorchs() {
-    for name in ["gpt2", "llama", "llama-tied"] {
+    for name in ["gpt2", "llama", "llama-tied", "llama-yarn", "qwen3"] {
         let golden = Golden::read(name);
         let published = golden.load();
         let expected = &golden.content["trained"];
@@ -536,8 +537,14 @@ fn what_does_not_fit_is_named() {
     assert!(told.contains("the activation \"snake\""), "{told}");
     let told = refused("bert", |_, config| config["model_type"] = "t5".into());
     assert!(told.contains("the `model_type` t5; known are BERT"), "{told}");
-    let told = refused("llama", |_, config| config["rope_parameters"]["rope_type"] = "yarn".into());
-    assert!(told.contains("'yarn', which are not read"), "{told}");
+    let told = refused("llama", |_, config| config["rope_parameters"]["rope_type"] = "longrope".into());
+    assert!(told.contains("'longrope', which are not read"), "{told}");
+    let told = refused("llama-yarn", |_, config| config["rope_parameters"]["factor"] = (-2.0).into());
+    assert!(told.contains("rope_scaling") && told.contains("must be above 0"), "{told}");
+    let told = refused("llama-yarn", |_, config| config["rope_parameters"]["beta_fast"] = 0.1.into());
+    assert!(told.contains("rope_scaling") && told.contains("ascend"), "{told}");
+    let told = refused("qwen3", |_, config| config["use_sliding_window"] = true.into());
+    assert!(told.contains("use_sliding_window"), "{told}");
     let told = refused("llama", |tensors, _| _ = tensors.remove("model.norm.weight"));
     assert!(told.contains("`model.norm.weight` [36] is missing"), "{told}");
     let told = refused("gpt2", |_, config| config["n_layer"] = 10_000_000_000_u64.into());

@@ -21,8 +21,8 @@ pub const WHEN_INTERRUPTED: &str = "interrupted before anything was compared: no
 #[derive(Debug, Args)]
 #[command(
     override_usage = "deepfit compare [OPTIONS] DATA [KEY=VALUE]...",
-    after_help = "Ways, cheap ones first: the majority class or the mean; logistic or ridge regression, nearest neighbours and
-boosted trees on the columns of a table, the words of texts, or the colours and edges of images, and on what a published
+    after_help = "Ways, cheap ones first: the majority class or the mean, of labels the share of each; logistic or ridge regression, nearest
+neighbours and boosted trees (of labels, one for each, and no neighbours) on the columns of a table, the words of texts, or the colours and edges of images, and on what a published
 network makes of texts and images; a last layer on that network, a network from scratch, and fine-tuning. Each is trained on
 the same rows, compared by what it makes of the same rows that are held out, and measured on the same test rows, which decide
 nothing. The simplest way within one standard error and one point of the best is recommended, and every way is kept as a run.
@@ -55,7 +55,7 @@ pub struct Arguments {
     /// Column of a table that holds texts, or several as A,B; none where there are none
     #[arg(long, value_name = "COLUMN", help_heading = "Data")]
     text: Option<String>,
-    /// Table that names images of the folder DATA, and says what is on them: a class or a number
+    /// Table that names images of the folder DATA, and says what is on them: a class, a number, or labels divided by |
     #[arg(long, value_name = "TABLE", value_hint = ValueHint::FilePath, help_heading = "Data")]
     labels: Option<PathBuf>,
     /// Validation data of its own: ways are then compared on it, and not in folds

@@ -17,7 +17,7 @@ use deepfit_train::text::{Style, words};
   deepfit evaluate runs/digits-1 more-digits/
   deepfit evaluate runs/houses-1 sold-this-year.csv --json
   deepfit evaluate runs/tumours-1 patients.csv --by hospital
-  deepfit evaluate runs/scans-1 new-scans/ --labels new-findings.csv
+  deepfit evaluate runs/scans-1 new-scans/ --labels new-findings.csv --by scanner
   deepfit evaluate runs/questions-1 new-pairs.csv     embeddings of texts: which belong together, or scores")]
 pub struct Arguments {
     /// Run folder, or the model folder in it, or a published model that embeds texts
@@ -32,6 +32,9 @@ pub struct Arguments {
     /// Column of a table by whose values the rows are also measured by themselves
     #[arg(long, value_name = "COLUMN")]
     by: Option<String>,
+    /// Column of a table that says how much each row counts [default: that by which rows counted in training, if there is one]
+    #[arg(long, value_name = "COLUMN")]
+    weight: Option<String>,
     /// Threads; the result does not depend on them [default: all cores]
     #[arg(long, value_name = "N", allow_hyphen_values = true, value_parser = parse_threads)]
     threads: Option<usize>,
@@ -54,8 +57,9 @@ pub fn run(arguments: &Arguments) -> Result<Exit> {
             let problem = "--labels is for images, and this model embeds texts: give a table of pairs of them";
             return Err(Usage(format!("{}: {problem}", arguments.run.display())).into());
         }
-        if arguments.by.is_some() {
-            let problem = "--by is for classes, labels and numbers, and this model embeds texts";
+        let given = [("--by", &arguments.by), ("--weight", &arguments.weight)];
+        if let Some((option, _)) = given.into_iter().find(|(_, column)| column.is_some()) {
+            let problem = format!("{option} is for classes, labels and numbers, and this model embeds texts");
             return Err(Usage(format!("{}: {problem}", arguments.run.display())).into());
         }
         let (evaluation, profile) = evaluate_pairs(&model, &arguments.data, threads, records)?;
@@ -65,7 +69,8 @@ pub fn run(arguments: &Arguments) -> Result<Exit> {
         }
         return Ok(Exit::Done);
     }
-    let mut predictor = Predictor::open(&model, threads)?.by(arguments.by.clone());
+    let mut predictor =
+        Predictor::open(&model, threads)?.by(arguments.by.clone()).weighted_by(arguments.weight.clone());
     if records {
         predictor.record();
     }

@@ -62,6 +62,7 @@ fn calibration(report: &CalibrationReport, part: &str, style: Style) -> String {
 fn conformal(report: &ConformalReport, part: &str, style: Style) -> String {
     let (heading, what, size) = match &report.form[..] {
         "sets" => ("Sets of classes", "sets hold the true class", "classes in a set on average"),
+        "adaptive sets" => ("Adaptive sets of classes", "sets hold the true class", "classes in a set on average"),
         _ => ("Intervals", "intervals hold the true value", "is their mean width"),
     };
     let heading = style.bold(heading);
@@ -79,6 +80,9 @@ fn conformal(report: &ConformalReport, part: &str, style: Style) -> String {
     )
 }
 
+/// Most labels whose thresholds are told.
+const MOST_LABELS: usize = 8;
+
 fn costs(report: &CostReport, positive: Option<&str>, part: &str, style: Style) -> String {
     let mut text = format!("\n{}", style.bold("Costs of errors"));
     if let (Some(threshold), Some(positive)) = (report.threshold, positive) {
@@ -86,13 +90,24 @@ fn costs(report: &CostReport, positive: Option<&str>, part: &str, style: Style) 
         let told = format!(": '{positive}' is predicted from a probability of {} on{chosen}", words::number(threshold));
         text.push_str(&words::printable(&told));
     }
+    if !report.thresholds.is_empty() {
+        let told = |(label, threshold): (&String, &f64)| format!("'{label}' from {}", words::number(*threshold));
+        let mut each: Vec<String> = report.thresholds.iter().take(MOST_LABELS).map(told).collect();
+        each.extend((report.thresholds.len() > MOST_LABELS).then(|| "...".to_string()));
+        text.push_str(&words::printable(&format!(": a label is predicted by its probability, {}", each.join(", "))));
+    }
     text.push('\n');
     if let Some(measured) = report.measured {
+        let usual = if report.false_alarm.is_some() {
+            "each label is predicted from 0.5 on"
+        } else {
+            "the most probable class is predicted"
+        };
         let interval = measured.interval.map_or(String::new(), |[low, high]| {
             format!(" (95 % interval {} to {})", words::number(low), words::number(high))
         });
         text.push_str(&format!(
-            "  on {part} a row costs {} on average{interval}, and {} if the most probable class is predicted\n",
+            "  on {part} a row costs {} on average{interval}, and {} if {usual}\n",
             words::number(measured.after),
             words::number(measured.before)
         ));

@@ -121,5 +121,30 @@ fn what_is_no_label_is_told() {
     place.run(&["train", "same.csv", "--target", "a,b"]).is_refusal(&["same.csv", "a, b"]);
     place.write("few.csv", "x,a,b\n1,1,0\n2,,0\n3,1,\n");
     place.run(&["train", "few.csv", "--target", "a,b"]).is_refusal(&["few.csv", "row"]);
-    place.run(&["compare", "data.csv", "--target", "left,right"]).is_refusal(&["compare"]);
+    let metric = ["compare", "data.csv", "--target", "left,right", "--metric", "accuracy"];
+    place.run(&metric).is_refusal(&["metric", "multi_label", "f1_micro"]);
+}
+
+#[test]
+fn ways_to_learn_labels_are_compared() {
+    let place = Place::new();
+    place.write("columns.csv", in_columns(300));
+    let data = ["compare", "columns.csv", "--target", "left,right,far", "--time", "1m"];
+    let found = place.run(&[&data[..], &["folds=2", "epochs=3", "members=2", "--json", "--quiet"]].concat());
+    let found = found.succeeded().json();
+    let ways: Vec<&Value> = found["ways"].as_array().unwrap().iter().collect();
+    let names: Vec<&str> = ways.iter().map(|way| way["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["label-shares", "logistic-regression", "boosted-trees", "network"], "{found:#}");
+    assert_eq!(found["metric"], "f1_micro");
+    let value = |at: usize| ways[at]["value"].as_f64().unwrap();
+    assert!(value(1) > 0.8 && value(2) > 0.9 && value(0) < 0.6, "{found:#}");
+    assert!(["logistic-regression", "boosted-trees"].contains(&found["recommended"].as_str().unwrap()), "{found:#}");
+    place.write("new.csv", "z,x\n0.9,0.9\n0.1,0.9\n0.2,0.1\n0.9,0.1\n");
+    let expected = [&["left", "right", "far"][..], &["left"], &[], &["right"]];
+    let trees = ways[2]["run"].as_str().unwrap();
+    assert_eq!(labels_of(place.run(&["predict", trees, "new.csv", "--json"])), expected);
+    let evaluated = place.run(&["evaluate", trees, "columns.csv", "--json"]).succeeded().json();
+    assert!(evaluated["metrics"]["f1_macro"].as_f64().unwrap() > 0.9, "{evaluated}");
+    let told = place.run(&["explain", trees, "new.csv"]).succeeded().out;
+    assert!(told.contains('x') && told.contains('z'), "{told}");
 }

@@ -58,6 +58,49 @@ fn a_table_of_pictures_and_classes_is_learned_evaluated_and_resumed() {
 }
 
 #[test]
+fn pictures_count_and_are_grouped_by_columns_of_their_table() {
+    let place = Place::new();
+    let shown = pictures(&place, 12);
+    let rows = |from: usize| {
+        let text = table("picture,digit,scanner,count", &shown, |i, digit| {
+            format!("pictures/{i}.png,d{digit},{},{}", ["old", "new"][i % 2], i % 3)
+        });
+        let mut lines: Vec<String> = text.lines().map(|line| format!("{line}\n")).collect();
+        lines.drain(1..=from);
+        lines.concat()
+    };
+    place.write("labels.csv", rows(0));
+    let train = ["train", "labels.csv", "--target", "digit", "--epochs", "3", SCRATCH, "--json", "--out"];
+    place.run(&[&train[..], &["weighted", "--weight", "count"]].concat()).succeeded();
+    place.run(&[&train[..], &["plain"]].concat()).succeeded();
+    // Rows of the table, not places among the pictures: the first that the table names is another one.
+    place.write("some.csv", rows(5) + "pictures/missing.png,d0,old,1\n");
+    for (run, more) in [("weighted", &[][..]), ("plain", &["--weight", "count"])] {
+        let evaluate = [&["evaluate", run, "some.csv", "--by", "scanner", "--json"], more].concat();
+        let evaluated = place.run(&evaluate).succeeded().json();
+        let groups: Vec<(&str, u64)> = evaluated["subgroups"]["groups"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|group| (group["name"].as_str().unwrap(), group["rows"].as_u64().unwrap()))
+            .collect();
+        // Of the 43 pictures from the sixth on those whose count is not 0.
+        let of = |scanner: usize| (5..48).filter(|i| i % 2 == scanner && i % 3 > 0).count() as u64;
+        assert_eq!(groups, [("new", of(1)), ("old", of(0))], "{evaluated}");
+        assert!(evaluated["notes"].to_string().contains("rows count by 'count'"), "{evaluated}");
+    }
+    let told = |more: &[&str]| place.run(&[&["evaluate", "plain", "some.csv"], more].concat());
+    told(&["--by", "nowhere"]).is_refusal(&["nowhere", "scanner"]);
+    told(&["--weight", "nowhere"]).is_refusal(&["weight", "nowhere"]);
+    for (i, digit) in shown.iter().enumerate() {
+        let picture = std::fs::read(place.path(&format!("pictures/{i}.png"))).unwrap();
+        place.write(&format!("folders/d{digit}/{i}.png"), picture);
+    }
+    place.run(&["evaluate", "plain", "folders", "--by", "scanner"]).is_refusal(&["by", "table"]);
+    place.run(&["evaluate", "plain", "folders", "--weight", "count"]).is_refusal(&["weight", "table"]);
+}
+
+#[test]
 fn a_folder_with_a_table_of_labels_is_learned() {
     let place = Place::new();
     let shown = pictures(&place, 40);

@@ -47,6 +47,30 @@ fn signals_stop_with_a_checkpoint_and_the_command_that_resumes() {
 }
 
 #[test]
+fn one_process_at_a_time_trains_in_a_folder_and_a_kill_leaves_no_lock() {
+    let (place, data) = (Place::new(), example("digits.zip"));
+    let mut child = start(&place, &data);
+    let _rest = wait_for_epoch(&mut child);
+    let told = ["run", "is being trained by another process", "--out"];
+    place.run(&["train", &data, "--out", "run"]).is_refusal(&told);
+    place.run(&["train", "--resume", "run"]).is_refusal(&told);
+    signal(&child, "KILL");
+    child.wait().unwrap();
+    place.run(&["train", &data, "--out", "run"]).is_refusal(&["holds a run already", "--resume"]);
+    let ran = place.run(&["train", "--resume", "run", "--json", "--quiet"]).succeeded();
+    assert!(ran.json()["metrics"]["test"]["accuracy"].as_f64().is_some(), "{}", ran.out);
+
+    // One that was killed before it had settings has left nothing that is worth anything.
+    for folder in ["new/checkpoint", "new/model"] {
+        fs::create_dir_all(place.path(folder)).unwrap();
+    }
+    place.write("new/split.json", "{}");
+    place.run(&["train", &example("diabetes.csv"), "--out", "new", "--epochs", "2", "--quiet"]).succeeded();
+    place.write("full/notes.txt", "mine");
+    place.run(&["train", &example("diabetes.csv"), "--out", "full"]).is_refusal(&["full", "not empty"]);
+}
+
+#[test]
 fn two_signals_end_at_once() {
     let place = Place::new();
     let mut child = start(&place, &example("digits.zip"));

@@ -173,7 +173,7 @@ fn texts_get_the_classes_that_transformers_gives_them() {
 
 #[test]
 fn texts_are_continued_as_transformers_does_it() {
-    for name in ["gpt2", "llama", "llama-tied", "mistral", "qwen2"] {
+    for name in ["gpt2", "llama", "llama-tied", "llama-yarn", "mistral", "qwen2", "qwen3"] {
         let (place, golden) = (Place::new(), Golden::read(name));
         golden.publish(&place);
         let texts: Vec<Vec<u32>> = serde_json::from_value(golden.0["texts"].clone()).unwrap();

@@ -221,7 +221,10 @@ fn what_cannot_be_transferred_is_refused_in_words() {
     let vit = transformer(&place);
     let table = example("breast-cancer.csv");
     place.refuses(&[&table, "--from", "efficientnet-lite0"], &["from", "for images", "a table"]);
-    place.refuses(&["pictures", "--from", "nowhere"], &["nowhere"]);
+    let looked_for = place.path("nowhere").display().to_string();
+    let named = ["`from`", "no such file or folder", &looked_for, "efficientnet-lite0", "deepfit models pull"];
+    place.refuses(&["pictures", "--from", "nowhere"], &named);
+    place.refuses(&["pictures", "--from", "minilm-statik"], &["did you mean `minilm-static`?"]);
     place.refuses(&["pictures", "--from", "pictures"], &["pictures"]);
     place.refuses(&["pictures", "--from", "efficientnet-lite0", "--model", "cnn"], &["from", "model", "scratch"]);
     place.refuses(&["pictures", "--unfreeze", "99"], &["unfreeze", "99", "18 blocks"]);

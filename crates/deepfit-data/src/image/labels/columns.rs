@@ -69,11 +69,14 @@ pub(crate) enum Look {
     },
 }
 
-/// Looks for a column whose cells name images.
-pub(crate) fn look(path: &Path, finder: &Finder) -> Result<Look> {
-    let mut seen = table::preview(path, None, LOOKED_AT)?;
+/// Looks for a column whose cells name images; `header` says whether the first row has names, if that is known.
+pub(crate) fn look(path: &Path, header: Option<bool>, finder: &Finder) -> Result<Look> {
+    let mut seen = table::preview(path, header, LOOKED_AT)?;
     // A first row that names an image is no header, though it has words in it.
-    if seen.header && seen.columns.iter().any(|name| looks_like_an_image(name) && finder.find(name).is_ok()) {
+    if header.is_none()
+        && seen.header
+        && seen.columns.iter().any(|name| looks_like_an_image(name) && finder.find(name).is_ok())
+    {
         seen = table::preview(path, Some(false), LOOKED_AT)?;
     }
     let (mut named_there, mut stems, mut missing) = (Vec::new(), Vec::new(), None);

@@ -57,9 +57,9 @@ struct Rows {
 ///
 /// # Errors
 /// If the file is no table, or nothing but images that are not there could be learned from.
-pub(crate) fn recognise(path: &Path, summary: &mut Summary) -> Result<Option<ImageTable>> {
+pub(crate) fn recognise(path: &Path, header: Option<bool>, summary: &mut Summary) -> Result<Option<ImageTable>> {
     let finder = Finder::beside(path);
-    match look(path, &finder)? {
+    match look(path, header, &finder)? {
         Look::Images(seen) => Ok(Some(ImageTable { path: path.to_path_buf(), finder, seen, given: false })),
         Look::Missing { column, value, columns } if columns <= 2 => Err(missing(path, &column, &value, &finder)),
         Look::Missing { column, value, .. } => {
@@ -77,9 +77,9 @@ pub(crate) fn recognise(path: &Path, summary: &mut Summary) -> Result<Option<Ima
 ///
 /// # Errors
 /// If none does.
-pub(crate) fn require(images: &Path, path: &Path) -> Result<ImageTable> {
+pub(crate) fn require(images: &Path, path: &Path, header: Option<bool>) -> Result<ImageTable> {
     let finder = Finder::within(images)?;
-    match look(path, &finder)? {
+    match look(path, header, &finder)? {
         Look::Images(seen) => Ok(ImageTable { path: path.to_path_buf(), finder, seen, given: true }),
         Look::Missing { column, value, .. } => Err(missing(path, &column, &value, &finder)),
         Look::Nothing { columns } => {
@@ -133,7 +133,7 @@ impl ImageTable {
                 summary.dropped_columns.push((column.clone(), why.to_string()));
             }
         }
-        if !self.seen.header {
+        if !self.seen.header && options.header.is_none() {
             summary.notes.push("no header was found: columns are called column_1, column_2, and so on".into());
         }
         let mut tables: Vec<(&Path, Option<Part>)> = vec![(&self.path, None)];

@@ -225,6 +225,11 @@ fn form_of(path: &Path, names: &Names<'_>) -> Result<Option<Form>> {
         if let Some(spans) = find(&names.spans, &spans) {
             return Ok(Some(Form::Spans { text, spans }));
         }
+        let named = |value: &Value| value.as_array().is_some_and(|all| all.first().is_some_and(Value::is_string));
+        if find(&names.sure, &named).is_some() {
+            // Labels of whole texts.
+            return Ok(None);
+        }
         let none = |value: &Value| value.as_array().is_some_and(Vec::is_empty);
         if let Some(spans) = find(&names.sure, &none) {
             without_spans = Some(Form::Spans { text, spans });

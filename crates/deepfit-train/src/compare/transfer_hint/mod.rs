@@ -211,8 +211,12 @@ fn score(contest: &Contest, source: &Arc<dyn Source>, rows: &[u32], found: &mut 
     let width = values.len() / seen.len().max(1);
     match source.targets_of(&seen) {
         Array::F32(targets) => {
-            let targets: Vec<f64> = targets.into_iter().map(f64::from).collect();
-            found.hints.logme = logme::logme(&values, width, &[targets]);
+            // Of labels each is a target of its own.
+            let outputs = contest.data.task().outputs();
+            let of =
+                |output: usize| targets.iter().skip(output).step_by(outputs).map(|&target| f64::from(target)).collect();
+            let targets: Vec<Vec<f64>> = (0..outputs).map(of).collect();
+            found.hints.logme = logme::logme(&values, width, &targets);
             found.left_out.push("H-score and LEEP: they are for classes".to_string());
         }
         other => {
@@ -238,7 +242,7 @@ fn look_at_images(
 ) -> Result<()> {
     let backbone = published.backbone();
     if backbone.takes_texts() {
-        if contest.is_classification() {
+        if contest.is_classification() || contest.is_of_labels() {
             found
                 .left_out
                 .push("LEEP: it is told of images alone, whose networks have classes of their own".to_string());

@@ -8,7 +8,7 @@ use crate::run_folder::read_text;
 
 /// Families of networks, by `model_type`, and the year in which the first were published: whatever is of a family is not
 /// older, and may be younger.
-const FAMILIES: [(&str, u32); 20] = [
+const FAMILIES: [(&str, u32); 21] = [
     ("resnet", 2015),
     ("mobilenet_v2", 2018),
     ("efficientnet", 2019),
@@ -29,6 +29,7 @@ const FAMILIES: [(&str, u32); 20] = [
     ("qwen2", 2024),
     ("gemma", 2024),
     ("modernbert", 2024),
+    ("qwen3", 2025),
 ];
 
 /// The year of a published network, and by what it is known.

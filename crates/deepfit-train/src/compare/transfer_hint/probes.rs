@@ -1,8 +1,8 @@
 //! The same linear learner on features of the published network, on features that need none, and on those of a network that
 //! knows nothing, at several numbers of rows, on the same rows that are held out.
 
-use deepfit_classical::{ClassicalError, Learner, LinearOptions, Target, Work, fit};
-use deepfit_data::TargetScale;
+use deepfit_classical::{ClassicalError, Learner, LinearOptions, Work};
+use deepfit_data::{Array, TargetScale};
 use serde::{Deserialize, Serialize};
 
 use crate::classical::Encoded;
@@ -110,26 +110,25 @@ impl Trial<'_> {
             rows.iter().filter_map(|row| side.rows.binary_search(row).ok()).map(|place| place as u32).collect()
         };
         let (learn, held) = (places(self.learn), places(self.held));
-        let target: Target = contest.target(&side.targets);
-        let work = Work { threads: settings.threads, seed: settings.seed, stop: self.stop };
-        let fitted = fit(learner, &side.matrix.select(&learn), &target.select(&learn), work);
-        let predicted = fitted.and_then(|fitted| fitted.predict_within(&side.matrix.select(&held), work));
-        let predictions = match predicted {
-            Ok(predictions) => predictions,
-            Err(ClassicalError::Stopped | ClassicalError::Rows(_)) => return Ok(None),
-            Err(other) => return Err(TrainError::from(other)),
-        };
-        let rows: Vec<u32> = held.iter().map(|&place| side.rows[place as usize]).collect();
-        let all = &side.targets;
-        let targets = match all {
-            deepfit_data::Array::I32(all) => {
-                deepfit_data::Array::I32(held.iter().map(|&place| all[place as usize]).collect())
-            }
-            deepfit_data::Array::F32(all) => {
-                deepfit_data::Array::F32(held.iter().map(|&place| all[place as usize]).collect())
+        // Of labels, a row has several targets.
+        let width = side.targets.len() / side.rows.len().max(1);
+        let select = |places: &[u32]| match &side.targets {
+            Array::I32(all) => Array::I32(places.iter().map(|&place| all[place as usize]).collect()),
+            Array::F32(all) => {
+                Array::F32(places.iter().flat_map(|&place| &all[place as usize * width..][..width]).copied().collect())
             }
             other => other.clone(),
         };
+        let work = Work { threads: settings.threads, seed: settings.seed, stop: self.stop };
+        let fitted = contest.fit(learner, &side.matrix.select(&learn), &select(&learn), work);
+        let predicted = fitted.and_then(|fitted| Ok(fitted.predict_within(&side.matrix.select(&held), work)?));
+        let predictions = match predicted {
+            Ok(predictions) => predictions,
+            Err(TrainError::Classical(ClassicalError::Stopped | ClassicalError::Rows(_))) => return Ok(None),
+            Err(other) => return Err(other),
+        };
+        let rows: Vec<u32> = held.iter().map(|&place| side.rows[place as usize]).collect();
+        let targets = select(&held);
         let scores = contest.scores(&predictions, &targets, self.scale)?;
         let singles = contest.single(&Remembered { rows, predictions }, &targets);
         Ok(scores.get(&contest.metric).filter(|value| value.is_finite()).map(|value| (value, singles)))

@@ -22,7 +22,7 @@ const LATER_SAMPLES: usize = 3;
 /// Whether features of the published network are better, worse, or neither.
 fn direction(contest: &Contest, versus: Option<Versus>) -> Option<f64> {
     let versus = versus.filter(|versus| versus.p_value < CHANCE)?;
-    let sign = if contest.is_classification() && contest.metric != "log_loss" { 1.0 } else { -1.0 };
+    let sign = if contest.single_rises() { 1.0 } else { -1.0 };
     Some(sign * versus.difference.signum())
 }
 
@@ -84,7 +84,11 @@ pub(super) fn decide(contest: &Contest, name: &str, probed: &Probed, held: usize
 }
 
 fn nothing(contest: &Contest) -> &'static str {
-    if contest.is_classification() { "most frequent class" } else { "mean" }
+    match (contest.is_classification(), contest.is_of_labels()) {
+        (true, _) => "most frequent class",
+        (_, true) => "share of each label",
+        _ => "mean",
+    }
 }
 
 /// Which years samples are of.

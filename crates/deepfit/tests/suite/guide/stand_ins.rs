@@ -181,6 +181,15 @@ pub fn make(place: &Place, name: &str) {
             let row = |i: usize| format!("\"{}\",{}", review(i).0, review(i).1);
             drop(place.write(name, table("review,stars", 160, row)));
         }
+        "topics.csv" | "more-topics.csv" => {
+            let row = |i: usize| {
+                let topics = [(0, "sport", "match"), (1, "money", "bank"), (2, "music", "singer")];
+                let told = topics.into_iter().filter(|(salt, ..)| drawn(i, *salt, 2) == 0);
+                let (names, words): (Vec<&str>, Vec<&str>) = told.map(|(_, name, word)| (name, word)).unzip();
+                format!("today they spoke of the {} in town,{}", words.join(" and the "), names.join("|"))
+            };
+            drop(place.write(name, table("text,topics", 80, row)));
+        }
         "letters/" => {
             for i in 0..60 {
                 let class = if i % 2 == 0 { "praise" } else { "complaint" };
