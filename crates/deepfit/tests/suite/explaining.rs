@@ -218,7 +218,7 @@ fn dates_are_shown_as_dates_and_what_is_missing_is_told() {
     let place = Place::new();
     let row = |i: u64| {
         let (day, size) = (1 + drawn(i) % 28, drawn(i + 700) % 100);
-        let size = if i % 9 == 0 { String::new() } else { size.to_string() };
+        let size = if i.is_multiple_of(9) { String::new() } else { size.to_string() };
         format!("2024-{:02}-{day:02},{size},{}\n", 1 + i % 12, if i % 12 > 5 { "late" } else { "early" })
     };
     place.write("visits.csv", format!("visit,size,class\n{}", (0..240).map(row).collect::<String>()));
