@@ -15,7 +15,12 @@ const MOST: usize = 30;
 pub(super) fn text(lanes: &Lanes, width: usize, style: Style) -> String {
     let names: Vec<String> = lanes.names.iter().map(|name| words::shortened(&words::printable(name), NAME)).collect();
     let left = names.iter().map(|name| name.chars().count()).max().unwrap_or(0);
-    let shown = |panel: &Panel| panel.cells.iter().map(|cell| cell.shown.chars().count()).max().unwrap_or(0);
+    // What is written has its unit, which the name of an axis ends with.
+    let label = |panel: &Panel| words::printable(panel.axis.label.split(',').next().unwrap_or_default());
+    let shown = |panel: &Panel| {
+        let cells = panel.cells.iter().map(|cell| cell.shown.chars().count());
+        cells.chain([label(panel).chars().count()]).max().unwrap_or(0)
+    };
     let written: Vec<usize> = lanes.panels.iter().map(shown).collect();
     // Each axis has two spaces before it, and one before what is written.
     let taken = left + 4 + written.iter().map(|width| width + 3).sum::<usize>();
@@ -32,8 +37,7 @@ pub(super) fn text(lanes: &Lanes, width: usize, style: Style) -> String {
     let mut lines = vec![" ".repeat(left + 4)];
     for (at, panel) in lanes.panels.iter().enumerate() {
         let wide = columns(at) + usize::from(columns(at) > 0) + written[at];
-        let label = words::shortened(&words::printable(&panel.axis.label), wide.max(3));
-        lines[0].push_str(&format!("  {label:wide$}"));
+        lines[0].push_str(&format!("  {:wide$}", label(panel)));
     }
     for (row, name) in names.iter().enumerate() {
         let marked = lanes.marked == Some(row);

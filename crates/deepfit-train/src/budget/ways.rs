@@ -38,7 +38,7 @@ pub struct Cost {
     pub seconds_per_epoch: f64,
     /// Most epochs of a stage.
     pub epochs: u32,
-    /// Number of stages: folds or a selection, and what is trained again with what they chose.
+    /// Number of stages: folds or a selection, and what is trained again with what they chose; of all repeats.
     pub stages: usize,
     /// Epochs of all stages at most.
     pub total_epochs: u64,
@@ -72,8 +72,8 @@ impl Cost {
             seconds_features: told.seconds_features,
             seconds_per_epoch: told.seconds_per_epoch,
             epochs: told.epochs,
-            stages: told.stages,
-            total_epochs: told.total_epochs,
+            stages: told.stages * settings.repeats,
+            total_epochs: told.total_epochs * settings.repeats as u64,
             wanted_epochs: job.wanted_epochs,
             seconds: (told.seconds_before + told.seconds_total + told.seconds_after) * settings.repeats as f64,
             notes: told.notes.clone(),
