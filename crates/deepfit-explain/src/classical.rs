@@ -77,13 +77,15 @@ impl Classical {
     pub(crate) fn require(&self, method: Method) -> Result<()> {
         match method {
             Method::Occlusion | Method::Shapley | Method::Permutation | Method::Counterfactual => Ok(()),
-            Method::GradCam | Method::IntegratedGradients | Method::SmoothGrad | Method::Neighbours => {
-                Err(ExplainError::asked(format!(
-                    "{} is no network, and has no layers and no gradients, by which {method} explains; leave --method away, or take \
-                     shapley, permutation or counterfactual for tables, occlusion for pictures and texts",
-                    self.name
-                )))
-            }
+            Method::GradCam
+            | Method::IntegratedGradients
+            | Method::SmoothGrad
+            | Method::AttentionRollout
+            | Method::Neighbours => Err(ExplainError::asked(format!(
+                "{} is no network, and has no layers and no gradients, by which {method} explains; leave --method away, or take \
+                 shapley, permutation or counterfactual for tables, occlusion for pictures and texts",
+                self.name
+            ))),
         }
     }
 

@@ -85,6 +85,10 @@ impl Method {
             Method::Occlusion => {
                 "Occlusion hides one part after the other: the more the answer changes, the more that part counts."
             }
+            Method::AttentionRollout => {
+                "Attention roll-out follows the weights of attention through all layers: how much of what the last layer reads \
+                 comes from each word."
+            }
             Method::Shapley => {
                 "Shapley values say what each column adds to the answer, on average over all orders in which columns may be told; \
                  together they lead from the average answer to this one."

@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::Value;
 
-use crate::program::{Place, example, listing, table};
+use crate::program::{Place, Ran, example, listing, table};
 
 /// What `plan --json` tells of each model, by name.
 fn cost<'a>(plan: &'a Value, model: &str) -> &'a Value {
