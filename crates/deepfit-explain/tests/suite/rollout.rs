@@ -95,7 +95,8 @@ fn what_the_last_layer_reads_has_come_from_tokens_as_by_the_weights_of_transform
         let mut subject = subject(&published.config, &weights(&published));
         let expected: Vec<Vec<f64>> = serde_json::from_value(content["rollout"].clone()).unwrap();
         for (text, expected) in texts(&content).iter().zip(&expected) {
-            for behind in [0, 3] {
+            // RoBERTa has no positions for more than its longest text.
+            for behind in if name == "roberta-classes" { [0, 11 - text.len()] } else { [0, 3] } {
                 let found = rollout(&mut subject, &row(text, behind)).unwrap();
                 near(name, &found[0][..text.len()], expected);
                 assert!(found[0].iter().all(|&share| share >= 0.0), "{name}: {found:?}");

@@ -188,7 +188,7 @@ mod tests {
             warning: None,
         };
         let columns = marks(&[of(Parts::Columns(Vec::new()))]);
-        assert!(!columns.contains("red") && columns.contains("number above 0"), "{columns}");
+        assert!(!columns.contains("in red") && columns.contains("number above 0"), "{columns}");
         let words = marks(&[of(Parts::Words(Vec::new()))]);
         assert!(words.contains("in red and underlined") && !words.contains("picture"), "{words}");
         assert_eq!(methods(&[of(Parts::Words(Vec::new())), of(Parts::Words(Vec::new()))]), [Method::Shapley]);

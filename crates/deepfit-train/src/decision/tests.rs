@@ -260,7 +260,7 @@ fn adaptive_sets_hold_the_true_class_of_hard_rows_as_often_as_of_easy_ones() {
     let (task, mut random) = (classes(5), Random(8));
     let (held, test) = (sure(&mut random, 4000, 5, 1.0), sure(&mut random, 8000, 5, 1.0));
     let of_hard_rows = |adaptive: bool| {
-        let (decision, findings) = fit(&Wanted { adaptive, ..wanted("none", 0.9) }, &held, &task);
+        let (decision, findings) = fit(&Wanted { adaptive, ..wanted("none", 0.8) }, &held, &task);
         let report = findings.conformal.unwrap();
         assert_eq!((report.form == "adaptive sets", report.is_of_sets()), (adaptive, true));
         let conformal = decision.conformal.unwrap();
@@ -281,7 +281,7 @@ fn adaptive_sets_hold_the_true_class_of_hard_rows_as_often_as_of_easy_ones() {
         f64::from(hits) / f64::from(hard)
     };
     let (smallest, adaptive) = (of_hard_rows(false), of_hard_rows(true));
-    assert!(adaptive > 0.89 && smallest < adaptive - 0.02, "{adaptive} of hard rows, {smallest} by the smallest sets");
+    assert!(adaptive > 0.79 && smallest < 0.79, "{adaptive} of hard rows, {smallest} by the smallest sets");
 }
 
 #[test]

@@ -32,6 +32,8 @@ pub fn resume_with(run: &Path, threads: Option<usize>) -> Result<Job> {
     let at = Instant::now();
     let folder = RunFolder::open(run)?;
     classical::refuse(run)?;
+    // Before anything is read; the lock that counts is taken when training begins.
+    drop(folder.lock()?);
     let (mut settings, began_with) = Settings::of_run(&folder.settings())?;
     if let Some(threads) = threads {
         settings.threads = threads;

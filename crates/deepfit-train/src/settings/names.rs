@@ -123,7 +123,7 @@ fn is_near(name: &str, other: &str) -> bool {
     };
     let letters = name.chars().count();
     // The same letters in quite another order are another word.
-    missing(name, other).max(missing(other, name)) <= letters.div_ceil(4) && edits(name, other) <= letters / 2
+    missing(name, other).max(missing(other, name)) <= (letters / 4).max(1) && edits(name, other) <= letters / 2
 }
 
 #[cfg(test)]

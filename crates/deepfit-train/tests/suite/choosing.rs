@@ -70,15 +70,18 @@ fn patience_ends_the_training_and_the_best_weights_are_kept() {
 fn without_patience_all_epochs_are_trained() {
     let folder = Folder::new();
     let [data, validation, test] = parts(&folder, "breast-cancer.csv");
-    let run = folder.path("run");
-    // At such a rate the loss goes up and down from epoch to epoch, whatever machine it is.
-    let pairs =
-        [("lr", "0.5"), ("schedule", "constant"), ("patience", "0"), ("epochs", "30"), ("average", "0"), ("seed", "3")];
-    let mut settings = settings(&data, &pairs);
-    (settings.validation, settings.test) = (Some(validation), Some(test));
-    let report = train(settings, &run);
-    assert_eq!((report.epochs as usize, epochs(&run, 1).len()), (30, 30));
-    assert!(report.best_epoch < 30, "the last epoch is the best: the test tells nothing");
+    // At such a rate the loss goes up and down from epoch to epoch. Which is the best depends on how the machine rounds, but not
+    // each of several runs ends with it.
+    let best = ["3", "4", "5"].map(|seed| {
+        let run = folder.path(seed);
+        let pairs = [("lr", "0.5"), ("schedule", "constant"), ("patience", "0"), ("epochs", "30"), ("average", "0")];
+        let mut settings = settings(&data, &[&pairs[..], &[("seed", seed)]].concat());
+        (settings.validation, settings.test) = (Some(validation.clone()), Some(test.clone()));
+        let report = train(settings, &run);
+        assert_eq!((report.epochs as usize, epochs(&run, 1).len()), (30, 30));
+        report.best_epoch
+    });
+    assert!(best.iter().any(|&epoch| epoch < 30), "the last epoch is always the best: the test tells nothing");
 }
 
 #[test]

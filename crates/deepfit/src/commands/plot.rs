@@ -71,6 +71,10 @@ pub fn run(arguments: &Arguments) -> Result<Exit> {
     }
     let run = RunRecord::open(&arguments.run)?;
     let plots = deepfit_report::of_run(&run);
+    if arguments.name.as_deref() == Some("compare") {
+        let problem = "`compare` is drawn of the folder that `deepfit compare` has written, and";
+        return Err(Usage(format!("{problem} '{}' is a run", run.root.display())).into());
+    }
     for note in &run.notes {
         output::say(&words::printable(&format!("note: {note}")));
     }
@@ -161,10 +165,6 @@ fn deeper(run: &RunRecord, name: &str, plots: &[Plot], threads: usize) -> Result
         }
         let why = found.notes.first().cloned().unwrap_or_else(|| "there is nothing to draw".to_string());
         return Err(Usage(format!("`{name}` cannot be drawn: {why}")).into());
-    }
-    if name == "compare" {
-        let problem = "`compare` is drawn of the folder that `deepfit compare` has written, and";
-        return Err(Usage(format!("{problem} '{}' is a run", run.root.display())).into());
     }
     let mut names: Vec<&str> = plots.iter().map(|plot| plot.name).collect();
     names.extend(DEEPER.iter().map(|(name, _)| *name).filter(|name| has(run, name)));

@@ -73,7 +73,7 @@ fn labels_of(told: Ran) -> Vec<Vec<String>> {
 }
 
 const NEW: &str =
-    "they spoke of the singer and the match today\nthe bank and the shares again\nthey spoke of nothing much\n";
+    "they spoke of the singer and the match today\ntoday they spoke of the bank at last\nthey spoke of nothing much\n";
 
 #[test]
 fn lists_of_labels_are_recognised_learned_and_used() {
@@ -161,8 +161,10 @@ fn columns_of_flags_and_lists_of_json_are_learned_from_nothing() {
 #[test]
 fn a_published_network_learns_labels_too() {
     let place = Place::new();
+    // The numbers of the texts are no words of it, which has only few.
     let texts: Vec<String> = (0..150).map(|i| text(i).0).collect();
-    drawn_texts::publish(&place, "bert", texts.iter().flat_map(|text| text.split(' ')));
+    let words = texts.iter().flat_map(|text| text.split(' ')).filter(|word| !word.starts_with(char::is_numeric));
+    drawn_texts::publish(&place, "bert", words);
     place.write("texts.csv", lists(150));
     for unfreeze in ["none", "all"] {
         let train = ["train", "texts.csv", "--from", "bert", "--unfreeze", unfreeze, "--out", unfreeze, "--json"];

@@ -69,7 +69,7 @@ fn smallest_that_would_do(refused: &Ran) -> String {
 fn a_limit_of_memory_makes_steps_compute_again_with_the_same_bits_or_batches_smaller() {
     let place = Place::new();
     let data = example("digits.zip");
-    let arguments = ["--epochs", "1", "batch=512", "augment.shift=0"];
+    let arguments = ["--epochs", "1", "batch=1024", "augment.shift=0"];
     let whole = place.run(&[&["train", &data, "--out", "whole", "--json"], &arguments[..]].concat()).succeeded().json();
     let peak = whole["planned_memory_bytes"].as_u64().unwrap();
     // How much a step that computes again saves depends on the processor's caches: the refusal of far too little tells it.

@@ -186,7 +186,7 @@ pub fn make(place: &Place, name: &str) {
                 let topics = [(0, "sport", "match"), (1, "money", "bank"), (2, "music", "singer")];
                 let told = topics.into_iter().filter(|(salt, ..)| drawn(i, *salt, 2) == 0);
                 let (names, words): (Vec<&str>, Vec<&str>) = told.map(|(_, name, word)| (name, word)).unzip();
-                format!("today they spoke of the {} in town,{}", words.join(" and the "), names.join("|"))
+                format!("on day {i} they spoke of the {} in town,{}", words.join(" and the "), names.join("|"))
             };
             drop(place.write(name, table("text,topics", 80, row)));
         }
