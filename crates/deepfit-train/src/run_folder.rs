@@ -131,6 +131,18 @@ impl RunFolder {
         self.root.join("checkpoint").join("state.safetensors")
     }
 
+    /// Fails if there is something in the folder that no run has left there which was killed as it began.
+    ///
+    /// # Errors
+    /// If there is.
+    pub fn require_free(&self) -> Result<()> {
+        let mut entries = fs::read_dir(&self.root).into_iter().flatten().flatten();
+        match entries.any(|entry| !is_left_over(&entry.path())) {
+            true => Err(TrainError::run(&self.root, OCCUPIED)),
+            false => Ok(()),
+        }
+    }
+
     /// Creates the folder and those in it. Until the claim is dropped, or the process ends, nobody else can create it.
     ///
     /// # Errors
@@ -145,11 +157,7 @@ impl RunFolder {
         };
         fs::create_dir_all(&self.root).map_err(failed)?;
         let claim = Claim { _folder: lock(&self.root, &self.root)? };
-        let mut others =
-            fs::read_dir(&self.root).map_err(failed)?.flatten().filter(|entry| !is_left_over(&entry.path()));
-        if others.next().is_some() {
-            return Err(TrainError::run(&self.root, OCCUPIED));
-        }
+        self.require_free()?;
         fs::create_dir_all(&checkpoint).and_then(|()| fs::create_dir_all(self.model())).map_err(failed)?;
         Ok(claim)
     }

@@ -51,6 +51,8 @@ pub(crate) fn prepare_roughly(settings: Settings, out: Option<PathBuf>, roughly:
         let problem = "holds a run already; choose another folder with --out, or continue it with --resume";
         return Err(TrainError::run(folder.root(), problem));
     }
+    // Before anything is read.
+    folder.require_free()?;
     let mut job = fitted(&settings, &folder, given.as_ref(), roughly)?;
     job.automatic = automatic;
     let repeats = job.recipe.settings.repeats;
