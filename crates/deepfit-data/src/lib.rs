@@ -22,6 +22,7 @@
 
 mod batch;
 mod clock;
+mod codes;
 mod dataset;
 mod dates;
 mod describe;

@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::codes::Codes;
 use crate::error::{Error, Result};
 use crate::rng::{Purpose, Rng};
 
@@ -86,7 +87,7 @@ impl SavedSplit {
 /// What a split is made from.
 pub(crate) struct Rows<'a> {
     /// Stratum of each row: its class, or the quantile bin of its value.
-    pub(crate) strata: &'a [u32],
+    pub(crate) strata: &'a Codes,
     /// Rows that stay together share a group: those with identical inputs, or what a column says.
     pub(crate) groups: &'a [u32],
     /// Parts the data itself gives; empty if none.
@@ -140,7 +141,7 @@ impl Groups {
                 let end = groups.len() - 1;
                 groups[end].len += 1;
             } else {
-                groups.push(Group { stratum: data.strata[row as usize], begin: i as u32, len: 1 });
+                groups.push(Group { stratum: data.strata.get(row as usize), begin: i as u32, len: 1 });
             }
             last = Some(group);
         }
@@ -237,9 +238,9 @@ pub(crate) fn split(data: &Rows<'_>, options: &SplitOptions) -> Result<Split> {
     let has_validation = !validation.is_empty();
     let has_test = !test.is_empty();
     let mut pool = Groups::new(free, data);
-    let strata = data.strata.iter().max().map_or(0, |most| *most as usize + 1);
+    let strata = data.strata.iter().max().map_or(0, |most| most as usize + 1);
     let mut counts = vec![0u32; strata];
-    pool.rows.iter().for_each(|&row| counts[data.strata[row as usize] as usize] += 1);
+    pool.rows.iter().for_each(|&row| counts[data.strata.get(row as usize) as usize] += 1);
     let alone = counts.iter().filter(|&&count| count == 1).count();
     if alone > 0 && matches!(data.by, By::Inputs) {
         let classes = if alone == 1 { "1 class has".to_string() } else { format!("{alone} classes have") };
@@ -373,8 +374,8 @@ fn take_latest(rows: &[u32], times: &[f64], fractions: [f64; 2]) -> Result<([Vec
 
 /// What to tell of classes that no training row has, as groups and times may have it.
 fn untrained(data: &Rows<'_>, train: &[u32]) -> Option<String> {
-    let mut trained = vec![false; data.strata.iter().max().map_or(0, |most| *most as usize + 1)];
-    train.iter().for_each(|&row| trained[data.strata[row as usize] as usize] = true);
+    let mut trained = vec![false; data.strata.iter().max().map_or(0, |most| most as usize + 1)];
+    train.iter().for_each(|&row| trained[data.strata.get(row as usize) as usize] = true);
     let without = trained.iter().filter(|&&trained| !trained).count();
     let classes = if without == 1 {
         "1 class or range of the target is"

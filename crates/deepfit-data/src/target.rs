@@ -23,7 +23,7 @@ impl Target {
     pub(crate) fn of_column(targets: Targets) -> Vec<Target> {
         match targets {
             Targets::None => Vec::new(),
-            Targets::Classes(classes) => classes.into_iter().map(Target::Class).collect(),
+            Targets::Classes(classes) => classes.iter().map(Target::Class).collect(),
             Targets::Values(values) => values.into_iter().map(Target::Value).collect(),
             Targets::Labels(sets) => sets.into_iter().map(Target::Labels).collect(),
         }

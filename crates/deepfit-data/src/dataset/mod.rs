@@ -8,6 +8,7 @@ mod task;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::codes::Codes;
 use crate::division::Division;
 use crate::error::{Error, Result};
 use crate::image::{self, Augment, ImageSet};
@@ -41,7 +42,7 @@ pub struct Dataset {
     options: OpenOptions,
     parts: Vec<Option<Part>>,
     /// Class or quantile bin of each row.
-    strata: Vec<u32>,
+    strata: Codes,
     /// What columns say of how rows are divided.
     division: Division,
     /// Weight of each row; empty if all count alike.
@@ -120,6 +121,7 @@ impl Dataset {
         strata: Vec<u32>,
     ) -> Dataset {
         let (division, weights, subgroups) = (Division::default(), Vec::new(), None);
+        let strata = strata.into_iter().collect();
         Dataset { path: path.to_path_buf(), kind, task, summary, options, parts, strata, division, weights, subgroups }
     }
 
@@ -140,7 +142,7 @@ impl Dataset {
 
     /// Never: empty data is an error when it is opened.
     pub fn is_empty(&self) -> bool {
-        self.strata.is_empty()
+        self.strata.len() == 0
     }
 
     /// Whether the data is images.
@@ -231,7 +233,7 @@ impl Dataset {
 
     /// Class of a row, for classification.
     pub fn class_of(&self, row: u32) -> Option<u32> {
-        matches!(self.task, Task::Classification { .. }).then(|| self.strata[row as usize])
+        matches!(self.task, Task::Classification { .. }).then(|| self.strata.get(row as usize))
     }
 
     /// Weight of each row, if they do not all count alike.
@@ -318,7 +320,7 @@ impl Dataset {
             Kind::Texts(set) => set.ids[row as usize].clone(),
             Kind::Language(_) | Kind::Labels(_) => RowId::Row(u64::from(row)),
             Kind::Pairs(set) => RowId::Row(u64::from(set.file_rows[row as usize])),
-            Kind::Table(set) => RowId::Row(u64::from(set.table.file_rows[row as usize])),
+            Kind::Table(set) => RowId::Row(u64::from(set.table.file_rows.get(row as usize))),
         }
     }
 
@@ -339,6 +341,6 @@ impl Dataset {
             // The pairs of hash and row that found identical inputs.
             Kind::Table(set) => 16 * set.table.len(),
         };
-        opening + 4 * (self.strata.capacity() + self.groups().len()) + self.parts.capacity()
+        opening + self.strata.resident_bytes() + 4 * self.groups().len() + self.parts.capacity()
     }
 }

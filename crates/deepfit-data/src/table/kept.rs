@@ -6,7 +6,8 @@ use foldhash::fast::RandomState;
 
 use super::infer::ColumnKind;
 use super::numbers::Numbers;
-use super::read::{MISSING, Targets, Values, is_too_large, label, read_number};
+use super::read::{Targets, Values, is_too_large, label, read_number};
+use crate::codes::{Codes, MISSING};
 
 /// Codes of words.
 pub(crate) type Index = HashMap<String, u32, RandomState>;
@@ -20,8 +21,8 @@ pub(crate) enum Kept {
     Numbers(Numbers),
     /// Words alone, or numbers that begin behind a word.
     Words {
-        /// One a row, or [`MISSING`].
-        codes: Vec<u32>,
+        /// One a row, or [`MISSING`](crate::codes::MISSING).
+        codes: Codes,
         /// In order of appearance.
         words: Vec<String>,
         /// The code of each.
@@ -40,7 +41,11 @@ impl Default for Kept {
 impl Kept {
     /// No words so far, in so many rows.
     pub(crate) fn words(missing: usize) -> Kept {
-        Kept::Words { codes: vec![MISSING; missing], words: Vec::new(), index: Index::default() }
+        Kept::Words {
+            codes: std::iter::repeat_n(MISSING, missing).collect(),
+            words: Vec::new(),
+            index: Index::default(),
+        }
     }
 
     /// A row without value.
@@ -60,7 +65,7 @@ impl Kept {
         match (&mut *self, later) {
             (Kept::Numbers(all), Kept::Numbers(more)) => all.append(more),
             (Kept::Words { codes, .. }, Kept::Numbers(more)) if later_values == 0 => {
-                codes.resize(codes.len() + more.len(), MISSING);
+                codes.extend(std::iter::repeat_n(MISSING, more.len()));
             }
             (Kept::Words { codes, words, index }, Kept::Words { codes: more, words: new, .. }) => {
                 let mut code_of = Vec::with_capacity(new.len());
@@ -72,7 +77,7 @@ impl Kept {
                         code
                     }));
                 }
-                codes.extend(more.iter().map(|&own| if own == MISSING { MISSING } else { code_of[own as usize] }));
+                codes.extend(more.iter().map(|own| if own == MISSING { MISSING } else { code_of[own as usize] }));
                 if words.len() > MOST_WORDS {
                     *self = Kept::Not;
                 }
@@ -92,7 +97,7 @@ impl Kept {
                 // Words that are none of the kind are told with the lines that they stand in.
                 let value = |word: &String| read_number(word, kind, delimiter).filter(|value| value.is_finite());
                 let values: Vec<f64> = words.iter().map(value).collect::<Option<_>>()?;
-                let of = |&code: &u32| if code == MISSING { f64::NAN } else { values[code as usize] };
+                let of = |code: u32| if code == MISSING { f64::NAN } else { values[code as usize] };
                 Some((Values::Numbers(codes.iter().map(of).collect()), Index::default()))
             }
             _ => None,
@@ -117,15 +122,15 @@ impl Kept {
             *classes.entry(label).or_insert(next)
         };
         let targets = match self {
-            Kept::Words { codes, words, .. } if !codes.contains(&MISSING) => {
+            Kept::Words { codes, words, .. } if codes.is_complete() => {
                 let of: Vec<u32> = words.iter().map(|word| class(label(word, delimiter))).collect();
-                codes.iter().map(|&code| of[code as usize]).collect()
+                codes.iter().map(|code| of[code as usize]).collect()
             }
             Kept::Numbers(values) => {
                 // The text of other numbers is their label.
                 let is_whole = |value: f64| value.trunc() == value && value.abs() < 1e15;
                 let mut of: HashMap<u64, u32, RandomState> = HashMap::default();
-                let mut targets = Vec::with_capacity(values.len());
+                let mut targets = Codes::with_capacity(values.len());
                 for value in values.iter() {
                     if !is_whole(value) || of.len() > MOST_WORDS {
                         return None;

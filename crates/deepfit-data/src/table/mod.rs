@@ -8,6 +8,7 @@ mod columns;
 mod compressed;
 mod date;
 mod delimited;
+mod file_rows;
 mod foreign;
 mod format;
 mod infer;

@@ -3,8 +3,8 @@
 use std::collections::HashSet;
 
 use super::infer::ColumnKind;
-use super::read::MISSING;
 use super::rows::{Base, Place};
+use crate::codes::{Codes, MISSING};
 use crate::error::{Error, Result};
 
 /// What was odd in one column of one file.
@@ -36,10 +36,10 @@ impl Tally {
     }
 
     /// Counts the values whose word a model does not know.
-    pub(crate) fn find_unknown(&mut self, codes: &[u32], words: &[String], known: &[String]) {
+    pub(crate) fn find_unknown(&mut self, codes: &Codes, words: &[String], known: &[String]) {
         let known: HashSet<&str> = known.iter().map(String::as_str).collect();
         let unknown: Vec<bool> = words.iter().map(|word| !known.contains(word.as_str())).collect();
-        self.count = codes.iter().filter(|&&code| code != MISSING && unknown[code as usize]).count() as u64;
+        self.count = codes.iter().filter(|&code| code != MISSING && unknown[code as usize]).count() as u64;
         // Words are in order of appearance.
         let first = unknown.iter().position(|&unknown| unknown);
         self.first = first.and_then(|word| Some((words[word].clone(), *self.places.get(word)?)));

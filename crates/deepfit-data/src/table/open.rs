@@ -62,7 +62,7 @@ impl TableSet {
     pub(crate) fn strata(&self) -> Vec<u32> {
         match &self.table.targets {
             Targets::Labels(sets) => rarest_labels(sets.iter().map(|set| &set[..]), self.task.outputs()),
-            Targets::Classes(classes) => classes.clone(),
+            Targets::Classes(classes) => classes.iter().collect(),
             Targets::Values(values) => quantile_bins(values),
             Targets::None => vec![0; self.table.len()],
         }
@@ -171,7 +171,7 @@ pub(crate) fn open(path: &Path, options: &OpenOptions, texts: &[String], summary
     check_target(&table.targets, own, &columns[target], &classes, &name)?;
     if let Targets::Classes(of) = &table.targets {
         summary.class_counts = vec![0; classes.len()];
-        of[..own].iter().for_each(|&class| summary.class_counts[class as usize] += 1);
+        of.iter().take(own).for_each(|class| summary.class_counts[class as usize] += 1);
     }
     summary.delimiter = is_delimited.then(|| char::from(delimiter));
     let target_name = targets.iter().map(|&target| columns[target].as_str()).collect::<Vec<_>>().join(", ");
@@ -363,8 +363,8 @@ fn group_rows(table: &Table, threads: usize) -> Vec<u32> {
                     // NaN is stored in one form only, and adding 0 turns -0 into 0.
                     row[at..at + 8].copy_from_slice(&(values.get(number) + 0.0).to_bits().to_le_bytes());
                 }),
-                Values::Codes { codes, .. } => places.zip(&codes[rows.clone()]).for_each(|(row, code)| {
-                    row[at..at + 4].copy_from_slice(&code.to_le_bytes());
+                Values::Codes { codes, .. } => places.zip(rows.clone()).for_each(|(row, number)| {
+                    row[at..at + 4].copy_from_slice(&codes.get(number).to_le_bytes());
                 }),
             }
             at += column.values.bytes();

@@ -34,7 +34,10 @@ pub(crate) fn decide(table: &mut Table, own: usize, certain: usize, summary: &mu
         return;
     }
     let follows = match &table.targets {
-        Targets::Classes(classes) => !is_sorted_by_class(&classes[..own]) && depends(&classes[..own]),
+        Targets::Classes(classes) => {
+            let own: Vec<u32> = classes.iter().take(own).collect();
+            !is_sorted_by_class(&own) && depends(&own)
+        }
         Targets::Values(values) => trends(&values[..own]),
         Targets::None | Targets::Labels(_) => false,
     };

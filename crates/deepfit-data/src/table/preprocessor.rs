@@ -14,11 +14,12 @@ use super::infer::ColumnKind;
 use super::labels::LabelColumns;
 use super::numbers::Numbers;
 use super::open::left_out;
-use super::read::{Builder, MISSING, Table, TargetReading, Targets, Values};
+use super::read::{Builder, Table, TargetReading, Targets, Values};
 use super::rows::Rows;
 use super::scale::{Scale, Scaling, TargetScale, moments, quantile};
 use super::source::TableSource;
 use crate::batch::{DType, Slot};
+use crate::codes::MISSING;
 use crate::dataset::{Opened, Task};
 use crate::error::{Error, Result};
 use crate::source::Cell;
@@ -175,7 +176,7 @@ impl TablePreprocessor {
                 Values::Numbers(values) => fit_numeric(values, rows, column.kind, scaling),
                 Values::Codes { codes, words } => {
                     let mut counts = vec![0u32; words.len()];
-                    rows.iter().map(|&row| codes[row as usize]).filter(|&code| code != MISSING).for_each(|code| {
+                    rows.iter().map(|&row| codes.get(row as usize)).filter(|&code| code != MISSING).for_each(|code| {
                         counts[code as usize] += 1;
                     });
                     // Words seen once train the index that unseen ones will have.

@@ -1,16 +1,15 @@
 //! Rows of text into typed columns.
 
+use super::file_rows::FileRows;
 use super::infer::{ColumnKind, boolean};
 use super::kept::{Index, Kept};
 use super::numbers::Numbers;
 use super::odd::Tally;
 use super::records::{Fields, Records};
 use super::rows::{Base, Rows, is_missing, number, value_error};
+use crate::codes::{Codes, MISSING};
 use crate::error::{Error, Result};
 use crate::memory::heap_bytes;
-
-/// Code of a missing category.
-pub(crate) const MISSING: u32 = u32::MAX;
 
 /// Values of a feature.
 pub(crate) enum Values {
@@ -19,7 +18,7 @@ pub(crate) enum Values {
     /// Indices into the words, or [`MISSING`].
     Codes {
         /// One per row.
-        codes: Vec<u32>,
+        codes: Codes,
         /// Words in order of appearance.
         words: Vec<String>,
     },
@@ -54,7 +53,7 @@ pub(crate) struct Column {
 #[derive(Clone)]
 pub(crate) enum Targets {
     None,
-    Classes(Vec<u32>),
+    Classes(Codes),
     Values(Vec<f64>),
     /// The labels of each row, ascending.
     Labels(Vec<Box<[u32]>>),
@@ -64,8 +63,8 @@ pub(crate) enum Targets {
 pub(crate) struct Table {
     pub(crate) columns: Vec<Column>,
     pub(crate) targets: Targets,
-    /// Data row in its file of each row, counted from 0.
-    pub(crate) file_rows: Vec<u32>,
+    /// Data row in its file of each row.
+    pub(crate) file_rows: FileRows,
 }
 
 impl Table {
@@ -79,10 +78,10 @@ impl Table {
         for column in &mut self.columns {
             match &mut column.values {
                 Values::Numbers(values) => *values = rows.iter().map(|row| values.get(of(row))).collect(),
-                Values::Codes { codes, .. } => *codes = rows.iter().map(|row| codes[of(row)]).collect(),
+                Values::Codes { codes, .. } => *codes = rows.iter().map(|row| codes.get(of(row))).collect(),
             }
         }
-        self.file_rows = rows.iter().map(|row| self.file_rows[of(row)]).collect();
+        self.file_rows = FileRows::Of(rows.iter().map(|row| self.file_rows.get(of(row))).collect());
     }
 
     pub(crate) fn resident_bytes(&self) -> usize {
@@ -90,16 +89,16 @@ impl Table {
             Values::Numbers(values) => values.resident_bytes(),
             Values::Codes { codes, words } => {
                 let text: usize = words.iter().map(|word| heap_bytes(word.capacity()) + size_of::<String>()).sum();
-                codes.capacity() * 4 + text
+                codes.resident_bytes() + text
             }
         };
         let targets = match &self.targets {
             Targets::None => 0,
-            Targets::Classes(classes) => classes.capacity() * 4,
+            Targets::Classes(classes) => classes.resident_bytes(),
             Targets::Values(values) => values.capacity() * 8,
             Targets::Labels(sets) => sets.iter().map(|of| size_of::<Box<[u32]>>() + heap_bytes(of.len() * 4)).sum(),
         };
-        self.columns.iter().map(column).sum::<usize>() + targets + self.file_rows.capacity() * 4
+        self.columns.iter().map(column).sum::<usize>() + targets + self.file_rows.resident_bytes()
     }
 }
 
@@ -321,7 +320,7 @@ impl Manner<'_> {
 /// No values of a kind, with room for so many.
 fn empty(kind: ColumnKind, rows: usize) -> Values {
     match kind {
-        ColumnKind::Category => Values::Codes { codes: Vec::with_capacity(rows), words: Vec::new() },
+        ColumnKind::Category => Values::Codes { codes: Codes::with_capacity(rows), words: Vec::new() },
         _ => Values::Numbers(Numbers::with_capacity(rows.min(1 << 14))),
     }
 }
@@ -331,7 +330,7 @@ impl TargetReading {
     fn empty(&self, rows: usize) -> Targets {
         match self {
             TargetReading::Skip => Targets::None,
-            TargetReading::NewClasses | TargetReading::KnownClasses(_) => Targets::Classes(Vec::with_capacity(rows)),
+            TargetReading::NewClasses | TargetReading::KnownClasses(_) => Targets::Classes(Codes::with_capacity(rows)),
             TargetReading::Numbers(_) => Targets::Values(Vec::with_capacity(rows)),
         }
     }
@@ -355,7 +354,7 @@ impl Builder {
             table: Table {
                 columns: features.iter().map(column).collect(),
                 targets: reading.empty(rows),
-                file_rows: Vec::with_capacity(rows),
+                file_rows: FileRows::Of(Vec::with_capacity(rows)),
             },
             indices: features.iter().map(|_| Index::default()).collect(),
             target: target.to_string(),
@@ -395,7 +394,7 @@ impl Builder {
             Targets::Values(values) => values.len(),
             Targets::Labels(sets) => sets.len(),
         };
-        builder.table.file_rows = (0..rows as u32).collect();
+        builder.table.file_rows = FileRows::All(rows);
         Some(builder)
     }
 
@@ -464,7 +463,7 @@ impl Builder {
                     *self.classes.entry(label).or_insert(next)
                 };
                 let classes: Vec<u32> = part.labels.into_iter().map(new).collect();
-                all.extend(more.iter().map(|&class| classes[class as usize]));
+                all.extend(more.iter().map(|class| classes[class as usize]));
             }
             _ => {}
         }
@@ -484,7 +483,7 @@ impl Builder {
                         }));
                     }
                     let code = |code: u32| if code == MISSING { MISSING } else { code_of[code as usize] };
-                    all.extend(more.iter().map(|&own| code(own)));
+                    all.extend(more.iter().map(code));
                 }
                 _ => unreachable!("a part has the columns of its table"),
             }
@@ -531,7 +530,7 @@ impl Builder {
             rank[*old as usize] = new as u32;
         }
         if let Targets::Classes(classes) = &mut self.table.targets {
-            classes.iter_mut().for_each(|class| *class = rank[*class as usize]);
+            *classes = classes.iter().map(|class| rank[class as usize]).collect();
         }
         for column in &mut self.table.columns {
             if let Values::Codes { words, .. } = &mut column.values {

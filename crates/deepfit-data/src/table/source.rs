@@ -5,8 +5,9 @@ use std::sync::Arc;
 use xxhash_rust::xxh3::Xxh3;
 
 use super::preprocessor::{Encoding, MISSING_INDEX, TablePreprocessor};
-use super::read::{MISSING, Table, Targets, Values};
+use super::read::{Table, Targets, Values};
 use crate::batch::{Array, Batch, DType, Slot};
+use crate::codes::MISSING;
 use crate::error::Result;
 use crate::source::{Cell, Pass, Source};
 
@@ -37,7 +38,7 @@ impl TableSource {
             match &column.values {
                 Values::Numbers(values) => spec.encoding.push_number(values.get(row), numeric),
                 Values::Codes { codes, .. } => {
-                    let code = codes[row];
+                    let code = codes.get(row);
                     categories.push(if code == MISSING { MISSING_INDEX } else { indices[code as usize] });
                 }
             }
@@ -106,7 +107,7 @@ impl Source for TableSource {
                 out.replace_f32(rows.iter().flat_map(|_| std::iter::repeat_n(0.0, labels)));
             }
             (Targets::Classes(classes), None) => {
-                out.replace_i32(rows.iter().map(|&row| classes[row as usize] as i32));
+                out.replace_i32(rows.iter().map(|&row| classes.get(row as usize) as i32));
             }
             (Targets::Values(values), Some(scale)) => {
                 out.replace_f32(rows.iter().map(|&row| scale.forward(values[row as usize]) as f32));
@@ -124,7 +125,7 @@ impl Source for TableSource {
                 Values::Numbers(values) => hasher.update(&(values.get(row as usize) + 0.0).to_bits().to_le_bytes()),
                 Values::Codes { codes, words } => {
                     // Codes are those of one file, words are the same in all.
-                    let word = words.get(codes[row as usize] as usize).map_or("", String::as_str);
+                    let word = words.get(codes.get(row as usize) as usize).map_or("", String::as_str);
                     hasher.update(&(word.len() as u64).to_le_bytes());
                     hasher.update(word.as_bytes());
                 }
@@ -140,7 +141,8 @@ impl Source for TableSource {
                 missing if missing.is_nan() => Cell::Missing,
                 value => Cell::Number(value),
             },
-            Values::Codes { codes, words } => match *codes.get(row as usize)? {
+            Values::Codes { codes, .. } if row as usize >= codes.len() => return None,
+            Values::Codes { codes, words } => match codes.get(row as usize) {
                 MISSING => Cell::Missing,
                 code => Cell::Word(words.get(code as usize)?.clone()),
             },

@@ -101,6 +101,6 @@ fn read(tables: &[&Path], header: bool, target: &str, reading: TargetReading, th
         Targets::Classes(_) => Task::Classification { classes },
         Targets::None | Targets::Values(_) | Targets::Labels(_) => Task::Regression,
     };
-    let rows = table_of.into_iter().zip(table.file_rows).collect();
+    let rows = table_of.into_iter().zip(table.file_rows.iter()).collect();
     Ok(TargetColumn { task, targets: table.targets, rows, amount: None, other_task: None, dropped })
 }

@@ -465,7 +465,7 @@ fn read_tables(path: &Path, table: TextTable, options: &OpenOptions, summary: &m
     let parts = std::mem::take(&mut set.parts);
     let targets = Target::of_column(set.table.targets.clone());
     let mut rows = Vec::with_capacity(targets.len());
-    for (i, (target, &row)) in targets.into_iter().zip(&set.table.file_rows).enumerate() {
+    for (i, (target, row)) in targets.into_iter().zip(set.table.file_rows.iter()).enumerate() {
         let part = parts.get(i).copied().flatten();
         let table = match part {
             Some(Part::Validation) => &texts[1],
