@@ -23,6 +23,8 @@ const PAIRED: usize = 8;
 const OTHER_CATEGORY: f64 = 0.5;
 /// Halvings of the way to a value at which the decision changes.
 const HALVINGS: usize = 24;
+/// Draws of changes that a change is held against: those of the same columns are left out.
+const DRAWS: u64 = 100;
 
 /// The change of one column.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -218,26 +220,38 @@ impl<'a> Search<'a> {
         Ok(Some((self.told(variant)?, test)))
     }
 
-    /// The probability of the class of now after a change, against those after changes of as many columns, drawn at random, to
-    /// values that are drawn, too.
+    /// The probability of the class of now after a change, against those after changes of as many other columns, drawn at
+    /// random, to values that are drawn, too. Which columns are changed is what the change says, so that another value of the
+    /// same ones is no evidence against it.
     fn test(&mut self, variant: &Variant) -> Result<Faithfulness> {
-        let free: Vec<usize> = (0..self.row.len()).filter(|&column| !self.known[column].tried.is_empty()).collect();
+        let values = |column: usize| -> Vec<&Cell> {
+            self.known[column].tried.iter().filter(|cell| **cell != self.row[column]).collect()
+        };
+        let free: Vec<usize> = (0..self.row.len()).filter(|&column| !values(column).is_empty()).collect();
+        let own = |column: usize| variant.iter().any(|(changed, _)| *changed == column);
         let drawn = |seed: u64| {
             let mut stream = Stream::new(seed, "change");
             let places = shuffled(free.len(), seed).into_iter().take(variant.len());
             let change = |place: usize| {
-                let tried = &self.known[free[place]].tried;
+                let tried = values(free[place]);
                 let value = ((u64::from(stream.next_u32()) * tried.len() as u64) >> 32) as usize;
                 (free[place], tried[value].clone())
             };
-            places.map(change).collect::<Variant>()
+            let mut drawn = places.map(change).collect::<Variant>();
+            drawn.sort_by_key(|(column, _)| *column);
+            drawn
         };
-        let variants: Vec<Variant> =
-            std::iter::once(variant.clone()).chain((0..RANDOM_ORDERS as u64).map(drawn)).collect();
+        let mut variants = vec![variant.clone()];
+        for drawn in (0..DRAWS).map(drawn) {
+            let other = drawn.len() == variant.len() && drawn.iter().any(|(column, _)| !own(*column));
+            if other && variants.len() <= RANDOM_ORDERS && !variants.contains(&drawn) {
+                variants.push(drawn);
+            }
+        }
         let rows = self.rows(&variants);
         let scores = self.subject.scores(&rows, self.now, Unit::Probability)?;
         let curves: Vec<Curves> = scores.iter().map(|&deletion| Curves { deletion, insertion: None }).collect();
-        Ok(Faithfulness::of(curves[0], &curves[1..]))
+        Ok(Faithfulness::of(curves[0], &curves[1..], free.len()))
     }
 
     fn smallest(&mut self) -> Result<Option<Variant>> {

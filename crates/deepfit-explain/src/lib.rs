@@ -33,7 +33,7 @@ pub use counterfactual::{Change, Counterfactual, Value};
 pub use error::{ExplainError, Result};
 pub use explainer::{Each, Explainer, Inputs, Request};
 pub use explanation::{Attributions, Details, Explanation, Shown};
-pub use faithfulness::{Curves, Faithfulness, RANDOM_ORDERS, random_orders, test};
+pub use faithfulness::{Curves, FEWEST_PARTS, Faithfulness, RANDOM_ORDERS, random_orders, test};
 pub use filters::{Channel, Drawing, Excited, FilterRequest, LayerFilters, Looks, Maximised, Patch};
 pub use grad_cam::{Map, grad_cam, last_convolution};
 pub use gradients::{Integrated, STEPS, integrated, smooth};

@@ -484,9 +484,10 @@ fn explained(id: &RowId, explanation: &Explanation, truth: Option<String>) -> Op
         }
         _ => String::new(),
     };
-    let test = explanation.faithfulness.as_ref().map_or(String::new(), |test| {
-        format!("Tested: better than {} of {} orders drawn by chance.", test.better_than, test.orders)
-    });
+    let test = match (&explanation.faithfulness, explanation.tested()) {
+        (Some(test), Some(tested)) if test.tells => format!("Tested: {tested}."),
+        (_, tested) => tested.map_or(String::new(), |why| format!("Not tested: {why}.")),
+    };
     let parts = match &explanation.attributions {
         Attributions::Pixels(_) => {
             let (width, height, bytes) = explanation.jpeg()?;
