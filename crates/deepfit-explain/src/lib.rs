@@ -9,6 +9,7 @@
 
 mod classical;
 mod counterfactual;
+mod dependence;
 mod error;
 mod explainer;
 mod explanation;
@@ -30,6 +31,7 @@ mod tables;
 mod texts;
 
 pub use counterfactual::{Change, Counterfactual, Value};
+pub use dependence::{Dependence, DependenceCurve, DependencePoint};
 pub use error::{ExplainError, Result};
 pub use explainer::{Each, Explainer, Inputs, Request};
 pub use explanation::{Attributions, Details, Explanation, Shown};

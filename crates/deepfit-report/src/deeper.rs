@@ -12,7 +12,7 @@ use deepfit_train::{Generator, Mistake, PredictionValue, RunRecord, Sampling, te
 
 use crate::error::Result;
 use crate::plot::Plot;
-use crate::plots::{coloured, features, importance, project};
+use crate::plots::{coloured, dependence, features, importance, project};
 
 /// Most rows that are explained, mistakes and others, which bounds what that costs: of a picture or a text each takes some
 /// hundred predictions.
@@ -26,6 +26,8 @@ const MANY: usize = 10;
 const WORDS: usize = 2;
 /// Most rows of the importance of columns, and of the map.
 const MOST_ROWS: usize = 2_000;
+/// Most columns whose values are told by what is predicted for them.
+const DEPENDENCES: usize = 6;
 /// Groups of a map by values.
 const GROUPS: usize = 4;
 /// Letters of a beginning that is continued, and tokens that follow.
@@ -39,6 +41,8 @@ pub struct Wanted {
     pub explanations: bool,
     /// Importance of columns.
     pub importance: bool,
+    /// What is predicted by the value of a column.
+    pub dependence: bool,
     /// A map of what the last layer sees.
     pub map: bool,
 }
@@ -48,6 +52,8 @@ pub struct Wanted {
 pub struct Deeper {
     /// How much worse the test rows are predicted without each column.
     pub importance: Option<Plot>,
+    /// What is predicted on average by the value of each column that counts most.
+    pub dependence: Option<Plot>,
     /// The test rows as the last layer sees them.
     pub map: Option<Plot>,
     /// Explanations of some rows.
@@ -134,8 +140,8 @@ impl Deeper {
             }
         };
         if let Some((opened, _)) = &rows {
-            if wanted.importance && explainer.kind() == Kind::Tables {
-                found.importance = Some(columns(&mut explainer, opened)?);
+            if (wanted.importance || wanted.dependence) && explainer.kind() == Kind::Tables {
+                found.columns(run, &mut explainer, opened, wanted)?;
             }
             if wanted.map && !explainer.is_classical() {
                 found.map = map(&mut explainer, opened, run)?;
@@ -151,6 +157,37 @@ impl Deeper {
         }
         found.notes.extend(explainer.take_notes());
         Ok(found)
+    }
+
+    /// How much worse the rows are predicted without each column, and what is predicted by the values of those that count most.
+    fn columns(
+        &mut self,
+        run: &RunRecord,
+        explainer: &mut Explainer,
+        opened: &Opened,
+        wanted: Wanted,
+    ) -> Result<()> {
+        let some = some(opened);
+        let found = explainer.importance(&some, "the test rows")?;
+        let Attributions::Named(falls) = &found.attributions else { return Ok(()) };
+        if wanted.importance {
+            let whole = found.details.metric.map_or(0.0, |(_, value)| value);
+            self.importance = Some(importance(falls, found.unit, whole, some.rows.len()));
+        }
+        if wanted.dependence {
+            let mut strongest: Vec<&(String, f64)> = falls.iter().collect();
+            strongest.sort_by(|a, b| b.1.total_cmp(&a.1));
+            let columns: Vec<String> = strongest.iter().take(DEPENDENCES).map(|(name, _)| name.clone()).collect();
+            // Of two classes one is looked for, of more the most common one is told.
+            let class = run.report.as_ref().and_then(|report| report.positive.as_deref());
+            let target = run.settings.target.as_deref().unwrap_or("the predicted number");
+            self.dependence = dependence(&explainer.dependence(&some, &columns, class)?, target);
+            if self.dependence.is_none() {
+                let note = "no column that counts has several values other than dates, so that none is told by its values";
+                self.notes.push(note.to_string());
+            }
+        }
+        Ok(())
     }
 
     fn explain(
@@ -395,16 +432,6 @@ fn part(opened: &Opened, rows: Vec<u32>) -> Opened {
 fn some(opened: &Opened) -> Opened {
     let step = opened.rows.len().div_ceil(MOST_ROWS).max(1);
     part(opened, opened.rows.iter().copied().step_by(step).collect())
-}
-
-fn columns(explainer: &mut Explainer, opened: &Opened) -> Result<Plot> {
-    let some = some(opened);
-    let found = explainer.importance(&some, "the test rows")?;
-    let Attributions::Named(falls) = &found.attributions else {
-        return Ok(importance(&[], found.unit, 0.0, some.rows.len()));
-    };
-    let whole = found.details.metric.map_or(0.0, |(_, value)| value);
-    Ok(importance(falls, found.unit, whole, some.rows.len()))
 }
 
 fn map(explainer: &mut Explainer, opened: &Opened, run: &RunRecord) -> Result<Option<Plot>> {

@@ -23,7 +23,7 @@ pub(super) fn section(run: &RunRecord, facts: &Facts, deeper: Option<&Deeper>) -
             }
         };
     };
-    let plots: Vec<Plot> = deeper.importance.iter().chain(&deeper.map).cloned().collect();
+    let plots: Vec<Plot> = deeper.importance.iter().chain(&deeper.dependence).chain(&deeper.map).cloned().collect();
     html! {
         @for note in &deeper.notes { p class="warning" { (clean(note)) } }
         @if run.settings.time_split.is_some() && run.input.as_deref() == Some("table") {

@@ -232,13 +232,9 @@ fn table(explanation: &Explanation, values: &[(String, f64)]) -> Table {
     }
     if let Some(found) = &details.counterfactual {
         let mut table = Table::new(1, &["column", "is", "would be", "rows between"]);
-        let value = |value: &deepfit_explain::Value| match value {
-            deepfit_explain::Value::Number(number) => number.to_string(),
-            deepfit_explain::Value::Word(word) => word.clone().unwrap_or_else(|| "missing".to_string()),
-        };
         for change in &found.changes {
             let share = format!("{:.0} %", 100.0 * change.distance);
-            table.row(vec![change.column.clone(), value(&change.from), value(&change.to), share]);
+            table.row(vec![change.column.clone(), change.from.to_string(), change.to.to_string(), share]);
         }
         return table;
     }
