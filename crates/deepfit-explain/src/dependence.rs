@@ -149,9 +149,15 @@ impl Explainer {
             }
             let mut points = Vec::with_capacity(values.len());
             for value in &values {
-                let inputs = encoded(&self.subject, &table, rows.len(), |row, at| {
-                    if at == place { value } else { &rows[row][at] }
-                });
+                let inputs =
+                    encoded(
+                        &self.subject,
+                        &table,
+                        rows.len(),
+                        |row, at| {
+                            if at == place { value } else { &rows[row][at] }
+                        },
+                    );
                 let mut scores = self.subject.scores(&inputs, output, unit)?;
                 scores.sort_unstable_by(f64::total_cmp);
                 let last = scores.len().saturating_sub(1);

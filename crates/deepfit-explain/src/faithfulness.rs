@@ -64,8 +64,7 @@ impl Faithfulness {
         Faithfulness {
             margin: own.gain() - gain - deviation,
             curves: own,
-            random: (!random.is_empty())
-                .then(|| Curves { deletion: mean(&|curves| curves.deletion), insertion }),
+            random: (!random.is_empty()).then(|| Curves { deletion: mean(&|curves| curves.deletion), insertion }),
             better_than: random.iter().filter(|other| own.gain() > other.gain()).count(),
             orders: random.len(),
             tells: parts >= FEWEST_PARTS && !random.is_empty(),

@@ -42,7 +42,7 @@ pub use gradients::{Integrated, STEPS, integrated, smooth};
 pub use method::{Kind, Method};
 pub use neighbours::Like;
 pub use pictures::Picture;
-pub use randomised::likeness;
+pub use randomised::{agreement, likeness};
 pub use removal::{Removal, leave_one_out, ranked};
 pub use rollout::rollout;
 pub use rows::Rows;

@@ -24,7 +24,8 @@ pub fn dependence(found: &Dependence, target: &str) -> Option<Plot> {
             table.row(vec![curve.column.clone(), value.to_string(), mean, low, high]);
         }
     }
-    let ends = found.curves.iter().flat_map(|curve| &curve.points).flat_map(|point| [point.low, point.high, point.mean]);
+    let ends =
+        found.curves.iter().flat_map(|curve| &curve.points).flat_map(|point| [point.low, point.high, point.mean]);
     // The same for all, so that a flat one looks flat.
     let y = Axis::over(&what, ends);
     let mut means: Vec<&DependencePoint> = widest.points.iter().collect();
@@ -72,7 +73,8 @@ fn drawn(curve: &DependenceCurve, y: &Axis) -> Xy {
         let x = Axis::named(&curve.column, points().map(|point| point.value.to_string()).collect());
         let means = points().enumerate().map(|(at, point)| [at as f64, point.mean]).collect();
         let intervals = points().map(|point| [point.low, point.high]).collect();
-        let series = Series { intervals, ..Series::new("mean, and four fifths of single rows", Mark::Points, 0, means) };
+        let series =
+            Series { intervals, ..Series::new("mean, and four fifths of single rows", Mark::Points, 0, means) };
         return Xy { x, y: y.clone(), series: vec![series] };
     }
     let at = |point: &DependencePoint| if let Value::Number(number) = point.value { number } else { f64::NAN };
