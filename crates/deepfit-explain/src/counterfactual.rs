@@ -3,11 +3,13 @@
 //! Changes are measured by how many of the known rows lie between: a column is as far from its value as half of the rows, or
 //! a tenth. Values beyond those of the known rows are not tried, and dates stay as they are.
 
-use deepfit_data::{Array, Cell, ColumnKind, ColumnSpec, Encoding, TablePreprocessor};
+use std::fmt;
+
+use deepfit_data::{Cell, ColumnKind, ColumnSpec, Encoding, TablePreprocessor};
 use deepfit_graph::philox::Stream;
-use deepfit_zoo::{CATEGORIES, NUMERIC};
 use serde::Serialize;
 
+use crate::dependence::encoded;
 use crate::error::Result;
 use crate::faithfulness::{Curves, Faithfulness, RANDOM_ORDERS, shuffled};
 use crate::rows::Rows;
@@ -23,6 +25,8 @@ const PAIRED: usize = 8;
 const OTHER_CATEGORY: f64 = 0.5;
 /// Halvings of the way to a value at which the decision changes.
 const HALVINGS: usize = 24;
+/// Draws of changes that a change is held against: those of the same columns are left out.
+const DRAWS: u64 = 100;
 
 /// The change of one column.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -50,6 +54,29 @@ pub enum Value {
     Word(Option<String>),
 }
 
+impl Value {
+    /// What stands in a cell of a column.
+    pub(crate) fn of(column: &ColumnSpec, cell: &Cell) -> Value {
+        match cell {
+            Cell::Number(x) if column.kind == ColumnKind::Boolean => {
+                Value::Word(Some(if *x == 1.0 { "true" } else { "false" }.to_string()))
+            }
+            Cell::Number(number) => Value::Number(*number),
+            Cell::Word(word) => Value::Word(Some(word.clone())),
+            Cell::Missing => Value::Word(None),
+        }
+    }
+}
+
+impl fmt::Display for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Value::Number(number) => write!(f, "{number}"),
+            Value::Word(word) => f.write_str(word.as_deref().unwrap_or("missing")),
+        }
+    }
+}
+
 /// What would have to be otherwise.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Counterfactual {
@@ -62,13 +89,7 @@ pub struct Counterfactual {
 impl Counterfactual {
     /// As a sentence.
     pub fn sentence(&self) -> String {
-        let one = |change: &Change| {
-            let to = match &change.to {
-                Value::Number(number) => format!("{number}"),
-                Value::Word(word) => word.clone().unwrap_or_else(|| "missing".to_string()),
-            };
-            format!("{} {} {to}", change.column, change.relation)
-        };
+        let one = |change: &Change| format!("{} {} {}", change.column, change.relation, change.to);
         let changes: Vec<String> = self.changes.iter().map(one).collect();
         format!("would be {} if {}", self.prediction, changes.join(" and "))
     }
@@ -172,19 +193,10 @@ impl<'a> Search<'a> {
 
     /// The inputs of variants.
     fn rows(&self, variants: &[Variant]) -> Rows {
-        let (mut numeric, mut categories) = (Vec::new(), Vec::new());
-        for variant in variants {
-            for (i, column) in self.table.columns.iter().enumerate() {
-                let changed = variant.iter().find(|(changed, _)| *changed == i).map(|(_, cell)| cell);
-                column.push(changed.unwrap_or(&self.row[i]), &mut numeric, &mut categories);
-            }
-        }
-        let inputs = self.subject.names().iter().map(|name| match name.as_str() {
-            NUMERIC => Array::F32(std::mem::take(&mut numeric)),
-            CATEGORIES => Array::I32(std::mem::take(&mut categories)),
-            _ => Array::F32(Vec::new()),
-        });
-        Rows { len: variants.len(), sequence: 1, inputs: inputs.collect() }
+        encoded(self.subject, self.table, variants.len(), |variant, column| {
+            let changed = variants[variant].iter().find(|(changed, _)| *changed == column);
+            changed.map_or(&self.row[column], |(_, cell)| cell)
+        })
     }
 
     fn distance(&self, variant: &Variant) -> f64 {
@@ -218,26 +230,38 @@ impl<'a> Search<'a> {
         Ok(Some((self.told(variant)?, test)))
     }
 
-    /// The probability of the class of now after a change, against those after changes of as many columns, drawn at random, to
-    /// values that are drawn, too.
+    /// The probability of the class of now after a change, against those after changes of as many other columns, drawn at
+    /// random, to values that are drawn, too. Which columns are changed is what the change says, so that another value of the
+    /// same ones is no evidence against it.
     fn test(&mut self, variant: &Variant) -> Result<Faithfulness> {
-        let free: Vec<usize> = (0..self.row.len()).filter(|&column| !self.known[column].tried.is_empty()).collect();
+        let values = |column: usize| -> Vec<&Cell> {
+            self.known[column].tried.iter().filter(|cell| **cell != self.row[column]).collect()
+        };
+        let free: Vec<usize> = (0..self.row.len()).filter(|&column| !values(column).is_empty()).collect();
+        let own = |column: usize| variant.iter().any(|(changed, _)| *changed == column);
         let drawn = |seed: u64| {
             let mut stream = Stream::new(seed, "change");
             let places = shuffled(free.len(), seed).into_iter().take(variant.len());
             let change = |place: usize| {
-                let tried = &self.known[free[place]].tried;
+                let tried = values(free[place]);
                 let value = ((u64::from(stream.next_u32()) * tried.len() as u64) >> 32) as usize;
                 (free[place], tried[value].clone())
             };
-            places.map(change).collect::<Variant>()
+            let mut drawn = places.map(change).collect::<Variant>();
+            drawn.sort_by_key(|(column, _)| *column);
+            drawn
         };
-        let variants: Vec<Variant> =
-            std::iter::once(variant.clone()).chain((0..RANDOM_ORDERS as u64).map(drawn)).collect();
+        let mut variants = vec![variant.clone()];
+        for drawn in (0..DRAWS).map(drawn) {
+            let other = drawn.len() == variant.len() && drawn.iter().any(|(column, _)| !own(*column));
+            if other && variants.len() <= RANDOM_ORDERS && !variants.contains(&drawn) {
+                variants.push(drawn);
+            }
+        }
         let rows = self.rows(&variants);
         let scores = self.subject.scores(&rows, self.now, Unit::Probability)?;
         let curves: Vec<Curves> = scores.iter().map(|&deletion| Curves { deletion, insertion: None }).collect();
-        Ok(Faithfulness::of(curves[0], &curves[1..]))
+        Ok(Faithfulness::of(curves[0], &curves[1..], free.len()))
     }
 
     fn smallest(&mut self) -> Result<Option<Variant>> {
@@ -347,14 +371,7 @@ impl<'a> Search<'a> {
     }
 
     fn told(&mut self, variant: Variant) -> Result<Counterfactual> {
-        let value = |column: usize, cell: &Cell| match cell {
-            Cell::Number(x) if self.table.columns[column].kind == ColumnKind::Boolean => {
-                Value::Word(Some(if *x == 1.0 { "true" } else { "false" }.to_string()))
-            }
-            Cell::Number(number) => Value::Number(*number),
-            Cell::Word(word) => Value::Word(Some(word.clone())),
-            Cell::Missing => Value::Word(None),
-        };
+        let value = |column: usize, cell: &Cell| Value::of(&self.table.columns[column], cell);
         let mut changes: Vec<Change> = variant
             .iter()
             .map(|(column, cell)| Change {

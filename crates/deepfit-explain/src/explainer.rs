@@ -344,7 +344,9 @@ impl Explainer {
         let of_value = unit == Unit::Value;
         // A value may be moved in both directions: what moves it most comes first.
         let sizes: Vec<f64> = attributions.iter().map(|&x| if of_value { x.abs() } else { x }).collect();
-        faithfulness::test(removal, ranked(&sizes), random_orders(sizes.len()), of_value)
+        let order = ranked(&sizes);
+        let random = random_orders(&order);
+        faithfulness::test(removal, order, random, of_value)
     }
 
     fn picture(

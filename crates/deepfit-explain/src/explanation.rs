@@ -156,6 +156,20 @@ impl Explanation {
         (self.method == Method::AttentionRollout).then_some(rollout::MEANING)
     }
 
+    /// How it was tested against chance, in words: by how many orders or changes, or why that tells nothing.
+    pub fn tested(&self) -> Option<String> {
+        let test = self.faithfulness.as_ref()?;
+        let change = test.curves.insertion.is_none();
+        Some(match (test.tells, change) {
+            (false, false) => "too few parts to test the order".to_string(),
+            (false, true) => "too few other columns to test the change".to_string(),
+            (true, false) => format!("better than {} of {} random orders", test.better_than, test.orders),
+            (true, true) => {
+                format!("better than {} of {} random changes of as many other columns", test.better_than, test.orders)
+            }
+        })
+    }
+
     /// What a reader must know before relying on it, in words.
     pub fn warning(&self) -> Option<String> {
         if let Some((like, share)) = &self.details.neighbours {
@@ -171,13 +185,12 @@ impl Explanation {
                 )
             });
         }
-        let test = self.faithfulness.as_ref().filter(|test| !test.holds())?;
+        let test = self.faithfulness.as_ref().filter(|test| test.fails())?;
         let (worse, all) = (test.better_than, test.orders);
         Some(if test.curves.insertion.is_none() {
             format!(
-                "no better than chance on this input: {} of {all} random changes of as many columns do as well, so that this \
-                 one explains little",
-                all - worse
+                "no better than chance on this input: {worse} of {all} random changes of as many other columns do less, and by no \
+                 more than these differ among themselves, so that this one explains little"
             )
         } else {
             format!(

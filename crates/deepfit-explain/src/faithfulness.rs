@@ -4,6 +4,9 @@
 //! order. If they are what the network goes by, the number that is explained falls early in the first case, and rises early in
 //! the second: earlier than in random orders. Cells of a picture that lie together hide less than as many that are scattered,
 //! so that the random orders of a picture are those of its own map, moved to random places.
+//!
+//! An order that is that of the attributions, or has the same curves, says nothing of them. Of fewer than three parts there is
+//! at most one other order, which tells too little: such an explanation is not tested.
 
 use deepfit_graph::philox::Stream;
 use serde::Serialize;
@@ -13,6 +16,10 @@ use crate::removal::Removal;
 
 /// Random orders that an explanation is compared with.
 pub const RANDOM_ORDERS: usize = 5;
+/// Fewest parts whose order can be told from chance: of two there is one other.
+pub const FEWEST_PARTS: usize = 3;
+/// Most draws of an order that is new, for each that is wanted.
+const DRAWS: usize = 20;
 /// Most steps of a curve.
 const STEPS: usize = 16;
 
@@ -32,8 +39,8 @@ pub struct Faithfulness {
     /// In the order of the attributions.
     #[serde(flatten)]
     pub curves: Curves,
-    /// The mean of random orders.
-    pub random: Curves,
+    /// The mean of random orders; nothing where there is no other order.
+    pub random: Option<Curves>,
     /// How many random orders the attributions are better than.
     pub better_than: usize,
     /// How many there are.
@@ -42,11 +49,14 @@ pub struct Faithfulness {
     /// (their standard deviation).
     #[serde(skip)]
     pub margin: f64,
+    /// Whether there are parts enough to tell the order from chance.
+    #[serde(skip)]
+    pub tells: bool,
 }
 
 impl Faithfulness {
     /// From the curves of an order, and of random ones.
-    pub(crate) fn of(own: Curves, random: &[Curves]) -> Faithfulness {
+    pub(crate) fn of(own: Curves, random: &[Curves], parts: usize) -> Faithfulness {
         let mean = |of: &dyn Fn(&Curves) -> f64| random.iter().map(of).sum::<f64>() / random.len().max(1) as f64;
         let insertion = own.insertion.map(|_| mean(&|curves| curves.insertion.unwrap_or(0.0)));
         let gain = mean(&Curves::gain);
@@ -54,15 +64,21 @@ impl Faithfulness {
         Faithfulness {
             margin: own.gain() - gain - deviation,
             curves: own,
-            random: Curves { deletion: mean(&|curves| curves.deletion), insertion },
+            random: (!random.is_empty()).then(|| Curves { deletion: mean(&|curves| curves.deletion), insertion }),
             better_than: random.iter().filter(|other| own.gain() > other.gain()).count(),
             orders: random.len(),
+            tells: parts >= FEWEST_PARTS && !random.is_empty(),
         }
     }
 
     /// Whether the attributions are better than random orders, and by more than these differ among themselves.
     pub fn holds(&self) -> bool {
         self.margin > 0.0
+    }
+
+    /// Whether the test says that they are no better than chance. Of too few parts it says nothing.
+    pub fn fails(&self) -> bool {
+        self.tells && !self.holds()
     }
 }
 
@@ -72,9 +88,24 @@ impl Curves {
     }
 }
 
-/// Random orders of so many parts.
-pub fn random_orders(parts: usize) -> Vec<Vec<usize>> {
-    (0..RANDOM_ORDERS as u64).map(|seed| shuffled(parts, seed)).collect()
+/// Random orders of the same parts that differ from an order and from each other: all that there are of up to three parts.
+pub fn random_orders(order: &[usize]) -> Vec<Vec<usize>> {
+    let parts = order.len();
+    // 1, 2 and 6 orders, less the one that is there.
+    let others = (1..=parts).take(FEWEST_PARTS).product::<usize>().saturating_sub(1);
+    let wanted = others.min(RANDOM_ORDERS);
+    let mut found: Vec<Vec<usize>> = Vec::new();
+    // Of three parts all five others have to be met: by far most streams do so within a few dozen draws.
+    for seed in 0..(DRAWS * RANDOM_ORDERS) as u64 {
+        if found.len() == wanted {
+            break;
+        }
+        let drawn = shuffled(parts, seed);
+        if drawn != order && !found.contains(&drawn) {
+            found.push(drawn);
+        }
+    }
+    found
 }
 
 /// Tests an order of parts against others. With `of_value` the number is one of a regression, which has no better or worse:
@@ -111,7 +142,16 @@ pub fn test(
         Curves { deletion: mean(1), insertion: Some(mean(0)) }
     });
     let curves: Vec<Curves> = curves.collect();
-    Ok(Faithfulness::of(curves[0], &curves[1..]))
+    let own = curves[0];
+    // Where parts that count for nothing alone change places, the order is the same in effect. If it is in all orders, nothing
+    // that the attributions say makes a difference.
+    let same = |other: &Curves| {
+        let near = |a: f64, b: f64| (a - b).abs() <= 1e-9 * a.abs().max(b.abs());
+        near(own.deletion, other.deletion)
+            && own.insertion.zip(other.insertion).is_none_or(|(one, other)| near(one, other))
+    };
+    let others: Vec<Curves> = curves[1..].iter().copied().filter(|other| !same(other)).collect();
+    Ok(Faithfulness::of(own, if others.is_empty() { &curves[1..] } else { &others }, parts))
 }
 
 /// The numbers to below `count` in an order that depends on the seed alone.
@@ -144,20 +184,50 @@ mod tests {
     #[test]
     fn the_right_order_is_better_than_random_ones_and_its_reverse_is_not() {
         let mut sum = Sum(vec![4.0, 0.0, 1.0, 0.0, 3.0, 0.0]);
-        let right = test(&mut sum, vec![0, 4, 2, 1, 3, 5], random_orders(6), false).unwrap();
+        let right = test(&mut sum, vec![0, 4, 2, 1, 3, 5], random_orders(&[0, 4, 2, 1, 3, 5]), false).unwrap();
         // Kept after 0 to 6 steps: 8, 4, 1, 0, 0, 0, 0 and 0, 4, 7, 8, 8, 8, 8.
         assert!((right.curves.deletion - 13.0 / 7.0).abs() < 1e-12, "{right:?}");
         assert!((right.curves.insertion.unwrap() - 43.0 / 7.0).abs() < 1e-12, "{right:?}");
-        assert!(right.holds() && right.random.deletion > right.curves.deletion);
-        assert!(!test(&mut sum, vec![5, 3, 1, 2, 4, 0], random_orders(6), false).unwrap().holds());
+        assert!(right.holds() && right.random.unwrap().deletion > right.curves.deletion);
+        let reverse = vec![5, 3, 1, 2, 4, 0];
+        assert!(test(&mut sum, reverse.clone(), random_orders(&reverse), false).unwrap().fails());
         // What changes nothing is no better than chance.
-        assert!(!test(&mut Sum(vec![0.0; 6]), vec![0, 1, 2, 3, 4, 5], random_orders(6), false).unwrap().holds());
+        let first: Vec<usize> = (0..6).collect();
+        assert!(test(&mut Sum(vec![0.0; 6]), first.clone(), random_orders(&first), false).unwrap().fails());
+    }
+
+    #[test]
+    fn random_orders_differ_from_the_order_and_from_each_other() {
+        for (parts, others) in [(0, 0), (1, 0), (2, 1), (3, 5), (4, 5), (30, 5)] {
+            for order in [(0..parts).collect::<Vec<usize>>(), (0..parts).rev().collect()] {
+                let found = random_orders(&order);
+                assert_eq!(found.len(), others, "{parts}");
+                assert!(!found.contains(&order));
+                let different: std::collections::BTreeSet<&Vec<usize>> = found.iter().collect();
+                assert_eq!(different.len(), others);
+            }
+        }
+    }
+
+    #[test]
+    fn few_parts_do_not_fail_and_equal_orders_say_nothing() {
+        for parts in [1, 2] {
+            let order: Vec<usize> = (0..parts).rev().collect();
+            let found = test(&mut Sum(vec![1.0; parts]), order.clone(), random_orders(&order), false).unwrap();
+            assert!(!found.tells && !found.fails(), "{found:?}");
+            assert_eq!((found.orders, found.random.is_some()), (parts - 1, parts > 1));
+        }
+        // The two orders that begin with the one part that counts are the same in effect.
+        let found = test(&mut Sum(vec![4.0, 0.0, 0.0]), vec![0, 1, 2], random_orders(&[0, 1, 2]), false).unwrap();
+        assert!(found.holds() && (found.better_than, found.orders) == (4, 4), "{found:?}");
+        let found = test(&mut Sum(vec![0.0, 0.0, 4.0]), vec![0, 1, 2], random_orders(&[0, 1, 2]), false).unwrap();
+        assert!(found.fails(), "{found:?}");
     }
 
     #[test]
     fn of_a_value_it_counts_how_near_it_stays() {
         let mut sum = Sum(vec![-4.0, 0.0, 0.0, 0.0]);
-        let found = test(&mut sum, vec![0, 1, 2, 3], random_orders(4), true).unwrap();
+        let found = test(&mut sum, vec![0, 1, 2, 3], random_orders(&[0, 1, 2, 3]), true).unwrap();
         assert!((found.curves.deletion + 16.0 / 5.0).abs() < 1e-12, "{found:?}");
         assert!((found.curves.insertion.unwrap() + 4.0 / 5.0).abs() < 1e-12, "{found:?}");
     }

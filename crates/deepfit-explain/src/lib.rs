@@ -9,6 +9,7 @@
 
 mod classical;
 mod counterfactual;
+mod dependence;
 mod error;
 mod explainer;
 mod explanation;
@@ -30,17 +31,18 @@ mod tables;
 mod texts;
 
 pub use counterfactual::{Change, Counterfactual, Value};
+pub use dependence::{Dependence, DependenceCurve, DependencePoint};
 pub use error::{ExplainError, Result};
 pub use explainer::{Each, Explainer, Inputs, Request};
 pub use explanation::{Attributions, Details, Explanation, Shown};
-pub use faithfulness::{Curves, Faithfulness, RANDOM_ORDERS, random_orders, test};
+pub use faithfulness::{Curves, FEWEST_PARTS, Faithfulness, RANDOM_ORDERS, random_orders, test};
 pub use filters::{Channel, Drawing, Excited, FilterRequest, LayerFilters, Looks, Maximised, Patch};
 pub use grad_cam::{Map, grad_cam, last_convolution};
 pub use gradients::{Integrated, STEPS, integrated, smooth};
 pub use method::{Kind, Method};
 pub use neighbours::Like;
 pub use pictures::Picture;
-pub use randomised::likeness;
+pub use randomised::{agreement, likeness};
 pub use removal::{Removal, leave_one_out, ranked};
 pub use rollout::rollout;
 pub use rows::Rows;

@@ -34,6 +34,11 @@ impl Subject {
 /// How alike two explanations of the same input are, whatever their sizes: the size of Spearman's rank correlation of their
 /// attributions, 0 to 1; nothing if they are of different parts.
 pub fn likeness(one: &Explanation, other: &Explanation) -> Option<f64> {
+    agreement(one, other).map(f64::abs)
+}
+
+/// The same with its sign, -1 to 1, whose mean over many is 0 where orders are as chance makes them, however few parts there are.
+pub fn agreement(one: &Explanation, other: &Explanation) -> Option<f64> {
     let values = |explanation: &Explanation| -> Vec<f64> {
         match &explanation.attributions {
             Attributions::Pixels(map) => map.values.clone(),
@@ -41,5 +46,5 @@ pub fn likeness(one: &Explanation, other: &Explanation) -> Option<f64> {
         }
     };
     let (one, other) = (values(one), values(other));
-    (one.len() == other.len()).then(|| pearson(&ranks(&one), &ranks(&other)).unwrap_or(0.0).abs())
+    (one.len() == other.len()).then(|| pearson(&ranks(&one), &ranks(&other)).unwrap_or(0.0))
 }

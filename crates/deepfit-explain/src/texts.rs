@@ -14,6 +14,9 @@ use crate::subject::{Subject, Unit};
 /// Variants that are prepared together.
 const AT_ONCE: usize = 64;
 
+/// What special tokens are called that a tokenizer puts around every text.
+pub(crate) const AROUND: &str = "[beginning and end]";
+
 /// A word of a text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Word {
@@ -68,7 +71,8 @@ impl<'a> Reading<'a> {
         let mut reading = Reading { preprocessor, passage, words, columns, row };
         if reading.words.len() < 2 {
             // A script without spaces between words: its tokens are what can be told apart.
-            let tokens = reading.places().into_iter().flatten().map(|(text, bytes)| Word { text, bytes });
+            let tokens = reading.places().into_iter().flatten().filter(|(_, bytes)| !bytes.is_empty());
+            let tokens = tokens.map(|(text, bytes)| Word { text, bytes });
             let mut tokens: Vec<Word> = tokens.collect();
             tokens.dedup_by(|a, b| a == b);
             if tokens.len() > reading.words.len() {
@@ -113,17 +117,16 @@ impl<'a> Reading<'a> {
         };
         for (name, values) in names.iter().zip(inputs) {
             if name == TOKENS {
-                for (place, value) in self.places().into_iter().chain(std::iter::repeat(None)).zip(values) {
-                    let word = place.and_then(|(text, bytes)| {
-                        // Offsets may begin with the space before a word.
-                        let within = |word: &Word| {
-                            word.text == text && word.bytes.end > bytes.start && word.bytes.start < bytes.end
-                        };
-                        self.words.iter().position(within)
+                let places = self.places();
+                for (token, value) in values.iter().enumerate() {
+                    let word = places.get(token).cloned().flatten().and_then(|(text, bytes)| {
+                        let words = self.words.iter().enumerate().filter(|(_, word)| word.text == text);
+                        holder(words.map(|(at, word)| (at, &word.bytes)), &bytes)
                     });
-                    match word {
-                        Some(word) => of_words[word] += value,
-                        None => other("[beginning and end]".to_string(), *value),
+                    match (word, places.get(token)) {
+                        (Some(word), _) => of_words[word] += value,
+                        (None, Some(None)) => other(AROUND.to_string(), *value),
+                        (None, _) => other("[other tokens]".to_string(), *value),
                     }
                 }
             }
@@ -186,6 +189,17 @@ impl<'a> Reading<'a> {
         }
         baseline
     }
+}
+
+/// Which of some words, in their order, a token is of that stands for these bytes. Offsets may begin with the space before a word,
+/// and one that stands for a space alone belongs to the word that follows, or to the last one.
+pub(crate) fn holder<'a>(
+    words: impl Iterator<Item = (usize, &'a Range<usize>)> + Clone,
+    bytes: &Range<usize>,
+) -> Option<usize> {
+    let within = |word: &Range<usize>| word.end > bytes.start && word.start < bytes.end;
+    let at = |is: &dyn Fn(&Range<usize>) -> bool| words.clone().find(|(_, word)| is(word)).map(|(at, _)| at);
+    at(&within).or_else(|| at(&|word| word.start >= bytes.end)).or_else(|| words.clone().last().map(|(at, _)| at))
 }
 
 /// Words as names: those of two texts tell which of them they are in, and one that stands there again has its number behind it.
@@ -268,7 +282,15 @@ impl Removal for OfText<'_, '_> {
 
 #[cfg(test)]
 mod tests {
-    use super::named;
+    use super::{holder, named};
+
+    #[test]
+    fn a_space_belongs_to_the_word_that_follows() {
+        let words = [0..3, 4..9];
+        let of = |bytes: std::ops::Range<usize>| holder(words.iter().enumerate(), &bytes);
+        assert_eq!([of(0..2), of(3..9), of(3..4), of(0..0), of(9..10)], [Some(0), Some(1), Some(1), Some(0), Some(1)]);
+        assert_eq!(holder([].iter().enumerate(), &(0..1)), None);
+    }
 
     #[test]
     fn words_tell_which_text_they_are_in_and_how_often_they_were_there() {

@@ -1,31 +1,34 @@
 //! What needs the model and the data again: explanations of some test rows, the importance of columns, a map of what the last
 //! layer sees, continuations of a text.
 
-use std::collections::{HashMap, HashSet};
+mod chosen;
+mod trusted;
+
+use std::collections::HashMap;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use deepfit_data::{Array, Opened, Passage, RowId, Sample, Task};
-use deepfit_explain::{Attributions, Explainer, Explanation, Inputs, Kind, Method, Request, likeness};
+use deepfit_explain::{Attributions, Explainer, Explanation, Inputs, Kind, Method, Request};
 use deepfit_train::text::words;
 use deepfit_train::{Generator, Mistake, PredictionValue, RunRecord, Sampling, test_rows};
 
 use crate::error::Result;
 use crate::plot::Plot;
-use crate::plots::{coloured, features, importance, project};
+use crate::plots::{coloured, dependence, features, importance, project};
+use chosen::{chosen, wrong_label};
+use trusted::{instead, one, shuffled};
 
 /// Most rows that are explained, mistakes and others, which bounds what that costs: of a picture or a text each takes some
 /// hundred predictions.
 pub(crate) const MISTAKES: usize = 4;
 pub(crate) const OTHERS: usize = 4;
-/// Of these, those that are explained again by a network whose weights are shuffled.
-const SHUFFLED: usize = 4;
-/// Fewest parts of an input whose order tells whether it depends on the weights.
-const MANY: usize = 10;
 /// Most words of a text whose labels are explained: those that are wrong.
 const WORDS: usize = 2;
 /// Most rows of the importance of columns, and of the map.
 const MOST_ROWS: usize = 2_000;
+/// Most columns whose values are told by what is predicted for them.
+const DEPENDENCES: usize = 6;
 /// Groups of a map by values.
 const GROUPS: usize = 4;
 /// Letters of a beginning that is continued, and tokens that follow.
@@ -39,6 +42,8 @@ pub struct Wanted {
     pub explanations: bool,
     /// Importance of columns.
     pub importance: bool,
+    /// What is predicted by the value of a column.
+    pub dependence: bool,
     /// A map of what the last layer sees.
     pub map: bool,
 }
@@ -48,12 +53,15 @@ pub struct Wanted {
 pub struct Deeper {
     /// How much worse the test rows are predicted without each column.
     pub importance: Option<Plot>,
+    /// What is predicted on average by the value of each column that counts most.
+    pub dependence: Option<Plot>,
     /// The test rows as the last layer sees them.
     pub map: Option<Plot>,
     /// Explanations of some rows.
     pub explanations: Vec<Explained>,
-    /// How alike explanations of these rows stay when the network's weights are shuffled, 0 to 1 on average, and their method.
-    pub shuffled: Option<(f64, &'static str)>,
+    /// How alike explanations of these rows stay when the network's weights are shuffled, 0 to 1 on average, and their methods;
+    /// or why that was not looked at.
+    pub shuffled: Option<std::result::Result<(f64, String), String>>,
     /// Beginnings of a text, and how the network goes on.
     pub continued: Vec<(String, String)>,
     /// What could not be done, one sentence each.
@@ -134,8 +142,8 @@ impl Deeper {
             }
         };
         if let Some((opened, _)) = &rows {
-            if wanted.importance && explainer.kind() == Kind::Tables {
-                found.importance = Some(columns(&mut explainer, opened)?);
+            if (wanted.importance || wanted.dependence) && explainer.kind() == Kind::Tables {
+                found.columns(run, &mut explainer, opened, wanted)?;
             }
             if wanted.map && !explainer.is_classical() {
                 found.map = map(&mut explainer, opened, run)?;
@@ -153,6 +161,32 @@ impl Deeper {
         Ok(found)
     }
 
+    /// How much worse the rows are predicted without each column, and what is predicted by the values of those that count most.
+    fn columns(&mut self, run: &RunRecord, explainer: &mut Explainer, opened: &Opened, wanted: Wanted) -> Result<()> {
+        let some = some(opened);
+        let found = explainer.importance(&some, "the test rows")?;
+        let Attributions::Named(falls) = &found.attributions else { return Ok(()) };
+        if wanted.importance {
+            let whole = found.details.metric.map_or(0.0, |(_, value)| value);
+            self.importance = Some(importance(falls, found.unit, whole, some.rows.len()));
+        }
+        if wanted.dependence {
+            let mut strongest: Vec<&(String, f64)> = falls.iter().collect();
+            strongest.sort_by(|a, b| b.1.total_cmp(&a.1));
+            let columns: Vec<String> = strongest.iter().take(DEPENDENCES).map(|(name, _)| name.clone()).collect();
+            // Of two classes one is looked for, of more the most common one is told.
+            let class = run.report.as_ref().and_then(|report| report.positive.as_deref());
+            let target = run.columns.as_ref().map_or("the predicted number", |(_, target)| target);
+            self.dependence = dependence(&explainer.dependence(&some, &columns, class)?, target);
+            if self.dependence.is_none() {
+                let note =
+                    "no column that counts has several values other than dates, so that none is told by its values";
+                self.notes.push(note.to_string());
+            }
+        }
+        Ok(())
+    }
+
     fn explain(
         &mut self,
         run: &RunRecord,
@@ -160,13 +194,8 @@ impl Deeper {
         rows: Option<&(Opened, Vec<RowId>)>,
     ) -> Result<()> {
         let chosen = chosen(run, rows);
-        let mut all = Vec::new();
-        let mut take = |explanation: Explanation| {
-            all.push(explanation);
-            Ok(())
-        };
         let mut ids: Vec<RowId> = Vec::new();
-        if explainer.kind() == Kind::Texts {
+        let (opened, passages) = if explainer.kind() == Kind::Texts {
             // Texts are there as the network has read them.
             let mut passages = Vec::new();
             for id in chosen {
@@ -181,20 +210,34 @@ impl Deeper {
                 self.notes.push("no text of the test is there, so that none is explained".to_string());
                 return Ok(());
             }
-            let opened = explainer.open_passages(passages.clone())?;
-            explainer.explain_rows(&opened, Some(&passages), &Request::default(), &mut take)?;
-            self.shuffled = shuffled(explainer, &opened, Some(&passages), &all);
+            (explainer.open_passages(passages.clone())?, Some(passages))
         } else if let Some((opened, names)) = rows {
             let places: HashMap<&RowId, u32> = names.iter().zip(opened.rows.iter().copied()).collect();
             let chosen: Vec<RowId> = chosen.into_iter().filter(|id| places.contains_key(id)).collect();
             let some = part(opened, chosen.iter().filter_map(|id| places.get(id).copied()).collect());
             ids.extend(chosen);
-            explainer.explain_rows(&some, None, &Request::default(), &mut take)?;
-            self.shuffled = shuffled(explainer, &some, None, &all);
+            (some, None)
+        } else {
+            return Ok(());
+        };
+        let mut all = Vec::new();
+        for (&row, id) in opened.rows.iter().zip(ids) {
+            let wrong = wrong_label(run, &id);
+            let class = wrong.as_ref().map(|(label, _)| label.clone());
+            let request = Request { class, ..Request::default() };
+            if let Some(found) = one(explainer, &opened, row, passages.as_deref(), &request)? {
+                all.push((id, row, wrong, found));
+            }
         }
-        for (id, explanation) in ids.into_iter().zip(all) {
+        if explainer.kind() == Kind::Images {
+            let pictures = all.iter_mut().map(|(_, row, _, found)| (*row, found));
+            self.notes.extend(instead(explainer, &opened, pictures)?);
+        }
+        let before: Vec<(u32, &Explanation)> = all.iter().map(|(_, row, _, found)| (*row, found)).collect();
+        self.shuffled = (!before.is_empty()).then(|| shuffled(explainer, &opened, passages.as_deref(), &before));
+        for (id, _, wrong, explanation) in all {
             let truth = truth(run, rows, explainer, &id);
-            self.explanations.extend(explained(&id, &explanation, truth));
+            self.explanations.extend(explained(&id, &explanation, truth, wrong.as_ref()));
         }
         Ok(())
     }
@@ -247,7 +290,7 @@ impl Deeper {
                     continue;
                 }
                 let truth = word.and_then(|(place, _)| tag(run, *mistake.truths.get(*place)?));
-                self.explanations.extend(explained(&mistake.id, explanation, truth));
+                self.explanations.extend(explained(&mistake.id, explanation, truth, None));
             }
         }
         self.notes.extend(explainer.take_notes());
@@ -273,75 +316,6 @@ impl Deeper {
         self.notes.extend(generator.take_notes());
         Ok(())
     }
-}
-
-/// How alike explanations of rows stay when what the network has learned is destroyed: the mean over the rows, and the method.
-/// Nothing where rows could not be read, or the shuffled network gives no numbers.
-fn shuffled(
-    explainer: &mut Explainer,
-    opened: &Opened,
-    passages: Option<&[Passage]>,
-    before: &[Explanation],
-) -> Option<(f64, &'static str)> {
-    // An order of a few columns is often the same by chance, and a classical model has no weights to be shuffled.
-    let few = before.iter().any(|one| one.attributions.len() < MANY);
-    if before.len() != opened.rows.len() || few || explainer.is_classical() {
-        return None;
-    }
-    explainer.shuffle_weights();
-    let (mut sum, mut count, method) = (0.0, 0.0, before.first()?.method);
-    for (&row, before) in opened.rows.iter().zip(before).take(SHUFFLED) {
-        let one = part(opened, vec![row]);
-        let class = before.class.as_ref().map(|(class, _)| class.clone());
-        let request = Request { method: Some(method), class, ..Request::default() };
-        let mut after = None;
-        let mut take = |explanation| {
-            after = Some(explanation);
-            Ok(())
-        };
-        explainer.explain_rows(&one, passages, &request, &mut take).ok()?;
-        sum += likeness(before, &after?)?;
-        count += 1.0;
-    }
-    Some((sum / count, method.name()))
-}
-
-/// Rows that are explained: the worst mistakes, and others from different classes or values, told rightly where there are
-/// classes. Of a run that keeps no predictions, some of all test rows.
-fn chosen(run: &RunRecord, rows: Option<&(Opened, Vec<RowId>)>) -> Vec<RowId> {
-    let Some(predictions) = &run.predictions else {
-        let all = rows.map_or(&[][..], |(_, names)| &names[..]);
-        return spread(all, MISTAKES + OTHERS).into_iter().cloned().collect();
-    };
-    let mut chosen: Vec<RowId> = predictions.worst.iter().map(|mistake| mistake.id.clone()).take(MISTAKES).collect();
-    let mistaken: HashSet<&RowId> = predictions.worst.iter().map(|mistake| &mistake.id).collect();
-    let is_right = |row: usize| {
-        let (predicted, truths) = predictions.row(row);
-        match &run.task {
-            Some(Task::Classification { .. }) => {
-                let best =
-                    (1..predicted.len()).fold(0, |best, at| if predicted[at] > predicted[best] { at } else { best });
-                truths.first().is_some_and(|truth| *truth as usize == best)
-            }
-            Some(Task::MultiLabel { .. }) => predicted.iter().zip(truths).all(|(p, t)| (*p >= 0.5) == (*t >= 0.5)),
-            _ => true,
-        }
-    };
-    let others = (0..predictions.ids.len()).filter(|&row| !mistaken.contains(&predictions.ids[row]) && is_right(row));
-    let mut others: Vec<usize> = others.collect();
-    // By what is true of them, so that they are of different classes or values.
-    others.sort_by(|&a, &b| {
-        let truth = |row: usize| predictions.row(row).1.first().copied().unwrap_or(0.0);
-        truth(a).total_cmp(&truth(b))
-    });
-    chosen.extend(spread(&others, OTHERS).into_iter().map(|&row| predictions.ids[row].clone()));
-    chosen
-}
-
-/// So many of some things, from different places among them.
-fn spread<T>(all: &[T], wanted: usize) -> Vec<&T> {
-    let count = wanted.min(all.len());
-    (0..count).filter_map(|i| all.get((2 * i + 1) * all.len() / (2 * count))).collect()
 }
 
 /// What a test row is, read again.
@@ -397,16 +371,6 @@ fn some(opened: &Opened) -> Opened {
     part(opened, opened.rows.iter().copied().step_by(step).collect())
 }
 
-fn columns(explainer: &mut Explainer, opened: &Opened) -> Result<Plot> {
-    let some = some(opened);
-    let found = explainer.importance(&some, "the test rows")?;
-    let Attributions::Named(falls) = &found.attributions else {
-        return Ok(importance(&[], found.unit, 0.0, some.rows.len()));
-    };
-    let whole = found.details.metric.map_or(0.0, |(_, value)| value);
-    Ok(importance(falls, found.unit, whole, some.rows.len()))
-}
-
 fn map(explainer: &mut Explainer, opened: &Opened, run: &RunRecord) -> Result<Option<Plot>> {
     let some = some(opened);
     let found = explainer.features(&some)?;
@@ -459,7 +423,13 @@ fn in_words(run: &RunRecord, truth: &[f32]) -> String {
     }
 }
 
-fn explained(id: &RowId, explanation: &Explanation, truth: Option<String>) -> Option<Explained> {
+/// An explanation in words; of a mistake about several labels with the label that is `wrong`, and whether the row has it.
+fn explained(
+    id: &RowId,
+    explanation: &Explanation,
+    truth: Option<String>,
+    wrong: Option<&(String, bool)>,
+) -> Option<Explained> {
     let said = match &explanation.prediction {
         Some(PredictionValue::Class(class)) => format!("'{class}'"),
         Some(PredictionValue::Labels(labels)) if labels.is_empty() => "no label".to_string(),
@@ -472,7 +442,20 @@ fn explained(id: &RowId, explanation: &Explanation, truth: Option<String>) -> Op
     let of = explanation.details.of.as_ref().map_or(String::new(), |word| format!(" of the word '{word}'"));
     let mut sentence = match explanation.unit {
         "similarity" => format!("Both texts have a similarity of {said}{truth}. Explained by {}.", explanation.method),
-        _ => format!("The model says {said}{of}{sure}{truth}. Explained by {}.", explanation.method),
+        _ => match (&explanation.prediction, &explanation.class) {
+            // Of several labels one is explained, which is not all that is said.
+            (Some(PredictionValue::Labels(labels)), Some((label, _))) => {
+                let said_it = labels.contains(label);
+                let why = match wrong.filter(|(wrong, is_true)| wrong == label && *is_true != said_it) {
+                    Some((_, true)) => ", which is missing,",
+                    Some((_, false)) => ", which is wrong,",
+                    None => "",
+                };
+                let (what, by) = (format!("the label '{label}'{sure}{why}"), explanation.method);
+                format!("The model says {said}{truth}. Explained is {what} by {by}.")
+            }
+            _ => format!("The model says {said}{of}{sure}{truth}. Explained by {}.", explanation.method),
+        },
     };
     let strongest = explanation.strongest();
     if let Some(most) = &strongest {
@@ -484,9 +467,10 @@ fn explained(id: &RowId, explanation: &Explanation, truth: Option<String>) -> Op
         }
         _ => String::new(),
     };
-    let test = explanation.faithfulness.as_ref().map_or(String::new(), |test| {
-        format!("Tested: better than {} of {} orders drawn by chance.", test.better_than, test.orders)
-    });
+    let test = match (&explanation.faithfulness, explanation.tested()) {
+        (Some(test), Some(tested)) if test.tells => format!("Tested: {tested}."),
+        (_, tested) => tested.map_or(String::new(), |why| format!("Not tested: {why}.")),
+    };
     let parts = match &explanation.attributions {
         Attributions::Pixels(_) => {
             let (width, height, bytes) = explanation.jpeg()?;

@@ -1,5 +1,10 @@
 //! A plot before it is drawn: what it shows, in numbers and in words. It is drawn as SVG, in characters, or as a table.
 
+use deepfit_train::text::words;
+
+/// Letters of a name beside a mark of an axis for which there is space where there is one for each mark.
+const LETTERS: usize = 7;
+
 /// A plot.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plot {
@@ -28,6 +33,8 @@ pub enum Chart {
     Matrix(Matrix),
     /// Several numbers of each of some named things, side by side.
     Lanes(Lanes),
+    /// Several of lines, points and columns, each with a horizontal axis of its own.
+    Several(Vec<Xy>),
 }
 
 /// Lines, points and columns on two axes.
@@ -52,6 +59,8 @@ pub struct Axis {
     pub whole: bool,
     /// Whether equal ratios are equally far apart; both ends are above 0 then.
     pub logarithmic: bool,
+    /// Names that stand at 0, 1 and on in place of numbers, where it measures nothing.
+    pub names: Vec<String>,
 }
 
 /// Points that belong together.
@@ -176,12 +185,17 @@ impl Axis {
         let space = 0.04 * (to - from);
         // One value by itself stands in the middle.
         let space = if space > 0.0 { space } else { 0.5 * from.abs().max(1e-3) };
-        Axis { label: label.to_string(), range: [from - space, to + space], whole: false, logarithmic: false }
+        Axis::fixed(label, from - space, to + space)
     }
 
     /// An axis from and to given values.
     pub fn fixed(label: &str, from: f64, to: f64) -> Axis {
-        Axis { label: label.to_string(), range: [from, to], whole: false, logarithmic: false }
+        Axis { label: label.to_string(), range: [from, to], whole: false, logarithmic: false, names: Vec::new() }
+    }
+
+    /// An axis of names, one beside the other.
+    pub fn named(label: &str, names: Vec<String>) -> Axis {
+        Axis { names: names.clone(), ..Axis::fixed(label, -0.5, names.len() as f64 - 0.5) }
     }
 
     /// The same for values between which there is nothing.
@@ -203,6 +217,12 @@ impl Axis {
     /// Values that are marked, with what stands beside them.
     pub fn ticks(&self, most: usize) -> Vec<(f64, String)> {
         let [from, to] = self.range;
+        if !self.names.is_empty() {
+            // Each has its share of the space of all marks.
+            let letters = (most * LETTERS / self.names.len()).max(3);
+            let shown = |(at, name): (usize, &String)| (at as f64, words::shortened(&words::printable(name), letters));
+            return self.names.iter().enumerate().map(shown).collect();
+        }
         if self.logarithmic {
             let powers = (from.log10().ceil() as i32)..=(to.log10().floor() as i32);
             let step = (powers.clone().count() / most.max(1)).max(1);
@@ -269,6 +289,15 @@ mod tests {
         assert_eq!(ticks(0.0, 4e7), ["0", "1.0e7", "2.0e7", "3.0e7", "4.0e7"]);
         let whole: Vec<String> = Axis::fixed("", 1.0, 3.0).whole().ticks(8).into_iter().map(|t| t.1).collect();
         assert_eq!(whole, ["1", "2", "3"]);
+    }
+
+    #[test]
+    fn an_axis_of_names_has_all_of_them_as_far_as_there_is_space() {
+        let axis = Axis::named("town", vec!["york".to_string(), "kingston upon hull".to_string()]);
+        assert_eq!(axis.share(0.0), Some(0.25));
+        let ticks = axis.ticks(3);
+        assert_eq!((ticks.len(), &ticks[0].1[..], ticks[1].0), (2, "york", 1.0));
+        assert!(ticks[1].1.chars().count() <= 10, "{ticks:?}");
     }
 
     #[test]

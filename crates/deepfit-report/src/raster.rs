@@ -36,7 +36,7 @@ pub fn png(plot: &Plot) -> Result<Vec<u8>> {
     pixels.fill(Color::WHITE);
     let place = Transform::from_translate(-left, -top).post_scale(SCALE, SCALE);
     for node in document.descendants().filter(Node::is_element) {
-        draw(&mut pixels, &node, place, &letters);
+        draw(&mut pixels, &node, moved(&node).post_concat(place), &letters);
     }
     let mut bytes = Vec::new();
     // White paper is below everything: no pixel is transparent.
@@ -45,6 +45,16 @@ pub fn png(plot: &Plot) -> Result<Vec<u8>> {
         .write_image(&opaque, pixels.width(), pixels.height(), ExtendedColorType::Rgb8)
         .map_err(|e| failed(&e.to_string()))?;
     Ok(bytes)
+}
+
+/// By how much the group that an element is in is moved: `translate(X Y)`.
+fn moved(node: &Node<'_, '_>) -> Transform {
+    let group = node.ancestors().find(|one| one.tag_name().name() == "g");
+    let inside = group.and_then(|group| group.attribute("transform")?.strip_prefix("translate(")?.strip_suffix(')'));
+    match inside.map(numbers).as_deref() {
+        Some(&[x, y]) => Transform::from_translate(x, y),
+        _ => Transform::identity(),
+    }
 }
 
 /// All numbers in a text.

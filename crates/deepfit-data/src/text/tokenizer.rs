@@ -30,7 +30,7 @@ pub struct Encoded {
 }
 
 /// Of a token the text that it is of, 0 or 1, and the bytes there that it stands for; nothing for those that stand at every
-/// text's beginning and end.
+/// text's beginning and end. One that is put before a word for its space may stand for no bytes.
 pub type Place = Option<(usize, Range<usize>)>;
 
 impl Tokenizer {
@@ -160,7 +160,7 @@ impl Tokenizer {
         let of = |text: &str, added| self.inner.encode(text, added).map_err(|error| format!("has no tokens: {error}"));
         let place = |encoding: &Encoding, text: usize, token: usize| {
             let (begin, end) = encoding.get_offsets()[token];
-            (encoding.get_special_tokens_mask()[token] == 0 && end > begin).then_some((text, begin..end))
+            (encoding.get_special_tokens_mask()[token] == 0).then_some((text, begin..end.max(begin)))
         };
         let Some(second) = &passage.second else {
             let encoding = of(&passage.text, true)?;

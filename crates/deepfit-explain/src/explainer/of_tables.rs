@@ -19,7 +19,7 @@ use crate::tables::{Columns, OfRow, OfTable};
 
 impl Explainer {
     /// The table preprocessor of the model.
-    pub(super) fn table(&self) -> Result<Arc<TablePreprocessor>> {
+    pub(crate) fn table(&self) -> Result<Arc<TablePreprocessor>> {
         match self.subject.preprocessor() {
             Preprocessor::Table(table) => Ok(table.clone()),
             _ => Err(ExplainError::asked("the model takes no tables")),

@@ -150,7 +150,7 @@ fn explained(subject: &mut Subject, read: Read, method: Method) -> Result<Explan
     let values = match inputs {
         Some(inputs) => {
             let (values, left) = shares(subject, &inputs, &places, row.sequence);
-            others.extend((left != 0.0).then(|| ("[beginning and end]".to_string(), left)));
+            others.extend((left != 0.0).then(|| (crate::texts::AROUND.to_string(), left)));
             values
         }
         None => leave_one_out(&mut Replaced { subject, row: &row, parts: places.clone(), output, unit })?,

@@ -94,7 +94,8 @@ impl Next {
         let places = self.tokenizer.places(&passage, usize::MAX)?;
         let left = all.len().saturating_sub(self.most);
         let written = |(id, place): (&u32, Option<(usize, std::ops::Range<usize>)>)| {
-            let letters = place.and_then(|(_, bytes)| text.get(bytes)).map(|letters| match letters.trim() {
+            let letters = place.filter(|(_, bytes)| !bytes.is_empty()).and_then(|(_, bytes)| text.get(bytes));
+            let letters = letters.map(|letters| match letters.trim() {
                 "" if letters.contains('\n') => "↵".to_string(),
                 "" => "␣".to_string(),
                 trimmed => trimmed.to_string(),

@@ -11,6 +11,7 @@ use crate::error::{ExplainError, Result};
 use crate::explainer::Inputs;
 use crate::rows::Rows;
 use crate::subject::{Subject, Unit};
+use crate::texts::holder;
 
 pub(super) fn open(path: &Path, threads: usize) -> Result<Opened> {
     let (model, (network, engine, notes)) = PairModel::open(path, threads)?;
@@ -91,14 +92,18 @@ fn beside(model: &PairModel, pair: &[String; 2]) -> Result<(Rows, Vec<Piece>), S
         }
         let passage = Passage { text: text.clone(), second: None };
         let places = form.tokenizer.places(&passage, form.most_tokens)?;
-        for word in text.split_whitespace() {
-            // The word is a part of the text, whose place the addresses of both tell.
-            let from = word.as_ptr() as usize - text.as_ptr() as usize;
-            let within = |place: &Option<(usize, std::ops::Range<usize>)>| {
-                place.as_ref().is_some_and(|(_, bytes)| bytes.end > from && bytes.start < from + word.len())
-            };
-            let own = places.iter().enumerate().filter(|(_, place)| within(place)).map(|(token, _)| begin + token);
-            parts.push(Piece { written: word.to_string(), side: Some(side), tokens: own.collect() });
+        // A word is a part of the text, whose place the addresses of both tell.
+        let from = |word: &str| word.as_ptr() as usize - text.as_ptr() as usize;
+        let words: Vec<std::ops::Range<usize>> =
+            text.split_whitespace().map(|word| from(word)..from(word) + word.len()).collect();
+        let first = parts.len();
+        let piece = |word: &str| Piece { written: word.to_string(), side: Some(side), tokens: Vec::new() };
+        parts.extend(text.split_whitespace().map(piece));
+        for (token, place) in places.iter().enumerate() {
+            let of = place.as_ref().and_then(|(_, bytes)| holder(words.iter().enumerate(), bytes));
+            if let Some(word) = of {
+                parts[first + word].tokens.push(begin + token);
+            }
         }
         positions.extend(0..ids.len() as i32);
         tokens.extend(ids.into_iter().map(|id| id as i32));

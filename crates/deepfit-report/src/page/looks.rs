@@ -23,7 +23,7 @@ pub(super) fn section(run: &RunRecord, facts: &Facts, deeper: Option<&Deeper>) -
             }
         };
     };
-    let plots: Vec<Plot> = deeper.importance.iter().chain(&deeper.map).cloned().collect();
+    let plots: Vec<Plot> = deeper.importance.iter().chain(&deeper.dependence).chain(&deeper.map).cloned().collect();
     html! {
         @for note in &deeper.notes { p class="warning" { (clean(note)) } }
         @if run.settings.time_split.is_some() && run.input.as_deref() == Some("table") {
@@ -38,11 +38,11 @@ pub(super) fn section(run: &RunRecord, facts: &Facts, deeper: Option<&Deeper>) -
             p {
                 "At most " (MISTAKES) " mistakes and " (OTHERS) " others, so that this does not take long. "
                 (marks(&deeper.explanations))
-                "Each explanation was tested: the parts were taken away in the order of their weight, and in orders drawn by chance."
+                "Each explanation was tested: the parts were taken away in the order of their weight, and in orders drawn by chance; fewer than three parts have no order that tells anything."
             }
             @for method in methods(&deeper.explanations) { p class="reading" { (method.meaning()) } }
             @if let Some(most) = most(&deeper.explanations) { p { strong { "What counts most: " } (clean(&most)) "." } }
-            @if let Some((likeness, method)) = deeper.shuffled { p { (clean(&shuffled(likeness, method))) } }
+            @if let Some(told) = &deeper.shuffled { p { (clean(&shuffled(told))) } }
             ul class="cards" { @for one in &deeper.explanations { li { (explanation(one, &heading(run, facts, one))) } } }
         }
         @if !deeper.continued.is_empty() {
@@ -85,8 +85,12 @@ fn methods(all: &[Explained]) -> Vec<Method> {
 }
 
 /// What the check by shuffled weights says.
-fn shuffled(likeness: f64, method: &str) -> String {
-    let verdict = match likeness {
+fn shuffled(told: &Result<(f64, String), String>) -> String {
+    let (likeness, method) = match told {
+        Ok(told) => told,
+        Err(why) => return format!("Whether explanations depend on what was learned is not tested: {why}."),
+    };
+    let verdict = match *likeness {
         l if l < 0.3 => "they depend on what was learned, as they should",
         l if l < 0.6 => {
             "they depend on what was learned in part, and on how the network is built or what the inputs are in part"
@@ -175,6 +179,13 @@ fn strength(share: f64) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_check_that_was_left_out_says_why() {
+        assert!(shuffled(&Ok((0.1, "shapley".to_string()))).contains("0.10"));
+        let why = shuffled(&Err("fewer than 3 parts have too few orders to compare".to_string()));
+        assert!(why.contains("is not tested: fewer than 3 parts"), "{why}");
+    }
 
     #[test]
     fn colours_are_explained_where_there_are_some() {

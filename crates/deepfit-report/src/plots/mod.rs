@@ -5,6 +5,7 @@ mod classes;
 mod colours;
 mod confusion;
 mod data;
+mod dependence;
 mod features;
 mod importance;
 mod language;
@@ -23,14 +24,16 @@ use crate::plot::Plot;
 pub use calibration::{Bin, bins};
 pub use colours::coloured;
 pub use data::sizes;
+pub use dependence::dependence;
 pub use features::{features, project};
 pub use importance::importance;
 pub use ranking::{Curves, curves};
 pub use ways::{ways, ways_table};
 
 /// Names of plots that need the model and the data again.
-pub const DEEPER: [(&str, &str); 2] = [
+pub const DEEPER: [(&str, &str); 3] = [
     ("importance", "how much worse a table is predicted without each column"),
+    ("partial-dependence", "what is predicted on average by the value of each column that counts most"),
     ("features", "the test rows as the last layer sees them, in two dimensions"),
 ];
 

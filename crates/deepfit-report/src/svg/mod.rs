@@ -81,7 +81,22 @@ fn draw(plot: &Plot) -> Drawn {
         Chart::Bars(bars) => bars::draw(bars),
         Chart::Matrix(matrix) => matrix::draw(matrix),
         Chart::Lanes(lanes) => lanes::draw(lanes),
+        Chart::Several(several) => side_by_side(several.iter().map(xy::draw).collect()),
     }
+}
+
+/// Drawings in rows of two.
+fn side_by_side(drawn: Vec<Drawn>) -> Drawn {
+    let columns = drawn.len().clamp(1, 2);
+    let height = drawn.iter().map(|one| one.height).fold(0.0, f64::max) + LINE;
+    let rows = drawn.len().div_ceil(columns);
+    let place = |at: usize| (WIDTH * (at % columns) as f64, height * (at / columns) as f64);
+    let body = html! {
+        @for (at, one) in drawn.iter().enumerate() {
+            g transform=(format!("translate({} {})", number(place(at).0), number(place(at).1))) { (one.body) }
+        }
+    };
+    Drawn { width: WIDTH * columns as f64, height: height * rows as f64, body }
 }
 
 /// A coordinate, to a tenth.

@@ -26,6 +26,7 @@ pub fn text(plot: &Plot, width: usize, style: Style) -> String {
         Chart::Bars(bars) => of_bars(bars, width),
         Chart::Matrix(matrix) => of_matrix(matrix, style),
         Chart::Lanes(lanes) => lanes::text(lanes, width, style),
+        Chart::Several(several) => several.iter().map(|xy| of_xy(xy, width)).collect::<Vec<_>>().join("\n"),
     };
     format!(
         "{}\n{drawn}{}\n",

@@ -48,7 +48,7 @@ tables and by occlusion for pictures and texts; it has no gradients and no layer
 each feature, whatever the input, where its features have weights.
 
 Every explanation is tested on its input: parts are taken away, and put back, the most important first, and in random orders.
-One that is no better says so.
+One that is no better says so; of one or two parts, there is no other order that would tell.
 
 Examples:
   deepfit explain runs/photos-1 cat.jpg --out explained/

@@ -24,6 +24,7 @@ const WIDTH: usize = 80;
   deepfit plot runs/digits-1 confusion --out confusion.svg
   deepfit plot runs/houses-1 predicted --out predicted.png
   deepfit plot runs/houses-1 importance                  runs the model on the data again
+  deepfit plot runs/houses-1 partial-dependence          what is predicted by the value of each column that counts
   deepfit plot runs/ways compare --out ways.svg          the ways that `deepfit compare --out runs/ways` has tried
 
 A comparison has one plot, compare: of each way the metric with its interval, the time of training, memory and size of the
@@ -145,7 +146,7 @@ fn list(run: &RunRecord, plots: &[Plot]) -> Result<Exit> {
 /// Whether a run has a plot that needs the model.
 fn has(run: &RunRecord, name: &str) -> bool {
     let of_run = match name {
-        "importance" => run.columns.is_some(),
+        "importance" | "partial-dependence" => run.columns.is_some(),
         // A classical learner has no last layer, and other networks no map of rows.
         _ => {
             !run.is_classical()
@@ -158,9 +159,14 @@ fn has(run: &RunRecord, name: &str) -> bool {
 /// A plot that needs the model.
 fn deeper(run: &RunRecord, name: &str, plots: &[Plot], threads: usize) -> Result<Plot> {
     if DEEPER.iter().any(|(known, _)| *known == name) && has(run, name) {
-        let wanted = Wanted { explanations: false, importance: name == "importance", map: name == "features" };
+        let wanted = Wanted {
+            explanations: false,
+            importance: name == "importance",
+            dependence: name == "partial-dependence",
+            map: name == "features",
+        };
         let found = Deeper::look(run, wanted, threads)?;
-        if let Some(plot) = found.importance.or(found.map) {
+        if let Some(plot) = found.importance.or(found.dependence).or(found.map) {
             return Ok(plot);
         }
         let why = found.notes.first().cloned().unwrap_or_else(|| "there is nothing to draw".to_string());

@@ -17,7 +17,7 @@ use crate::output;
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   deepfit report runs/digits-1 --open                    the page of a run, in the browser
-  deepfit report runs/digits-1 --full                    with explanations, importance of columns, a map of the test rows
+  deepfit report runs/digits-1 --full                    with explanations, what columns do, a map of the test rows
   deepfit report runs/digits-1 runs/digits-2 --open      runs side by side, in report-digits-1-digits-2.html
   deepfit report runs/digits-1 --out digits.html
 
@@ -83,7 +83,7 @@ fn one(run: &RunRecord, arguments: &Arguments) -> Result<String> {
         );
         return Err(Usage(problem).into());
     }
-    let wanted = Wanted { explanations: true, importance: true, map: true };
+    let wanted = Wanted { explanations: true, importance: true, dependence: true, map: true };
     let deeper = Deeper::look(run, wanted, threads(arguments.threads))?;
     for note in &deeper.notes {
         output::say(&words::printable(&format!("note: {note}")));

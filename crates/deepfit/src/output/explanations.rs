@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::io::{self, Write};
 
-use deepfit_explain::{Attributions, Explanation, Map, Shown};
+use deepfit_explain::{Attributions, Curves, Explanation, Map, Shown};
 use deepfit_train::PredictionValue;
 use deepfit_train::text::{Style, Table, words};
 
@@ -94,23 +94,29 @@ fn heading(explanation: &Explanation) -> String {
 fn test(explanation: &Explanation) -> Vec<String> {
     let mut lines = Vec::new();
     if let Some(test) = &explanation.faithfulness {
-        let (own, random) = (&test.curves, &test.random);
-        let number = words::number;
-        lines.push(match (own.insertion, random.insertion) {
-            (Some(insertion), Some(by_chance)) => format!(
-                "deletion {} (random {}), insertion {} (random {}): better than {} of {} random orders",
+        let (own, number) = (&test.curves, words::number);
+        let tested = explanation.tested().unwrap_or_default();
+        // Where there is no other order, there is no mean of others.
+        let random = |of: &dyn Fn(&Curves) -> Option<f64>| {
+            let found = test.random.as_ref().and_then(of);
+            found.map_or(String::new(), |value| format!(" (random {})", number(value)))
+        };
+        let deletion = random(&|curves| Some(curves.deletion));
+        lines.push(match own.insertion {
+            Some(insertion) => format!(
+                "deletion {}{deletion}, insertion {}{}: {tested}",
                 number(own.deletion),
-                number(random.deletion),
                 number(insertion),
-                number(by_chance),
-                test.better_than,
-                test.orders
+                random(&|curves| curves.insertion),
             ),
-            _ => format!(
-                "probability then {}; after random changes of as many columns {}",
-                number(own.deletion),
-                number(random.deletion)
-            ),
+            None => match &test.random {
+                Some(random) if test.tells => format!(
+                    "probability then {}; after random changes of as many other columns {}",
+                    number(own.deletion),
+                    number(random.deletion)
+                ),
+                _ => format!("probability then {}: {tested}", number(own.deletion)),
+            },
         });
     }
     if let Some(error) = explanation.completeness_error {
@@ -226,13 +232,9 @@ fn table(explanation: &Explanation, values: &[(String, f64)]) -> Table {
     }
     if let Some(found) = &details.counterfactual {
         let mut table = Table::new(1, &["column", "is", "would be", "rows between"]);
-        let value = |value: &deepfit_explain::Value| match value {
-            deepfit_explain::Value::Number(number) => number.to_string(),
-            deepfit_explain::Value::Word(word) => word.clone().unwrap_or_else(|| "missing".to_string()),
-        };
         for change in &found.changes {
             let share = format!("{:.0} %", 100.0 * change.distance);
-            table.row(vec![change.column.clone(), value(&change.from), value(&change.to), share]);
+            table.row(vec![change.column.clone(), change.from.to_string(), change.to.to_string(), share]);
         }
         return table;
     }

@@ -125,6 +125,8 @@ fn what_no_line_can_tell_apart_is_left_to_trees_or_networks() {
     let list = place.run(&["plot", trees]).succeeded().out;
     assert!(list.contains("importance") && !list.contains("features"), "{list}");
     assert!(place.run(&["plot", trees, "importance"]).succeeded().out.contains("town"));
+    let told = place.run(&["plot", trees, "partial-dependence"]).succeeded().out;
+    assert!(told.contains("york") && told.contains("probability of"), "{told}");
     place.run(&["report", trees, "--full"]).succeeded();
     let page = fs::read_to_string(place.path(trees).join("report.html")).unwrap();
     assert!(page.contains("Which columns it goes by") && page.contains("Explained by shapley"), "{page}");

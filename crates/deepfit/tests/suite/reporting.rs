@@ -192,6 +192,11 @@ fn columns_that_count_and_explanations_are_added_on_request() {
     let page = page_of(&run);
     assert!(headings(&page).contains("Which columns it goes by"));
     let shown = place.run(&["plot", "run", "importance"]).succeeded().out;
+    assert!(headings(&page_of(&run)).contains("What is predicted by the value of a column"));
+    let told = place.run(&["plot", "run", "partial-dependence"]).succeeded().out;
+    assert!(told.contains("With 'decides, <all>', the mean prediction"), "{told}");
+    place.run(&["plot", "run", "partial-dependence", "--out", "by-value.svg"]).succeeded();
+    assert!(fs::read_to_string(place.path("by-value.svg")).unwrap().contains("translate(420 0)"));
     let bars: Vec<&str> = shown.lines().filter(|line| line.contains('█') || line.contains("idle")).collect();
     assert!(bars[0].contains("decides, <all>"), "{shown}");
     // Without the data the page says what is missing, and is whole otherwise.
@@ -224,7 +229,7 @@ fn plots_are_listed_shown_and_written() {
     place.write("data.csv", table(120));
     place.trained("data.csv", "run", &[]);
     let list = place.run(&["plot", "run"]).succeeded().out;
-    for name in ["learning-curve", "confusion", "reliability", "roc", "precision-recall", "importance", "features"] {
+    for name in ["learning-curve", "confusion", "reliability", "roc", "precision-recall", "importance", "partial-dependence", "features"] {
         assert!(list.contains(name), "{list}");
     }
     let shown = place.run(&["plot", "run", "learning-curve"]).succeeded().out;
