@@ -90,10 +90,13 @@ pub(crate) fn open(path: &Path, options: &OpenOptions, texts: &[String], summary
     }
     let (columns, header, delimiter) = (rows.columns.clone(), rows.header, rows.delimiter);
     let is_delimited = rows.is_delimited();
-    let (profiles, kept, count) = profile(&mut rows, options.threads)?;
+    let (mut profiles, kept, count) = profile(&mut rows, options.threads)?;
     if count == 0 {
         return Err(Error::NoRows { name, columns: columns.join(", ") });
     }
+    let of_words = !several && options.task != Some(TaskKind::Regression);
+    let absent = if of_words { profiles[target].take_absent_words() } else { Vec::new() };
+    summary.notes.extend(absent.iter().map(|absent| taken_for_class(absent, &columns[target])));
     if !header && options.header.is_none() {
         summary.notes.push("no header was found: columns are called column_1, column_2, and so on".into());
     }
@@ -127,6 +130,7 @@ pub(crate) fn open(path: &Path, options: &OpenOptions, texts: &[String], summary
         Some(builder) => builder,
         None => {
             let mut builder = Builder::new(&features, &columns[target], reading, count as usize);
+            builder.take_for_classes(absent.iter().map(|(word, _)| word));
             builder.read(&mut Rows::open(path, Some(header))?, None, options.threads)?;
             builder
         }
@@ -198,6 +202,14 @@ fn parts_of(ends: &[usize], options: &OpenOptions) -> Vec<Option<Part>> {
         ends.iter().zip(parts_of_files).for_each(|(&end, part)| parts.resize(end, part));
     }
     parts
+}
+
+/// The note about a word of a target that reads as missing, and is a class.
+pub(super) fn taken_for_class((word, rows): &(String, u64), target: &str) -> String {
+    format!(
+        "'{word}' in '{target}' is taken for a class, as {rows} rows have it; where it says that nothing is known of a row, leave \
+         the cell empty"
+    )
 }
 
 /// The note about rows whose target is missing.
