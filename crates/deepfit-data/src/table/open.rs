@@ -253,11 +253,19 @@ pub(crate) const TARGET_NAMES: [&str; 4] = ["target", "label", "class", "y"];
 
 /// Where the column asked for stands.
 pub(crate) fn named_column(columns: &[String], wanted: &str, name: &str) -> Result<usize> {
-    columns.iter().position(|column| column == wanted).ok_or_else(|| Error::NoTarget {
-        name: name.to_string(),
-        column: wanted.to_string(),
-        nearest: nearest(wanted, columns.iter().map(String::as_str)).unwrap_or_default().to_string(),
-        columns: columns.join(", "),
+    columns.iter().position(|column| column == wanted).ok_or_else(|| {
+        // Names that were given by counting are all alike, and none of them is nearer than another.
+        let counted = columns.iter().enumerate().all(|(i, column)| *column == format!("column_{}", i + 1));
+        let nearest = match counted {
+            true => wanted.parse().ok().filter(|n| (1..=columns.len()).contains(n)).map(|n| format!("column_{n}")),
+            false => nearest(wanted, columns.iter().map(String::as_str)).map(str::to_string),
+        };
+        let all = match counted && columns.len() > 1 {
+            true => format!("the {} from column_1 to column_{}", columns.len(), columns.len()),
+            false => columns.join(", "),
+        };
+        let (name, column, nearest) = (name.to_string(), wanted.to_string(), nearest.unwrap_or_default());
+        Error::NoTarget { name, column, nearest, columns: all }
     })
 }
 

@@ -140,8 +140,17 @@ fn remarks(explanation: &Explanation) -> Vec<String> {
     lines
 }
 
+/// Whether there is no part to explain, as in a line of spaces.
+fn is_empty(explanation: &Explanation) -> bool {
+    matches!(&explanation.attributions, Attributions::Named(values) if values.is_empty())
+}
+
 fn text(explanation: &Explanation, style: Style) -> String {
     let mut text = format!("{}\n", style.bold(&heading(explanation)));
+    if is_empty(explanation) {
+        text.push_str("  the text is empty: there is no word whose share could be told\n");
+        return text;
+    }
     match &explanation.attributions {
         Attributions::Pixels(map) => text.push_str(&drawn(map)),
         Attributions::Named(_) if !explanation.details.words.is_empty() => text.push_str(&marked(explanation, style)),

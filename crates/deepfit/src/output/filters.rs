@@ -1,13 +1,13 @@
 //! What filters respond to, for a terminal and as JSON.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use deepfit_explain::LayerFilters;
 use deepfit_train::text::{Style, Table, words};
 use serde_json::{Value, json};
 
-/// The channels of a layer in a table.
-pub fn text(filters: &LayerFilters, page: Option<&Path>, style: Style) -> String {
+/// The channels of a layer in a table; pictures are called by their paths from where they are, one of `roots`.
+pub fn text(filters: &LayerFilters, roots: &[PathBuf], page: Option<&Path>, style: Style) -> String {
     let LayerFilters { layer, of_channels, pictures, channels, .. } = filters;
     let heading = format!(
         "{layer}: {} of {} in {pictures} pictures",
@@ -21,8 +21,7 @@ pub fn text(filters: &LayerFilters, page: Option<&Path>, style: Style) -> String
         let made = &channel.maximised;
         let reached =
             if made.reached { number(made.activation) } else { format!("{} (failed)", number(made.activation)) };
-        let name =
-            |input: &String| Path::new(input).file_name().map_or(input.clone(), |name| name.to_string_lossy().into());
+        let name = |input: &String| relative(input, roots);
         let best = channel.pictures.first().map_or(String::new(), |one| name(&one.input));
         table.row(vec![
             channel.channel.to_string(),
@@ -44,6 +43,14 @@ pub fn text(filters: &LayerFilters, page: Option<&Path>, style: Style) -> String
         text.push_str(&format!("  {}\n", style.dim(&words::printable(&page.display().to_string()))));
     }
     text
+}
+
+/// The path of a picture from where pictures are; of one that was given itself, its name.
+fn relative(input: &str, roots: &[PathBuf]) -> String {
+    let path = Path::new(input);
+    let inside = roots.iter().filter_map(|root| path.strip_prefix(root).ok()).find(|path| path.components().next().is_some());
+    let shown = inside.or(path.file_name().map(Path::new)).unwrap_or(path);
+    shown.to_string_lossy().into_owned()
 }
 
 /// An object for each channel.
