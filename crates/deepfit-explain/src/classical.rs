@@ -112,7 +112,11 @@ impl Classical {
         if !self.constant {
             return Ok(());
         }
-        let what = if task.is_classification() { "gives every class the same probability in all rows" } else { "says the same of all rows" };
+        let what = if task.is_classification() {
+            "gives every class the same probability in all rows"
+        } else {
+            "says the same of all rows"
+        };
         Err(ExplainError::asked(format!(
             "{} {what}, whatever is in them: it looks at nothing, so that there is nothing to explain, and no change leads to \
              another answer",

@@ -62,7 +62,8 @@ pub(crate) fn of_comparison(folder: &Path) -> Option<String> {
         return None;
     }
     let ways = folder.join(WAYS);
-    let mut runs: Vec<PathBuf> = fs::read_dir(&ways).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
+    let mut runs: Vec<PathBuf> =
+        fs::read_dir(&ways).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
     runs.retain(|run| RunFolder::at(run).settings().is_file());
     runs.sort();
     let names: Vec<_> = runs.iter().filter_map(|run| run.file_name()).map(|name| name.to_string_lossy()).collect();
@@ -72,7 +73,8 @@ pub(crate) fn of_comparison(folder: &Path) -> Option<String> {
             ways.join(&**first).display(),
             names.join(", ")
         ),
-        None => "is a comparison none of whose ways has been tried yet; ask for it again by the same `deepfit compare`".to_string(),
+        None => "is a comparison none of whose ways has been tried yet; ask for it again by the same `deepfit compare`"
+            .to_string(),
     })
 }
 

@@ -118,8 +118,8 @@ impl Profile {
     }
 
     fn count_absent(&mut self, text: &str, rows: u64) {
-        match self.absent.iter_mut().find(|(word, _)| word == text) {
-            Some((_, count)) => *count += rows,
+        match self.absent.iter().position(|(word, _)| word == text) {
+            Some(known) => self.absent[known].1 += rows,
             None if self.absent.len() < MOST_SPELLINGS => self.absent.push((text.to_string(), rows)),
             None => {}
         }

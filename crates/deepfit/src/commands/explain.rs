@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use clap::{Args, ValueHint};
 use deepfit_explain::{ExplainError, Explainer, Explanation, FilterRequest, Inputs, LayerFilters, Method, Request};
-use deepfit_train::{ClassicalModel, RunRecord};
 use deepfit_train::text::{Style, words};
+use deepfit_train::{ClassicalModel, RunRecord};
 
 use super::{model_path, parse_threads, threads};
 use crate::exit::{Exit, Usage};

@@ -48,7 +48,8 @@ pub fn text(filters: &LayerFilters, roots: &[PathBuf], page: Option<&Path>, styl
 /// The path of a picture from where pictures are; of one that was given itself, its name.
 fn relative(input: &str, roots: &[PathBuf]) -> String {
     let path = Path::new(input);
-    let inside = roots.iter().filter_map(|root| path.strip_prefix(root).ok()).find(|path| path.components().next().is_some());
+    let inside =
+        roots.iter().filter_map(|root| path.strip_prefix(root).ok()).find(|path| path.components().next().is_some());
     let shown = inside.or(path.file_name().map(Path::new)).unwrap_or(path);
     shown.to_string_lossy().into_owned()
 }
@@ -64,4 +65,17 @@ pub fn json(filters: &LayerFilters, page: Option<&Path>) -> Vec<Value> {
         object
     };
     filters.channels.iter().map(object).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pictures_are_called_by_their_paths_in_the_data() {
+        let roots = [PathBuf::from("data/few"), PathBuf::from("one.png")];
+        assert_eq!(relative("data/few/with/0.png", &roots), "with/0.png");
+        assert_eq!(relative("one.png", &roots), "one.png");
+        assert_eq!(relative("elsewhere/0.png", &roots), "0.png");
+    }
 }
