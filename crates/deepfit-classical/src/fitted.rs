@@ -146,6 +146,15 @@ impl Fitted {
         }
     }
 
+    /// Whether it predicts the same for every row.
+    pub fn is_constant(&self) -> bool {
+        match &self.kind {
+            Kind::Constant(_) => true,
+            Kind::Linear(_) | Kind::Neighbours(_) | Kind::Trees(_) => false,
+            Kind::Labels(labels) => labels.iter().all(Fitted::is_constant),
+        }
+    }
+
     /// How much it goes by each column: the size of weights of standardised columns, or what splits gained; nothing where
     /// columns have no weights. Of labels, the mean over all of them.
     pub fn importances(&self) -> Option<Vec<f64>> {

@@ -3,13 +3,13 @@
 use std::path::Path;
 
 use deepfit_cpu::Engine;
-use deepfit_data::{Array, Batch, DType as Stored, Preprocessor};
+use deepfit_data::{Array, Batch, DType as Stored, Preprocessor, Task};
 use deepfit_graph::DType;
 use deepfit_train::{ClassicalModel, ClassicalPredictor};
 use deepfit_zoo::{ImageConfig, InputSlot, Network};
 
 use crate::error::{ExplainError, Result};
-use crate::method::Method;
+use crate::method::{Kind, Method};
 use crate::rows::Rows;
 use crate::subject::Subject;
 
@@ -20,6 +20,8 @@ const GREY: f32 = 0.5;
 pub(crate) struct Classical {
     name: String,
     predictor: ClassicalPredictor,
+    /// Whether it says the same of every row.
+    constant: bool,
     /// What the inputs hold, in their order.
     stored: Vec<Stored>,
 }
@@ -68,25 +70,58 @@ pub(crate) fn open(path: &Path, threads: usize) -> Result<Subject> {
     };
     let name = model.name().to_string();
     let stored = slots.iter().map(|slot| slot.dtype).collect();
-    let classical = Classical { name, predictor: model.into_predictor(path, threads)?, stored };
+    let constant = model.is_constant();
+    let classical = Classical { name, predictor: model.into_predictor(path, threads)?, constant, stored };
     Ok(Subject::of_classical(Box::new(network), preprocessor, Engine::new(1)?, image, classical))
 }
 
 impl Classical {
-    /// Fails for methods that look into a network.
-    pub(crate) fn require(&self, method: Method) -> Result<()> {
-        match method {
-            Method::Occlusion | Method::Shapley | Method::Permutation | Method::Counterfactual => Ok(()),
+    /// Fails for methods that look into a network, and for those that are not for what the model takes.
+    pub(crate) fn require(&self, method: Method, kind: Kind) -> Result<()> {
+        let of_network = |method: Method| match method {
+            Method::Occlusion | Method::Shapley | Method::Permutation | Method::Counterfactual => false,
             Method::GradCam
             | Method::IntegratedGradients
             | Method::SmoothGrad
             | Method::AttentionRollout
-            | Method::Neighbours => Err(ExplainError::asked(format!(
-                "{} is no network, and has no layers and no gradients, by which {method} explains; leave --method away, or take \
-                 shapley, permutation or counterfactual for tables, occlusion for pictures and texts",
-                self.name
-            ))),
+            | Method::Neighbours => true,
+        };
+        if !of_network(method) && method.is_for(kind) {
+            return Ok(());
         }
+        let able = Method::ALL.iter().filter(|(method, ..)| method.is_for(kind) && !of_network(*method));
+        let able = able.map(|(_, name, _)| *name).collect::<Vec<_>>().join(", ");
+        let name = &self.name;
+        Err(ExplainError::asked(match method {
+            // One that asks its neighbours has them, but not as this method does.
+            Method::Neighbours => format!(
+                "{name} is no network: {method} are the training examples that look most alike to a network's last layer, which it \
+                 does not have. A nearest-neighbours model keeps the numbers of its training rows, and not which rows they were; \
+                 for {kind} there are {able}"
+            ),
+            _ if !of_network(method) => format!("{method} is not for a model of {kind}; for {name} there are {able}"),
+            _ => format!(
+                "{name} is no network, and has no layers and no gradients, by which {method} explains; leave --method away, or \
+                 take one of those for {kind}: {able}"
+            ),
+        }))
+    }
+
+    /// Fails for a model that looks at nothing, of which there is nothing to explain.
+    pub(crate) fn require_a_view(&self, task: &Task) -> Result<()> {
+        if !self.constant {
+            return Ok(());
+        }
+        let what = if task.is_classification() {
+            "gives every class the same probability in all rows"
+        } else {
+            "says the same of all rows"
+        };
+        Err(ExplainError::asked(format!(
+            "{} {what}, whatever is in them: it looks at nothing, so that there is nothing to explain, and no change leads to \
+             another answer",
+            self.name
+        )))
     }
 
     /// Logits, or standardised values, of each row.

@@ -145,7 +145,10 @@ impl Explainer {
     pub fn explain(&mut self, inputs: Inputs<'_>, request: &Request, each: Each<'_>) -> Result<Vec<(String, String)>> {
         let kind = self.kind();
         let method = request.method.unwrap_or_else(|| self.default_method());
-        method.require(kind)?;
+        self.require_method(method, kind)?;
+        if let Some(classical) = self.subject.classical() {
+            classical.require_a_view(self.subject.task())?;
+        }
         self.require_fit(method, request)?;
         if let Some(told) = self.told.clone() {
             return self.explain_sequences(&told, inputs, method, request, each);
@@ -192,7 +195,7 @@ impl Explainer {
         each: Each<'_>,
     ) -> Result<Vec<(String, String)>> {
         let method = request.method.unwrap_or_else(|| self.default_method());
-        method.require(self.kind())?;
+        self.require_method(method, self.kind())?;
         self.require_fit(method, request)?;
         self.each(opened, passages, method, request, each)
     }
@@ -260,6 +263,11 @@ impl Explainer {
         Ok(failed)
     }
 
+    /// The method must be one for what the model takes, and for what it is.
+    fn require_method(&self, method: Method, kind: Kind) -> Result<()> {
+        self.subject.classical().map_or_else(|| method.require(kind), |classical| classical.require(method, kind))
+    }
+
     /// What can be told to be wrong before an input is read.
     fn require_fit(&mut self, method: Method, request: &Request) -> Result<()> {
         // Names of labels and tokens are looked for by whoever tells them.
@@ -278,9 +286,6 @@ impl Explainer {
         }
         if let (Some(layer), true) = (&request.layer, method != Method::GradCam) {
             return Err(ExplainError::asked(format!("--layer '{layer}' is for grad-cam, and not for {method}")));
-        }
-        if let Some(classical) = self.subject.classical() {
-            classical.require(method)?;
         }
         if method == Method::GradCam && !grad_cam::pools(&self.subject)? {
             let note = "grad-cam: this network makes a row of numbers of the pixels of its last convolution, each with weights of its \

@@ -105,12 +105,17 @@ impl Method {
         }
     }
 
+    /// Whether it is for models of a kind.
+    pub(crate) fn is_for(self, kind: Kind) -> bool {
+        Method::ALL.iter().any(|(method, _, kinds)| *method == self && kinds.contains(&kind))
+    }
+
     /// Fails for a model of another kind, saying what there is for it.
     ///
     /// # Errors
     /// If the method is not for it.
     pub fn require(self, kind: Kind) -> Result<()> {
-        if Method::ALL.iter().any(|(method, _, kinds)| *method == self && kinds.contains(&kind)) {
+        if self.is_for(kind) {
             return Ok(());
         }
         let problem = format!("{self} is not for a model of {kind}; for those there are {}", self.others(kind));

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::error::{Result, TrainError};
+use crate::settings::Settings;
 
 /// Key of the fingerprint in `settings.toml`.
 pub const FINGERPRINT: &str = "data_fingerprint";
@@ -30,6 +31,18 @@ pub fn fingerprint(path: &Path, labels: Option<&Path>) -> Result<String> {
     add(path, &mut hasher)?;
     labels.map_or(Ok(()), |labels| add(labels, &mut hasher))?;
     Ok(format!("{:032x}", hasher.digest128()))
+}
+
+/// Whether the data of a run is other than when the run began, by the fingerprint that its settings hold; without one nobody
+/// knows.
+///
+/// # Errors
+/// If it cannot be read.
+pub(crate) fn has_changed(settings: &Settings, then: Option<&str>) -> Result<bool> {
+    let Some(then) = then else { return Ok(false) };
+    let now = fingerprint(&settings.data, settings.labels.as_deref())?;
+    // Behind the data's stands that of the published network that the run began with.
+    Ok(then.split('-').next() != Some(&now[..]))
 }
 
 fn add(path: &Path, hasher: &mut Xxh3) -> Result<()> {

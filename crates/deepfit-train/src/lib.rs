@@ -103,5 +103,5 @@ pub use settings::{Settings, Unfreeze, parse_duration, parse_memory};
 pub use tagging::{Entity, Tags};
 pub use tensors::Owned;
 pub use text_model::{Continuing, Finish, Generated, Generator, Sampling, TextEmbedder, TextPredictor, is_text_model};
-pub use training_rows::{test_rows, training_rows};
+pub use training_rows::{changed_note, test_rows, training_rows};
 pub use weights::{Misfit, read as read_weights};

@@ -16,7 +16,7 @@ use crate::error::{Result, TrainError};
 use crate::learner::Predicting;
 use crate::progress::check_version;
 use crate::published;
-use crate::run_folder::{Durability, FORMAT_VERSION, read_text, write_text};
+use crate::run_folder::{Durability, FORMAT_VERSION, RunFolder, of_comparison, read_text, write_text};
 use crate::settings::Settings;
 use crate::tensors::{self, Borrowed, Owned};
 use crate::weights::{self, Misfit, not_finite};
@@ -146,8 +146,13 @@ pub fn find(path: &Path) -> Result<PathBuf> {
             return Ok(folder);
         }
     }
+    if let Some(problem) = of_comparison(path) {
+        return Err(TrainError::run(path, problem));
+    }
     let problem = if !path.exists() {
         "does not exist; give the run folder that `deepfit train` printed"
+    } else if RunFolder::at(path).is_being_trained() {
+        "has no model yet: it is being trained by another process; wait until that has ended"
     } else if path.join("settings.toml").is_file() {
         "has no model yet: its training has not ended; continue it with `deepfit train --resume`"
     } else {

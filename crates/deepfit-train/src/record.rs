@@ -1,11 +1,11 @@
 //! What a run folder tells of a run, whether it has ended or not.
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use deepfit_data::{SavedSplit, Task};
 use serde::Deserialize;
 
+use crate::classical::ClassicalModel;
 use crate::error::{Result, TrainError};
 use crate::finish::shell_word;
 use crate::predictions::Predictions;
@@ -57,7 +57,7 @@ pub struct RunRecord {
 impl RunRecord {
     /// Whether it is a classical learner, which `deepfit compare` has saved: it has ended without an epoch.
     pub fn is_classical(&self) -> bool {
-        self.report.is_some() && self.epochs.is_empty()
+        self.report.is_some() && self.epochs.is_empty() && ClassicalModel::is_in(&self.root)
     }
 
     /// Reads a run folder.
@@ -78,10 +78,13 @@ impl RunRecord {
         };
         let state = match &report {
             Some(_) => State::Finished,
-            None if is_locked(&folder) => State::Running,
+            None if folder.is_being_trained() => State::Running,
             None => State::Stopped,
         };
         let epochs = read_epochs(&folder.metrics(), state)?;
+        if report.is_some() && !ClassicalModel::is_in(root) && !folder.metrics().is_file() {
+            notes.push("metrics.jsonl is missing, which tells of each epoch, so that there are no curves".to_string());
+        }
         let mut predictions = None;
         if report.is_some() {
             if folder.predictions().is_file() {
@@ -141,12 +144,6 @@ struct SavedPreprocessor {
     target: Option<String>,
     #[serde(default)]
     columns: serde_json::Value,
-}
-
-/// Whether another process trains a run.
-fn is_locked(folder: &RunFolder) -> bool {
-    let file = File::open(folder.settings());
-    file.is_ok_and(|file| matches!(file.try_lock_shared(), Err(std::fs::TryLockError::WouldBlock)))
 }
 
 /// The epochs of a journal; the last line of a run that is being trained may be on its way.

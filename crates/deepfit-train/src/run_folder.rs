@@ -46,10 +46,37 @@ fn is_left_over(path: &Path) -> bool {
     }
 }
 
+/// What is compared, in the folder of a comparison.
+pub(crate) const COMPARISON: &str = "comparison.json";
+/// Where the run folders of its ways are.
+pub(crate) const WAYS: &str = "ways";
+
 /// How the names of files beside the checkpoint begin that hold predictions of validation rows.
 pub(crate) const HELD_OUT: &str = "held-out-";
 /// How the names of those begin that hold losses of validation rows.
 pub(crate) const LOSSES: &str = "losses-";
+
+/// What is said of a folder that `deepfit compare` has written, which holds no run but several; nothing of any other.
+pub(crate) fn of_comparison(folder: &Path) -> Option<String> {
+    if !folder.join(COMPARISON).is_file() {
+        return None;
+    }
+    let ways = folder.join(WAYS);
+    let mut runs: Vec<PathBuf> =
+        fs::read_dir(&ways).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
+    runs.retain(|run| RunFolder::at(run).settings().is_file());
+    runs.sort();
+    let names: Vec<_> = runs.iter().filter_map(|run| run.file_name()).map(|name| name.to_string_lossy()).collect();
+    Some(match names.first() {
+        Some(first) => format!(
+            "is a comparison, each of whose ways is a run of its own: give one of them, such as '{}'; there are {}",
+            ways.join(&**first).display(),
+            names.join(", ")
+        ),
+        None => "is a comparison none of whose ways has been tried yet; ask for it again by the same `deepfit compare`"
+            .to_string(),
+    })
+}
 
 /// Paths in a run folder.
 #[derive(Debug, Clone)]
@@ -73,6 +100,9 @@ impl RunFolder {
             return Err(TrainError::run(root, "does not exist; give the folder that `deepfit train` printed"));
         }
         if !folder.settings().is_file() {
+            if let Some(problem) = of_comparison(root) {
+                return Err(TrainError::run(root, problem));
+            }
             let problem = "is not a run folder: it has no settings.toml; give the folder that `deepfit train` printed";
             return Err(TrainError::run(root, problem));
         }
@@ -169,6 +199,12 @@ impl RunFolder {
     /// If another process trains there.
     pub fn lock(&self) -> Result<Option<File>> {
         lock(&self.settings(), &self.root)
+    }
+
+    /// Whether another process trains what is in the folder.
+    pub fn is_being_trained(&self) -> bool {
+        let file = File::open(self.settings());
+        file.is_ok_and(|file| matches!(file.try_lock_shared(), Err(fs::TryLockError::WouldBlock)))
     }
 
     /// Creates the folders in it that are missing.

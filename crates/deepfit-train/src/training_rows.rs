@@ -6,6 +6,7 @@ use std::path::{Component, Path};
 use deepfit_data::{Opened, Preprocessor, RowId, SavedSplit};
 
 use crate::error::{Result, TrainError};
+use crate::fingerprint::has_changed;
 use crate::run_folder::{RunFolder, read_text};
 use crate::settings::Settings;
 
@@ -15,12 +16,13 @@ use crate::settings::Settings;
 /// # Errors
 /// If the data is not where the run says, or is no longer what it was trained on.
 pub fn training_rows(run: &Path, preprocessor: &Preprocessor, threads: usize) -> Result<Option<Opened>> {
-    let Some((settings, split)) = of_run(run)? else { return Ok(None) };
-    let mut opened = open(run, &settings, &settings.data, preprocessor, threads)?;
+    let Some(of_run) = of_run(run)? else { return Ok(None) };
+    let OfRun { settings, split, .. } = &of_run;
+    let mut opened = open(run, &of_run, &settings.data, preprocessor, threads)?;
     opened.rows = found(&opened, &settings.data, &split.train).into_iter().map(|(row, _)| row).collect();
     if opened.rows.is_empty() {
         let problem = "has changed: none of the rows that the run has learned from is there";
-        return Err(TrainError::run(&settings.data, problem));
+        return Err(TrainError::run(&of_run.settings.data, problem));
     }
     Ok(Some(opened))
 }
@@ -30,11 +32,12 @@ pub fn training_rows(run: &Path, preprocessor: &Preprocessor, threads: usize) ->
 /// # Errors
 /// As [`training_rows`]; also if this is no run folder.
 pub fn test_rows(run: &Path, preprocessor: &Preprocessor, threads: usize) -> Result<(Opened, Vec<RowId>)> {
-    let Some((settings, split)) = of_run(run)? else {
+    let Some(of_run) = of_run(run)? else {
         return Err(TrainError::run(run, "is not a run folder, and has no test rows"));
     };
+    let OfRun { settings, split, .. } = &of_run;
     let data = settings.test.as_ref().unwrap_or(&settings.data);
-    let mut opened = open(run, &settings, data, preprocessor, threads)?;
+    let mut opened = open(run, &of_run, data, preprocessor, threads)?;
     let (rows, ids): (Vec<u32>, Vec<RowId>) = found(&opened, data, &split.test).into_iter().unzip();
     if rows.is_empty() {
         return Err(TrainError::run(data, "has changed: none of the rows that the run was tested on is there"));
@@ -43,25 +46,59 @@ pub fn test_rows(run: &Path, preprocessor: &Preprocessor, threads: usize) -> Res
     Ok((opened, ids))
 }
 
+/// What to know of a model that is measured on the very data that its run has learned a part of, if that has changed since.
+///
+/// # Errors
+/// If the settings of the run are damaged, or the data cannot be read.
+pub fn changed_note(run: &Path, data: &Path) -> Result<Option<String>> {
+    let settings = RunFolder::at(run).settings();
+    if !settings.is_file() {
+        return Ok(None);
+    }
+    let (settings, began_with) = Settings::of_run(&settings)?;
+    let same = matches!((settings.data.canonicalize(), data.canonicalize()), (Ok(own), Ok(given)) if own == given);
+    Ok((same && has_changed(&settings, began_with.as_deref())?).then(|| {
+        format!(
+            "'{}' is what the run has learned from, and has changed since: rows that it has learned from may be among these with \
+             other values",
+            data.display()
+        )
+    }))
+}
+
+/// What a run folder says of its data.
+struct OfRun {
+    settings: Settings,
+    /// What the data was when the run began.
+    began_with: Option<String>,
+    split: SavedSplit,
+}
+
 /// Settings and split of a run folder; nothing if it is none.
-fn of_run(run: &Path) -> Result<Option<(Settings, SavedSplit)>> {
+fn of_run(run: &Path) -> Result<Option<OfRun>> {
     if !run.join("settings.toml").is_file() {
         return Ok(None);
     }
     let folder = RunFolder::open(run)?;
-    let (settings, _) = Settings::of_run(&folder.settings())?;
+    let (settings, began_with) = Settings::of_run(&folder.settings())?;
     let damaged = |e: serde_json::Error| TrainError::run(folder.split(), format!("is damaged: {e}"));
     let split: SavedSplit = serde_json::from_str(&read_text(&folder.split())?).map_err(damaged)?;
-    Ok(Some((settings, split)))
+    Ok(Some(OfRun { settings, began_with, split }))
 }
 
-/// Opens data that a run names.
-fn open(run: &Path, settings: &Settings, data: &Path, preprocessor: &Preprocessor, threads: usize) -> Result<Opened> {
+/// Opens data that a run names, which must be what it was: else its rows are not those of the split.
+fn open(run: &Path, of_run: &OfRun, data: &Path, preprocessor: &Preprocessor, threads: usize) -> Result<Opened> {
+    let OfRun { settings, began_with, .. } = of_run;
     let labels = settings.labels.as_ref().filter(|_| data == settings.data);
     let missing = [Some(data), labels.map(|path| &**path)].into_iter().flatten().find(|path| !path.exists());
     if let Some(path) = missing {
         let problem = format!("names the data '{}', which is no longer there", path.display());
         return Err(TrainError::run(RunFolder::at(run).settings(), problem));
+    }
+    if data == settings.data && has_changed(settings, began_with.as_deref())? {
+        let problem = "has changed since the run, so that its rows are not those that the run has learned from and was tested \
+                       on; put it back as it was, or train again";
+        return Err(TrainError::run(data, problem));
     }
     Ok(match labels {
         Some(labels) => preprocessor.open_images_with(data, labels, threads)?,

@@ -19,6 +19,10 @@ use crate::error::Result;
 const MOST_DISTINCT: usize = 10_000;
 /// Most different integers that may be the codes of classes: the ten digits, or marks from 1 to 10.
 const MOST_CLASSES: usize = 10;
+/// Different spellings of missing values of a column that are counted.
+const MOST_SPELLINGS: usize = 16;
+/// A target's word that reads as missing is a class if it stands in one of so many rows.
+const RARE: u64 = 20;
 
 /// How the text of a column is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -83,6 +87,8 @@ pub(crate) struct Profile {
     /// First value that says infinity, and first that says "not a number".
     pub(crate) infinite: Option<(Place, String)>,
     pub(crate) not_a_number: Option<(Place, String)>,
+    /// Words that read as missing, with their rows.
+    absent: Vec<(String, u64)>,
     /// One value.
     pub(crate) example: String,
 }
@@ -106,6 +112,37 @@ impl Profile {
         if self.not_a_number.is_none() && text.eq_ignore_ascii_case("nan") {
             self.not_a_number = Some((place(), text.to_string()));
         }
+        if !text.is_empty() {
+            self.count_absent(text, 1);
+        }
+    }
+
+    fn count_absent(&mut self, text: &str, rows: u64) {
+        match self.absent.iter().position(|(word, _)| word == text) {
+            Some(known) => self.absent[known].1 += rows,
+            None if self.absent.len() < MOST_SPELLINGS => self.absent.push((text.to_string(), rows)),
+            None => {}
+        }
+    }
+
+    /// Takes words that read as missing, such as `none` and `NA`, for classes of a target whose other values are words, if they
+    /// stand in many rows: whoever leaves out a target leaves out few. Returns these with the number of their rows.
+    pub(crate) fn take_absent_words(&mut self) -> Vec<(String, u64)> {
+        if self.count == 0 || self.numbers > 0 || self.quantity(1).is_some() {
+            return Vec::new();
+        }
+        let all = self.count + self.missing;
+        let is_word = |word: &str| word.bytes().any(|byte| byte.is_ascii_alphabetic()) && !word.contains(['#', '<']);
+        let mut taken = std::mem::take(&mut self.absent);
+        taken.retain(|(word, rows)| is_word(word) && rows * RARE >= all);
+        for (word, rows) in &taken {
+            self.count += rows;
+            self.missing -= rows;
+            self.other_than_booleans = true;
+            self.words += rows;
+            self.tell_apart(|| xxh3_64(word.as_bytes()));
+        }
+        taken
     }
 
     /// A value of so many rows, of which `place` is the first.
@@ -207,6 +244,7 @@ impl Profile {
         let moved = |found: Option<(Place, String)>| found.map(|(place, text)| (place.behind(base), text));
         self.not_a_number = self.not_a_number.take().or(moved(later.not_a_number));
         self.infinite = self.infinite.take().or(moved(later.infinite));
+        later.absent.iter().for_each(|(word, rows)| self.count_absent(word, *rows));
         if later.count == 0 {
             return;
         }

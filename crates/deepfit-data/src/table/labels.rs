@@ -142,6 +142,7 @@ pub(crate) fn known(
         amount: None,
         other_task: None,
         dropped: sets.dropped,
+        notes: Vec::new(),
     })
 }
 

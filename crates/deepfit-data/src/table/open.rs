@@ -90,10 +90,13 @@ pub(crate) fn open(path: &Path, options: &OpenOptions, texts: &[String], summary
     }
     let (columns, header, delimiter) = (rows.columns.clone(), rows.header, rows.delimiter);
     let is_delimited = rows.is_delimited();
-    let (profiles, kept, count) = profile(&mut rows, options.threads)?;
+    let (mut profiles, kept, count) = profile(&mut rows, options.threads)?;
     if count == 0 {
         return Err(Error::NoRows { name, columns: columns.join(", ") });
     }
+    let of_words = !several && options.task != Some(TaskKind::Regression);
+    let absent = if of_words { profiles[target].take_absent_words() } else { Vec::new() };
+    summary.notes.extend(absent.iter().map(|absent| taken_for_class(absent, &columns[target])));
     if !header && options.header.is_none() {
         summary.notes.push("no header was found: columns are called column_1, column_2, and so on".into());
     }
@@ -127,6 +130,7 @@ pub(crate) fn open(path: &Path, options: &OpenOptions, texts: &[String], summary
         Some(builder) => builder,
         None => {
             let mut builder = Builder::new(&features, &columns[target], reading, count as usize);
+            builder.take_for_classes(absent.iter().map(|(word, _)| word));
             builder.read(&mut Rows::open(path, Some(header))?, None, options.threads)?;
             builder
         }
@@ -200,6 +204,14 @@ fn parts_of(ends: &[usize], options: &OpenOptions) -> Vec<Option<Part>> {
     parts
 }
 
+/// The note about a word of a target that reads as missing, and is a class.
+pub(super) fn taken_for_class((word, rows): &(String, u64), target: &str) -> String {
+    format!(
+        "'{word}' in '{target}' is taken for a class, as {rows} rows have it; where it says that nothing is known of a row, leave \
+         the cell empty"
+    )
+}
+
 /// The note about rows whose target is missing.
 pub(crate) fn left_out(rows: u64) -> String {
     if rows == 1 {
@@ -241,11 +253,19 @@ pub(crate) const TARGET_NAMES: [&str; 4] = ["target", "label", "class", "y"];
 
 /// Where the column asked for stands.
 pub(crate) fn named_column(columns: &[String], wanted: &str, name: &str) -> Result<usize> {
-    columns.iter().position(|column| column == wanted).ok_or_else(|| Error::NoTarget {
-        name: name.to_string(),
-        column: wanted.to_string(),
-        nearest: nearest(wanted, columns.iter().map(String::as_str)).unwrap_or_default().to_string(),
-        columns: columns.join(", "),
+    columns.iter().position(|column| column == wanted).ok_or_else(|| {
+        // Names that were given by counting are all alike, and none of them is nearer than another.
+        let counted = columns.iter().enumerate().all(|(i, column)| *column == format!("column_{}", i + 1));
+        let nearest = match counted {
+            true => wanted.parse().ok().filter(|n| (1..=columns.len()).contains(n)).map(|n| format!("column_{n}")),
+            false => nearest(wanted, columns.iter().map(String::as_str)).map(str::to_string),
+        };
+        let all = match counted && columns.len() > 1 {
+            true => format!("the {} from column_1 to column_{}", columns.len(), columns.len()),
+            false => columns.join(", "),
+        };
+        let (name, column, nearest) = (name.to_string(), wanted.to_string(), nearest.unwrap_or_default());
+        Error::NoTarget { name, column, nearest, columns: all }
     })
 }
 

@@ -257,7 +257,8 @@ impl Manner<'_> {
                     classes.push(class);
                     return Ok(true);
                 }
-                if is_target_missing(text) {
+                // A word such as NA is a class where it was found to be one.
+                if is_target_missing(text) && !self.classes.contains_key(text) {
                     return Ok(false);
                 }
                 let label = label(text, self.delimiter);
@@ -499,6 +500,14 @@ impl Builder {
         // With the target, there is one column more than the last feature or the target needs.
         if target > count || has(count + 1) {
             rows.columns = (1..=count + 1).filter(|&i| i != target).map(|i| format!("column_{i}")).collect();
+        }
+    }
+
+    /// Words that read as missing are classes, too.
+    pub(crate) fn take_for_classes<'a>(&mut self, words: impl Iterator<Item = &'a String>) {
+        for word in words {
+            let next = self.classes.len() as u32;
+            self.classes.entry(word.clone()).or_insert(next);
         }
     }
 

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::amount::AmountForm;
 use super::infer::{ColumnKind, profile};
-use super::open::{check_target, other_task, task_kind};
+use super::open::{check_target, other_task, taken_for_class, task_kind};
 use super::read::{Builder, TargetReading, Targets};
 use super::rows::Rows;
 use crate::dataset::{Task, TaskKind};
@@ -22,6 +22,8 @@ pub(crate) struct TargetColumn {
     pub(crate) other_task: Option<&'static str>,
     /// Rows left out because their target is missing.
     pub(crate) dropped: u64,
+    /// What a reader should know, one sentence each.
+    pub(crate) notes: Vec<String>,
 }
 
 /// Reads the targets of tables of which the first is for training: what it holds says what is learned.
@@ -42,7 +44,8 @@ pub(crate) fn learn(
     if count == 0 {
         return Err(Error::NoRows { name, columns: rows.columns.join(", ") });
     }
-    let seen = profiles.swap_remove(at);
+    let mut seen = profiles.swap_remove(at);
+    let absent = if wanted == Some(TaskKind::Regression) { Vec::new() } else { seen.take_absent_words() };
     if seen.count == 0 {
         return Err(Error::TooFewRows { name, rows: 0, unit: "row(s) with a target", least: crate::MIN_ROWS });
     }
@@ -52,7 +55,9 @@ pub(crate) fn learn(
         TaskKind::Regression => TargetReading::Numbers(written),
         TaskKind::Classification | TaskKind::MultiLabel | TaskKind::Similarity => TargetReading::NewClasses,
     };
-    let mut column = read(tables, header, target, reading, threads)?;
+    let words: Vec<String> = absent.iter().map(|(word, _)| word.clone()).collect();
+    let mut column = read(tables, header, target, reading, &words, threads)?;
+    column.notes = absent.iter().map(|absent| taken_for_class(absent, target)).collect();
     let own = column.rows.iter().filter(|(table, _)| *table == 0).count();
     check_target(&column.targets, own, target, column.task.classes(), &name)?;
     column.amount = match (kind, written) {
@@ -81,12 +86,21 @@ pub(crate) fn known(
         }
         Task::Classification { classes } | Task::MultiLabel { classes } => TargetReading::KnownClasses(classes.clone()),
     };
-    read(&[table], header, target, reading, threads)
+    read(&[table], header, target, reading, &[], threads)
 }
 
-fn read(tables: &[&Path], header: bool, target: &str, reading: TargetReading, threads: usize) -> Result<TargetColumn> {
+/// `words` are classes though they read as missing.
+fn read(
+    tables: &[&Path],
+    header: bool,
+    target: &str,
+    reading: TargetReading,
+    words: &[String],
+    threads: usize,
+) -> Result<TargetColumn> {
     let known = matches!(reading, TargetReading::KnownClasses(_));
     let mut builder = Builder::new(&[], target, reading, 0);
+    builder.take_for_classes(words.iter());
     let mut table_of = Vec::new();
     for (number, table) in tables.iter().enumerate() {
         builder.read(&mut Rows::open(table, Some(header))?, None, threads)?;
@@ -102,5 +116,5 @@ fn read(tables: &[&Path], header: bool, target: &str, reading: TargetReading, th
         Targets::None | Targets::Values(_) | Targets::Labels(_) => Task::Regression,
     };
     let rows = table_of.into_iter().zip(table.file_rows.iter()).collect();
-    Ok(TargetColumn { task, targets: table.targets, rows, amount: None, other_task: None, dropped })
+    Ok(TargetColumn { task, targets: table.targets, rows, amount: None, other_task: None, dropped, notes: Vec::new() })
 }

@@ -40,6 +40,38 @@ fn an_absent_target_names_the_columns_and_the_nearest() {
 }
 
 #[test]
+fn columns_without_names_are_told_by_their_number() {
+    let plain = flowers(12).lines().skip(1).collect::<Vec<_>>().join("\n");
+    let absent = |target: &str| {
+        let options = OpenOptions { header: Some(false), ..wanted(target) };
+        message(table_with(&plain, &options))
+    };
+    let text = absent("9");
+    assert!(text.contains("the 4 from column_1 to column_4") && !text.contains("did you mean"), "{text}");
+    assert!(absent("3").contains("did you mean 'column_3'"), "{}", absent("3"));
+}
+
+#[test]
+fn a_target_that_often_reads_as_missing_is_a_class() {
+    let words = |word: &str, every: usize, others: usize| {
+        let class = |i: usize| if i % every == 1 { word } else { ["animal", "plant"][i % 7 % others] };
+        table((0..40).fold("a,label\n".to_string(), |text, i| text + &format!("{i}.5,{}\n", class(i))))
+    };
+    for word in ["none", "NA", "null", "nan", "N/A"] {
+        let data = words(word, 2, 1).unwrap_or_else(|error| panic!("{word}: {error}"));
+        let mut classes = data.task().classes().to_vec();
+        classes.sort_by_key(|class| class != "animal");
+        assert_eq!((data.len(), &classes[..]), (40, &["animal".to_string(), word.to_string()][..]));
+        let notes = data.summary().notes.join("\n");
+        assert!(notes.contains(&format!("'{word}' in 'label' is taken for a class, as 20 rows have it")), "{notes}");
+    }
+    // One row of 40 was left open, and so is what is empty.
+    let data = words("NA", 40, 2).unwrap();
+    assert_eq!((data.len(), data.task().classes().len()), (39, 2));
+    assert_eq!(words("", 2, 2).unwrap().len(), 20);
+}
+
+#[test]
 fn constant_targets_are_refused() {
     let constant: String = flowers(12).replace("virginica", "setosa").replace("other", "setosa");
     assert!(matches!(table(constant), Err(Error::ConstantTarget { value, .. }) if value == "setosa"));

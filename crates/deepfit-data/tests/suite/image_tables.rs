@@ -228,6 +228,24 @@ fn images_may_be_in_an_archive() {
 }
 
 #[test]
+fn measurements_name_no_files_and_of_many_columns_the_first_are_looked_for() {
+    let folder = Folder::new();
+    for i in 0..20 {
+        folder.write(&format!("{i}.25.png"), png(&grey(8, 8, i, 1)));
+        folder.write(&format!("s{i}.png"), png(&grey(8, 8, i, 1)));
+    }
+    let kind = |i: usize| ["cat", "dog"][i % 2];
+    let measured = lines("size,kind", 20, |i| format!("{i}.25,{}", kind(i)));
+    assert!(!opened(&folder, measured).unwrap().is_images());
+    let wide = |columns: usize, ending: &str| {
+        let header = (0..columns).map(|column| format!("c{column},")).collect::<String>() + "file,kind";
+        let row = |i: usize| (0..columns).map(|column| format!("{}.5,", i * column % 7)).collect::<String>();
+        opened(&folder, lines(&header, 20, |i| format!("{}s{i}{ending},{}", row(i), kind(i)))).unwrap().is_images()
+    };
+    assert_eq!([wide(3, ""), wide(250, ".png"), wide(250, "")], [true, true, false]);
+}
+
+#[test]
 fn a_class_that_is_called_like_a_file_is_no_image() {
     let folder = pictures(20);
     for header in ["kind,file", "kind,id"] {

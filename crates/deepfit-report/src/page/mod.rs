@@ -151,6 +151,8 @@ fn learning(run: &RunRecord, plots: &[Plot]) -> Markup {
     html! {
         @if run.is_classical() {
             p { "A classical learner has no epochs, and no curves." }
+        } @else if plots.is_empty() && run.report.is_some() {
+            p { "The file that tells of each epoch, metrics.jsonl, is missing, so that there are no curves." }
         } @else if plots.is_empty() {
             p { "No epoch has ended yet, so that there are no curves." }
         }

@@ -198,6 +198,11 @@ impl ClassicalModel {
         Some(named)
     }
 
+    /// Whether it says the same of every row.
+    pub fn is_constant(&self) -> bool {
+        self.fitted.is_constant()
+    }
+
     /// The model for whoever asks it for many variants of rows; the folder, of the model or of its run, is for messages.
     ///
     /// # Errors

@@ -12,15 +12,13 @@ use xxhash_rust::xxh3::xxh3_128;
 use super::{Comparison, Ran, Transferability, WayResult};
 use crate::error::{Result, TrainError};
 use crate::fingerprint::fingerprint;
-use crate::run_folder::{read_text, write_text};
+use crate::run_folder::{COMPARISON, WAYS, read_text, write_text};
 use crate::settings::Settings;
 
 /// Version of the files, and of what ways do: another version knows nothing of this one's results.
 const VERSION: u32 = 2;
-const COMPARISON: &str = "comparison.json";
 const RESULT: &str = "result.json";
 const TRANSFER: &str = "transfer.json";
-const WAYS: &str = "ways";
 
 /// What is compared.
 #[derive(Debug, Serialize, Deserialize, PartialEq)]

@@ -5,6 +5,7 @@
 
 use deepfit_data::Task;
 use serde::{Deserialize, Serialize};
+use xxhash_rust::xxh3::Xxh3;
 
 use super::HeldOut;
 
@@ -38,10 +39,12 @@ pub enum Form {
         /// The probability.
         least: f64,
     },
-    /// The most probable classes as long as their probabilities add up to no more than a number, and the most probable one (Y.
-    /// Romano, M. Sesia and E. Candès, "Classification with valid and adaptive coverage", 2020): more classes where a row is hard,
-    /// so that hard rows are covered about as often as easy ones. Nothing is drawn at random, as it is there to make sets as
-    /// small as the coverage allows: the same row has the same set each time, and the coverage is that asked for or above it.
+    /// The most probable classes as long as their probabilities, of the last a share, add up to no more than a number, and the
+    /// most probable one (Y. Romano, M. Sesia and E. Candès, "Classification with valid and adaptive coverage", 2020): more classes
+    /// where a row is hard, so that hard rows are covered about as often as easy ones. The share makes sets as small as the
+    /// coverage allows: counted whole, the first class of an easy row would have all that is promised. There it is drawn at random;
+    /// here a hash of the row's probabilities gives it ([`share`]), so that the same row has the same set each time. The promise
+    /// holds by any rule that new rows and those of calibration have in common.
     Adaptive {
         /// That number.
         most: f64,
@@ -65,7 +68,7 @@ impl Conformal {
                 order.iter().skip(1).filter(|&&class| f64::from(probabilities[class]) >= least).count()
             }
             Form::Adaptive { most } => {
-                running_sums(probabilities, &order).skip(1).take_while(|&(_, sum)| sum <= most).count()
+                scores(probabilities, &order).skip(1).take_while(|&(_, score)| score <= most).count()
             }
             Form::Interval { .. } => return Vec::new(),
         };
@@ -104,12 +107,22 @@ fn by_probability(probabilities: &[f32]) -> Vec<usize> {
     order
 }
 
-/// The classes in this order, each with the sum of the probabilities up to its own.
-fn running_sums<'a>(probabilities: &'a [f32], order: &'a [usize]) -> impl Iterator<Item = (usize, f64)> + 'a {
-    order.iter().scan(0.0, |sum, &class| {
-        *sum += f64::from(probabilities[class]);
-        Some((class, *sum))
+/// The classes in this order, each with how much is more probable than it, and a share of its own probability.
+fn scores<'a>(probabilities: &'a [f32], order: &'a [usize]) -> impl Iterator<Item = (usize, f64)> + 'a {
+    let share = share(probabilities);
+    order.iter().scan(0.0, move |sum, &class| {
+        let probability = f64::from(probabilities[class]);
+        let score = *sum + share * probability;
+        *sum += probability;
+        Some((class, score))
     })
+}
+
+/// A number from 0 to 1 that the probabilities of a row give, as evenly spread over rows as if it were drawn.
+fn share(probabilities: &[f32]) -> f64 {
+    let mut hasher = Xxh3::new();
+    probabilities.iter().for_each(|probability| hasher.update(&probability.to_bits().to_le_bytes()));
+    (hasher.digest() >> 11) as f64 / (1_u64 << 53) as f64
 }
 
 /// How large errors are where something is predicted; 1 where nothing is known of it.
@@ -211,8 +224,7 @@ pub(super) fn sets(
     adaptive: bool,
 ) -> (Option<Conformal>, ConformalReport) {
     let score = |row: &[f32], class: usize| match adaptive {
-        // How much is as probable as the true class, or more.
-        true => running_sums(row, &by_probability(row)).find(|(other, _)| *other == class).map_or(1.0, |(_, sum)| sum),
+        true => scores(row, &by_probability(row)).find(|(other, _)| *other == class).map_or(1.0, |(_, score)| score),
         false => 1.0 - f64::from(row[class]),
     };
     let scores: Vec<f64> = rows.iter().zip(&held.targets).map(|(row, &class)| score(row, class as usize)).collect();

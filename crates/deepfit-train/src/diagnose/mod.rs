@@ -23,6 +23,7 @@ pub use sizes::{CurvePoint, DataCurve, GoalReport, HeldBack};
 use crate::classical;
 use crate::error::{Result, TrainError};
 use crate::event::{Event, Flow, Observer};
+use crate::fingerprint::has_changed;
 use crate::metrics::higher_is_better;
 use crate::report::Report;
 use crate::run_folder::{FORMAT_VERSION, RunFolder, read_text, write_text};
@@ -259,8 +260,7 @@ fn examine(run: &Path, options: &DiagnoseOptions) -> Result<Patient> {
             return Err(TrainError::run(own.settings(), problem));
         }
     }
-    let now = crate::fingerprint::fingerprint(&settings.data, settings.labels.as_deref())?;
-    if began_with.is_some_and(|then| then.split('-').next() != Some(&now[..])) {
+    if has_changed(&settings, began_with.as_deref())? {
         let problem =
             "has changed since the run, so that its rows are not those that the run has learned from; train again";
         return Err(TrainError::run(&settings.data, problem));

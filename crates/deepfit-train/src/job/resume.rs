@@ -9,7 +9,7 @@ use super::Job;
 use super::begin::{Begun, open};
 use crate::classical;
 use crate::error::{Result, TrainError};
-use crate::fingerprint::{Stamp, fingerprint, with_model};
+use crate::fingerprint::{Stamp, has_changed, with_model};
 use crate::finish::shell_word;
 use crate::learner::Learner;
 use crate::progress::{self, Saved};
@@ -40,9 +40,7 @@ pub fn resume_with(run: &Path, threads: Option<usize>) -> Result<Job> {
         settings.validate()?;
     }
     require_data(&folder, &settings)?;
-    let now = fingerprint(&settings.data, settings.labels.as_deref())?;
-    let of_data = |then: &String| then.split('-').next() == Some(&now[..]);
-    if began_with.as_ref().is_some_and(|then| !of_data(then)) {
+    if has_changed(&settings, began_with.as_deref())? {
         let problem = "has changed since the run began, which cannot be resumed on other data; start a new run";
         return Err(TrainError::run(&settings.data, problem));
     }
@@ -71,7 +69,7 @@ pub fn resume_with(run: &Path, threads: Option<usize>) -> Result<Job> {
     stamp.check()?;
     if let (Some(backbone), Some(then)) = (&opened.backbone, &began_with)
         && then.contains('-')
-        && *then != with_model(&now, backbone.digest)
+        && *then != with_model(then.split('-').next().unwrap_or_default(), backbone.digest)
     {
         let problem = "holds other weights than when the run began, which cannot be resumed with them; put back the \
                        model that it began with, or start a new run";

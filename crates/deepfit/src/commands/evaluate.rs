@@ -74,10 +74,11 @@ pub fn run(arguments: &Arguments) -> Result<Exit> {
     if records {
         predictor.record();
     }
-    let evaluation = match &arguments.labels {
+    let mut evaluation = match &arguments.labels {
         Some(labels) => predictor.evaluate_with_labels(&arguments.data, labels)?,
         None => predictor.evaluate(&arguments.data)?,
     };
+    evaluation.notes.extend(deepfit_train::changed_note(&model, &arguments.data)?);
     tell(arguments, &evaluation)?;
     if let (Some(profile), Some(trace)) = (predictor.profile(), &arguments.profile) {
         output::profile(&profile, threads, trace, false)?;

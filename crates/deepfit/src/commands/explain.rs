@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use clap::{Args, ValueHint};
 use deepfit_explain::{ExplainError, Explainer, Explanation, FilterRequest, Inputs, LayerFilters, Method, Request};
-use deepfit_train::ClassicalModel;
 use deepfit_train::text::{Style, words};
+use deepfit_train::{ClassicalModel, RunRecord};
 
 use super::{model_path, parse_threads, threads};
 use crate::exit::{Exit, Usage};
@@ -119,6 +119,7 @@ pub fn run(arguments: &Arguments) -> Result<Exit> {
     let (class, layer) = (arguments.class.clone(), arguments.layer.clone());
     let request = Request { method: arguments.method, class, layer, places: None };
     if let Some(out) = &arguments.out {
+        require_folder(out)?;
         let failed = |source| ExplainError::Write { path: out.clone(), source };
         std::fs::create_dir_all(out).map_err(failed)?;
     }
@@ -173,6 +174,23 @@ fn parse_channels(text: &str) -> Result<usize, String> {
     text.parse().ok().filter(|&channels| channels > 0).ok_or(told)
 }
 
+/// Files are written into a folder, which may not exist yet.
+fn require_folder(out: &Path) -> Result<()> {
+    if out.exists() && !out.is_dir() {
+        let problem = format!("--out '{}' is a file, and must name a folder; choose another name", out.display());
+        return Err(Usage(problem).into());
+    }
+    Ok(())
+}
+
+/// Where the pictures are: those that were given, else the training data.
+fn roots(arguments: &Arguments, model: &Path) -> Vec<PathBuf> {
+    match arguments.inputs.is_empty() {
+        true => RunRecord::open(model).map_or(Vec::new(), |run| vec![run.settings.data]),
+        false => arguments.inputs.clone(),
+    }
+}
+
 /// What the channels of the network's convolutions respond to.
 fn explain_filters(arguments: &Arguments, model: &Path, explainer: &mut Explainer) -> Result<Exit> {
     if arguments.inputs.iter().any(|path| path.as_os_str() == "-") {
@@ -180,6 +198,8 @@ fn explain_filters(arguments: &Arguments, model: &Path, explainer: &mut Explaine
     }
     let inside = model.join("settings.toml").is_file().then(|| model.join("filters"));
     let folder = arguments.out.clone().or(inside);
+    folder.as_deref().map_or(Ok(()), require_folder)?;
+    let roots = roots(arguments, model);
     let inputs = (!arguments.inputs.is_empty()).then_some(Inputs::Paths(&arguments.inputs));
     let request = FilterRequest { layer: arguments.layer.clone(), channels: arguments.channels };
     let name = arguments.run.display().to_string();
@@ -198,7 +218,7 @@ fn explain_filters(arguments: &Arguments, model: &Path, explainer: &mut Explaine
             objects.extend(output::filters::json(&filters, page.as_deref()));
             return Ok(());
         }
-        output::out(&output::filters::text(&filters, page.as_deref(), Style::stdout())).map_err(|error| {
+        output::out(&output::filters::text(&filters, &roots, page.as_deref(), Style::stdout())).map_err(|error| {
             let told = std::io::Error::other(error.to_string());
             unwritten = Some(error);
             ExplainError::Write { path: PathBuf::from("standard output"), source: told }
@@ -231,8 +251,17 @@ fn explain_classical(arguments: &Arguments, model: &ClassicalModel) -> Result<Ex
         return Err(refused("is no network, and has no filters: leave --filters away").into());
     }
     if arguments.method.is_some() || arguments.class.is_some() || arguments.layer.is_some() {
-        let problem = "is told by the importances of its features where no INPUT is given: give inputs, or leave --method, --class and --layer away";
+        let problem = "is told by the importances of its features where no INPUT is given, which are of all classes together: give \
+                       inputs, or leave --method, --class and --layer away";
         return Err(refused(problem).into());
+    }
+    if arguments.out.is_some() {
+        let problem = "is told by the importances of its features where no INPUT is given, which are shown and not drawn: give inputs, \
+                       or leave --out away";
+        return Err(refused(problem).into());
+    }
+    if model.is_constant() {
+        return Err(refused("says the same of every row, whatever is in it: it looks at nothing").into());
     }
     let Some(importances) = model.importances() else {
         let problem = "gives its features no weights, so that there is nothing to tell of them; give inputs, which are explained one \

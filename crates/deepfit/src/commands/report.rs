@@ -76,6 +76,13 @@ fn one(run: &RunRecord, arguments: &Arguments) -> Result<String> {
     if !arguments.full {
         return Ok(deepfit_report::page(run, None));
     }
+    if run.state == State::Running {
+        let problem = format!(
+            "'{}': --full needs a run that has ended, and this one is being trained; wait until it has, or leave --full away",
+            run.root.display()
+        );
+        return Err(Usage(problem).into());
+    }
     if run.report.is_none() {
         let problem = format!(
             "'{}': --full needs a run that has ended; go on with `deepfit train --resume`, or leave --full away",

@@ -148,6 +148,11 @@ fn remarks(explanation: &Explanation) -> Vec<String> {
 
 fn text(explanation: &Explanation, style: Style) -> String {
     let mut text = format!("{}\n", style.bold(&heading(explanation)));
+    // As of a line of spaces.
+    if explanation.attributions.is_empty() {
+        text.push_str("  the text is empty: there is no word whose share could be told\n");
+        return text;
+    }
     match &explanation.attributions {
         Attributions::Pixels(map) => text.push_str(&drawn(map)),
         Attributions::Named(_) if !explanation.details.words.is_empty() => text.push_str(&marked(explanation, style)),
@@ -320,4 +325,27 @@ pub fn page(explanation: &Explanation) -> String {
          sans-serif; max-width: 50em; margin: 2em auto; padding: 0 1em }}\nh1 {{ font-size: 1.2em }}\n.text span {{ padding: \
          0.1em 0.2em; border-radius: 0.2em }}\ntd {{ padding: 0 0.8em 0 0 }}\n</style>\n{body}</html>\n"
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use deepfit_explain::{Details, Method};
+
+    use super::*;
+
+    #[test]
+    fn a_text_without_words_is_said_to_be_empty() {
+        let explanation = Explanation {
+            input: "2".to_string(),
+            prediction: Some(PredictionValue::Class("no".to_string())),
+            class: Some(("no".to_string(), 0.5)),
+            method: Method::Occlusion,
+            unit: "logit",
+            attributions: Attributions::Named(Vec::new()),
+            faithfulness: None,
+            completeness_error: None,
+            details: Details::default(),
+        };
+        assert!(text(&explanation, Style::default()).contains("the text is empty"));
+    }
 }

@@ -1,13 +1,13 @@
 //! What filters respond to, for a terminal and as JSON.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use deepfit_explain::LayerFilters;
 use deepfit_train::text::{Style, Table, words};
 use serde_json::{Value, json};
 
-/// The channels of a layer in a table.
-pub fn text(filters: &LayerFilters, page: Option<&Path>, style: Style) -> String {
+/// The channels of a layer in a table; pictures are called by their paths from where they are, one of `roots`.
+pub fn text(filters: &LayerFilters, roots: &[PathBuf], page: Option<&Path>, style: Style) -> String {
     let LayerFilters { layer, of_channels, pictures, channels, .. } = filters;
     let heading = format!(
         "{layer}: {} of {} in {pictures} pictures",
@@ -21,8 +21,7 @@ pub fn text(filters: &LayerFilters, page: Option<&Path>, style: Style) -> String
         let made = &channel.maximised;
         let reached =
             if made.reached { number(made.activation) } else { format!("{} (failed)", number(made.activation)) };
-        let name =
-            |input: &String| Path::new(input).file_name().map_or(input.clone(), |name| name.to_string_lossy().into());
+        let name = |input: &String| relative(input, roots);
         let best = channel.pictures.first().map_or(String::new(), |one| name(&one.input));
         table.row(vec![
             channel.channel.to_string(),
@@ -46,6 +45,15 @@ pub fn text(filters: &LayerFilters, page: Option<&Path>, style: Style) -> String
     text
 }
 
+/// The path of a picture from where pictures are; of one that was given itself, its name.
+fn relative(input: &str, roots: &[PathBuf]) -> String {
+    let path = Path::new(input);
+    let inside =
+        roots.iter().filter_map(|root| path.strip_prefix(root).ok()).find(|path| path.components().next().is_some());
+    let shown = inside.or(path.file_name().map(Path::new)).unwrap_or(path);
+    shown.to_string_lossy().into_owned()
+}
+
 /// An object for each channel.
 pub fn json(filters: &LayerFilters, page: Option<&Path>) -> Vec<Value> {
     let object = |channel| {
@@ -57,4 +65,17 @@ pub fn json(filters: &LayerFilters, page: Option<&Path>) -> Vec<Value> {
         object
     };
     filters.channels.iter().map(object).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pictures_are_called_by_their_paths_in_the_data() {
+        let roots = [PathBuf::from("data/few"), PathBuf::from("one.png")];
+        assert_eq!(relative("data/few/with/0.png", &roots), "with/0.png");
+        assert_eq!(relative("one.png", &roots), "one.png");
+        assert_eq!(relative("elsewhere/0.png", &roots), "0.png");
+    }
 }

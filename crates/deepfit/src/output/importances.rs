@@ -24,8 +24,8 @@ pub fn text(model: &str, importances: &[(String, f64)], style: Style) -> String 
     text + &format!("  {}\n", style.dim(what))
 }
 
-/// As JSON.
+/// As JSON: an array of one, as other explanations are arrays.
 pub fn json(model: &str, importances: &[(String, f64)]) -> Value {
     let one = |(feature, importance): &(String, f64)| json!({ "feature": feature, "importance": importance });
-    json!({ "method": "importances", "model": model, "importances": importances.iter().map(one).collect::<Vec<_>>() })
+    json!([{ "method": "importances", "model": model, "importances": importances.iter().map(one).collect::<Vec<_>>() }])
 }

@@ -194,7 +194,28 @@ fn a_classical_model_is_checked_when_it_is_read_and_is_no_network() {
     }
     place.run(&["explain", &run]).is_refusal(&["nearest neighbours", "no weights", "give inputs"]);
     place.run(&["explain", &run, "--method", "shapley"]).is_refusal(&["give inputs"]);
-    place.run(&["explain", &run, "crossed.csv", "--method", "grad-cam"]).is_refusal(&["grad-cam is not for"]);
+    let able = "tables: shapley, permutation, counterfactual";
+    place.run(&["explain", &run, "crossed.csv", "--method", "grad-cam"]).is_refusal(&["no layers", able]);
+    place
+        .run(&["explain", &run, "crossed.csv", "--method", "occlusion"])
+        .is_refusal(&["occlusion is not for", "shapley"]);
+    let refused = place.run(&["explain", &run, "crossed.csv", "--method", "neighbours"]);
+    refused.is_refusal(&["not which rows they were", "shapley, permutation, counterfactual"]);
+    // One that looks at nothing has nothing to explain.
+    let constant = way(&found, "majority-class")["run"].as_str().unwrap().to_string();
+    for more in [&["crossed.csv"][..], &["crossed.csv", "--method", "counterfactual"], &[]] {
+        place.run(&[&["explain", &constant], more].concat()).is_refusal(&["looks at nothing"]);
+    }
+    // Importances are an array as other explanations are, and are not drawn.
+    let trees = way(&found, "boosted-trees")["run"].as_str().unwrap().to_string();
+    let told = place.run(&["explain", &trees, "--json"]).succeeded().json();
+    assert!(told.as_array().is_some_and(|all| all.len() == 1 && all[0]["method"] == "importances"), "{told}");
+    place.run(&["explain", &trees, "--out", "drawn"]).is_refusal(&["--out", "give inputs"]);
+    // The folder of the comparison is no run, and says which are.
+    for arguments in [&["explain", "ways", "crossed.csv"][..], &["report", "ways"], &["predict", "ways", "crossed.csv"]]
+    {
+        place.run(arguments).is_refusal(&["'ways' is a comparison", "nearest-neighbours"]);
+    }
     place.write("row.csv", "a,b,town\n0.9,0.9,york\n");
     assert_eq!(place.run(&["explain", &run, "row.csv", "--json"]).succeeded().json()[0]["method"], "shapley");
     let file = place.path(&run).join("model/classical.bin");

@@ -361,6 +361,12 @@ fn what_cannot_be_explained_says_why() {
     std::fs::create_dir_all(place.path("running/checkpoint")).unwrap();
     std::fs::copy(place.path("run/settings.toml"), place.path("running/settings.toml")).unwrap();
     refuses(&["running", "new.csv"], &["its training has not ended"]);
+    // As a process that trains holds it.
+    let settings = std::fs::File::open(place.path("running/settings.toml")).unwrap();
+    settings.lock().unwrap();
+    refuses(&["running", "new.csv"], &["it is being trained by another process", "wait"]);
+    settings.unlock().unwrap();
+    refuses(&[run, "new.csv", "--out", "new.csv"], &["--out 'new.csv' is a file"]);
     std::fs::write(place.path("run/model/model.safetensors"), b"nonsense").unwrap();
     refuses(&[run, "new.csv"], &["model.safetensors", "is damaged"]);
 }
@@ -384,6 +390,16 @@ fn a_regression_is_explained_in_its_unit_and_training_data_that_is_gone_is_told(
     refused.is_refusal(&["the model predicts a number"]);
     let refused = place.run(&["explain", run.to_str().unwrap(), "some.csv", "--class", "yes"]);
     refused.is_refusal(&["the model predicts a number"]);
+    // Other data in the same place is not what was learned from.
+    place.write("diabetes.csv", rows[..rows.len() - 1].join("\n") + "\n");
+    let changed = "diabetes.csv' has changed since the run";
+    let ran = place.run(&["explain", run.to_str().unwrap(), "some.csv"]).succeeded();
+    assert!(ran.err.contains(changed) && ran.err.contains("rows of the input stand in"), "{ran:?}");
+    place.run(&["explain", run.to_str().unwrap(), "some.csv", "--method", "neighbours"]).is_refusal(&[changed]);
+    let ran = place.run(&["report", run.to_str().unwrap(), "--full"]).succeeded();
+    assert!(ran.err.contains("the test rows cannot be looked at again") && ran.err.contains(changed), "{ran:?}");
+    let ran = place.run(&["evaluate", run.to_str().unwrap(), "diabetes.csv"]).succeeded();
+    assert!(ran.err.contains("is what the run has learned from, and has changed since"), "{ran:?}");
     std::fs::remove_file(place.path("diabetes.csv")).unwrap();
     let ran = place.run(&["explain", run.to_str().unwrap(), "some.csv"]).succeeded();
     assert!(ran.err.contains("diabetes.csv', which is no longer there"), "{ran:?}");

@@ -293,6 +293,13 @@ fn a_run_that_has_not_ended_shows_how_far_it_is() {
     let place = Place::new();
     place.write("data.csv", table(120));
     let run = place.trained("data.csv", "run", &[]);
+    // Without its journal a network is none of the classical learners.
+    let journal = fs::read(run.join("metrics.jsonl")).unwrap();
+    fs::remove_file(run.join("metrics.jsonl")).unwrap();
+    assert!(place.run(&["report", "run"]).succeeded().err.contains("metrics.jsonl is missing"));
+    let page = fs::read_to_string(run.join("report.html")).unwrap();
+    assert!(page.contains("metrics.jsonl, is missing") && !page.contains("classical learner"), "{page}");
+    fs::write(run.join("metrics.jsonl"), journal).unwrap();
     fs::remove_file(run.join("result.json")).unwrap();
     let told = |text: &str| {
         place.run(&["report", "run"]).succeeded();
@@ -305,6 +312,7 @@ fn a_run_that_has_not_ended_shows_how_far_it_is() {
     let settings = fs::File::open(run.join("settings.toml")).unwrap();
     settings.lock().unwrap();
     told("is being trained");
+    place.run(&["report", "run", "--full"]).is_refusal(&["this one is being trained", "wait"]);
     settings.unlock().unwrap();
     fs::remove_file(run.join("metrics.jsonl")).unwrap();
     place.run(&["report", "run"]).succeeded();

@@ -17,6 +17,10 @@ use crate::table::{self, AmountForm, TARGET_NAMES, named_columns};
 const LOOKED_AT: usize = 50;
 /// Cells of a column of which none names an image, after which it is no column of images.
 const PATIENCE: usize = 5;
+/// Columns of which each cell is looked for as the name of a file without its ending, as `0001` is of `0001.png`, which asks for
+/// several files a cell. Of those after them, only cells that end as the name of an image does are: a table of tens of thousands
+/// of numbers would be a million files to ask for, and the column that names images is seldom among its last.
+const SOUGHT_WITHOUT_ENDING: usize = 200;
 /// Names of columns that may give the part of each row.
 const PART_NAMES: [&str; 5] = ["split", "part", "subset", "set", "partition"];
 
@@ -86,8 +90,10 @@ pub(crate) fn look(path: &Path, header: Option<bool>, finder: &Finder) -> Result
         for cell in cells() {
             count += 1;
             // An address of the web may end as a file does.
-            named += usize::from(looks_like_an_image(cell) && !cell.contains("://"));
-            there += usize::from(finder.find(cell).is_ok());
+            let ends_so = looks_like_an_image(cell);
+            named += usize::from(ends_so && !cell.contains("://"));
+            let sought = ends_so || (column < SOUGHT_WITHOUT_ENDING && !is_measure(cell));
+            there += usize::from(sought && finder.find(cell).is_ok());
             if count == PATIENCE && named + there == 0 {
                 break;
             }
@@ -125,6 +131,13 @@ pub(crate) fn look(path: &Path, header: Option<bool>, finder: &Finder) -> Result
     });
     let (header, columns, others) = (seen.header, seen.columns, named_there.split_off(1));
     Ok(Look::Images(Recognised { header, columns, image, others, part }))
+}
+
+/// Whether a cell is a number with decimals, or below 0, which is a measurement and names no file.
+fn is_measure(cell: &str) -> bool {
+    cell.starts_with(['-', '+', '.', '0', '1', '2', '3', '4', '5', '6', '7', '8', '9'])
+        && cell.contains(['.', '-', '+'])
+        && cell.parse::<f64>().is_ok()
 }
 
 impl Recognised {

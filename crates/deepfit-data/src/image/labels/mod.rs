@@ -308,11 +308,13 @@ fn only_one(tables: Vec<LabelSets>, name: &str) -> Result<Vec<(usize, u32, Targe
     Ok(rows)
 }
 
-fn single_targets(read: TargetColumn) -> Rows {
+fn single_targets(mut read: TargetColumn) -> Rows {
     let targets = Target::of_column(read.targets);
     let rows = read.rows.into_iter().zip(targets).map(|((table, row), target)| (table, row, target)).collect();
-    let notes = if read.dropped > 0 { vec![table::left_out(read.dropped)] } else { Vec::new() };
-    Rows { task: read.task, rows, notes }
+    if read.dropped > 0 {
+        read.notes.push(table::left_out(read.dropped));
+    }
+    Rows { task: read.task, rows, notes: read.notes }
 }
 
 /// The part that each row belongs to.
