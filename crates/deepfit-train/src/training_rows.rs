@@ -22,7 +22,7 @@ pub fn training_rows(run: &Path, preprocessor: &Preprocessor, threads: usize) ->
     opened.rows = found(&opened, &settings.data, &split.train).into_iter().map(|(row, _)| row).collect();
     if opened.rows.is_empty() {
         let problem = "has changed: none of the rows that the run has learned from is there";
-        return Err(TrainError::run(&of_run.settings.data, problem));
+        return Err(TrainError::run(&settings.data, problem));
     }
     Ok(Some(opened))
 }

@@ -257,7 +257,9 @@ pub(crate) fn named_column(columns: &[String], wanted: &str, name: &str) -> Resu
         // Names that were given by counting are all alike, and none of them is nearer than another.
         let counted = columns.iter().enumerate().all(|(i, column)| *column == format!("column_{}", i + 1));
         let nearest = match counted {
-            true => wanted.parse().ok().filter(|n| (1..=columns.len()).contains(n)).map(|n| format!("column_{n}")),
+            true => {
+                wanted.parse::<usize>().ok().filter(|n| (1..=columns.len()).contains(n)).map(|n| format!("column_{n}"))
+            }
             false => nearest(wanted, columns.iter().map(String::as_str)).map(str::to_string),
         };
         let all = match counted && columns.len() > 1 {

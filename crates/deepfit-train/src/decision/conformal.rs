@@ -43,7 +43,7 @@ pub enum Form {
     /// most probable one (Y. Romano, M. Sesia and E. Candès, "Classification with valid and adaptive coverage", 2020): more classes
     /// where a row is hard, so that hard rows are covered about as often as easy ones. The share makes sets as small as the
     /// coverage allows: counted whole, the first class of an easy row would have all that is promised. There it is drawn at random;
-    /// here a hash of the row's probabilities gives it ([`share`]), so that the same row has the same set each time. The promise
+    /// here a hash of the row's probabilities gives it, so that the same row has the same set each time. The promise
     /// holds by any rule that new rows and those of calibration have in common.
     Adaptive {
         /// That number.

@@ -291,7 +291,7 @@ fn adaptive_sets_of_a_network_that_is_nearly_always_right_have_one_class() {
 #[test]
 fn adaptive_sets_hold_the_true_class_of_hard_rows_as_often_as_of_easy_ones() {
     let (task, mut random) = (classes(5), Random(8));
-    let (held, test) = (sure(&mut random, 20_000, 5, 1.0), sure(&mut random, 20_000, 5, 1.0));
+    let (held, test) = (sure(&mut random, 50_000, 5, 1.0), sure(&mut random, 200_000, 5, 1.0));
     let of_hard_rows = |adaptive: bool| {
         let (decision, findings) = fit(&Wanted { adaptive, ..wanted("none", 0.8) }, &held, &task);
         let report = findings.conformal.unwrap();

@@ -78,7 +78,8 @@ pub fn run(arguments: &Arguments) -> Result<Exit> {
         Some(labels) => predictor.evaluate_with_labels(&arguments.data, labels)?,
         None => predictor.evaluate(&arguments.data)?,
     };
-    evaluation.notes.extend(deepfit_train::changed_note(&model, &arguments.data)?);
+    // A run whose settings cannot be read has a model all the same.
+    evaluation.notes.extend(deepfit_train::changed_note(&model, &arguments.data).ok().flatten());
     tell(arguments, &evaluation)?;
     if let (Some(profile), Some(trace)) = (predictor.profile(), &arguments.profile) {
         output::profile(&profile, threads, trace, false)?;

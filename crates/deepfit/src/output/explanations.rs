@@ -346,6 +346,6 @@ mod tests {
             completeness_error: None,
             details: Details::default(),
         };
-        assert!(text(&explanation, Style::default()).contains("the text is empty"));
+        assert!(text(&explanation, Style::PLAIN).contains("the text is empty"));
     }
 }

@@ -214,7 +214,7 @@ fn a_classical_model_is_checked_when_it_is_read_and_is_no_network() {
     // The folder of the comparison is no run, and says which are.
     for arguments in [&["explain", "ways", "crossed.csv"][..], &["report", "ways"], &["predict", "ways", "crossed.csv"]]
     {
-        place.run(arguments).is_refusal(&["'ways' is a comparison", "nearest-neighbours"]);
+        place.run(arguments).is_refusal(&["'ways': is a comparison", "nearest-neighbours"]);
     }
     place.write("row.csv", "a,b,town\n0.9,0.9,york\n");
     assert_eq!(place.run(&["explain", &run, "row.csv", "--json"]).succeeded().json()[0]["method"], "shapley");

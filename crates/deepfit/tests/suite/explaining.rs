@@ -392,7 +392,7 @@ fn a_regression_is_explained_in_its_unit_and_training_data_that_is_gone_is_told(
     refused.is_refusal(&["the model predicts a number"]);
     // Other data in the same place is not what was learned from.
     place.write("diabetes.csv", rows[..rows.len() - 1].join("\n") + "\n");
-    let changed = "diabetes.csv' has changed since the run";
+    let changed = "diabetes.csv': has changed since the run";
     let ran = place.run(&["explain", run.to_str().unwrap(), "some.csv"]).succeeded();
     assert!(ran.err.contains(changed) && ran.err.contains("rows of the input stand in"), "{ran:?}");
     place.run(&["explain", run.to_str().unwrap(), "some.csv", "--method", "neighbours"]).is_refusal(&[changed]);

@@ -298,7 +298,7 @@ fn a_run_that_has_not_ended_shows_how_far_it_is() {
     fs::remove_file(run.join("metrics.jsonl")).unwrap();
     assert!(place.run(&["report", "run"]).succeeded().err.contains("metrics.jsonl is missing"));
     let page = fs::read_to_string(run.join("report.html")).unwrap();
-    assert!(page.contains("metrics.jsonl, is missing") && !page.contains("classical learner"), "{page}");
+    assert!(page.contains("metrics.jsonl, is missing") && !page.contains("A classical learner ("), "{page}");
     fs::write(run.join("metrics.jsonl"), journal).unwrap();
     fs::remove_file(run.join("result.json")).unwrap();
     let told = |text: &str| {
