@@ -2,6 +2,7 @@
 
 #![deny(missing_docs)]
 
+mod allocator;
 mod bandwidth;
 mod bind;
 pub mod error;
@@ -13,6 +14,7 @@ pub mod pool;
 pub mod simd;
 pub mod suite;
 
+pub use allocator::return_large_blocks;
 pub use bandwidth::bandwidth;
 pub use error::Error;
 pub use executor::{Culprit, Engine, Measured, Profile, ProgramId, Span, View};

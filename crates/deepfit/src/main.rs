@@ -13,6 +13,7 @@ mod program;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    deepfit_cpu::return_large_blocks();
     // Starts the clock of the times that a report tells.
     deepfit_train::process_seconds();
     let command = match arguments::parse(std::env::args_os()) {

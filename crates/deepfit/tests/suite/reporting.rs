@@ -229,7 +229,16 @@ fn plots_are_listed_shown_and_written() {
     place.write("data.csv", table(120));
     place.trained("data.csv", "run", &[]);
     let list = place.run(&["plot", "run"]).succeeded().out;
-    for name in ["learning-curve", "confusion", "reliability", "roc", "precision-recall", "importance", "partial-dependence", "features"] {
+    for name in [
+        "learning-curve",
+        "confusion",
+        "reliability",
+        "roc",
+        "precision-recall",
+        "importance",
+        "partial-dependence",
+        "features",
+    ] {
         assert!(list.contains(name), "{list}");
     }
     let shown = place.run(&["plot", "run", "learning-curve"]).succeeded().out;
