@@ -263,6 +263,8 @@ fn a_counterfactual_is_true_and_in_the_units_of_the_data() {
         assert_eq!(counterfactual["prediction"], other);
         let changes = counterfactual["changes"].as_array().unwrap();
         assert!(changes.len() == 1 && changes[0]["column"] == "c", "{changes:?}");
+        // It is held against changes of other columns, of which none decides.
+        assert!(found["warning"].is_null() && found["faithfulness"]["orders"] == 5, "{found}");
         let to = changes[0]["to"].as_f64().unwrap();
         // The border is at 50, and a network learns it from rows near it.
         assert!((30.0..70.0).contains(&to), "{to}");

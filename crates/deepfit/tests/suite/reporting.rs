@@ -193,6 +193,15 @@ fn columns_that_count_and_explanations_are_added_on_request() {
     assert!(headings(&page).contains("Which columns it goes by"));
     let shown = place.run(&["plot", "run", "importance"]).succeeded().out;
     assert!(headings(&page_of(&run)).contains("What is predicted by the value of a column"));
+    // Of two columns there is one other order, which tells nothing: what counts is named, and no row is warned of.
+    let text: String = page.root_element().text().collect();
+    assert!(text.contains("What counts most: the column 'decides, <all>' ("), "{text}");
+    assert!(text.contains("is not tested: fewer than 3 parts") && !text.contains("no better than chance"), "{text}");
+    place.write("row.csv", "\"decides, <all>\",idle\n18.5,3\n");
+    let told = place.run(&["explain", "run", "row.csv"]).succeeded().out;
+    assert!(told.contains(": too few parts to test the order") && !told.contains("warning"), "{told}");
+    let told = place.run(&["explain", "run", "data.csv", "--method", "permutation"]).succeeded().out;
+    assert!(told.contains(": too few parts to test the order") && !told.contains("warning"), "{told}");
     let told = place.run(&["plot", "run", "partial-dependence"]).succeeded().out;
     assert!(told.contains("With 'decides, <all>', the mean prediction"), "{told}");
     place.run(&["plot", "run", "partial-dependence", "--out", "by-value.svg"]).succeeded();
