@@ -166,7 +166,7 @@ mod tests {
             Targets::Labels(sets) => format!("{sets:?}"),
         };
         let columns: Vec<String> = table.columns.iter().map(|c| format!("{} {}", c.name, column(&c.values))).collect();
-        format!("{columns:?} {targets} {:?}", table.file_rows)
+        format!("{columns:?} {targets} {:?}", table.file_rows.iter().collect::<Vec<u32>>())
     }
 
     #[test]

@@ -70,10 +70,10 @@ pub fn run(arguments: &Arguments) -> Result<Exit> {
 }
 
 fn one(run: &RunRecord, arguments: &Arguments) -> Result<String> {
-    if run.state == State::Running {
-        output::say("note: this run is being trained; the page shows how far it is");
-    }
     if !arguments.full {
+        if run.state == State::Running {
+            output::say("note: this run is being trained; the page shows how far it is");
+        }
         return Ok(deepfit_report::page(run, None));
     }
     if run.state == State::Running {
