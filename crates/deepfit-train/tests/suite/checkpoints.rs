@@ -131,7 +131,11 @@ fn a_folder_in_use_is_not_written_to() {
     let told = message(prepare(settings(&data, &[]), Some(run)));
     assert!(told.contains("--out") && told.contains("--resume"), "{told}");
     folder.write("full/letter.txt", "dear");
-    let job = prepare(settings(&data, &[("epochs", "1")]), Some(folder.path("full"))).unwrap();
+    let told = message(prepare(settings(&data, &[("epochs", "1")]), Some(folder.path("full"))));
+    assert!(told.contains("not empty"), "{told}");
+    // What came into it between planning and beginning counts, too.
+    let job = prepare(settings(&data, &[("epochs", "1")]), Some(folder.path("late"))).unwrap();
+    folder.write("late/letter.txt", "dear");
     assert!(message(job.run(&mut Silent)).contains("not empty"));
     assert_eq!(fs::read_dir(folder.path("full")).unwrap().count(), 1);
 }
