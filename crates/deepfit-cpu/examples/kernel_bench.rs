@@ -1,7 +1,8 @@
 //! Speed of matrix product, convolution and attention next to the processor's measured peak.
 //!
-//! `cargo run --release -p deepfit-cpu --example kernel_bench [threads] [products|convolutions|tiles|attention]`
-//! for all instruction sets, or the one that `DEEPFIT_ISA` names.
+//! `cargo run --release -p deepfit-cpu --example kernel_bench [threads] [products|convolutions|tiles|attention] [f32|bf16]`
+//! for all instruction sets, or the one that `DEEPFIT_ISA` names, and for all that multiply in bf16, whose products and
+//! convolutions are held against the peak of f32.
 //!
 //! `tiles` compares the algorithms of a convolution of three by three taps: time, and error against f64.
 
@@ -9,8 +10,9 @@ use std::time::Instant;
 
 use deepfit_cpu::kernels::attention::*;
 use deepfit_cpu::kernels::conv::*;
+use deepfit_cpu::kernels::gemm::bf16::Unit;
 use deepfit_cpu::kernels::gemm::{Gemm, Matrix};
-use deepfit_cpu::kernels::{Caches, Compute};
+use deepfit_cpu::kernels::{Caches, Compute, Products};
 use deepfit_cpu::pool::{SharedMut, ThreadPool};
 use deepfit_cpu::simd::Isa;
 
@@ -31,14 +33,17 @@ fn best(mut run: impl FnMut()) -> f64 {
 
 fn main() {
     let threads = std::env::args().nth(1).and_then(|n| n.parse().ok()).unwrap_or(1);
-    let section = std::env::args().nth(2);
+    let (section, precision) = (std::env::args().nth(2), std::env::args().nth(3));
+    let wanted = |name: &str| section.as_ref().is_none_or(|section| section == name);
     let pool = ThreadPool::new(threads);
     let forced = std::env::var_os("DEEPFIT_ISA").map(|_| Isa::detect().expect("an instruction set of this processor"));
-    for &isa in Isa::available().iter().filter(|&&isa| forced.is_none_or(|forced| forced == isa)) {
-        let cx = Compute { pool: &pool, isa, caches: Caches::detect(), convolution: Algorithms::default() };
+    let in_f32 = precision.as_ref().is_none_or(|name| name == "f32");
+    let isas = Isa::available().iter().filter(|&&isa| in_f32 && forced.is_none_or(|forced| forced == isa));
+    let (caches, convolution) = (Caches::detect(), Algorithms::default());
+    for &isa in isas {
+        let cx = Compute { pool: &pool, isa, caches, convolution, products: Products::F32 };
         let peak = deepfit_cpu::peak(isa, &pool) / 1e9;
         println!("{isa}, {threads} threads: multiply-add peak {peak:.1} GFLOP/s");
-        let wanted = |name: &str| section.as_ref().is_none_or(|section| section == name);
         if wanted("products") {
             products(&cx, peak);
         }
@@ -50,6 +55,19 @@ fn main() {
         }
         if wanted("attention") {
             attentions(&cx, peak);
+        }
+    }
+    if precision.is_none_or(|name| name == "bf16") {
+        for &unit in Unit::available().iter().filter(|&&unit| unit != Unit::PLAIN) {
+            let cx = Compute { pool: &pool, isa: Isa::Avx512, caches, convolution, products: Products::Bf16(unit) };
+            let peak = deepfit_cpu::peak(Isa::Avx512, &pool) / 1e9;
+            println!("{}, {threads} threads: multiply-add peak of f32 {peak:.1} GFLOP/s", unit.name());
+            if wanted("products") {
+                products(&cx, peak);
+            }
+            if wanted("convolutions") {
+                convolutions(&cx, peak);
+            }
         }
     }
 }
@@ -165,9 +183,17 @@ const TILED: [(usize, usize, usize, usize); 17] = [
 ];
 
 fn tiles(cx: &Compute, peak: f64) {
-    const ALGORITHMS: [Algorithms; 3] =
-        [Algorithms::Exact, Algorithms::Always(TileSize::Two), Algorithms::Always(TileSize::Four)];
-    println!("  convolution, pass: ms of patches, tiles of 2, tiles of 4 (% of peak); relative error of each");
+    let with = |convolution, products| Compute { convolution, products, ..*cx };
+    let always = |size| with(Algorithms::Always(size), Products::F32);
+    let mut ways = vec![with(Algorithms::Exact, Products::F32), always(TileSize::Two), always(TileSize::Four)];
+    let mut names = vec!["patches", "tiles of 2", "tiles of 4"];
+    if cx.isa == Isa::Avx512 {
+        for &unit in Unit::available().iter().filter(|&&unit| unit != Unit::PLAIN) {
+            ways.push(with(Algorithms::Exact, Products::Bf16(unit)));
+            names.push(unit.name());
+        }
+    }
+    println!("  convolution, pass: ms of {} (% of peak); relative error of each", names.join(", "));
     for (n, size, c, o) in TILED {
         let s = |n| Conv2dShape {
             n,
@@ -182,30 +208,30 @@ fn tiles(cx: &Compute, peak: f64) {
             dilation: [1; 2],
             groups: 1,
         };
-        let with = |convolution| Compute { convolution, ..*cx };
         let work = 18.0 * (n * size * size * c * o) as f64 / 1e9;
         for (pass, name) in ["forward", "input", "weights"].into_iter().enumerate() {
             let mut problem = Problem3x3::new(s(n), pass);
-            let mut seconds = [f64::INFINITY; 3];
+            let mut seconds = vec![f64::INFINITY; ways.len()];
             let start = Instant::now();
             let mut rounds = 0;
             while rounds < 4 || (start.elapsed().as_secs_f64() < 0.4 && rounds < 300) {
-                for (seconds, algorithm) in seconds.iter_mut().zip(ALGORITHMS) {
+                for (seconds, way) in seconds.iter_mut().zip(&ways) {
                     let start = Instant::now();
-                    problem.run(&with(algorithm));
+                    problem.run(way);
                     *seconds = seconds.min(start.elapsed().as_secs_f64());
                 }
                 rounds += 1;
             }
             let mut small = Problem3x3::new(s(n.min(2)), pass);
             let expected = small.reference();
-            let errors = ALGORITHMS.map(|algorithm| {
-                small.run(&with(algorithm));
+            let error = |way: &Compute| {
+                small.run(way);
                 let off: f64 = small.result.iter().zip(&expected).map(|(&x, y)| (f64::from(x) - y).powi(2)).sum();
-                (off / expected.iter().map(|y| y * y).sum::<f64>()).sqrt()
-            });
-            let told = seconds.map(|t| format!("{:8.3} ({:3.0} %)", 1e3 * t, 100.0 * work / t / peak));
-            let errors = errors.map(|e| format!("{e:.0e}"));
+                format!("{:.0e}", (off / expected.iter().map(|y| y * y).sum::<f64>()).sqrt())
+            };
+            let errors: Vec<String> = ways.iter().map(error).collect();
+            let share = |t: &f64| format!("{:8.3} ({:3.0} %)", 1e3 * t, 100.0 * work / t / peak);
+            let told: Vec<String> = seconds.iter().map(share).collect();
             println!("  {n:>3} x {size:>2}^2 x {c:>3} -> {o:>3} {name:<8} {}   {}", told.join(" "), errors.join(" "));
         }
     }

@@ -17,6 +17,12 @@ pub enum Error {
         /// The instruction sets of this processor, as the variable takes them, divided by commas.
         available: String,
     },
+    /// Products are to be in bfloat16, and the processor has no instructions for it, or they are not to be used.
+    #[error("products in bf16 need the instructions AVX512-BF16, but {reason}: use precision f32")]
+    NoBf16 {
+        /// Why not, as the end of a sentence.
+        reason: String,
+    },
     /// An index of an embedding or of a gather lies outside of its table.
     #[error(
         "index {index} at position {position} lies outside of a table of {rows} rows: indices must be in 0..{rows}"

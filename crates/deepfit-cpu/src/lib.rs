@@ -18,4 +18,5 @@ pub use allocator::return_large_blocks;
 pub use bandwidth::bandwidth;
 pub use error::Error;
 pub use executor::{Culprit, Engine, Measured, Profile, ProgramId, Span, View};
+pub use kernels::Precision;
 pub use peak::peak;

@@ -205,7 +205,8 @@ impl TrainError {
             | TrainError::Engine(
                 deepfit_cpu::Error::Memory { .. }
                 | deepfit_cpu::Error::UnknownIsa { .. }
-                | deepfit_cpu::Error::UnsupportedIsa { .. },
+                | deepfit_cpu::Error::UnsupportedIsa { .. }
+                | deepfit_cpu::Error::NoBf16 { .. },
             )
             | TrainError::Misfit { .. }
             | TrainError::Model(_)

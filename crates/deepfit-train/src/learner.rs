@@ -166,7 +166,7 @@ impl Learner {
         let kept = state.saturating_add(if accumulates { trained } else { 0 }).saturating_add(planned);
         let room = budget::left(settings, kept);
         let within = |found: usize| budget::require(settings, kept.saturating_add(found as u64));
-        let mut engine = Engine::new(threads)?.exact(recipe.settings.exact);
+        let mut engine = Engine::new(threads)?.exact(settings.exact).precision(settings.multiplies_in())?;
         let options = StepOptions {
             maximum: Extents { batch, sequence: recipe.longest },
             accumulates,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use deepfit_cpu::Engine;
+use deepfit_cpu::{Engine, Precision};
 use deepfit_data::Preprocessor;
 use deepfit_graph::Extents;
 use deepfit_nn::{Declaration, Scope};
@@ -81,6 +81,8 @@ pub struct Model {
     pub notes: Vec<String>,
     /// Whether its last layer has weights: without there are features, but no predictions.
     pub has_head: bool,
+    /// In which precision it multiplies matrices.
+    pub precision: Precision,
 }
 
 /// Reads a model: that of a run folder, a model folder, a published model's folder or file, or one that is part of the
@@ -229,13 +231,15 @@ fn read_model(folder: &Path) -> Result<Model> {
         return Err(TrainError::run(folder.join("config.json"), problem));
     }
     let (notes, has_head) = (Vec::new(), true);
-    Ok(Model { description, preprocessor, weights, network, declarations, notes, has_head })
+    let precision = Precision::F32;
+    Ok(Model { description, preprocessor, weights, network, declarations, notes, has_head, precision })
 }
 
 impl Model {
     /// An engine with its weights.
     pub fn engine(&self, threads: usize) -> Result<Engine> {
-        let mut engine = Engine::new(threads)?.exact(self.description.exact).for_inference(true);
+        let engine = Engine::new(threads)?.exact(self.description.exact).precision(self.precision)?;
+        let mut engine = engine.for_inference(true);
         for declaration in &self.declarations {
             // A last layer without weights is not used.
             if let Some(tensor) = self.weights.get(&declaration.name) {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use deepfit_cpu::Profile;
+use deepfit_cpu::{Precision, Profile};
 use deepfit_data::{Array, Loader, LoaderOptions, Opened, Preprocessor, Task};
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
@@ -177,8 +177,16 @@ impl Predictor {
     /// # Errors
     /// If it holds no model, or a damaged one, or one of a newer version.
     pub fn open(path: &Path, threads: usize) -> Result<Predictor> {
+        Predictor::open_in(path, threads, Precision::F32)
+    }
+
+    /// Like [`Predictor::open`], for a network that multiplies matrices in another precision.
+    ///
+    /// # Errors
+    /// As there, or if the processor does not multiply in this precision.
+    pub fn open_in(path: &Path, threads: usize, precision: Precision) -> Result<Predictor> {
         let predicts::InUse { using, preprocessor, positive: named, decision, weight, notes } =
-            predicts::open(path, threads)?;
+            predicts::open(path, threads, precision)?;
         let positive = positive(preprocessor.task(), named.as_deref());
         let folder = model_folder::find(path).ok();
         let familiarity = match &folder {

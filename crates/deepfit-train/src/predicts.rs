@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use deepfit_cpu::Profile;
+use deepfit_cpu::{Precision, Profile};
 use deepfit_data::{Batch, Preprocessor};
 
 use crate::classical;
@@ -78,20 +78,23 @@ pub(crate) struct InUse {
 ///
 /// # Errors
 /// If it holds no model, or a damaged one, or one of a newer version.
-pub(crate) fn open(path: &Path, threads: usize) -> Result<InUse> {
+pub(crate) fn open(path: &Path, threads: usize, precision: Precision) -> Result<InUse> {
     if let Some(folder) = classical::find(path) {
         let model = classical::ClassicalModel::open(&folder)?;
         let (preprocessor, positive) = (model.preprocessor().clone(), model.positive().map(str::to_string));
+        let told =
+            format!("the precision {} has no effect: this model was made by a classical learner", precision.name());
         return Ok(InUse {
             using: Box::new(model.into_using(&folder, threads)?),
             preprocessor,
             positive,
             decision: Decision::default(),
             weight: None,
-            notes: Vec::new(),
+            notes: Vec::from_iter((precision != Precision::F32).then_some(told)),
         });
     }
-    let model = model_folder::open(path)?;
+    let mut model = model_folder::open(path)?;
+    model.precision = precision;
     let (batch, notes, positive) = (model.batch(), model.notes.clone(), model.description.positive.clone());
     let (decision, weight) = (model.description.decision.clone(), model.description.weight.clone());
     let (using, preprocessor) = model.into_predicting(threads, batch)?;

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use deepfit_cpu::Precision;
 use deepfit_data::{Filter, ImagePreprocessor, Preprocessor, ResizeTo, Task, TextPreprocessor, Tokenizer};
 use deepfit_nn::Scope;
 use deepfit_zoo::{Array, ImagePreprocessing, Interpolation, Published, PublishedText, Resize, TextHead};
@@ -191,6 +192,7 @@ fn model(published: Published, name: &str) -> Result<Model> {
         declarations: scope.declarations(),
         notes,
         has_head,
+        precision: Precision::F32,
     })
 }
 
@@ -235,6 +237,7 @@ pub fn open_text(path: &Path) -> Result<Model> {
         declarations: scope.declarations(),
         notes: vec![format!("{}: {}", path.display(), published.report)],
         has_head: true,
+        precision: Precision::F32,
     })
 }
 

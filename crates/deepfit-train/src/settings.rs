@@ -7,6 +7,7 @@ mod unfreeze;
 
 use std::path::PathBuf;
 
+use deepfit_cpu::Precision;
 use deepfit_data::{Augment, Scaling, SplitOptions, TaskKind, Tokens, nearest};
 use deepfit_nn::Optimizer;
 use serde::{Deserialize, Serialize};
@@ -219,6 +220,10 @@ settings! {
     exact: bool = false,
         "Whether convolutions are plain sums of products; else those of 3 x 3 are made faster, and round a little more.",
         "true or false";
+    precision: String = Precision::F32.name().to_string(),
+        "Precision in which training multiplies matrices: f32, or bf16, which is faster where the processor multiplies it itself, \
+         and rounds to 8 bits what is multiplied; weights and sums stay f32.",
+        "f32 or bf16";
 }
 
 /// Value of `sets`.
@@ -260,6 +265,11 @@ impl Settings {
     /// The files and folders that hold the data.
     pub(crate) fn paths(&self) -> impl Iterator<Item = &PathBuf> {
         [Some(&self.data), self.labels.as_ref(), self.validation.as_ref(), self.test.as_ref()].into_iter().flatten()
+    }
+
+    /// In which precision matrices are multiplied.
+    pub(crate) fn multiplies_in(&self) -> Precision {
+        Precision::named(&self.precision).unwrap_or_default()
     }
 
     /// How rows are divided, where the data does not say so.
@@ -355,6 +365,7 @@ impl Settings {
         one_of("sets", &self.sets, &["smallest", ADAPTIVE])?;
         one_of("calibration", &self.calibration, &["auto", "none", "temperature", "isotonic"])?;
         one_of("model", &self.model, &MODELS)?;
+        one_of("precision", &self.precision, &Precision::NAMES)?;
         one_of("optimizer", &self.optimizer, &Optimizer::NAMES)?;
         self.schedule.iter().try_for_each(|schedule| Rates::parse(schedule).map(|_| ()))?;
         if let Some(loss) = &self.loss {

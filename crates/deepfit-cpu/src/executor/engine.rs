@@ -13,7 +13,7 @@ use super::profile::{Profile, Recorder};
 use super::program::Program;
 use crate::error::Error;
 use crate::kernels::conv::Algorithms;
-use crate::kernels::{Caches, Compute};
+use crate::kernels::{Caches, Compute, Precision, Products};
 use crate::pool::ThreadPool;
 use crate::simd::Isa;
 
@@ -95,6 +95,7 @@ pub struct Engine {
     isa: Isa,
     caches: Caches,
     exact: bool,
+    products: Products,
     for_inference: bool,
     arena: AlignedBuffer,
     parameters: Vec<Parameter>,
@@ -125,6 +126,7 @@ impl Engine {
             isa,
             caches: Caches::detect(),
             exact: false,
+            products: Products::F32,
             for_inference: false,
             arena: AlignedBuffer::empty(),
             parameters: Vec::new(),
@@ -144,6 +146,15 @@ impl Engine {
         Engine { exact, ..self }
     }
 
+    /// In which precision matrices are multiplied by programs compiled from here on: those of linear layers, of convolutions
+    /// that are products, and of recurrences. All else, and what is kept of parameters and values, is in f32.
+    ///
+    /// # Errors
+    /// [`Error::NoBf16`] if the processor has no instructions for it, or the engine is not to use its widest vectors.
+    pub fn precision(self, precision: Precision) -> Result<Self, Error> {
+        Ok(Engine { products: Products::of(precision, self.isa)?, ..self })
+    }
+
     /// Whether parameters seldom change. Then programs compiled from here on that change none keep weights in the form in
     /// which kernels read them, beside the weights as they are. No result depends on it.
     pub fn for_inference(self, for_inference: bool) -> Self {
@@ -152,7 +163,8 @@ impl Engine {
 
     /// What kernels of programs with these algorithms are given.
     fn compute(&self, convolution: Algorithms) -> Compute<'_> {
-        Compute { pool: &self.pool, isa: self.isa, caches: self.caches, convolution }
+        let Engine { pool, isa, caches, products, .. } = self;
+        Compute { pool, isa: *isa, caches: *caches, convolution, products: *products }
     }
 
     /// The algorithms that suit a graph.
@@ -406,8 +418,9 @@ impl Engine {
     ) -> Result<(), Error> {
         self.prepare(program, extents, inputs)?;
         let arena = self.arena.as_mut_ptr();
-        let Program { plan, kernels, shapes, parameters, convolution, prepared, .. } = &self.programs[program.0];
-        let cx = Compute { pool: &self.pool, isa: self.isa, caches: self.caches, convolution: *convolution };
+        let compiled = &self.programs[program.0];
+        let Program { plan, kernels, shapes, parameters, prepared, .. } = compiled;
+        let cx = compiled.compute(&self.pool, self.isa, self.caches);
         let nodes = plan.graph.nodes();
         for (step, (&index, kernel)) in plan.order.iter().zip(kernels).enumerate() {
             if !observe(index, false, &[]) {
@@ -494,9 +507,9 @@ impl Engine {
 
     /// Brings the prepared weights of a program up to date, and marks the parameters that it may change.
     fn update_prepared(&mut self, program: ProgramId) {
-        let Program { kernels, shapes, parameters, convolution, prepared, changes_parameters, .. } =
-            &mut self.programs[program.0];
-        let cx = Compute { pool: &self.pool, isa: self.isa, caches: self.caches, convolution: *convolution };
+        let compiled = &mut self.programs[program.0];
+        let cx = compiled.compute(&self.pool, self.isa, self.caches);
+        let Program { kernels, shapes, parameters, prepared, changes_parameters, .. } = compiled;
         for (step, kept) in prepared.iter_mut().enumerate() {
             if let Some(kept) = kept {
                 let parameter = &self.parameters[parameters[kept.parameter]];

@@ -7,8 +7,10 @@ use super::call::{Kernel, Shapes};
 use super::empty::Needs;
 use super::prepared::Prepared;
 use crate::bind;
-use crate::kernels::Compute;
 use crate::kernels::conv::Algorithms;
+use crate::kernels::{Caches, Compute, Products};
+use crate::pool::ThreadPool;
+use crate::simd::Isa;
 
 pub(super) struct Program {
     pub(super) plan: Plan,
@@ -21,6 +23,7 @@ pub(super) struct Program {
     pub(super) extents: Extents,
     pub(super) needs: Needs,
     pub(super) convolution: Algorithms,
+    pub(super) products: Products,
     /// Whether a run may change parameters of the engine.
     pub(super) changes_parameters: bool,
     /// One for each step; none where weights are not kept.
@@ -47,9 +50,15 @@ impl Program {
             extents: maximum,
             needs,
             convolution: cx.convolution,
+            products: cx.products,
             changes_parameters: false,
             prepared: Vec::new(),
         }
+    }
+
+    /// What its kernels are given.
+    pub(super) fn compute<'a>(&self, pool: &'a ThreadPool, isa: Isa, caches: Caches) -> Compute<'a> {
+        Compute { pool, isa, caches, convolution: self.convolution, products: self.products }
     }
 
     /// Computes the shapes for other extents, in place.

@@ -1,6 +1,8 @@
 //! What every kernel is given beside its operands.
 
 use super::conv::Algorithms;
+use super::gemm::bf16::Unit;
+use crate::error::Error;
 use crate::pool::ThreadPool;
 use crate::simd::Isa;
 
@@ -65,9 +67,57 @@ fn parse_size(text: &str) -> usize {
     digits.parse::<usize>().map_or(0, |n| n.saturating_mul(unit))
 }
 
+/// In which precision matrices are multiplied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Precision {
+    /// Single precision, as numbers are kept.
+    #[default]
+    F32,
+    /// bfloat16, added up in single precision.
+    Bf16,
+}
+
+impl Precision {
+    /// What they are called.
+    pub const NAMES: [&'static str; 2] = ["f32", "bf16"];
+
+    /// The precision of that name.
+    pub fn named(name: &str) -> Option<Precision> {
+        [Precision::F32, Precision::Bf16].into_iter().find(|precision| precision.name() == name)
+    }
+
+    /// What it is called.
+    pub fn name(self) -> &'static str {
+        Precision::NAMES[self as usize]
+    }
+}
+
+/// How products of matrices are multiplied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Products {
+    /// As they are.
+    #[default]
+    F32,
+    /// Rounded to bfloat16, by this part of the processor, and added up in f32; products of few rows or columns as they are.
+    Bf16(Unit),
+}
+
+impl Products {
+    /// The fastest of this processor in a precision, beside kernels of an instruction set.
+    ///
+    /// # Errors
+    /// [`Error::NoBf16`] if there is none in bf16.
+    pub fn of(precision: Precision, isa: Isa) -> Result<Products, Error> {
+        match precision {
+            Precision::F32 => Ok(Products::F32),
+            Precision::Bf16 => Ok(Products::Bf16(Unit::detect(isa)?)),
+        }
+    }
+}
+
 /// The threads, the instruction set, the caches and the algorithms that a kernel runs on.
 ///
-/// Results depend on `isa`, `caches` and `convolution`, never on the number of threads.
+/// Results depend on `isa`, `caches`, `convolution` and `products`, never on the number of threads.
 #[derive(Clone, Copy)]
 pub struct Compute<'a> {
     /// The threads.
@@ -78,6 +128,8 @@ pub struct Compute<'a> {
     pub caches: Caches,
     /// How convolutions are computed.
     pub convolution: Algorithms,
+    /// How products are multiplied.
+    pub products: Products,
 }
 
 impl<'a> Compute<'a> {
@@ -85,8 +137,14 @@ impl<'a> Compute<'a> {
     ///
     /// # Errors
     /// Those of [`Isa::detect`].
-    pub fn new(pool: &'a ThreadPool) -> Result<Compute<'a>, crate::error::Error> {
-        Ok(Compute { pool, isa: Isa::detect()?, caches: Caches::detect(), convolution: Algorithms::default() })
+    pub fn new(pool: &'a ThreadPool) -> Result<Compute<'a>, Error> {
+        let (isa, caches) = (Isa::detect()?, Caches::detect());
+        Ok(Compute { pool, isa, caches, convolution: Algorithms::default(), products: Products::F32 })
+    }
+
+    /// The same with products in f32.
+    pub(crate) fn in_f32(&self) -> Compute<'a> {
+        Compute { products: Products::F32, ..*self }
     }
 }
 

@@ -23,4 +23,4 @@ pub mod scratch;
 pub mod segment;
 pub mod softmax;
 
-pub use context::{Caches, Compute};
+pub use context::{Caches, Compute, Precision, Products};

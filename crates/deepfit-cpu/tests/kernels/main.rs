@@ -1,5 +1,6 @@
 //! Kernels against plain loops in f64, on each instruction set, with 1, 2 and 7 threads.
 
+mod bf16;
 mod conv;
 mod copy;
 mod embedding;

@@ -3,7 +3,8 @@
 use std::sync::OnceLock;
 
 use deepfit_cpu::kernels::conv::Algorithms;
-use deepfit_cpu::kernels::{Caches, Compute};
+use deepfit_cpu::kernels::gemm::bf16::Unit;
+use deepfit_cpu::kernels::{Caches, Compute, Products};
 use deepfit_cpu::pool::ThreadPool;
 use deepfit_cpu::simd::Isa;
 
@@ -42,14 +43,31 @@ pub fn everywhere_as(
     check: impl Fn(&str, &[f32]),
 ) {
     for &isa in Isa::available() {
-        let results: Vec<Vec<f32>> =
-            pools().iter().map(|pool| kernel(&Compute { pool, isa, caches, convolution })).collect();
-        for (result, pool) in results.iter().zip(pools()) {
-            let at = bits(result).iter().zip(bits(&results[0])).position(|(a, b)| *a != b);
-            assert!(at.is_none(), "{isa}: {} threads differ from one at element {at:?}", pool.threads());
-        }
-        check(isa.name(), &results[0]);
+        let products = Products::F32;
+        let result = on_all_pools(isa.name(), |pool| kernel(&Compute { pool, isa, caches, convolution, products }));
+        check(isa.name(), &result);
     }
+}
+
+/// As [`everywhere`], with products in bf16 by each part of this processor that can, and in plain Rust; convolutions are
+/// products.
+pub fn everywhere_in_bf16(caches: Caches, kernel: impl Fn(&Compute) -> Vec<f32>, check: impl Fn(&str, &[f32])) {
+    for &unit in Unit::available() {
+        let isa = *Isa::available().last().unwrap();
+        let (convolution, products) = (Algorithms::Exact, Products::Bf16(unit));
+        let result = on_all_pools(unit.name(), |pool| kernel(&Compute { pool, isa, caches, convolution, products }));
+        check(unit.name(), &result);
+    }
+}
+
+/// The result with one thread, which must be that with any number to the last bit.
+fn on_all_pools(what: &str, kernel: impl Fn(&'static ThreadPool) -> Vec<f32>) -> Vec<f32> {
+    let mut results: Vec<Vec<f32>> = pools().iter().map(kernel).collect();
+    for (result, pool) in results.iter().zip(pools()) {
+        let at = bits(result).iter().zip(bits(&results[0])).position(|(a, b)| *a != b);
+        assert!(at.is_none(), "{what}: {} threads differ from one at element {at:?}", pool.threads());
+    }
+    results.swap_remove(0)
 }
 
 /// Insists that `got` is within `tolerance * (1 + |want|)` of `want` everywhere; NaN must meet NaN, and infinity

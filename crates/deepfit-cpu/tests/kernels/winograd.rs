@@ -2,7 +2,7 @@
 
 use deepfit_cpu::kernels::conv::*;
 use deepfit_cpu::kernels::gemm::{Gemm, Matrix};
-use deepfit_cpu::kernels::{Caches, Compute};
+use deepfit_cpu::kernels::{Caches, Compute, Products};
 use deepfit_cpu::simd::Isa;
 
 use super::conv::{Position, products, square};
@@ -137,7 +137,8 @@ fn a_result_does_not_depend_on_how_its_tiles_are_cut() {
         for &isa in Isa::available() {
             for pass in [Pass::Forward, Pass::InputGradient] {
                 let run = |caches| {
-                    let cx = Compute { pool: &pools()[1], isa, caches, convolution: Algorithms::Always(size) };
+                    let (pool, convolution, products) = (&pools()[1], Algorithms::Always(size), Products::F32);
+                    let cx = Compute { pool, isa, caches, convolution, products };
                     bits(&pass.run_in(&cx, &s, &operands))
                 };
                 assert!(run(large) == run(small), "{isa}, {size:?}, {pass:?}");
@@ -152,7 +153,8 @@ fn memory_for_many_images_serves_fewer() {
     for size in SIZES {
         for caches in caches() {
             for (pool, &isa) in pools().iter().flat_map(|pool| Isa::available().iter().map(move |isa| (pool, isa))) {
-                let cx = Compute { pool, isa, caches, convolution: Algorithms::Always(size) };
+                let (convolution, products) = (Algorithms::Always(size), Products::F32);
+                let cx = Compute { pool, isa, caches, convolution, products };
                 for pass in PASSES {
                     // As a plan does it: some numbers of images may need more than a larger one.
                     let needed = |n: usize| pass.scratch(&cx, &Conv2dShape { n, ..whole });

@@ -6,6 +6,7 @@ mod errors;
 mod hidden;
 mod operations;
 mod out_of_range;
+mod precision;
 mod prepared;
 mod profile;
 mod programs;

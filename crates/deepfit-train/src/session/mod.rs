@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::rc::Rc;
 
-use deepfit_cpu::{Culprit, Engine, Profile, ProgramId, View};
+use deepfit_cpu::{Culprit, Engine, Precision, Profile, ProgramId, View};
 use deepfit_graph::{Extents, Graph, Op, RANDOM_KEY, Tensor, TensorType, Tracer};
 use deepfit_nn::optim::{AVERAGE, STATE};
 use deepfit_nn::step::{self, OUTPUT, Traced, Training};
@@ -49,6 +49,8 @@ pub struct SessionOptions {
     /// and round a little more: by about 3e-7 in the forward pass of training, relative to the whole result, and 5e-6
     /// elsewhere.
     pub exact: bool,
+    /// In which precision matrices are multiplied: see [`Engine::precision`].
+    pub precision: Precision,
     /// From which first values and dropout are drawn.
     pub seed: u64,
     /// Most bytes for the values of one step; the backward pass then computes again what does not fit.
@@ -73,6 +75,7 @@ impl SessionOptions {
             accumulate: 1,
             threads: 0,
             exact: false,
+            precision: Precision::F32,
             seed: 0,
             memory_limit: None,
         }
@@ -108,6 +111,12 @@ impl SessionOptions {
         SessionOptions { exact, ..self }
     }
 
+    /// With matrices that are multiplied in another precision.
+    #[must_use]
+    pub fn precision(self, precision: Precision) -> Self {
+        SessionOptions { precision, ..self }
+    }
+
     fn validate(&self) -> Result<()> {
         for (key, value) in
             [("batch", self.batch as u64), ("sequence", self.sequence as u64), ("accumulate", self.accumulate)]
@@ -134,7 +143,7 @@ impl SessionOptions {
             0 => std::thread::available_parallelism().map_or(1, usize::from),
             threads => threads,
         };
-        Ok(Engine::new(threads)?.exact(self.exact))
+        Ok(Engine::new(threads)?.exact(self.exact).precision(self.precision)?)
     }
 
     fn maximum(&self) -> Extents {

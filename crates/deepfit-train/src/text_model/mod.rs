@@ -10,7 +10,7 @@ mod stream;
 use std::path::Path;
 use std::sync::Arc;
 
-use deepfit_cpu::Engine;
+use deepfit_cpu::{Engine, Precision};
 use deepfit_data::{Preprocessor, Tokenizer};
 use deepfit_graph::{Extents, Tracer};
 use deepfit_nn::step::evaluation_graph;
@@ -43,6 +43,8 @@ struct TextModel {
     tokenizer: Arc<Tokenizer>,
     sizes: TextSizes,
     notes: Vec<String>,
+    /// In which precision it multiplies matrices.
+    precision: Precision,
 }
 
 impl TextModel {
@@ -71,12 +73,12 @@ impl TextModel {
         }
         let mut notes = vec![format!("{}: {}", path.display(), published.report)];
         notes.extend(published.report.notes.iter().chain(tokenizer.notes()).cloned());
-        Ok(TextModel { published, tokenizer, sizes, notes })
+        Ok(TextModel { published, tokenizer, sizes, notes, precision: Precision::F32 })
     }
 
     /// An engine with the weights, which this model then has no more.
     fn engine(&mut self, threads: usize) -> Result<Engine> {
-        let mut engine = Engine::new(threads)?.for_inference(true);
+        let mut engine = Engine::new(threads)?.precision(self.precision)?.for_inference(true);
         for (name, array) in std::mem::take(&mut self.published.weights) {
             engine.set_parameter(&name, &array.shape, &array.values)?;
         }
@@ -126,7 +128,7 @@ fn trained(path: &Path) -> Result<Option<TextModel>> {
         end_tokens: Vec::new(),
         folder,
     };
-    Ok(Some(TextModel { published, tokenizer, sizes, notes: Vec::new() }))
+    Ok(Some(TextModel { published, tokenizer, sizes, notes: Vec::new(), precision: Precision::F32 }))
 }
 
 /// A network as one for texts.

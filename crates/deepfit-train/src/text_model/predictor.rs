@@ -1,6 +1,7 @@
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use deepfit_cpu::Precision;
 use deepfit_data::{TextRow, Texts};
 use deepfit_zoo::TextHead;
 
@@ -23,7 +24,16 @@ impl TextPredictor {
     /// # Errors
     /// If it is damaged, or has no classes.
     pub fn open(path: &Path, threads: usize) -> Result<TextPredictor> {
-        let model = TextModel::open(path)?;
+        TextPredictor::open_in(path, threads, Precision::F32)
+    }
+
+    /// Like [`TextPredictor::open`], for a network that multiplies matrices in another precision.
+    ///
+    /// # Errors
+    /// As there, or if the processor does not multiply in this precision.
+    pub fn open_in(path: &Path, threads: usize, precision: Precision) -> Result<TextPredictor> {
+        let mut model = TextModel::open(path)?;
+        model.precision = precision;
         let problem = match model.sizes.head {
             TextHead::Classes(_) => None,
             TextHead::Vocabulary => Some("has no classes: it continues texts, by `deepfit generate`"),

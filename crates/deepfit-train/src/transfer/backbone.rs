@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use deepfit_cpu::Precision;
 use deepfit_data::TextForm;
 use deepfit_nn::{Declaration, LowRank, Scope, adapted};
 use deepfit_zoo::{
@@ -15,6 +16,7 @@ use xxhash_rust::xxh3::Xxh3;
 use super::network::shape_after;
 use crate::error::{Result, TrainError};
 use crate::published::{self, BUNDLED, BUNDLED_TEXT, HAS_BUNDLED};
+use crate::settings::Settings;
 use crate::tensors::{Owned, Shared};
 
 /// The value of the setting `from` that declines a transfer.
@@ -393,8 +395,8 @@ impl Backbone {
     }
 
     /// By this number, features after so many blocks are found again: plain sums of products are others than what faster
-    /// ways to compute convolutions give.
-    pub fn key(&self, blocks: usize, exact: bool) -> u128 {
+    /// ways to compute convolutions give, and so are those in another precision.
+    pub fn key(&self, blocks: usize, settings: &Settings) -> u128 {
         let mut hasher = Xxh3::new();
         hasher.update(&self.digest.to_le_bytes());
         let network = serde_json::to_string(&self.config).unwrap_or_default();
@@ -402,7 +404,10 @@ impl Backbone {
             Takes::Images(preprocessing) => format!("{preprocessing:?}"),
             Takes::Texts(form) => form.most_tokens.to_string(),
         };
-        hasher.update(format!("{network} {prepared} {blocks} {exact}").as_bytes());
+        let Settings { exact, precision, .. } = settings;
+        let precision =
+            if settings.multiplies_in() == Precision::F32 { String::new() } else { format!(" {precision}") };
+        hasher.update(format!("{network} {prepared} {blocks} {exact}{precision}").as_bytes());
         hasher.digest128()
     }
 

@@ -50,7 +50,8 @@ impl Runner {
         let Settings { threads, exact, .. } = *settings;
         let batch = if longest > 1 { (TOKENS / longest).clamp(1, TEXTS) } else { BATCH };
         let (network, declarations) = backbone.network()?;
-        let mut engine = Engine::new(threads)?.exact(exact).for_inference(true);
+        let engine = Engine::new(threads)?.exact(exact).precision(settings.multiplies_in())?;
+        let mut engine = engine.for_inference(true);
         for declaration in &declarations {
             if let Some(tensor) = backbone.weights.get(&declaration.name) {
                 engine.set_parameter(&declaration.name, &tensor.shape, &tensor.values)?;
@@ -134,7 +135,7 @@ pub fn forecast(
     settings: &Settings,
 ) -> Result<Forecast> {
     let bytes = source.resident_bytes() as u64;
-    let cache = Cache::of_user(backbone.key(blocks, settings.exact), source.slots()[0].values());
+    let cache = Cache::of_user(backbone.key(blocks, settings), source.slots()[0].values());
     let unknown = missing(contents, &cache, &mut |_, _| {});
     if unknown.is_empty() || source.is_set() {
         return Ok(Forecast { bytes, ..Forecast::default() });
@@ -169,7 +170,7 @@ pub fn compute(
     observer: &mut dyn Observer,
 ) -> Result<Flow> {
     let width = source.slots()[0].values();
-    let cache = Cache::of_user(backbone.key(blocks, settings.exact), width);
+    let cache = Cache::of_user(backbone.key(blocks, settings), width);
     let mut rows_of: HashMap<u128, Vec<u32>> = HashMap::new();
     for (row, content) in contents.iter().enumerate() {
         rows_of.entry(content.unwrap_or_default()).or_default().push(row as u32);

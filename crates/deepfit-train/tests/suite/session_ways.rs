@@ -1,6 +1,6 @@
 //! Ways to use a session: gradients over several batches, gradients that are kept, inference alone.
 
-use deepfit_cpu::View;
+use deepfit_cpu::{Precision, View};
 use deepfit_graph::{DType, Tracer};
 use deepfit_nn::layers::{Conv2d, Conv2dConfig, Dropout, Linear};
 use deepfit_nn::losses::{self, Reduction};
@@ -206,6 +206,26 @@ fn exact_convolutions_differ_in_rounding_alone() {
     assert!(fast != exact, "the option has no effect");
     for (a, b) in fast.iter().zip(&exact) {
         assert!((a - b).abs() < 1e-5, "{a} and {b}");
+    }
+}
+
+#[test]
+fn products_in_bf16_differ_in_rounding_alone() {
+    let x: Vec<f32> = (0..32 * 40).map(|i| (i * 37 % 101) as f32 / 50.0 - 1.0).collect();
+    let outputs = |precision: Precision| {
+        let scope = Scope::root();
+        let linear = Linear::new(&scope.child("linear"), 40, 24);
+        let forward = move |t: &Tracer| linear.forward(&t.batch("x", &[40], DType::F32));
+        let mut session = Session::inference(&scope, options().batch(32).precision(precision), forward)?;
+        Ok::<_, TrainError>(session.predict(&[("x", View::F32(&x))])?.values)
+    };
+    let plain = outputs(Precision::F32).unwrap();
+    match outputs(Precision::Bf16) {
+        Ok(rounded) => {
+            assert!(plain != rounded, "the option has no effect");
+            plain.iter().zip(&rounded).for_each(|(a, b)| assert!((a - b).abs() < 0.02, "{a} and {b}"));
+        }
+        Err(error) => assert!(error.to_string().contains("need the instructions"), "{error}"),
     }
 }
 

@@ -217,6 +217,38 @@ fn exact_convolutions_are_saved_with_the_run_and_its_model() {
 }
 
 #[test]
+fn a_run_in_bf16_is_recorded_and_resumed_as_such_and_refused_where_the_processor_cannot() {
+    let folder = Folder::new();
+    let pairs = [("epochs", "2"), ("folds", "1"), ("refit", "false"), ("from", "scratch"), ("precision", "bf16")];
+    let wanted = |pairs: &[(&str, &str)]| settings(&example("digits.zip"), pairs);
+    let (plain, rounded) = (folder.path("f32"), folder.path("bf16"));
+    if let Err(lacking) = deepfit_cpu::Engine::new(1).unwrap().precision(deepfit_cpu::Precision::Bf16) {
+        let told = message(deepfit_train::prepare(wanted(&pairs), Some(rounded.clone())));
+        assert!(told.contains(&lacking.to_string()), "{told}");
+        assert!(!rounded.exists());
+        return;
+    }
+    train(wanted(&pairs[..4]), &plain);
+    train(wanted(&pairs), &rounded);
+    let read = |run: &std::path::Path| std::fs::read_to_string(run.join("settings.toml")).unwrap();
+    assert!(read(&plain).contains("precision = \"f32\"\n") && read(&rounded).contains("precision = \"bf16\"\n"));
+    let bytes = model_bytes(&rounded);
+    assert!(model_bytes(&plain) != bytes, "the setting has no effect");
+    finished(deepfit_train::resume(&rounded).unwrap().run(&mut Silent).unwrap());
+    assert!(model_bytes(&rounded) == bytes);
+    let loss = |run: &std::path::Path| {
+        let rows = std::fs::read_to_string(run.join("metrics.jsonl")).unwrap();
+        let last: serde_json::Value = serde_json::from_str(rows.lines().last().unwrap()).unwrap();
+        last["train_loss"].as_f64().unwrap()
+    };
+    let (plain, of_rounded) = (loss(&plain), loss(&rounded));
+    assert!((of_rounded / plain - 1.0).abs() < 0.1, "{of_rounded} and {plain}");
+    // A run does not go on in another precision.
+    std::fs::write(rounded.join("settings.toml"), read(&rounded).replace("\"bf16\"", "\"f32\"")).unwrap();
+    assert!(message(deepfit_train::resume(&rounded)).contains("`precision` is \"f32\" and was \"bf16\""));
+}
+
+#[test]
 fn a_run_is_described_before_it_begins_and_nothing_is_written() {
     let folder = Folder::new();
     let run = folder.path("run");

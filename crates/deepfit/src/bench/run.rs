@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use deepfit_cpu::{Profile, View};
+use deepfit_cpu::{Precision, Profile, View};
 use deepfit_graph::{DType, sample};
 use deepfit_nn::optim::Optimizer;
 use deepfit_nn::step::{Group, gradient_name};
@@ -44,11 +44,11 @@ pub struct Timing {
 
 impl Bench {
     /// Builds and compiles; weights get their first values. With `gradients` those of the loss can be read after a step;
-    /// with `exact` convolutions are plain sums of products.
+    /// with `exact` convolutions are plain sums of products, and matrices are multiplied in a precision.
     ///
     /// # Errors
     /// If the network cannot be compiled.
-    pub fn new(workload: Workload, threads: usize, gradients: bool, exact: bool) -> Result<Bench> {
+    pub fn new(workload: Workload, threads: usize, gradients: bool, rounding: (bool, Precision)) -> Result<Bench> {
         let scope = Scope::root();
         let network = workload.build(&scope)?;
         let declarations = scope.declarations();
@@ -60,7 +60,9 @@ impl Bench {
             network.forward(&inputs)
         };
         let (optimizer, rate) = workload.optimizer.unwrap_or((Optimizer::adamw(), 0.0));
-        let mut options = SessionOptions::new(optimizer).learning_rate(rate).batch(workload.batch).exact(exact);
+        let (exact, precision) = rounding;
+        let options = SessionOptions::new(optimizer).learning_rate(rate).batch(workload.batch);
+        let mut options = options.exact(exact).precision(precision);
         options.threads = threads;
         options.training.keep_gradients = gradients;
         // The optimisers of the workloads know one group of parameters: all decay.

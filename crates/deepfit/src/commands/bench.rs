@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use clap::{Args, ValueHint};
+use deepfit_cpu::Precision;
 use deepfit_cpu::pool::ThreadPool;
 use deepfit_cpu::simd::Isa;
 use serde::{Deserialize, Serialize};
 
-use super::{parse_threads, threads};
+use super::{parse_precision, parse_threads, threads};
 use crate::bench::{
     Batch, Bench, BesideData, Machine, Sizes, Timing, WORKLOADS, Workload, product_beside, read_batch, views,
     write_gradients,
@@ -44,6 +45,9 @@ pub struct Arguments {
     /// Compute convolutions as plain sums of products, instead of those of 3 x 3 with fewer multiplications
     #[arg(long)]
     exact: bool,
+    /// Precision in which matrices are multiplied: f32 or bf16; the share of the peak is that of f32
+    #[arg(long, value_name = "NAME", value_parser = parse_precision, default_value = "f32")]
+    precision: Precision,
     /// Print one JSON object for each workload
     #[arg(long)]
     json: bool,
@@ -162,6 +166,8 @@ struct Row {
     isa: String,
     /// Whether convolutions were plain sums of products.
     exact: bool,
+    /// In which precision matrices were multiplied.
+    precision: String,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     beside: Option<Beside>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
@@ -270,6 +276,7 @@ struct Measured {
     batch: Batch,
     threads: usize,
     exact: bool,
+    precision: Precision,
     isa: Isa,
     /// From the start of the process to the end of the first step.
     first: f64,
@@ -285,7 +292,8 @@ impl Measured {
         let planned = base + bench.planned_bytes();
         bench.warm_up(&views(&batch))?;
         let (threads, isa) = (threads(arguments.threads), Isa::detect()?);
-        Ok(Measured { bench, batch, threads, exact: arguments.exact, isa, first, planned })
+        let Arguments { exact, precision, .. } = *arguments;
+        Ok(Measured { bench, batch, threads, exact, precision, isa, first, planned })
     }
 
     fn time(&mut self, seconds: f64) -> Result<Timing> {
@@ -312,6 +320,7 @@ impl Measured {
             threads: self.threads,
             isa: self.isa.to_string(),
             exact: self.exact,
+            precision: self.precision.name().to_string(),
             beside: None,
             beside_data: None,
         }
@@ -366,7 +375,8 @@ fn refused(error: anyhow::Error) -> anyhow::Error {
 }
 
 fn prepare(workload: &Workload, arguments: &Arguments, gradients: bool) -> Result<(Bench, Batch)> {
-    let mut bench = Bench::new(workload.clone(), threads(arguments.threads), gradients, arguments.exact)?;
+    let rounding = (arguments.exact, arguments.precision);
+    let mut bench = Bench::new(workload.clone(), threads(arguments.threads), gradients, rounding)?;
     if let Some(path) = &arguments.weights {
         bench.load(path).map_err(refused)?;
     }
@@ -380,7 +390,7 @@ fn prepare(workload: &Workload, arguments: &Arguments, gradients: bool) -> Resul
 fn in_a_process(workload: &Workload, arguments: &Arguments) -> Result<Row> {
     let mut command = Command::new(std::env::current_exe().context("cannot find this program again")?);
     command.args(["bench", workload.name, "--json", "--seconds", &arguments.seconds.to_string()]);
-    command.args(["--threads", &threads(arguments.threads).to_string()]);
+    command.args(["--threads", &threads(arguments.threads).to_string(), "--precision", arguments.precision.name()]);
     for (asked, option) in [(arguments.exact, "--exact"), (arguments.beside_product, "--beside-product")] {
         if asked {
             command.arg(option);

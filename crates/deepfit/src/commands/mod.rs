@@ -20,6 +20,7 @@ mod tokenize;
 mod train;
 
 use clap::Subcommand;
+use deepfit_cpu::Precision;
 
 use crate::exit::Exit;
 use crate::interrupt::Interrupt;
@@ -113,6 +114,11 @@ fn parse_threads(text: &str) -> Result<usize, String> {
         Ok(threads @ 1..=1024) => Ok(threads),
         _ => Err("it must be a whole number from 1 to 1024, such as 4".to_string()),
     }
+}
+
+/// A precision on the command line.
+fn parse_precision(text: &str) -> Result<Precision, String> {
+    Precision::named(text).ok_or_else(|| format!("it must be {}", Precision::NAMES.join(" or ")))
 }
 
 /// A number of rows on the command line.

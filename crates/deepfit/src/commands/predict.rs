@@ -4,9 +4,10 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::{Args, ValueEnum, ValueHint};
+use deepfit_cpu::Precision;
 use deepfit_train::{Prediction, Predictor, TextPredictor, TrainError, is_text_model};
 
-use super::{model_path, parse_threads, threads};
+use super::{model_path, parse_precision, parse_threads, threads};
 use crate::exit::{Exit, Usage};
 use crate::output;
 use crate::output::predictions::{Format, Writer};
@@ -48,6 +49,9 @@ pub struct Arguments {
     /// Threads; the result does not depend on them [default: all cores]
     #[arg(long, value_name = "N", allow_hyphen_values = true, value_parser = parse_threads)]
     threads: Option<usize>,
+    /// Precision in which networks multiply matrices: f32 or bf16 [default: f32, whatever the run was trained in]
+    #[arg(long, value_name = "NAME", value_parser = parse_precision, default_value = "f32", hide_default_value = true)]
+    precision: Precision,
     /// Record the time of each operation: a table on standard error, and FILE for a browser's trace viewer
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     profile: Option<PathBuf>,
@@ -99,7 +103,8 @@ pub fn run(arguments: &Arguments) -> Result<Exit> {
         if records {
             output::say("note: --profile has no effect on models of texts");
         }
-        let mut predictor = TextPredictor::open(&model, threads)?.column(arguments.column.clone());
+        let mut predictor =
+            TextPredictor::open_in(&model, threads, arguments.precision)?.column(arguments.column.clone());
         let outcome = match from_stdin == 1 {
             true => predictor.predict_reader(std::io::stdin().lock(), stdin, &mut each),
             false => predictor.predict_paths(&paths, &mut each),
@@ -113,7 +118,7 @@ pub fn run(arguments: &Arguments) -> Result<Exit> {
                 "note: --column has no effect: a run reads the columns that it was trained on; --column is for published models",
             );
         }
-        let mut predictor = Predictor::open(&model, threads)?;
+        let mut predictor = Predictor::open_in(&model, threads, arguments.precision)?;
         if records {
             predictor.record();
         }

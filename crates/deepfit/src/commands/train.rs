@@ -122,6 +122,10 @@ pub struct Arguments {
     /// Seed of split, first weights, order, augmentation and dropout: the same seed gives the same bits [default: 1]
     #[arg(long, value_name = "N", allow_hyphen_values = true, help_heading = "Model and training")]
     pub(super) seed: Option<String>,
+    /// Precision in which matrices are multiplied: f32, or bf16 where the processor multiplies it itself, which is faster and
+    /// rounds to 8 bits what is multiplied [default: f32]
+    #[arg(long, value_name = "NAME", help_heading = "Model and training")]
+    pub(super) precision: Option<String>,
     /// Threads; the result does not depend on them [default: all cores]
     #[arg(long, value_name = "N", allow_hyphen_values = true, help_heading = "Model and training")]
     pub(super) threads: Option<String>,
@@ -132,7 +136,7 @@ pub struct Arguments {
     /// Go on with a run that was interrupted; it knows its data and settings, of which only --threads can change
     #[arg(
         long, value_name = "RUN", value_hint = ValueHint::DirPath, help_heading = "Run",
-        conflicts_with_all = ["target", "text", "labels", "validation", "test", "group", "time_split", "split", "weight", "by", "from", "freeze", "unfreeze", "lora", "model", "epochs", "memory", "time", "batch", "lr", "metric", "repeats", "seed", "out",
+        conflicts_with_all = ["target", "text", "labels", "validation", "test", "group", "time_split", "split", "weight", "by", "from", "freeze", "unfreeze", "lora", "model", "epochs", "memory", "time", "batch", "lr", "metric", "repeats", "seed", "precision", "out",
                               "config"]
     )]
     pub(super) resume: Option<PathBuf>,
@@ -350,6 +354,7 @@ impl Arguments {
             ("metric", &self.metric),
             ("repeats", &self.repeats),
             ("seed", &self.seed),
+            ("precision", &self.precision),
             ("threads", &self.threads),
         ];
         for (key, value) in options {

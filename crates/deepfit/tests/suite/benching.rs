@@ -97,6 +97,31 @@ fn a_workload_is_measured_whenever_it_is_told_to() {
 }
 
 #[test]
+fn steps_in_bf16_lose_as_much_as_those_in_f32_but_for_rounding() {
+    let place = Place::new();
+    let losses = |precision: &str| {
+        let ran = place.run(&["bench", "mlp", "--losses", "5", "--threads", "2", "--precision", precision]);
+        let told = if ran.code == Some(0) { json(&ran.out)["losses"].as_array().cloned() } else { None };
+        (told.map(|losses| losses.iter().map(|loss| loss.as_f64().unwrap()).collect::<Vec<f64>>()), ran)
+    };
+    let plain = losses("f32").0.unwrap();
+    let (Some(rounded), ran) = losses("bf16") else {
+        losses("bf16").1.is_refusal(&["AVX512-BF16", "this processor lacks"]);
+        return;
+    };
+    assert!(plain != rounded, "the option has no effect: {ran:#?}");
+    let near = plain.iter().zip(&rounded).all(|(a, b)| (a - b).abs() < 0.02 * a.abs());
+    assert!(near, "{plain:?} and {rounded:?}");
+    let row = place.run(&["bench", "mlp_small", "--seconds", "0", "--json", "--precision", "bf16"]).succeeded();
+    assert_eq!(json(&row.out)["precision"], "bf16");
+    place.run(&["bench", "mlp", "--precision", "f16"]).is_refusal(&["--precision", "f32 or bf16"]);
+    let narrow = |arguments: &[&str]| place.command(arguments).env("DEEPFIT_ISA", "portable").output().unwrap();
+    let refused = narrow(&["bench", "mlp", "--precision", "bf16"]);
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("DEEPFIT_ISA=portable leaves these out"), "{refused:?}");
+}
+
+#[test]
 fn other_sizes_are_measured_where_a_workload_has_them() {
     let place = Place::new();
     let row = |arguments: &[&str]| {

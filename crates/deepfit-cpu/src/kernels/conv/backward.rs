@@ -2,9 +2,10 @@
 
 use super::choice::{Pass, tile_size};
 use super::patches::{Patches, Weights};
+use super::rounded::{self, RoundedFilters, RoundedPatches};
 use super::{Conv2dShape, depthwise, winograd};
 use crate::kernels::Compute;
-use crate::kernels::gemm::{Gemm, Matrix};
+use crate::kernels::gemm::{Gemm, Matrix, bf16};
 use crate::pool::SharedMut;
 
 /// The taps that reach the input pixels `phase, phase + stride, ...` of one axis.
@@ -70,7 +71,13 @@ pub fn conv2d_input_gradient_scratch(cx: &Compute, s: &Conv2dShape) -> usize {
             most = most.max(product + gathered);
         }
     }
-    most
+    let (_, weights, outputs) = s.sizes();
+    most + rounded_for_inputs(cx, s).map_or(0, |_| rounded::size(outputs) + rounded::size(weights) + 15)
+}
+
+/// What rounds gradients of outputs and weights before they are multiplied.
+fn rounded_for_inputs(cx: &Compute, s: &Conv2dShape) -> Option<bf16::Unit> {
+    rounded::unit(cx, s, s.group_out(), s.group_in()).filter(|_| s.group_in().is_multiple_of(bf16::DEPTH))
 }
 
 /// Gradient with respect to the input: from `dy` `[n, out_h, out_w, o]` and `weights` to `dx` `[n, h, w, c]`.
@@ -100,6 +107,17 @@ pub fn conv2d_input_gradient(
         return gemm.run(cx, &Matrix::row_major(dy, s.o), &Matrix::row_major(weights, s.c), dx, s.c, scratch);
     }
     let kernel = s.kh * s.kw;
+    let (rounded, scratch) = match rounded_for_inputs(cx, s) {
+        Some(unit) => {
+            let (_, of_weights, numbers) = s.sizes();
+            let (pixels, rest) = rounded::take(scratch, rounded::size(numbers));
+            let (filters, rest) = rest.split_at_mut(rounded::size(of_weights));
+            bf16::round(cx, unit, &dy[..numbers], pixels);
+            RoundedFilters::round(cx, unit, s, weights, filters);
+            (Some((&*pixels, &*filters)), rest)
+        }
+        None => (None, scratch),
+    };
     for g in 0..s.groups {
         for py in 0..s.stride[0] {
             for px in 0..s.stride[1] {
@@ -130,12 +148,22 @@ pub fn conv2d_input_gradient(
                 };
                 let gemm = Gemm::new(rows, s.group_in(), y.taps * x.taps * s.group_out());
                 let first_channel = g * s.group_in();
+                let run = |dx: &mut [f32], stride: usize, scratch: &mut [f32]| match rounded {
+                    Some((pixels, pairs)) => {
+                        let outputs = RoundedPatches { patches: outputs, pairs: pixels };
+                        let of_group = &pairs[g * s.group_out() * s.group_in() * kernel / 2..];
+                        let (first, step) = ([y.first_tap, x.first_tap], [y.step, x.step]);
+                        let filters = RoundedFilters::of_inputs(s, filters, of_group, first, step);
+                        gemm.run(cx, &outputs, &filters, dx, stride, scratch);
+                    }
+                    None => gemm.run(cx, &outputs, &filters, dx, stride, scratch),
+                };
                 if s.stride == [1, 1] {
-                    gemm.run(cx, &outputs, &filters, &mut dx[first_channel..], s.c, scratch);
+                    run(&mut dx[first_channel..], s.c, scratch);
                     continue;
                 }
                 let (gathered, scratch) = scratch.split_at_mut(rows * s.group_in());
-                gemm.run(cx, &outputs, &filters, gathered, s.group_in(), scratch);
+                run(gathered, s.group_in(), scratch);
                 scatter(cx, s, gathered, dx, [py, px], [y.pixels, x.pixels], first_channel);
             }
         }
@@ -173,6 +201,8 @@ pub fn conv2d_weight_gradient_scratch(cx: &Compute, s: &Conv2dShape) -> usize {
     let depth = s.kh * s.kw * s.group_in();
     let gemm = Gemm::new(s.group_out(), depth, s.out_pixels());
     let product = gemm.scratch(cx) + if s.is_pointwise() { 0 } else { s.group_out() * depth };
+    let rounded = rounded::unit(cx, s, s.group_in(), s.group_out()).map_or(0, |_| rounded::size(s.sizes().0) + 15);
+    let product = product + rounded;
     let tiles = tile_size(cx, Pass::WeightGradient, s).map(|size| winograd::weight_gradient_scratch(cx, size, s));
     product.max(tiles.unwrap_or(0))
 }
@@ -203,18 +233,32 @@ pub fn conv2d_weight_gradient(
     if s.is_pointwise() {
         return gemm.run(cx, &Matrix::new(dy, 1, s.o), &Matrix::row_major(x, s.c), dw, s.c, scratch);
     }
+    let (rounded, scratch) = match rounded::unit(cx, s, s.group_in(), s.group_out()) {
+        Some(unit) => {
+            let (numbers, ..) = s.sizes();
+            let (pixels, rest) = rounded::take(scratch, rounded::size(numbers));
+            bf16::round(cx, unit, &x[..numbers], pixels);
+            (Some(&*pixels), rest)
+        }
+        None => (None, scratch),
+    };
     for g in 0..s.groups {
         let (by_tap, scratch) = scratch.split_at_mut(s.group_out() * depth);
         let outputs = Matrix::new(&dy[(g * s.group_out()).min(dy.len())..], 1, s.o);
-        gemm.run(cx, &outputs, &Patches::of_input(s, x, g), by_tap, depth, scratch);
+        let patches = Patches::of_input(s, x, g);
+        match rounded {
+            Some(pairs) => gemm.run(cx, &outputs, &RoundedPatches { patches, pairs }, by_tap, depth, scratch),
+            None => gemm.run(cx, &outputs, &patches, by_tap, depth, scratch),
+        }
         // From [o, kh, kw, c] to [o, c, kh, kw].
         let of_group = &mut dw[g * s.group_out() * depth..(g + 1) * s.group_out() * depth];
-        for (filter, taps) in of_group.chunks_exact_mut(depth).zip(by_tap.chunks_exact(depth)) {
+        cx.pool.for_each_chunk(of_group, depth, |filter, of_filter| {
+            let taps = &by_tap[filter * depth..][..depth];
             for tap in 0..kernel {
                 for channel in 0..s.group_in() {
-                    filter[channel * kernel + tap] = taps[tap * s.group_in() + channel];
+                    of_filter[channel * kernel + tap] = taps[tap * s.group_in() + channel];
                 }
             }
-        }
+        });
     }
 }

@@ -2,7 +2,7 @@
 
 use super::Conv2dShape;
 use super::winograd::{TileSize, suits};
-use crate::kernels::Compute;
+use crate::kernels::{Compute, Products};
 
 /// Which algorithms a program's convolutions may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -63,7 +63,23 @@ pub(super) fn tile_size(cx: &Compute, pass: Pass, s: &Conv2dShape) -> Option<Til
     match (cx.convolution, pass) {
         (Algorithms::Exact, _) => None,
         (Algorithms::Always(size), _) => Some(size),
+        _ if in_bf16(cx, pass, s) => None,
         (Algorithms::Training, Pass::Forward) => fastest().map(|_| TileSize::Two),
         (Algorithms::Training | Algorithms::Inference, _) => fastest(),
     }
+}
+
+/// Channels from which on all products in bf16 take less time than the fewer ones of tiles, which are in f32: of 2 x 2 in the
+/// forward pass of training, and where sums over pixels make up for transforming them; and of 4 x 4.
+const CHANNELS_IN_BF16: usize = 64;
+const MANY_CHANNELS_IN_BF16: usize = 128;
+
+/// Whether products in bf16 are faster than tiles in f32: those by vectors, twice as fast as in f32 at best, are not.
+fn in_bf16(cx: &Compute, pass: Pass, s: &Conv2dShape) -> bool {
+    let Products::Bf16(unit) = cx.products else { return false };
+    let least = match (cx.convolution, pass) {
+        (Algorithms::Training, Pass::Forward) | (_, Pass::WeightGradient) => CHANNELS_IN_BF16,
+        _ => MANY_CHANNELS_IN_BF16,
+    };
+    unit.multiplies_tiles() && s.c.min(s.o) >= least
 }

@@ -54,7 +54,7 @@ impl Bands {
 
 /// How many `f32` of scratch [`forward`] needs for the copies, and without prepared weights for these.
 pub(super) fn scratch(cx: &Compute, s: &Conv2dShape, prepared: bool) -> usize {
-    let weights = if prepared { 0 } else { packed::size(cx, s.kh * s.kw * s.c, s.o) };
+    let weights = if prepared { 0 } else { packed::size(&cx.in_f32(), s.kh * s.kw * s.c, s.o) };
     weights + cx.pool.threads() * Bands::new(cx, s).size + 16
 }
 
@@ -207,6 +207,7 @@ pub(super) fn forward(
     epilogue: Option<&dyn Epilogue>,
     scratch: &mut [f32],
 ) {
+    let cx = &cx.in_f32();
     let (depth, bands) = (s.kh * s.kw * s.c, Bands::new(cx, s));
     let skip = scratch.as_ptr().align_offset(64).min(15).min(scratch.len());
     let scratch = &mut scratch[skip..];

@@ -11,6 +11,7 @@ mod choice;
 mod depthwise;
 mod direct;
 mod patches;
+mod rounded;
 mod shape;
 mod winograd;
 
@@ -21,9 +22,10 @@ pub use shape::Conv2dShape;
 pub use winograd::TileSize;
 
 use super::Compute;
-use super::gemm::{Epilogue, Gemm, Matrix, packed};
+use super::gemm::{Epilogue, Gemm, Matrix, bf16, packed};
 use choice::Pass;
 use patches::{Patches, Weights};
+use rounded::{RoundedFilters, RoundedPatches};
 
 /// Shifts the columns of one group to where they are among all output channels.
 struct GroupEpilogue<'a> {
@@ -45,7 +47,12 @@ pub fn conv2d_scratch(cx: &Compute, s: &Conv2dShape) -> usize {
     }
     let product = match direct::suits(cx, s) {
         true => direct::scratch(cx, s, false),
-        false => Gemm::new(s.out_pixels(), s.group_out(), s.kh * s.kw * s.group_in()).scratch(cx),
+        false => {
+            let product = Gemm::new(s.out_pixels(), s.group_out(), s.kh * s.kw * s.group_in()).scratch(cx);
+            let rounded = rounded::unit(cx, s, s.group_in(), s.group_out());
+            let (x, weights, _) = s.sizes();
+            product + rounded.map_or(0, |_| rounded::size(x) + rounded::size(weights) + 15)
+        }
     };
     let tiles = choice::tile_size(cx, Pass::Forward, s).map(|size| winograd::forward_scratch(cx, size, s));
     product.max(tiles.unwrap_or(0))
@@ -80,7 +87,12 @@ pub fn conv2d_prepared_size(cx: &Compute, s: &Conv2dShape) -> Option<usize> {
     if let Some(size) = choice::tile_size(cx, Pass::Forward, s) {
         return Some(winograd::prepared_size(cx, size, s));
     }
-    (s.groups == 1 && !s.is_depthwise()).then(|| packed::size(cx, s.kh * s.kw * s.c, s.o))
+    (s.groups == 1 && !s.is_depthwise()).then(|| packed::size(&of_packed(cx, s), s.kh * s.kw * s.c, s.o))
+}
+
+/// In which precision weights are packed: images of few channels are multiplied in f32.
+fn of_packed<'a>(cx: &Compute<'a>, s: &Conv2dShape) -> Compute<'a> {
+    if direct::suits(cx, s) { cx.in_f32() } else { *cx }
 }
 
 /// Brings weights into the form in which [`conv2d`] reads them, which it does at each call otherwise. The results are the
@@ -91,7 +103,7 @@ pub fn conv2d_prepared_size(cx: &Compute, s: &Conv2dShape) -> Option<usize> {
 pub fn conv2d_prepare(cx: &Compute, s: &Conv2dShape, weights: &[f32], prepared: &mut [f32]) {
     match choice::tile_size(cx, Pass::Forward, s) {
         Some(size) => winograd::prepare(cx, size, s, weights, prepared),
-        None => packed::pack(cx, &filters(s, weights, 0), s.kh * s.kw * s.c, s.o, prepared),
+        None => packed::pack(&of_packed(cx, s), &filters(s, weights, 0), s.kh * s.kw * s.c, s.o, prepared),
     }
 }
 
@@ -143,12 +155,34 @@ pub fn conv2d(
         let gemm = gemm.epilogue(epilogue);
         return gemm.run(cx, &Matrix::row_major(x, s.c), &Matrix::new(plain, 1, s.c), y, s.o, scratch);
     }
+    let unit = rounded::unit(cx, s, s.group_in(), s.group_out());
+    let (rounded, scratch) = match unit {
+        Some(unit) => {
+            let (numbers, of_weights, _) = s.sizes();
+            let (pixels, rest) = rounded::take(scratch, rounded::size(numbers));
+            let (weights, rest) = rest.split_at_mut(rounded::size(of_weights));
+            bf16::round(cx, unit, &x[..numbers], pixels);
+            if prepared.is_none() {
+                RoundedFilters::round(cx, unit, s, plain, weights);
+            }
+            (Some((&*pixels, &*weights)), rest)
+        }
+        None => (None, scratch),
+    };
     for g in 0..s.groups {
         let patches = Patches::of_input(s, x, g);
-        let filters = filters(s, plain, g);
+        let weights = filters(s, plain, g);
         let first_column = g * s.group_out();
         let shifted = epilogue.map(|inner| GroupEpilogue { inner, first_column });
         let gemm = gemm.epilogue(shifted.as_ref().map(|e| e as &dyn Epilogue));
-        gemm.run(cx, &patches, &filters, &mut y[first_column..], s.o, scratch);
+        let y = &mut y[first_column..];
+        match rounded {
+            Some((pixels, filters)) => {
+                let patches = RoundedPatches { patches, pairs: pixels };
+                let filters = RoundedFilters::of_outputs(s, weights, &filters[first_column * depth / 2..]);
+                gemm.run(cx, &patches, &filters, y, s.o, scratch);
+            }
+            None => gemm.run(cx, &patches, &weights, y, s.o, scratch),
+        }
     }
 }

@@ -120,6 +120,14 @@ impl PackA for Patches<'_> {
             transpose_rows([&a[..kc], &b[..kc], &c[..kc], &d[..kc]], lanes, mr, &mut dst[first..]);
         }
     }
+
+    fn gathers_rows(&self) -> bool {
+        true
+    }
+
+    fn gather_row(&self, row: usize, k0: usize, dst: &mut [f32]) {
+        self.gather(row, k0, dst);
+    }
 }
 
 impl PackB for Patches<'_> {
@@ -128,6 +136,14 @@ impl PackB for Patches<'_> {
             self.gather(k0 + k, col0, &mut row[..cols]);
             row[cols..].fill(0.0);
         }
+    }
+
+    fn gathers_rows(&self) -> bool {
+        true
+    }
+
+    fn gather_row(&self, k: usize, col0: usize, dst: &mut [f32]) {
+        self.gather(k, col0, dst);
     }
 }
 

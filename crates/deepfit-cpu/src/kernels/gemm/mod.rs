@@ -8,6 +8,7 @@
 //! Error of an element: at most `(k + 8) * 2^-24 * sum |a_i b_i|`, in practice far less. NaN and infinity
 //! propagate: nothing is skipped for being zero.
 
+pub mod bf16;
 mod blocking;
 mod dot;
 mod drive;
@@ -25,7 +26,8 @@ pub(crate) use pack::transpose_rows;
 pub(crate) use prepacked::Prepacked;
 pub(crate) use transpose::transpose;
 
-use crate::kernels::Compute;
+use crate::kernels::{Compute, Products};
+use bf16::RoundedRows;
 
 /// The left operand, `m` rows of `k`, as the product wants to read it.
 pub trait PackA: Sync {
@@ -36,6 +38,26 @@ pub trait PackA: Sync {
     /// The operand as a plain matrix with contiguous rows (data, row stride), if it is one.
     fn contiguous_rows(&self) -> Option<(&[f32], usize)> {
         None
+    }
+
+    /// The operand as a plain matrix with contiguous columns (data, column stride), if it is one.
+    fn contiguous_columns(&self) -> Option<(&[f32], usize)> {
+        None
+    }
+
+    /// Whether [`gather_row`](PackA::gather_row) gives parts of a row sooner than `pack` gives panels.
+    fn gathers_rows(&self) -> bool {
+        false
+    }
+
+    /// The rows in pairs, if they were rounded before: of a matrix whose columns are a multiple of 32.
+    fn rounded_rows(&self) -> Option<&dyn RoundedRows> {
+        None
+    }
+
+    /// Writes columns `k0..k0 + dst.len()` of a row.
+    fn gather_row(&self, row: usize, k0: usize, dst: &mut [f32]) {
+        dst.chunks_mut(KC_MAX).enumerate().for_each(|(i, dst)| self.pack(row, 1, k0 + i * KC_MAX, dst.len(), 1, dst));
     }
 }
 
@@ -53,6 +75,26 @@ pub trait PackB: Sync {
     /// The operand as a plain matrix with contiguous columns (data, column stride), if it is one.
     fn contiguous_columns(&self) -> Option<(&[f32], usize)> {
         None
+    }
+
+    /// Whether [`gather_row`](PackB::gather_row) gives parts of a row sooner than `pack` gives panels.
+    fn gathers_rows(&self) -> bool {
+        false
+    }
+
+    /// The rows in pairs of neighbours, if they were rounded before: of a matrix whose columns are a multiple of 32.
+    fn rounded_rows(&self) -> Option<&dyn RoundedRows> {
+        None
+    }
+
+    /// The columns in pairs, if they were rounded before: of a matrix whose rows are a multiple of 32.
+    fn rounded_columns(&self) -> Option<&dyn RoundedRows> {
+        None
+    }
+
+    /// Writes columns `col0..col0 + dst.len()` of row `k`.
+    fn gather_row(&self, k: usize, col0: usize, dst: &mut [f32]) {
+        self.pack(k, 1, col0, dst.len(), dst.len(), dst);
     }
 }
 
@@ -107,9 +149,21 @@ impl<'a> Gemm<'a> {
 
     /// How many `f32` of scratch are enough for [`run`](Gemm::run), also with smaller sizes.
     pub fn scratch(&self, cx: &Compute) -> usize {
+        let &Gemm { m, n, k, .. } = self;
         let threads = cx.pool.threads();
-        let blocking = blocking::Blocking::new(self.m, self.n, self.k, cx.isa, cx.caches, threads);
-        blocking.scratch(self.m, self.n, self.k, cx.caches, threads)
+        let in_f32 = |m: usize, n: usize, k: usize| {
+            blocking::Blocking::new(m, n, k, cx.isa, cx.caches, threads).scratch(m, n, k, cx.caches, threads)
+        };
+        match cx.products {
+            Products::Bf16(_) if bf16::suits(m, n, k) => {
+                // A smaller product may be one that is computed in f32.
+                let smaller = bf16::LEAST.map(|least| least - 1);
+                let few = [(m.min(smaller[0]), n, k), (m, n.min(smaller[1]), k), (m, n, k.min(smaller[2]))];
+                let of_few = few.into_iter().map(|(m, n, k)| in_f32(m, n, k)).max().unwrap_or(0);
+                bf16::scratch(m, n, k, cx.caches, threads).max(of_few)
+            }
+            _ => in_f32(m, n, k),
+        }
     }
 
     /// Computes `C = A B` (or `C += A B`); row `i` of C begins at `c[i * ldc]`.
@@ -121,6 +175,15 @@ impl<'a> Gemm<'a> {
             return;
         }
         assert!(ldc >= self.n && c.len() >= (self.m - 1) * ldc + self.n, "C of the product is too short");
-        drive::run(self, cx, a, b, c, ldc, scratch);
+        match cx.products {
+            Products::Bf16(unit) if bf16::suits(self.m, self.n, self.k) => {
+                bf16::run(self, cx, unit, a, b, c, ldc, scratch);
+            }
+            // What is packed of B may be in bf16, for products with more rows.
+            Products::Bf16(_) if bf16::suits_operand(self.k, self.n) => {
+                drive::run(&self.packed(None), cx, a, b, c, ldc, scratch);
+            }
+            _ => drive::run(self, cx, a, b, c, ldc, scratch),
+        }
     }
 }

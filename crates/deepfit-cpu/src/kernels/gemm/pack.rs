@@ -52,6 +52,10 @@ impl PackA for Matrix<'_> {
     fn contiguous_rows(&self) -> Option<(&[f32], usize)> {
         (self.col_stride == 1).then_some((self.data, self.row_stride))
     }
+
+    fn contiguous_columns(&self) -> Option<(&[f32], usize)> {
+        (self.row_stride == 1).then_some((self.data, self.col_stride))
+    }
 }
 
 impl PackB for Matrix<'_> {

@@ -2,14 +2,74 @@
 
 use super::blocking::KC_MAX;
 use super::micro::{Tile, tile};
-use super::{Matrix, PackA, PackB};
-use crate::kernels::Compute;
+use super::{Matrix, PackA, PackB, bf16};
+use crate::kernels::{Compute, Products};
 use crate::pool::SharedMut;
 use crate::simd::Isa;
 
-/// `k` x `n` numbers in panels of a few vectors' width, each panel with all of its rows together.
+/// `k` x `n` numbers, packed in the precision of products.
 #[derive(Clone, Copy)]
-pub(crate) struct Prepacked<'a> {
+pub(crate) enum Prepacked<'a> {
+    F32(Panels<'a>),
+    Bf16(bf16::Prepacked<'a>),
+}
+
+/// What multiplies left operands of up to `rows` rows by one of `k` x `n`, if that is in bf16.
+fn in_bf16(cx: &Compute<'_>, k: usize, n: usize, rows: usize) -> Option<bf16::Unit> {
+    match cx.products {
+        Products::Bf16(unit) if bf16::suits_prepacked(rows, n, k) => Some(unit),
+        _ => None,
+    }
+}
+
+impl<'a> Prepacked<'a> {
+    /// How many `f32` [`pack`](Prepacked::pack) needs.
+    pub fn size(cx: &Compute<'_>, k: usize, n: usize, rows: usize) -> usize {
+        match in_bf16(cx, k, n, rows) {
+            Some(_) => bf16::Prepacked::size(k, n),
+            None => Panels::size(cx.isa, k, n, rows),
+        }
+    }
+
+    /// Packs `b` for left operands of up to `rows` rows, with all threads.
+    pub fn pack(cx: &Compute<'_>, b: &dyn PackB, k: usize, n: usize, rows: usize, data: &'a mut [f32]) -> Self {
+        match in_bf16(cx, k, n, rows) {
+            Some(unit) => Prepacked::Bf16(bf16::Prepacked::pack(cx, unit, b, k, n, data)),
+            None => Prepacked::F32(Panels::pack(cx, b, k, n, rows, data)),
+        }
+    }
+
+    /// How many `f32` a packed left operand of up to `rows` rows needs at most.
+    pub fn left_size(cx: &Compute<'_>, k: usize, n: usize, rows: usize) -> usize {
+        match in_bf16(cx, k, n, rows) {
+            Some(_) => bf16::Prepacked::left_size(k, rows),
+            None => Panels::left_size(cx.isa, k, rows),
+        }
+    }
+
+    /// Packs columns `k0..k0 + columns` of a left operand of `rows` rows, which are the columns of `source`.
+    pub fn pack_left(&self, source: &Matrix<'_>, rows: usize, k0: usize, columns: usize, left: &mut [f32]) {
+        match self {
+            Prepacked::F32(panels) => panels.pack_left(source, rows, k0, columns, left),
+            Prepacked::Bf16(panels) => panels.pack_left(source, rows, k0, columns, left),
+        }
+    }
+
+    /// `C = A B`, or `C += A B`, for a packed left operand; row `i` of C begins at `c[i * ldc]`.
+    ///
+    /// # Panics
+    /// If an operand is too short.
+    pub fn multiply(&self, left: &[f32], rows: usize, c: &mut [f32], ldc: usize, accumulate: bool) {
+        match self {
+            Prepacked::F32(panels) => panels.multiply(left, rows, c, ldc, accumulate),
+            Prepacked::Bf16(panels) => panels.multiply(left, rows, c, ldc, accumulate),
+        }
+    }
+}
+
+/// Numbers in f32 in panels of a few vectors' width, each panel with all of its rows together.
+#[derive(Clone, Copy)]
+pub(crate) struct Panels<'a> {
     data: &'a [f32],
     k: usize,
     n: usize,
@@ -52,14 +112,14 @@ fn vectors(isa: Isa, rows: usize) -> usize {
     }
 }
 
-impl<'a> Prepacked<'a> {
-    /// How many `f32` [`pack`](Prepacked::pack) needs.
-    pub fn size(isa: Isa, k: usize, n: usize, rows: usize) -> usize {
+impl<'a> Panels<'a> {
+    /// How many `f32` [`pack`](Panels::pack) needs.
+    fn size(isa: Isa, k: usize, n: usize, rows: usize) -> usize {
         k * n.next_multiple_of(vectors(isa, rows) * isa.lanes())
     }
 
     /// Packs `b` for left operands of up to `rows` rows, with all threads.
-    pub fn pack(cx: &Compute<'_>, b: &dyn PackB, k: usize, n: usize, rows: usize, data: &'a mut [f32]) -> Self {
+    fn pack(cx: &Compute<'_>, b: &dyn PackB, k: usize, n: usize, rows: usize, data: &'a mut [f32]) -> Self {
         let isa = cx.isa;
         let data = &mut data[..Self::size(isa, k, n, rows)];
         let panel = vectors(isa, rows) * isa.lanes();
@@ -71,16 +131,16 @@ impl<'a> Prepacked<'a> {
                 b.pack(k0, kc, index * panel, left.min(width), width, &mut dst[k0 * width..][..kc * width]);
             }
         });
-        Prepacked { data, k, n, isa, rows }
+        Panels { data, k, n, isa, rows }
     }
 
     /// How many `f32` a packed left operand of up to `rows` rows needs at most.
-    pub fn left_size(isa: Isa, k: usize, rows: usize) -> usize {
+    fn left_size(isa: Isa, k: usize, rows: usize) -> usize {
         k * (rows + tile_limit(isa) - 1)
     }
 
     /// Packs columns `k0..k0 + columns` of a left operand of `rows` rows, which are the columns of `source`.
-    pub fn pack_left(&self, source: &Matrix<'_>, rows: usize, k0: usize, columns: usize, left: &mut [f32]) {
+    fn pack_left(&self, source: &Matrix<'_>, rows: usize, k0: usize, columns: usize, left: &mut [f32]) {
         let height = tile_rows(self.isa, rows);
         for row in (0..rows).step_by(height) {
             let tile = &mut left[row * self.k..][..height * self.k];
@@ -96,7 +156,7 @@ impl<'a> Prepacked<'a> {
     ///
     /// # Panics
     /// If an operand is too short.
-    pub fn multiply(&self, left: &[f32], rows: usize, c: &mut [f32], ldc: usize, accumulate: bool) {
+    fn multiply(&self, left: &[f32], rows: usize, c: &mut [f32], ldc: usize, accumulate: bool) {
         if rows == 0 || self.n == 0 {
             return;
         }

@@ -58,8 +58,8 @@ impl Sizes {
     fn new(cx: &Compute<'_>, s: &Sequences<'_>) -> Sizes {
         let (rows, width) = (s.task_rows(), s.cell.gates() * s.hidden);
         Sizes {
-            weight: Prepacked::size(cx.isa, width, s.hidden, rows),
-            left: Prepacked::left_size(cx.isa, width, rows),
+            weight: Prepacked::size(cx, width, s.hidden, rows),
+            left: Prepacked::left_size(cx, width, s.hidden, rows),
             state: rows * s.hidden,
             product: weight_products(s).into_iter().map(|g| g.scratch(cx)).max().unwrap_or(0),
         }

@@ -49,9 +49,9 @@ impl Sizes {
     fn new(cx: &Compute<'_>, s: &Sequences<'_>) -> Sizes {
         let (rows, width) = (s.task_rows(), s.cell.gates() * s.hidden);
         Sizes {
-            weight: Prepacked::size(cx.isa, s.hidden, width, rows),
+            weight: Prepacked::size(cx, s.hidden, width, rows),
             bias: width,
-            left: Prepacked::left_size(cx.isa, s.hidden, rows),
+            left: Prepacked::left_size(cx, s.hidden, width, rows),
             product: rows * width,
         }
     }
