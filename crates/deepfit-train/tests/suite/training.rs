@@ -219,8 +219,8 @@ fn exact_convolutions_are_saved_with_the_run_and_its_model() {
 #[test]
 fn a_run_in_bf16_is_recorded_and_resumed_as_such_and_refused_where_the_processor_cannot() {
     let folder = Folder::new();
-    let pairs = [("epochs", "2"), ("folds", "1"), ("refit", "false"), ("from", "scratch"), ("precision", "bf16")];
-    let wanted = |pairs: &[(&str, &str)]| settings(&example("digits.zip"), pairs);
+    let pairs = [("epochs", "2"), ("folds", "1"), ("refit", "false"), ("model", "mlp"), ("precision", "bf16")];
+    let wanted = |pairs: &[(&str, &str)]| settings(&example("breast-cancer.csv"), pairs);
     let (plain, rounded) = (folder.path("f32"), folder.path("bf16"));
     if let Err(lacking) = deepfit_cpu::Engine::new(1).unwrap().precision(deepfit_cpu::Precision::Bf16) {
         let told = message(deepfit_train::prepare(wanted(&pairs), Some(rounded.clone())));
