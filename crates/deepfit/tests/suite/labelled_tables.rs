@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::program::{Place, Ran};
+use crate::program::{Place, labels_of, metric};
 
 /// The labels of a row: each follows a column of its own, and one both.
 fn flags(i: usize) -> (f64, f64, [bool; 3]) {
@@ -33,16 +33,6 @@ fn in_lists(rows: usize) -> String {
         format!("{x:.4},{z:.4},{}\n", names.collect::<Vec<_>>().join("|"))
     };
     String::from("x,z,found\n") + &(0..rows).map(line).collect::<String>()
-}
-
-fn metric(report: &Value, name: &str) -> f64 {
-    report["metrics"]["test"][name].as_f64().unwrap_or_else(|| panic!("no {name}: {report}"))
-}
-
-fn labels_of(told: Ran) -> Vec<Vec<String>> {
-    let rows = told.succeeded().json();
-    let of = |row: &Value| serde_json::from_value(row["labels"].clone()).unwrap_or_else(|_| panic!("{row}"));
-    rows.as_array().unwrap().iter().map(of).collect()
 }
 
 #[test]

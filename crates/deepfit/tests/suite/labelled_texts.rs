@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::drawn_texts;
-use crate::program::{Place, Ran};
+use crate::program::{Place, labels_of, metric};
 
 const TOPICS: [(&str, [&str; 4]); 3] = [
     ("money", ["bank", "market", "shares", "prices"]),
@@ -60,16 +60,6 @@ fn json_lines(rows: usize) -> String {
         json!({"text": text, "labels": labels(has)}).to_string() + "\n"
     };
     (0..rows).map(line).collect()
-}
-
-fn metric(report: &Value, name: &str) -> f64 {
-    report["metrics"]["test"][name].as_f64().unwrap_or_else(|| panic!("no {name}: {report}"))
-}
-
-fn labels_of(told: Ran) -> Vec<Vec<String>> {
-    let rows = told.succeeded().json();
-    let of = |row: &Value| serde_json::from_value(row["labels"].clone()).unwrap_or_else(|_| panic!("{row}"));
-    rows.as_array().unwrap().iter().map(of).collect()
 }
 
 const NEW: &str =

@@ -130,6 +130,18 @@ impl Ran {
     }
 }
 
+/// A metric of the test rows in the report of a run.
+pub fn metric(report: &Value, name: &str) -> f64 {
+    report["metrics"]["test"][name].as_f64().unwrap_or_else(|| panic!("no {name}: {report}"))
+}
+
+/// The labels of each row of a prediction.
+pub fn labels_of(told: Ran) -> Vec<Vec<String>> {
+    let rows = told.succeeded().json();
+    let of = |row: &Value| serde_json::from_value(row["labels"].clone()).unwrap_or_else(|_| panic!("{row}"));
+    rows.as_array().unwrap().iter().map(of).collect()
+}
+
 /// Paths of all files and folders below a folder, sorted.
 pub fn listing(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
