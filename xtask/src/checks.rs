@@ -51,7 +51,7 @@ const CLEAN: [&str; 2] = ["as it is", "random parts"];
 pub fn run(arguments: &Arguments) -> Result<()> {
     let record = root().join("benches/checks.json");
     if !arguments.render {
-        succeed(cargo().args(["build", "--release", "-p", "deepfit"]))?;
+        succeed(cargo().args(["build", "--release", "--workspace"]))?;
         let mut command = Command::new("python3");
         command.current_dir(root()).args(["scripts/measure-checks.py", "--deepfit"]);
         command.arg(target_folder().join("release/deepfit")).arg("--out").arg(&record);

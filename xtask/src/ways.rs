@@ -60,7 +60,7 @@ struct Judged {
 pub fn run(arguments: &Arguments) -> Result<()> {
     let record = root().join("benches/ways.json");
     if !arguments.render {
-        succeed(cargo().args(["build", "--release", "-p", "deepfit"]))?;
+        succeed(cargo().args(["build", "--release", "--workspace"]))?;
         let mut command = Command::new(python()?);
         command.current_dir(root()).args(["scripts/compare-ways.py", "--binary"]);
         command.arg(target_folder().join("release/deepfit")).arg("--out").arg(&record);

@@ -113,7 +113,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     }
     if wanted(Part::Guide) {
         let mut tests = cargo();
-        tests.args(["test", "--release", "-p", "deepfit", "--test", "suite", "guide::", "--", "--ignored"]);
+        tests.args(["test", "--release", "--workspace", "--test", "suite", "guide::", "--", "--ignored"]);
         failures.extend(succeed(&mut tests).err());
     }
     if wanted(Part::Mutate) {

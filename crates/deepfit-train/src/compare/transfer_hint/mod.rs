@@ -27,13 +27,13 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 use super::CompareObserver;
 use super::clock::Clock;
 use super::contest::Contest;
-use super::published::{Features as Ready, PublishedNetwork};
+use super::published::{Features as Ready, Made, PublishedNetwork};
 use crate::classical::{Encoded, Encoder, Features};
 use crate::error::Result;
 use crate::published::HAS_BUNDLED;
 use crate::transfer::Takes;
 pub use probes::Probe;
-use probes::Sides;
+use probes::{Probed, Sides};
 use random::Ignorant;
 use verdict::Years;
 
@@ -46,9 +46,11 @@ const SCORED: usize = 600;
 const LOOKED_AT: usize = 128;
 /// Most texts whose tokens are looked at, and most samples whose dates are.
 const TEXTS: usize = 5_000;
-/// Most rows that probes learn from, and most by which they are compared.
+/// Most rows that probes learn from, and most of a part by which they are compared.
 const LEARNED: usize = 2_000;
 const HELD: usize = 1_000;
+/// Parts are held out in turn until so many rows have been: of 100 rows, a difference of a tenth is not told from chance.
+const ENOUGH_HELD: usize = 300;
 
 /// Whether it helps to begin with the published network, and on what grounds.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -131,49 +133,16 @@ pub(super) fn ask(
         Ready::Made(made) => Some(made),
     };
     let seed = contest.settings.seed;
-    let (learn, held) = &contest.folds[0];
-    let (learn, held) = (drawn(learn, LEARNED, seed), drawn(held, HELD, seed));
-    let prepared = published.data.prepare(&learn)?;
+    let parts = parts(contest, seed);
+    let learn = &parts[0].0;
+    let prepared = published.data.prepare(learn)?;
     let base = prepared.source.clone();
     look_at_samples(published, contest, &base, &mut found)?;
     if let Some(made) = features {
-        let source = made.source(&prepared);
-        score(contest, &source, &learn[..learn.len().min(SCORED)], &mut found)?;
-        look_at_images(published, contest, &base, &learn, &late, &mut found)?;
-        let scale = prepared.preprocessor.target_scale();
-        let both: Vec<u32> = learn.iter().chain(&held).copied().collect();
-        let encode = |encoder: &Encoder, source: &Arc<dyn Source>| -> Result<Option<Encoded>> {
-            match encoder.encode_all(source, &both, &late) {
-                Ok(encoded) => Ok(Some(encoded)),
-                Err(_) if late() => Ok(None),
-                Err(other) => Err(other),
-            }
-        };
-        if let Some(of_published) = encode(&Encoder::of_frozen(made.width()), &source)? {
-            let natural = match natural(contest) {
-                Some(features) => {
-                    let own = contest.data.prepare(&learn)?;
-                    encode(&Encoder::new(features, &own.preprocessor)?, &own.source)?
-                }
-                None => None,
-            };
-            let allowed = (until - clock.passed()) * RANDOM_SHARE;
-            let ignorant = Ignorant {
-                backbone: published.backbone(),
-                source: &base,
-                rows: &both,
-                settings: &contest.settings,
-                allowed,
-                stop: &late,
-            };
-            let random = ignorant.features()?.map(|random| {
-                found.random = Some(random.what);
-                random.encoded
-            });
-            let sides = Sides { published: of_published, natural, random };
-            let probed = probes::probe(contest, &sides, &learn, &held, scale, &late)?;
-            verdict::decide(contest, published.name(), &probed, held.len(), &mut found);
-        }
+        score(contest, &made.source(&prepared), &learn[..learn.len().min(SCORED)], &mut found)?;
+        look_at_images(published, contest, &base, learn, &late, &mut found)?;
+        let probed = probe(contest, published, made, &parts, &|| until - clock.passed(), &late, &mut found)?;
+        verdict::decide(contest, published.name(), &probed, &mut found);
     }
     if stop() {
         return Ok(Asked::Stopped);
@@ -184,6 +153,81 @@ pub(super) fn ask(
     verdict::warn(published.name(), &mut found);
     found.seconds = clock.passed() - begun;
     Ok(Asked::Found(Box::new(found)))
+}
+
+/// Rows to learn from and rows that are held out, part after part, until enough of them have been held out.
+fn parts(contest: &Contest, seed: u64) -> Vec<(Vec<u32>, Vec<u32>)> {
+    let mut parts = Vec::new();
+    let mut rows = 0;
+    for (learn, held) in &contest.folds {
+        if rows >= ENOUGH_HELD {
+            break;
+        }
+        rows += held.len();
+        parts.push((drawn(learn, LEARNED, seed), drawn(held, HELD, seed)));
+    }
+    parts
+}
+
+/// Probes part after part, while there is time.
+fn probe(
+    contest: &Contest,
+    published: &PublishedNetwork,
+    made: &Made,
+    parts: &[(Vec<u32>, Vec<u32>)],
+    left: &dyn Fn() -> f64,
+    late: &(dyn Fn() -> bool + Sync),
+    found: &mut Transferability,
+) -> Result<Probed> {
+    let encode = |encoder: &Encoder, source: &Arc<dyn Source>, rows: &[u32]| -> Result<Option<Encoded>> {
+        match encoder.encode_all(source, rows, late) {
+            Ok(encoded) => Ok(Some(encoded)),
+            Err(_) if late() => Ok(None),
+            Err(other) => Err(other),
+        }
+    };
+    let mut random: Option<Encoded> = None;
+    let mut rounds = Vec::new();
+    for (at, (learn, held)) in parts.iter().enumerate() {
+        let prepared = published.data.prepare(learn)?;
+        let source = made.source(&prepared);
+        let both: Vec<u32> = learn.iter().chain(held).copied().collect();
+        let Some(of_published) = encode(&Encoder::of_frozen(made.width()), &source, &both)? else { break };
+        let natural = match natural(contest) {
+            Some(features) => {
+                let own = contest.data.prepare(learn)?;
+                encode(&Encoder::new(features, &own.preprocessor)?, &own.source, &both)?
+            }
+            None => None,
+        };
+        if at > 0 && late() {
+            break;
+        }
+        if at == 0 {
+            let mut rows: Vec<u32> = parts.iter().flat_map(|(learn, held)| learn.iter().chain(held)).copied().collect();
+            rows.sort_unstable();
+            rows.dedup();
+            let ignorant = Ignorant {
+                backbone: published.backbone(),
+                source: &prepared.source,
+                rows: &rows,
+                settings: &contest.settings,
+                allowed: left() * RANDOM_SHARE,
+                stop: late,
+            };
+            if let Some(made) = ignorant.features()? {
+                found.random = Some(made.what);
+                random = Some(made.encoded);
+            }
+        } else if let Some(random) = &mut random {
+            // Numbers are standardised by the rows that are learned from.
+            random.targets = source.targets_of(&random.rows);
+        }
+        let sides = Sides { published: &of_published, natural: natural.as_ref(), random: random.as_ref() };
+        let scale = prepared.preprocessor.target_scale();
+        rounds.push(probes::rounds(contest, &sides, learn, held, scale, late)?);
+    }
+    Ok(Probed::of(&rounds))
 }
 
 /// Up to so many rows, in an order that the seed alone decides.

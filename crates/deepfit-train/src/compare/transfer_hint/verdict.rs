@@ -28,10 +28,11 @@ fn direction(contest: &Contest, versus: Option<Versus>) -> Option<f64> {
 
 /// By the probe of the most rows: it helps where the published features are better than all others, beyond chance; it does
 /// not where they tell nothing, or others are better.
-pub(super) fn decide(contest: &Contest, name: &str, probed: &Probed, held: usize, found: &mut Transferability) {
+pub(super) fn decide(contest: &Contest, name: &str, probed: &Probed, found: &mut Transferability) {
     found.probes.clone_from(&probed.probes);
     let Some(last) = probed.probes.last() else { return };
-    let metric = &contest.metric;
+    let (metric, held) = (&contest.metric, probed.held);
+    let in_parts = if probed.parts > 1 { format!(", in {} parts", probed.parts) } else { String::new() };
     let plain = if contest.data.is_images() { "on colours and edges" } else { "on words" };
     let sides = [
         (plain, last.natural, probed.against.natural),
@@ -48,7 +49,7 @@ pub(super) fn decide(contest: &Contest, name: &str, probed: &Probed, held: usize
         .filter_map(|(what, value, versus)| Some(format!("{} {what}{}", number((*value)?), told(*versus))))
         .collect();
     found.grounds.push(format!(
-        "a linear probe of {} rows has {metric} {} on features of {name}, {}, on {held} rows that are held out",
+        "a linear probe of {} rows has {metric} {} on features of {name}, {}, on {held} rows that are held out{in_parts}",
         last.rows,
         number(last.published),
         shown.join(", ")
