@@ -493,9 +493,11 @@ pub(crate) fn profile(rows: &mut Rows<'_>, threads: usize) -> Result<(Vec<Profil
         threads,
         |records| {
             let mut found: Vec<Seen> = (0..columns).map(|_| Seen::default()).collect();
+            // Counted once: a block of a wide table has more columns than rows.
+            let most_rows = records.most_rows();
             for (seen, many) in found.iter_mut().zip(&many) {
                 seen.profile.many = many.load(Ordering::Relaxed);
-                seen.kept = Kept::Numbers(Numbers::with_capacity(records.most_rows()));
+                seen.kept = Kept::Numbers(Numbers::with_capacity(most_rows));
             }
             while let Some(fields) = records.next()? {
                 for (column, seen) in found.iter_mut().enumerate() {

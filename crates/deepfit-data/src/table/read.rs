@@ -6,7 +6,7 @@ use super::kept::{Index, Kept};
 use super::numbers::Numbers;
 use super::odd::Tally;
 use super::records::{Fields, Records};
-use super::rows::{Base, Rows, is_missing, number, value_error};
+use super::rows::{Base, Rows, is_missing, number, places, value_error};
 use crate::codes::{Codes, MISSING};
 use crate::error::{Error, Result};
 use crate::memory::heap_bytes;
@@ -379,7 +379,8 @@ impl Builder {
     ) -> Option<Builder> {
         let mut builder = Builder::new(features, target, reading, 0);
         let mut kept: Vec<Option<Kept>> = kept.into_iter().map(Some).collect();
-        let mut take = |name: &str| kept[columns.iter().position(|column| column == name)?].take();
+        let places = places(columns);
+        let mut take = |name: &str| kept[*places.get(name)?].take();
         (builder.table.targets, builder.classes) = match builder.reading {
             TargetReading::Skip => (Targets::None, Index::default()),
             TargetReading::NewClasses => take(target)?.classes(delimiter)?,
@@ -410,8 +411,9 @@ impl Builder {
             self.name_without_target(rows);
         }
         let columns = rows.columns.clone();
+        let places = places(&columns);
         let locate = |name: &str| {
-            columns.iter().position(|column| column == name).ok_or_else(|| Error::NoColumn {
+            places.get(name).copied().ok_or_else(|| Error::NoColumn {
                 name: rows.name.clone(),
                 column: name.to_string(),
                 columns: columns.join(", "),

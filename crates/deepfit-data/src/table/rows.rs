@@ -1,6 +1,7 @@
 //! The rows of a table, block by block, whatever file they come from: the one way in which columns are looked through, values
 //! and texts are read and images are found.
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::{Cursor, Read};
 use std::path::Path;
@@ -100,6 +101,11 @@ impl Place {
     pub(crate) fn behind(self, base: Base) -> Place {
         Place { row: self.row + base.rows, line: self.line + base.lines }
     }
+}
+
+/// Where columns stand, by their names.
+pub(super) fn places(columns: &[String]) -> HashMap<&str, usize> {
+    columns.iter().enumerate().map(|(place, name)| (&name[..], place)).collect()
 }
 
 /// A number as tables write it; with `;` between fields a comma may stand for the decimal point.
@@ -238,12 +244,14 @@ impl<'a> Rows<'a> {
     }
 
     fn checked(self) -> Result<Rows<'a>> {
+        let mut seen = HashMap::with_capacity(self.columns.len());
         for (second, column) in self.columns.iter().enumerate() {
-            if let Some(first) = self.columns[..second].iter().position(|other| other == column) {
-                let (name, column) = (self.name, column.clone());
-                return Err(Error::DuplicateColumn { name, column, first: first + 1, second: second + 1 });
+            if let Some(first) = seen.insert(&column[..], second) {
+                let column = column.clone();
+                return Err(Error::DuplicateColumn { name: self.name, column, first: first + 1, second: second + 1 });
             }
         }
+        drop(seen);
         Ok(self)
     }
 
