@@ -220,11 +220,15 @@ settings! {
     exact: bool = false,
         "Whether convolutions are plain sums of products; else those of 3 x 3 are made faster, and round a little more.",
         "true or false";
-    precision: String = Precision::F32.name().to_string(),
+    precision: String = AUTO.to_string(),
         "Precision in which training multiplies matrices: f32, or bf16, which is faster where the processor multiplies it itself, \
-         and rounds to 8 bits what is multiplied; weights and sums stay f32.",
-        "f32 or bf16";
+         and rounds to 8 bits what is multiplied; weights and sums stay f32. By default f32, unless a limit of time leaves too \
+         few epochs and bf16 more.",
+        "auto, f32 or bf16";
 }
+
+/// Value of `precision` that leaves it open.
+pub(crate) const AUTO: &str = "auto";
 
 /// Value of `sets`.
 pub(crate) const ADAPTIVE: &str = "adaptive";
@@ -365,7 +369,8 @@ impl Settings {
         one_of("sets", &self.sets, &["smallest", ADAPTIVE])?;
         one_of("calibration", &self.calibration, &["auto", "none", "temperature", "isotonic"])?;
         one_of("model", &self.model, &MODELS)?;
-        one_of("precision", &self.precision, &Precision::NAMES)?;
+        let [plain, rounded] = Precision::NAMES;
+        one_of("precision", &self.precision, &[AUTO, plain, rounded])?;
         one_of("optimizer", &self.optimizer, &Optimizer::NAMES)?;
         self.schedule.iter().try_for_each(|schedule| Rates::parse(schedule).map(|_| ()))?;
         if let Some(loss) = &self.loss {

@@ -2,13 +2,14 @@
 
 use std::fmt;
 
+use deepfit_cpu::{Engine, Precision};
 use deepfit_data::Dataset;
 
 use super::Kind;
 use crate::error::Result;
 use crate::published::HAS_BUNDLED;
 use crate::recipe::Recipe;
-use crate::settings::Settings;
+use crate::settings::{AUTO, Settings};
 use crate::transfer::SCRATCH;
 
 /// Settings that are changed to make a run smaller or faster.
@@ -111,6 +112,12 @@ pub(crate) fn smaller(asked: &Settings, data: &Dataset) -> Vec<Rung> {
     }
 }
 
+/// Matrices multiplied in bfloat16, where the processor can do that and the settings leave it open.
+pub(crate) fn rounded(asked: &Settings) -> Option<Rung> {
+    let can = || Engine::new(1).is_ok_and(|engine| engine.precision(Precision::Bf16).is_ok());
+    (asked.precision == AUTO && can()).then(|| Rung::of(&[("precision", Precision::Bf16.name())]))
+}
+
 /// Faster models than the one that the data would get.
 pub(crate) fn faster(asked: &Settings, data: &Dataset) -> Vec<Rung> {
     if !is_open(asked) || asked.hidden.is_some() || asked.members.is_some() {
@@ -127,5 +134,20 @@ pub(crate) fn faster(asked: &Settings, data: &Dataset) -> Vec<Rung> {
         }
         Kind::Language => vec![Rung::of(&[("from", SCRATCH), ("model", "gru")])],
         _ => Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bfloat16_is_tried_where_it_is_left_open_and_the_processor_has_it() {
+        let has = Engine::new(1).unwrap().precision(Precision::Bf16).is_ok();
+        let told = |precision: &str| {
+            rounded(&Settings { precision: precision.to_string(), ..Settings::default() }).map(|rung| rung.to_string())
+        };
+        assert_eq!(told(AUTO), has.then(|| "precision=bf16".to_string()));
+        assert_eq!((told("f32"), told("bf16")), (None, None));
     }
 }

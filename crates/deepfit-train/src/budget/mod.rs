@@ -1,12 +1,12 @@
 //! Limits that a run is fitted to: of memory, by steps that compute values again, smaller batches and smaller models; of
-//! time, by models that are faster.
+//! time, by a precision that is faster, and models that are.
 
 mod ladder;
 mod ways;
 
 use deepfit_data::Dataset;
 
-pub(crate) use ladder::{Rung, faster, smaller, smaller_batches};
+pub(crate) use ladder::{Rung, faster, rounded, smaller, smaller_batches};
 pub use ways::{Cost, cost, ways};
 
 use crate::error::{Result, TrainError};

@@ -24,7 +24,7 @@ pub struct Cost {
     pub batch: usize,
     /// Batches of an update.
     pub accumulate: u64,
-    /// Number format of values and weights.
+    /// Precision in which matrices are multiplied.
     pub precision: String,
     /// Bytes of the whole process at most.
     pub memory_bytes: u64,
@@ -65,7 +65,7 @@ impl Cost {
             parameters: told.parameters,
             batch,
             accumulate,
-            precision: "float32".to_string(),
+            precision: settings.precision.clone(),
             memory_bytes: told.planned_memory_bytes,
             memory: told.memory.clone(),
             seconds_before: told.seconds_before,
@@ -100,7 +100,7 @@ impl Cost {
             parameters: 0,
             batch: 0,
             accumulate: 1,
-            precision: "float32".to_string(),
+            precision: settings.multiplies_in().name().to_string(),
             memory_bytes: needed,
             memory: Vec::new(),
             seconds_before: 0.0,

@@ -21,6 +21,8 @@ use crate::transfer::SCRATCH;
 const MOST_OF_TIME: f64 = 0.6;
 /// A model for which the time allows fewer epochs than this, and than it should have, gives way to a faster one.
 const FEWEST_EPOCHS: u32 = 5;
+/// A run is rounded to bfloat16 only if that gives it so many times the epochs: less may be chance.
+const WORTH_ROUNDING: f64 = 1.2;
 /// How often a larger limit is tried, before it is told what would do.
 const MOST_TRIES: usize = 6;
 
@@ -38,12 +40,21 @@ pub(super) fn fitted(asked: &Settings, folder: &RunFolder, given: Option<&PathBu
         planned => planned?,
     };
     let Some(time) = asked.time_of_each() else { return Ok(job) };
-    let seconds = job.description.seconds_features;
-    if is_open && seconds > MOST_OF_TIME * time {
+    let late = |job: &Job| is_open && job.description.seconds_features > MOST_OF_TIME * time;
+    if late(&job) {
+        let seconds = job.description.seconds_features;
+        let slow = format!("features of a published network would take {seconds:.0} s of {time:.0} s");
+        drop(job);
+        if let Some(rung) = budget::rounded(asked) {
+            let mut job = first.plan(&rung.apply(asked)?, folder)?;
+            if !late(&job) {
+                job.description.notes.insert(0, format!("{rung}: {slow} in f32"));
+                return Ok(job);
+            }
+        }
         // Time is better spent on a network of its own, which begins at once.
-        let why =
-            format!("begins from scratch: features of a published network would take {seconds:.0} s of {time:.0} s");
-        drop((job, first));
+        let why = format!("begins from scratch: {slow}");
+        drop(first);
         let mut job = prepare(Settings { from: Some(SCRATCH.to_string()), ..asked.clone() }, given.cloned())?;
         job.description.notes.insert(0, why);
         return Ok(job);
@@ -100,14 +111,15 @@ fn descend(
     Err(budget::too_small(limit, least.0, &least.1))
 }
 
-/// The first of ever faster models for which the time allows enough epochs, or the one with the largest share of them.
+/// The first of ever faster ways for which the time allows enough epochs, or the one with the largest share of them.
 fn quicken(asked: &Settings, folder: &RunFolder, first: Start, job: Job, time: f64) -> Result<Job> {
     let share = |job: &Job| f64::from(job.description.epochs) / f64::from(job.wanted_epochs.max(1));
     let is_enough = |job: &Job| job.description.epochs >= FEWEST_EPOCHS.min(job.wanted_epochs);
     let at = job.begun.0;
     let Description { epochs, model, .. } = &job.description;
     let slow = format!("the time allows {epochs} of {} epochs of {model}", job.wanted_epochs);
-    let rungs = budget::faster(asked, &job.data);
+    let rounded = budget::rounded(asked);
+    let rungs: Vec<Rung> = rounded.iter().cloned().chain(budget::faster(asked, &job.data)).collect();
     let mut best = (share(&job), Rung::default());
     // What was planned goes before something else is: both would count as memory.
     let mut current = Some((Rung::default(), job));
@@ -123,10 +135,12 @@ fn quicken(asked: &Settings, folder: &RunFolder, first: Start, job: Job, time: f
         }
         let own = opened(&mut start, &changed, at)?;
         let mut other = own.plan(&changed, folder)?;
-        if share(&other) > best.0 {
+        let least = if rounded.as_ref() == Some(&rung) { WORTH_ROUNDING * best.0 } else { best.0 };
+        let is_better = share(&other) > least;
+        if is_better {
             best = (share(&other), rung.clone());
         }
-        let ends = is_enough(&other);
+        let ends = is_better && is_enough(&other);
         other.description.notes.insert(0, format!("{rung}: {slow}"));
         current = Some((rung, other));
         if ends {

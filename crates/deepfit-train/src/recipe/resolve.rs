@@ -42,6 +42,7 @@ impl Recipe {
         backbone: Option<&Backbone>,
     ) -> Result<(Recipe, Vec<String>)> {
         settings.validate()?;
+        settings.precision = settings.multiplies_in().name().to_string();
         let (images, texts) = (data.is_images(), data.is_texts());
         let table = data.is_table();
         let classification = data.task().is_classification();

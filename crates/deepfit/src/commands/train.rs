@@ -123,7 +123,7 @@ pub struct Arguments {
     #[arg(long, value_name = "N", allow_hyphen_values = true, help_heading = "Model and training")]
     pub(super) seed: Option<String>,
     /// Precision in which matrices are multiplied: f32, or bf16 where the processor multiplies it itself, which is faster and
-    /// rounds to 8 bits what is multiplied [default: f32]
+    /// rounds to 8 bits what is multiplied [default: f32, or what a limit of time allows more epochs with]
     #[arg(long, value_name = "NAME", help_heading = "Model and training")]
     pub(super) precision: Option<String>,
     /// Threads; the result does not depend on them [default: all cores]
