@@ -1,5 +1,7 @@
 //! Features of rows.
 
+use crate::scale::Scale;
+
 /// What a column holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -159,6 +161,27 @@ impl Matrix {
         all
     }
 
+    /// The columns of a dense matrix with those of a sparse one beside them, sparse. The dense ones are standardised and made
+    /// smaller, so that they are of length one together, as rows of weighted words are: neither drowns the other in a
+    /// penalised model.
+    ///
+    /// # Panics
+    /// If they have not as many rows, or the first is sparse.
+    #[must_use]
+    pub fn beside(&self, words: &Matrix) -> Matrix {
+        assert!(self.rows == words.rows && !self.is_sparse(), "rows are the same, and the first are dense");
+        let scaled = Scale::fit(self).apply(self);
+        let smaller = 1.0 / (self.width.max(1) as f32).sqrt();
+        let mut all = Matrix::sparse(self.width + words.width);
+        for row in 0..self.rows {
+            let (columns, values) = words.entries(row);
+            let dense = (0..).zip(scaled.row(row).iter().map(|value| value * smaller));
+            let sparse = columns.iter().map(|column| column + self.width as u32).zip(values.iter().copied());
+            all.push(dense.chain(sparse));
+        }
+        all
+    }
+
     /// Some columns as a dense matrix, for learners that look at columns one by one.
     #[must_use]
     pub fn columns(&self, wanted: &[u32]) -> Matrix {
@@ -175,5 +198,24 @@ impl Matrix {
     /// Whether all values are finite, which every learner but trees needs.
     pub(crate) fn is_finite(&self) -> bool {
         self.values.iter().all(|value| value.is_finite())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Matrix;
+
+    #[test]
+    fn dense_columns_stand_before_sparse_ones_and_are_as_large_together() {
+        let dense = Matrix::dense(4, vec![10.0, -3.0, 5.0, 1.0, 30.0, -1.0, 5.0, 2.0]);
+        let mut words = Matrix::sparse(3);
+        words.push([(2, 1.0)]);
+        words.push([]);
+        let both = dense.beside(&words);
+        assert_eq!((both.rows(), both.width(), both.is_sparse()), (2, 7, true));
+        // Two rows are one deviation away from their mean each; the third column has none.
+        let (columns, values) = both.entries(0);
+        assert_eq!((columns, values), (&[0, 1, 2, 3, 6][..], &[-0.5, -0.5, 0.0, -0.5, 1.0][..]));
+        assert_eq!(both.entries(1), (&[0, 1, 2, 3][..], &[0.5, 0.5, 0.0, 0.5][..]));
     }
 }

@@ -20,7 +20,7 @@ mod words;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use deepfit_data::{Array, Loader, LoaderOptions, Source};
+use deepfit_data::{Array, Loader, LoaderOptions, Prepared, Preprocessor, Source};
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
@@ -49,8 +49,10 @@ const TEXTS: usize = 5_000;
 /// Most rows that probes learn from, and most of a part by which they are compared.
 const LEARNED: usize = 2_000;
 const HELD: usize = 1_000;
-/// Parts are held out in turn until so many rows have been: of 100 rows, a difference of a tenth is not told from chance.
-const ENOUGH_HELD: usize = 300;
+/// Parts are held out in turn until so many rows have been, or this share of the time has passed: of 100 rows, a difference of
+/// a tenth is not told from chance.
+const ENOUGH_HELD: usize = 1_000;
+const PARTS_SHARE: f64 = 0.5;
 
 /// Whether it helps to begin with the published network, and on what grounds.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -67,6 +69,9 @@ pub struct Transferability {
     pub left_out: Vec<String>,
     /// The metric of the comparison, of the same linear learner on different features.
     pub probes: Vec<Probe>,
+    /// Whether probes of texts see weighted words beside the features, as what begins with the network does.
+    #[serde(default)]
+    pub with_words: bool,
     /// What the random features are.
     pub random: Option<String>,
     /// Why the network may be the wrong one: data unlike that which it was trained on, or younger.
@@ -188,11 +193,15 @@ fn probe(
     };
     let mut random: Option<Encoded> = None;
     let mut rounds = Vec::new();
+    let enough = left() * PARTS_SHARE;
     for (at, (learn, held)) in parts.iter().enumerate() {
+        if at > 0 && left() < enough {
+            break;
+        }
         let prepared = published.data.prepare(learn)?;
         let source = made.source(&prepared);
         let both: Vec<u32> = learn.iter().chain(held).copied().collect();
-        let Some(of_published) = encode(&Encoder::of_frozen(made.width()), &source, &both)? else { break };
+        let Some(mut of_published) = encode(&Encoder::of_frozen(made.width()), &source, &both)? else { break };
         let natural = match natural(contest) {
             Some(features) => {
                 let own = contest.data.prepare(learn)?;
@@ -223,7 +232,15 @@ fn probe(
             // Numbers are standardised by the rows that are learned from.
             random.targets = source.targets_of(&random.rows);
         }
-        let sides = Sides { published: &of_published, natural: natural.as_ref(), random: random.as_ref() };
+        // What begins with this network learns from words beside it: so do the probes, of it and of what it is held against.
+        let beside = natural.as_ref().filter(|_| sees_words(&prepared));
+        let random_beside = random.as_ref().zip(beside).and_then(|(random, words)| words_beside(random, words));
+        if let Some(joined) = beside.and_then(|words| words_beside(&of_published, words)) {
+            of_published = joined;
+            found.with_words = true;
+        }
+        let random = if found.with_words { random_beside.as_ref() } else { random.as_ref() };
+        let sides = Sides { published: &of_published, natural: natural.as_ref(), random };
         let scale = prepared.preprocessor.target_scale();
         rounds.push(probes::rounds(contest, &sides, learn, held, scale, late)?);
     }
@@ -241,6 +258,19 @@ fn drawn(rows: &[u32], most: usize, seed: u64) -> Vec<u32> {
 /// Features that need no network.
 fn natural(contest: &Contest) -> Option<Features> {
     if contest.data.is_images() { Some(Features::Histograms) } else { HAS_BUNDLED.then_some(Features::Terms) }
+}
+
+/// Whether what begins with the network sees weighted words beside what it makes of a text.
+fn sees_words(prepared: &Prepared) -> bool {
+    matches!(&prepared.preprocessor, Preprocessor::Text(text) if text.terms_and_columns() > 0)
+}
+
+/// Features with words beside them, of the rows of the words; nothing where a row has no features.
+fn words_beside(features: &Encoded, words: &Encoded) -> Option<Encoded> {
+    let place = |row| features.rows.binary_search(row).ok().map(|place| place as u32);
+    let places: Vec<u32> = words.rows.iter().map(place).collect::<Option<_>>()?;
+    let matrix = features.matrix.select(&places).beside(&words.matrix);
+    Some(Encoded { matrix, targets: words.targets.clone(), rows: words.rows.clone() })
 }
 
 /// LogME and the H-score of the features of some rows.

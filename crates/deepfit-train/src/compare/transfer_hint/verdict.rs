@@ -34,6 +34,7 @@ pub(super) fn decide(contest: &Contest, name: &str, probed: &Probed, found: &mut
     let (metric, held) = (&contest.metric, probed.held);
     let in_parts = if probed.parts > 1 { format!(", in {} parts", probed.parts) } else { String::new() };
     let plain = if contest.data.is_images() { "on colours and edges" } else { "on words" };
+    let with = if found.with_words { " with words beside them" } else { "" };
     let sides = [
         (plain, last.natural, probed.against.natural),
         ("on random features", last.random, probed.against.random),
@@ -49,7 +50,7 @@ pub(super) fn decide(contest: &Contest, name: &str, probed: &Probed, found: &mut
         .filter_map(|(what, value, versus)| Some(format!("{} {what}{}", number((*value)?), told(*versus))))
         .collect();
     found.grounds.push(format!(
-        "a linear probe of {} rows has {metric} {} on features of {name}, {}, on {held} rows that are held out{in_parts}",
+        "a linear probe of {} rows has {metric} {} on features of {name}{with}, {}, on {held} rows that are held out{in_parts}",
         last.rows,
         number(last.published),
         shown.join(", ")
