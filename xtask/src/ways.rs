@@ -10,8 +10,12 @@ use serde::Deserialize;
 
 use crate::goldens::python;
 use crate::markdown::Table;
+use crate::peers::write;
 use crate::process::{cargo, root, succeed, target_folder};
 use crate::sections::{self, Section};
+
+/// The page of the guide that has the section, too.
+const PAGE: &str = "docs/src/advice.md";
 
 /// Options of `cargo xtask bench-ways`.
 #[derive(Debug, Args)]
@@ -68,7 +72,15 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     }
     let text = fs::read_to_string(&record).with_context(|| format!("cannot read {}", record.display()))?;
     let parsed = serde_json::from_str(&text).with_context(|| format!("{} is no such record", record.display()))?;
-    sections::put(&root().join("BENCHMARKS.md"), Section::Ways, &render(&parsed))
+    let section = render(&parsed);
+    sections::put(&root().join("BENCHMARKS.md"), Section::Ways, &section)?;
+    write(&root().join(PAGE), &page(&section))
+}
+
+/// The section as a page of the guide.
+fn page(section: &str) -> String {
+    let body = section.strip_prefix("## Advice\n").unwrap_or(section).replace("\n### ", "\n## ");
+    format!("# Is the advice good?\n{body}")
 }
 
 /// What was recommended most often, and on how many splits.
@@ -87,7 +99,7 @@ fn render(record: &Record) -> String {
         record.data.iter().fold((0, 0), |(all, right), judged| (all + judged.hints, right + judged.hints_right));
     let mut text = format!(
         "## Advice\n\nWhether `deepfit compare` recommends the right way, and whether its hint that transfer helps is true. \
-         `cargo xtask bench-ways` measures and writes this section; the head of `scripts/compare-ways.py` says what the data is and \
+         `cargo xtask bench-ways` measures and writes this; the head of `scripts/compare-ways.py` says what the data is and \
          what counts as right. Each set is split {} times, each comparison had {}.\n\nThe advice is right on {right} of {} sets",
         record.splits,
         record.limit,
@@ -174,5 +186,10 @@ mod tests {
             assert!(lines.iter().any(|l| l == line), "{line} is missing: {text}");
         }
         assert!(text.contains("right on 1 of 2 sets, the hint on 2 of 3 splits."), "{text}");
+        let page = page(&text);
+        assert!(
+            page.starts_with("# Is the advice good?\n\nWhether") && page.contains("\n## Does transfer help?\n"),
+            "{page}"
+        );
     }
 }
