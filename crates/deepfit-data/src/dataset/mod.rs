@@ -118,10 +118,9 @@ impl Dataset {
         summary: Summary,
         options: OpenOptions,
         parts: Vec<Option<Part>>,
-        strata: Vec<u32>,
+        strata: Codes,
     ) -> Dataset {
         let (division, weights, subgroups) = (Division::default(), Vec::new(), None);
-        let strata = strata.into_iter().collect();
         Dataset { path: path.to_path_buf(), kind, task, summary, options, parts, strata, division, weights, subgroups }
     }
 

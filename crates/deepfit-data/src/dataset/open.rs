@@ -5,6 +5,7 @@ use std::path::Path;
 use super::options::{OpenOptions, Summary, Survey};
 use super::task::{Task, TaskKind};
 use super::{Dataset, Kind};
+use crate::codes::Codes;
 use crate::division;
 use crate::error::{Error, Result};
 use crate::folder::{self, Contents, Holds};
@@ -137,7 +138,7 @@ pub fn open_adapted(
         task = set.task.clone();
         let given: Vec<Option<Part>> = set.files.iter().map(|file| file.part).collect();
         parts = if given.iter().any(Option::is_some) { given } else { Vec::new() };
-        strata = set.strata();
+        strata = set.strata().into_iter().collect();
         kind = Kind::Images(set);
     } else {
         let mut set = table::open(path, &options, &[], &mut summary)?;
@@ -160,7 +161,7 @@ fn open_texts(
     let adapt = &mut |survey: &TextSurvey, options: &mut OpenOptions| adapt(&Survey::Texts(survey.clone()), options);
     let mut set = text::open(path, table, &mut options, adapt, &mut summary)?;
     let (task, strata, parts) = (set.task.clone(), set.strata(), std::mem::take(&mut set.parts));
-    complete(Dataset::new(path, Kind::Texts(set), task, summary, options, parts, strata))
+    complete(Dataset::new(path, Kind::Texts(set), task, summary, options, parts, Codes::from_iter(strata)))
 }
 
 /// Opens pairs of texts that belong together.
@@ -174,7 +175,7 @@ fn open_partners(
     let adapt = &mut |survey: &TextSurvey, options: &mut OpenOptions| adapt(&Survey::Texts(survey.clone()), options);
     let mut set = text::open_partners(path, table, &mut options, adapt, &mut summary)?;
     let (task, strata, parts) = (Task::Similarity { label: set.label }, set.strata(), std::mem::take(&mut set.parts));
-    complete(Dataset::new(path, Kind::Pairs(set), task, summary, options, parts, strata))
+    complete(Dataset::new(path, Kind::Pairs(set), task, summary, options, parts, Codes::from_iter(strata)))
 }
 
 /// Opens a text whose continuation is learned.
@@ -200,7 +201,7 @@ fn open_language(
     }
     let adapt = &mut |survey: &TextSurvey, options: &mut OpenOptions| adapt(&Survey::Texts(survey.clone()), options);
     let mut set = text::open_language(path, &mut options, adapt, &mut summary)?;
-    let (strata, parts) = (vec![0; set.len()], std::mem::take(&mut set.parts));
+    let (strata, parts) = (std::iter::repeat_n(0, set.len()).collect(), std::mem::take(&mut set.parts));
     complete(Dataset::new(path, Kind::Language(set), Task::NextToken, summary, options, parts, strata))
 }
 
@@ -217,7 +218,7 @@ fn open_labels(
     let adapt = &mut |survey: &TextSurvey, options: &mut OpenOptions| adapt(&Survey::Texts(survey.clone()), options);
     let mut set = text::open_labels(path, files, &mut options, adapt, &mut summary)?;
     let (task, strata, parts) = (set.task.clone(), set.strata(), std::mem::take(&mut set.parts));
-    complete(Dataset::new(path, Kind::Labels(set), task, summary, options, parts, strata))
+    complete(Dataset::new(path, Kind::Labels(set), task, summary, options, parts, Codes::from_iter(strata)))
 }
 
 /// Counts inputs that occur more than once, and refuses data of too few rows.

@@ -14,6 +14,7 @@ use super::preprocessor::TablePreprocessor;
 use super::read::{Builder, Table, TargetReading, Targets, Values};
 use super::rows::{Rows, value_error};
 use super::source::TableSource;
+use crate::codes::Codes;
 use crate::dataset::{MIN_ROWS, OpenOptions, Summary, Task, TaskKind};
 use crate::division::role;
 use crate::error::{Error, Result};
@@ -59,12 +60,14 @@ impl TableSet {
     }
 
     /// Class of each row, quantile bin of its target, or the rarest of its labels.
-    pub(crate) fn strata(&self) -> Vec<u32> {
+    pub(crate) fn strata(&self) -> Codes {
         match &self.table.targets {
-            Targets::Labels(sets) => rarest_labels(sets.iter().map(|set| &set[..]), self.task.outputs()),
-            Targets::Classes(classes) => classes.iter().collect(),
-            Targets::Values(values) => quantile_bins(values),
-            Targets::None => vec![0; self.table.len()],
+            Targets::Labels(sets) => {
+                rarest_labels(sets.iter().map(|set| &set[..]), self.task.outputs()).into_iter().collect()
+            }
+            Targets::Classes(classes) => classes.clone(),
+            Targets::Values(values) => quantile_bins(values).into_iter().collect(),
+            Targets::None => std::iter::repeat_n(0, self.table.len()).collect(),
         }
     }
 

@@ -211,20 +211,7 @@ impl Product<'_> {
         });
         // SAFETY: the tasks are done.
         let sums = unsafe { partial.slice(0, size * bl.split) };
-        for i in 0..g.m {
-            let row = &mut c[i * ldc..i * ldc + g.n];
-            for (j, out) in row.iter_mut().enumerate() {
-                let mut sum = if g.accumulate { *out } else { 0.0 };
-                for part in 0..bl.split {
-                    sum += sums[part * size + i * g.n + j];
-                }
-                *out = sum;
-            }
-        }
-        if let Some(epilogue) = g.epilogue {
-            // SAFETY: all tasks are done, so the whole of C is this thread's.
-            unsafe { epilogue.apply(0, 0, g.m, g.n, c.as_mut_ptr(), ldc) };
-        }
+        g.add_chunks(sums, c, ldc);
     }
 
     /// Packs one panel of one depth block of B, unless it is read where it lies.

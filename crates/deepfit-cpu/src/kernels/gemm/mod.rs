@@ -136,6 +136,25 @@ impl<'a> Gemm<'a> {
         Gemm { accumulate, ..self }
     }
 
+    /// Where tasks have summed chunks of the depth, one product of `m` x `n` after the other: adds these up in their order, so
+    /// that no result depends on threads, and finishes C, whose tasks must be done.
+    fn add_chunks(&self, sums: &[f32], c: &mut [f32], ldc: usize) {
+        for i in 0..self.m {
+            let row = &mut c[i * ldc..i * ldc + self.n];
+            if !self.accumulate {
+                row.fill(0.0);
+            }
+            for chunk in sums.chunks_exact(self.m * self.n) {
+                let own = &chunk[i * self.n..][..self.n];
+                row.iter_mut().zip(own).for_each(|(sum, more)| *sum += more);
+            }
+        }
+        if let Some(epilogue) = self.epilogue {
+            // SAFETY: C is this thread's alone.
+            unsafe { epilogue.apply(0, 0, self.m, self.n, c.as_mut_ptr(), ldc) };
+        }
+    }
+
     /// Applies `epilogue` to each finished tile.
     pub fn epilogue(self, epilogue: Option<&'a dyn Epilogue>) -> Gemm<'a> {
         Gemm { epilogue, ..self }

@@ -188,20 +188,7 @@ impl Product<'_> {
         });
         // SAFETY: the tasks are done.
         let sums = unsafe { partial.slice(0, size * bl.split) };
-        for i in 0..g.m {
-            let row = &mut c[i * ldc..i * ldc + g.n];
-            if !g.accumulate {
-                row.fill(0.0);
-            }
-            for part in 0..bl.split {
-                let of_part = &sums[part * size + i * g.n..][..g.n];
-                row.iter_mut().zip(of_part).for_each(|(sum, more)| *sum += more);
-            }
-        }
-        if let Some(epilogue) = g.epilogue {
-            // SAFETY: all tasks are done, so the whole of C is this thread's.
-            unsafe { epilogue.apply(0, 0, g.m, g.n, c.as_mut_ptr(), ldc) };
-        }
+        g.add_chunks(sums, c, ldc);
     }
 
     /// Computes one part of C from packed B, packing A on the way.
