@@ -185,8 +185,8 @@ impl Trial<'_> {
         let measured = measure(&mut Remembering::new(&mut using, &mut remembered), source.clone(), test, &goal, true)?;
         let mut predict_seconds = predicting.elapsed().as_secs_f64();
         if let Some((published, made)) = self.made {
-            // Features that all ways share are a part of what each of them costs.
-            let each = made.seconds / made.rows().max(1) as f64;
+            // Features that all ways share are a part of what each of them costs; of new samples nothing is known from before.
+            let each = published.seconds_per_sample(&contest.pool)?;
             predict_seconds += each * measured.rows as f64;
             train_seconds += each * contest.pool.len() as f64;
             let words = crate::text::words::duration(made.seconds);

@@ -30,11 +30,13 @@ pub(super) fn run(
     observer: &mut dyn CompareObserver,
 ) -> Result<Ended> {
     let share = clock.left() / (later + 1) as f64;
-    let too_little =
-        |needed: f64| Ended::NotRun(format!("it needs about {} or more, and has {}", words(needed), words(share)));
+    let too_little = |needed: f64, allowed: f64| {
+        let (needed, allowed) = (words(needed), words(allowed.max(0.0)));
+        Ended::NotRun(format!("it needs about {needed} or more, and has {allowed} beside what surrounds the training"))
+    };
     let least = least_seconds(contest, network)?;
     if least > share {
-        return Ok(too_little(least));
+        return Ok(too_little(least, share));
     }
     let cost = Cost::begin();
     let settings = settings(contest, network);
@@ -46,11 +48,11 @@ pub(super) fn run(
         let end = each * (contest.pool.len() + test) as f64 / 2.0;
         let allowed = (share - cost.seconds()) * SHARE - end;
         let fits = job.description().seconds_total <= allowed.max(0.0);
-        if fits || allowed <= 0.1 { Ok((job, fits)) } else { Ok((planned(allowed)?, true)) }
+        if fits || allowed <= 0.1 { Ok((job, fits, allowed)) } else { Ok((planned(allowed)?, true, allowed)) }
     });
     let mut job = match outcome {
-        Ok((job, true)) => job,
-        Ok((job, false)) => return Ok(too_little(job.description().seconds_total)),
+        Ok((job, true, _)) => job,
+        Ok((job, false, allowed)) => return Ok(too_little(job.description().seconds_total, allowed)),
         Err(error @ TrainError::Io { .. }) => return Err(error),
         Err(error) if error.kind() == ErrorKind::Input => return Ok(Ended::NotRun(error.to_string())),
         Err(error) => return Err(error),
@@ -90,8 +92,15 @@ pub(super) fn run(
     let targets = source.targets_of(&on_test.predictions.rows);
     let rows = contest.single(&on_test.predictions, &targets);
     let chosen = format!("{data}, {} epochs", report.best_epoch);
-    let train_seconds = report.seconds_per_epoch * f64::from(report.best_epoch);
-    let timed = (rows.len(), on_test.seconds, train_seconds);
+    let mut train_seconds = report.seconds_per_epoch * f64::from(report.best_epoch);
+    let mut predict_seconds = on_test.seconds;
+    if let (Some(published), Network::LastLayer(_)) = (&contest.published, network) {
+        // It was trained and measured on features that were known; those of new samples are not.
+        let each = published.seconds_per_sample(&contest.pool)?;
+        train_seconds += each * contest.pool.len() as f64;
+        predict_seconds += each * rows.len() as f64;
+    }
+    let timed = (rows.len(), predict_seconds, train_seconds);
     let result = result(contest, way, &folds, &report, timed, &cost, chosen);
     Ok(Ended::Ran(Box::new(Ran { result, rows })))
 }

@@ -23,6 +23,8 @@ pub(super) struct PublishedNetwork {
     settings: Settings,
     /// The features, with the seconds that they took, or why there are none.
     made: OnceCell<Result<Made, String>>,
+    /// Seconds that the network takes for a sample, once they were measured.
+    each: OnceCell<f64>,
 }
 
 /// Features of all rows.
@@ -43,7 +45,13 @@ pub(super) enum Features<'a> {
 
 impl PublishedNetwork {
     pub(super) fn new(data: Dataset, backbone: Arc<Backbone>, settings: Settings) -> PublishedNetwork {
-        PublishedNetwork { data, transfer: Transfer::new(backbone), settings, made: OnceCell::new() }
+        PublishedNetwork {
+            data,
+            transfer: Transfer::new(backbone),
+            settings,
+            made: OnceCell::new(),
+            each: OnceCell::new(),
+        }
     }
 
     /// The name by which it is asked for.
@@ -61,10 +69,14 @@ impl PublishedNetwork {
         self.transfer.backbone.blocks()
     }
 
-    /// Seconds that the network takes for a sample.
+    /// Seconds that the network takes for a sample, measured on some: features may have been known from before.
     pub(super) fn seconds_per_sample(&self, rows: &[u32]) -> Result<f64> {
+        if let Some(&known) = self.each.get() {
+            return Ok(known);
+        }
         let base = self.data.prepare(rows)?.source;
-        self.transfer.seconds_per_sample(&base, self.transfer.backbone.blocks()?, &self.settings)
+        let measured = self.transfer.seconds_per_sample(&base, self.transfer.backbone.blocks()?, &self.settings)?;
+        Ok(*self.each.get_or_init(|| measured))
     }
 
     /// The features, which are made when they are first asked for, if there is time.
@@ -136,11 +148,6 @@ impl Made {
     /// The features with the targets that were prepared.
     pub(super) fn source(&self, prepared: &Prepared) -> Arc<dyn Source> {
         Arc::new(self.source.with_targets_of(prepared.source.clone()))
-    }
-
-    /// Number of samples that they were made of.
-    pub(super) fn rows(&self) -> usize {
-        self.source.len()
     }
 }
 

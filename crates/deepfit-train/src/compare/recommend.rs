@@ -100,7 +100,7 @@ fn of_ways(contest: &Contest, ways: &[Way], comparison: &Comparison) -> Option<S
     };
     let (with, without) = (best(true)?, best(false)?);
     let gained = sign * (with.selection_value - without.selection_value);
-    let limit = standard_error(contest, with).max(standard_error(contest, without));
+    let limit = least_difference(contest, with, without);
     let shown = crate::text::words::number;
     let (metric, name) = (&contest.metric, published.name());
     let verdict = match gained {
@@ -189,6 +189,21 @@ fn decide(
         )
     };
     (Some(chosen.name.clone()), reason)
+}
+
+/// By how much two ways must differ, so that chance does not explain it: the half of a 95 % interval of their difference in the
+/// same folds (Student's t), or, of one part, two standard errors of both.
+fn least_difference(contest: &Contest, one: &WayResult, other: &WayResult) -> f64 {
+    // By degrees of freedom, from 1.
+    const STUDENT: [f64; 9] = [12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262];
+    let (of_one, of_other) = (&one.selection_values, &other.selection_values);
+    let count = of_one.len();
+    if count < 2 || of_other.len() != count {
+        return 2.0 * standard_error(contest, one).hypot(standard_error(contest, other));
+    }
+    let mean = one.selection_value - other.selection_value;
+    let variance = of_one.iter().zip(of_other).map(|(a, b)| (a - b - mean).powi(2)).sum::<f64>() / (count - 1) as f64;
+    STUDENT.get(count - 2).copied().unwrap_or(2.0) * (variance / count as f64).sqrt()
 }
 
 /// How far the mean over other folds would be from that over these.

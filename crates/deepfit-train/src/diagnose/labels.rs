@@ -30,7 +30,7 @@ const FILE: &str = "label-errors.csv";
 /// A row whose label is probably wrong.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SuspectRow {
-    /// The row of the table, counted from 1 without its header, or the file.
+    /// The row of the table, counted from 0 without its header as everywhere, or the file.
     pub row: String,
     /// The part of the run that it is in: train, validation or test.
     pub part: String,
@@ -135,7 +135,7 @@ pub(super) fn find(
         .into_iter()
         .map(|suspect| SuspectRow {
             row: match &ids[suspect.at] {
-                RowId::Row(row) => (row + 1).to_string(),
+                RowId::Row(row) => row.to_string(),
                 RowId::Path(path) => path.clone(),
             },
             part: parts.get(&ids[suspect.at]).copied().unwrap_or_default().to_string(),

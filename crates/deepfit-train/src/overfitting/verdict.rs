@@ -10,7 +10,7 @@ use crate::text::words;
 pub enum Verdict {
     /// It learns too little even of the rows that it learns from, or was still getting better when its epochs ended.
     Underfits,
-    /// Validation did not become worse.
+    /// Validation did not become worse, or by no more than chance explains.
     Fits,
     /// From some epoch on validation became worse, while training went on.
     Overfits,
@@ -199,8 +199,17 @@ pub(crate) fn verdict(curves: &Curves) -> Judgement {
         );
         return told(Verdict::Underfits, sentence);
     }
+    let later = if rise.mean > MATTERS * scale {
+        let (from, to) = (shown(curves.validation[best].mean), shown(curves.validation[last].mean));
+        format!(
+            "it rose on validation from {from} after epoch {} to {to} by epoch {epochs}, which may be chance",
+            best + 1
+        )
+    } else {
+        "validation did not become worse".to_string()
+    };
     let sentence = format!(
-        "fits: {metric} is {} on {rows} and {} on training rows, and validation did not become worse",
+        "fits: {metric} is {} on {rows} and {} on training rows, and {later}",
         shown(validation.mean),
         shown(train.mean)
     );

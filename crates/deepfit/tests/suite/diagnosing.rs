@@ -15,7 +15,7 @@ fn planted(place: &Place, rows: usize) -> Vec<usize> {
         let (clear, flips) = ((a * b).abs() > 0.1, i % 25 == 3);
         let same = (a * b > 0.0) != (clear && flips);
         if clear && flips {
-            wrong.push(i + 1);
+            wrong.push(i);
         }
         text += &format!("{a:.4},{b:.4},{}\n", if same { "same" } else { "other" });
     }

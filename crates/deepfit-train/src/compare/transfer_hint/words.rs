@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use deepfit_data::{Loader, LoaderOptions, Source, Tokenizer};
 
@@ -13,6 +14,7 @@ const BATCH: usize = 64;
 const BROKEN: usize = 3;
 /// Years that texts are taken to tell of.
 const YEARS: std::ops::RangeInclusive<u32> = 1900..=2100;
+const SECONDS_OF_A_YEAR: f64 = 365.2425 * 86_400.0;
 
 /// What was found in texts.
 #[derive(Debug, Default)]
@@ -99,6 +101,9 @@ fn mark_of<'a>(mut tokens: impl Iterator<Item = &'a str>) -> Option<Mark> {
 pub(super) fn latest_year(text: &str) -> Option<u32> {
     let letters: Vec<char> = text.chars().collect();
     let is_digit = |at: usize| letters.get(at).is_some_and(char::is_ascii_digit);
+    // What claims to be of a year to come is a number of something else.
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |passed| passed.as_secs());
+    let now = 1970 + (since as f64 / SECONDS_OF_A_YEAR) as u32;
     let mut latest = None;
     for at in 0..letters.len() {
         let four = (at..at + 4).all(is_digit);
@@ -110,7 +115,7 @@ pub(super) fn latest_year(text: &str) -> Option<u32> {
         if four && before && after {
             let year: u32 =
                 letters[at..at + 4].iter().filter_map(|digit| digit.to_digit(10)).fold(0, |n, d| 10 * n + d);
-            if YEARS.contains(&year) {
+            if YEARS.contains(&year) && year <= now {
                 latest = latest.max(Some(year));
             }
         }
@@ -133,6 +138,7 @@ mod tests {
             ("2024-05-01 and 01/02/2023", Some(2024)),
             ("12024 or 20245, 1,2024 and 2024.5, a2024b", None),
             ("the year 1492, or 3000", None),
+            ("for 2096 dollars", None),
             ("(1999)", Some(1999)),
             ("", None),
             ("été 2022", Some(2022)),
