@@ -82,6 +82,8 @@ impl fmt::Display for Value {
 pub struct Counterfactual {
     /// The class that is then predicted.
     pub prediction: String,
+    /// Its probability then.
+    pub probability: f64,
     /// The changes, the largest first.
     pub changes: Vec<Change>,
 }
@@ -402,7 +404,10 @@ impl<'a> Search<'a> {
         }
         changes.sort_by(|a, b| b.distance.total_cmp(&a.distance));
         let prediction = self.decision(&variant)?;
-        Ok(Counterfactual { prediction, changes })
+        let reached = self.subject.class(&prediction)?;
+        let rows = self.rows(std::slice::from_ref(&variant));
+        let probability = self.subject.scores(&rows, reached, Unit::Probability)?[0];
+        Ok(Counterfactual { prediction, probability, changes })
     }
 
     /// The class of a variant.

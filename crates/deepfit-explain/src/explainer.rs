@@ -150,6 +150,12 @@ impl Explainer {
             classical.require_a_view(self.subject.task())?;
         }
         self.require_fit(method, request)?;
+        let empty = |path: &PathBuf| std::fs::metadata(path).is_ok_and(|file| file.is_file() && file.len() == 0);
+        if let (Inputs::Paths(paths), false) = (&inputs, matches!(kind, Kind::Images | Kind::Tables))
+            && let Some(path) = paths.first().filter(|_| paths.iter().all(empty))
+        {
+            return Err(ExplainError::asked(format!("'{}' holds no text", path.display())));
+        }
         if let Some(told) = self.told.clone() {
             return self.explain_sequences(&told, inputs, method, request, each);
         }
@@ -170,6 +176,9 @@ impl Explainer {
                 reader.read_to_string(&mut all).map_err(unreadable)?;
                 let lines = all.lines().filter(|line| !line.trim().is_empty());
                 let passages: Vec<Passage> = lines.map(|line| Passage::from(line.to_string())).collect();
+                if passages.is_empty() {
+                    return Err(ExplainError::asked(format!("{name} holds no text")));
+                }
                 (text.open_passages(passages.clone(), self.threads)?, Some(passages))
             }
             (_, Inputs::Paths(paths)) => (preprocessor.open_inputs(paths, self.threads)?, None),
@@ -426,6 +435,10 @@ impl Explainer {
             }
             None => leave_one_out(&mut OfText { subject: &mut self.subject, reading: &reading, output, unit })?,
         };
+        if values.is_empty() {
+            // Of an empty text, what stands around every text is no share of it.
+            others.clear();
+        }
         let mut of_text = OfText { subject: &mut self.subject, reading: &reading, output, unit: tested };
         let faithfulness = Some(Self::test(&mut of_text, &values, tested)?);
         let words = (0..reading.words.len()).map(|word| Shown {

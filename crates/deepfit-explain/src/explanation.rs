@@ -79,6 +79,8 @@ pub struct Details {
     pub background: Option<String>,
     /// What would have to be otherwise.
     pub counterfactual: Option<Counterfactual>,
+    /// Of a counterfactual, why none was looked for.
+    pub already: Option<String>,
     /// Training examples that are alike, and the share of all of them that were trained as what is predicted.
     pub neighbours: Option<(Vec<Like>, f64)>,
     /// Of a whole table, how well it is predicted: the name of the metric and its value.
@@ -156,6 +158,35 @@ impl Explanation {
         (self.method == Method::AttentionRollout).then_some(rollout::MEANING)
     }
 
+    /// Sizes of all attributions together, and their sum.
+    fn sums(&self) -> (f64, f64) {
+        let add = |(sizes, sum): (f64, f64), value: f64| (sizes + value.abs(), sum + value);
+        match &self.attributions {
+            Attributions::Pixels(map) => map.values.iter().fold((0.0, 0.0), |sums, value| add(sums, *value)),
+            Attributions::Named(values) => values.iter().fold((0.0, 0.0), |sums, (_, value)| add(sums, *value)),
+        }
+    }
+
+    /// Whether nothing counts.
+    fn is_negligible(&self) -> bool {
+        let scale = match &self.prediction {
+            Some(PredictionValue::Value(value)) => value.abs(),
+            _ => 1.0,
+        };
+        self.sums().0 < 1e-6 * scale
+    }
+
+    /// Whether the sum of integrated gradients is far from what it should be.
+    fn incomplete(&self) -> Option<String> {
+        let error = self.completeness_error.filter(|_| self.unit == "logit" && !self.attributions.is_empty())?.abs();
+        let sum = self.sums().1.abs();
+        (error > 0.1 && error > 0.1 * sum).then(|| {
+            format!(
+                "the shares do not account for the prediction: their sum misses the logit's difference by {error:.3}"
+            )
+        })
+    }
+
     /// How it was tested against chance, in words: by how many orders or changes, or why that tells nothing.
     pub fn tested(&self) -> Option<String> {
         let test = self.faithfulness.as_ref()?;
@@ -163,6 +194,8 @@ impl Explanation {
         Some(match (test.tells, change) {
             (false, false) => "too few parts to test the order".to_string(),
             (false, true) => "too few other columns to test the change".to_string(),
+            // An order of what counts for nothing may be the better one by chance.
+            (true, false) if self.is_negligible() => "nothing that counts was found".to_string(),
             (true, false) => format!("better than {} of {} random orders", test.better_than, test.orders),
             (true, true) => {
                 format!("better than {} of {} random changes of as many other columns", test.better_than, test.orders)
@@ -185,7 +218,7 @@ impl Explanation {
                 )
             });
         }
-        let test = self.faithfulness.as_ref().filter(|test| test.fails())?;
+        let Some(test) = self.faithfulness.as_ref().filter(|test| test.fails()) else { return self.incomplete() };
         let (worse, all) = (test.better_than, test.orders);
         Some(if test.curves.insertion.is_none() {
             format!(
@@ -222,8 +255,9 @@ impl Serialize for Explanation {
         if let Some(meaning) = self.meaning() {
             map.serialize_entry("meaning", meaning)?;
         }
-        let Details { layer, expectation, permutations, background, counterfactual, neighbours, metric, .. } =
-            &self.details;
+        let Details {
+            layer, expectation, permutations, background, counterfactual, already, neighbours, metric, ..
+        } = &self.details;
         if let Some(layer) = layer {
             map.serialize_entry("layer", layer)?;
         }
@@ -238,6 +272,9 @@ impl Serialize for Explanation {
         }
         if self.method == Method::Counterfactual {
             map.serialize_entry("counterfactual", counterfactual)?;
+            if let Some(already) = already {
+                map.serialize_entry("note", already)?;
+            }
         }
         if let Some((neighbours, share)) = neighbours {
             map.serialize_entry("neighbours", neighbours)?;

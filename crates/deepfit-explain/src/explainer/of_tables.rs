@@ -77,6 +77,8 @@ impl Explainer {
                 columns.sums(&found.inputs)
             }
             Method::Counterfactual => {
+                let wanted = request.class.as_ref().filter(|_| decided.output == decided.predicted);
+                details.already = wanted.map(|class| format!("'{class}' is what is predicted already"));
                 let (values, found) = self.counterfactual(&table, given, decided, request)?;
                 (details.counterfactual, of_change) = found.unzip();
                 values
@@ -114,10 +116,7 @@ impl Explainer {
     ) -> Result<(Vec<f64>, Option<Tested>)> {
         let wanted = request.class.as_ref().map(|class| self.subject.class(class)).transpose()?;
         if wanted == Some(decided.predicted) {
-            let class = request.class.as_deref().unwrap_or_default();
-            let problem =
-                format!("{}: '{class}' is what is predicted already; a counterfactual needs another class", given.name);
-            return Err(ExplainError::asked(problem));
+            return Ok((vec![0.0; table.columns.len()], None));
         }
         let training = training_rows(&self.run, self.subject.preprocessor(), self.threads).ok().flatten();
         let (source, rows) = match training {

@@ -18,8 +18,8 @@ use crate::output::{explanations, importances};
 #[derive(Debug, Args)]
 #[command(after_help = "Methods:
   grad-cam               images: which parts of a picture speak for the class, by the last convolutional layer. Costs no more
-                         than a prediction, and is used for images unless --method says otherwise, if the network pools at
-                         its end; others have each place weighted by its own gradient (HiResCAM)
+                         than a prediction, but its test some 200, and is used for images unless --method says otherwise,
+                         if the network pools at its end; others have each place weighted by its own gradient (HiResCAM)
   integrated-gradients   images, tables, texts: shares of the class's logit, which add up; from the mean colour, the mean row
                          or the mean word. Used for images where grad-cam is not
   smoothgrad             images: the mean gradient of noisy copies, times how far each pixel is from the mean colour: which pixels

@@ -102,6 +102,11 @@ fn test(explanation: &Explanation) -> Vec<String> {
             found.map_or(String::new(), |value| format!(" (random {})", number(value)))
         };
         let deletion = random(&|curves| Some(curves.deletion));
+        // Of a change, the class that is left.
+        let left = match &explanation.prediction {
+            Some(PredictionValue::Class(class)) => words::printable(class),
+            _ => "what is predicted".to_string(),
+        };
         lines.push(match own.insertion {
             Some(insertion) => format!(
                 "deletion {}{deletion}, insertion {}{}: {tested}",
@@ -111,11 +116,11 @@ fn test(explanation: &Explanation) -> Vec<String> {
             ),
             None => match &test.random {
                 Some(random) if test.tells => format!(
-                    "probability then {}; after random changes of as many other columns {}",
+                    "probability of {left} then {}; after random changes of as many other columns {}",
                     number(own.deletion),
                     number(random.deletion)
                 ),
-                _ => format!("probability then {}: {tested}", number(own.deletion)),
+                _ => format!("probability of {left} then {}: {tested}", number(own.deletion)),
             },
         });
     }
@@ -131,7 +136,10 @@ fn remarks(explanation: &Explanation) -> Vec<String> {
     let mut lines: Vec<String> = explanation.meaning().map(str::to_string).into_iter().collect();
     if explanation.method.name() == "counterfactual" {
         lines.push(match &details.counterfactual {
-            Some(found) => found.sentence(),
+            Some(found) => {
+                format!("{}; probability of {} then {:.4}", found.sentence(), found.prediction, found.probability)
+            }
+            None if details.already.is_some() => details.already.clone().unwrap_or_default(),
             None => "no change of at most 5 columns within the known values leads to another class".to_string(),
         });
     }
@@ -156,6 +164,11 @@ fn text(explanation: &Explanation, style: Style) -> String {
     match &explanation.attributions {
         Attributions::Pixels(map) => text.push_str(&drawn(map)),
         Attributions::Named(_) if !explanation.details.words.is_empty() => text.push_str(&marked(explanation, style)),
+        Attributions::Named(values) if values.iter().all(|(_, value)| *value == 0.0) => {
+            if explanation.method.name() != "counterfactual" {
+                text.push_str("  no column counts\n");
+            }
+        }
         Attributions::Named(values) => text.push_str(&table(explanation, values).render(style)),
     }
     for line in remarks(explanation) {
