@@ -115,6 +115,11 @@ impl Deeper {
         match &run.task {
             Some(Task::NextToken | Task::Labels { .. }) | None => {
                 let continues = run.task == Some(Task::NextToken);
+                // Without its model a run does not tell its task, and is not one of texts for that.
+                if let Err(error) = Explainer::open(&run.root, threads) {
+                    found.notes.push(format!("the model cannot be read, so that nothing is explained: {error}"));
+                    return Ok(found);
+                }
                 if wanted.explanations {
                     found.explain_texts(run, threads)?;
                     if continues {

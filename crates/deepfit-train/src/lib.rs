@@ -100,6 +100,7 @@ pub use report::{OnTest, Report, ReportMetrics};
 pub use run_folder::{Durability, FORMAT_VERSION, write_atomically};
 pub use session::{Epoch, Examples, Fit, Outputs, Session, SessionOptions, Values};
 pub use settings::{Settings, Unfreeze, parse_duration, parse_memory};
+pub use simpler::SimplerWay;
 pub use tagging::{Entity, Tags};
 pub use tensors::Owned;
 pub use text_model::{Continuing, Finish, Generated, Generator, Sampling, TextEmbedder, TextPredictor, is_text_model};

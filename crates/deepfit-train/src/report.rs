@@ -13,7 +13,7 @@ use crate::metrics::{Intervals, LabelScores, ResidualSummary, Scores};
 use crate::overfitting::FitReport;
 use crate::predicts::Remembered;
 use crate::repeats::RepeatsReport;
-use crate::simpler;
+use crate::simpler::{self, SimplerWay};
 
 /// Metrics of the three parts.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -153,9 +153,14 @@ impl Report {
         found.validation.map(|compared| compared.after)
     }
 
+    /// Ways without a network that did better on the test rows.
+    pub fn simpler_ways(&self) -> Vec<SimplerWay> {
+        simpler::better(&self.baselines, &self.metrics.test, &self.metrics.test_intervals)
+    }
+
     /// Says so, a sentence each, where simpler ways did better on the test rows.
     pub fn worse_than_simpler(&self) -> Vec<String> {
-        simpler::warnings(&self.baselines, &self.metrics.test)
+        simpler::warnings(&self.simpler_ways())
     }
 }
 

@@ -13,7 +13,7 @@ use crate::error::{Result, TrainError};
 use crate::forecast::OVERHEAD_BYTES;
 use crate::job::Job;
 use crate::measure::Goal;
-use crate::metrics::{ClassificationMetrics, RegressionMetrics, Scores};
+use crate::metrics::{ClassificationMetrics, Intervals, RegressionMetrics, Scores};
 use crate::settings::Settings;
 
 /// A linear model may take this share of the time that the network took to train, and this many seconds in any case.
@@ -161,27 +161,61 @@ fn linear(
     }
 }
 
-/// Says so, a sentence each, where a network is worth less than what needs none.
-pub(crate) fn warnings(baselines: &[Baseline], test: &Scores) -> Vec<String> {
-    let mut told = Vec::new();
+/// A way without a network that did better on the test rows than a network.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SimplerWay {
+    /// What it is.
+    pub method: String,
+    /// The metric by which it did, and what both reached.
+    pub metric: &'static str,
+    /// What the network reached.
+    pub own: f64,
+    /// What this way did.
+    pub theirs: f64,
+    /// Whether chance explains the difference: what this way reached lies in the interval of what the network did.
+    pub by_chance: bool,
+}
+
+impl SimplerWay {
+    /// Says so, in a sentence.
+    fn told(&self) -> String {
+        let shown = crate::text::words::number;
+        let SimplerWay { method, metric, .. } = self;
+        let figures = format!("{metric} {} against {}", shown(self.own), shown(self.theirs));
+        if self.by_chance {
+            return format!(
+                "a way that needs no network ({method}) does as well on the test rows, within what chance explains, and is \
+                 simpler: {figures}; `deepfit compare` tells what to use"
+            );
+        }
+        format!(
+            "the network is worse on the test rows than a way that needs none ({method}): {figures}; `deepfit compare` tells what \
+             to use"
+        )
+    }
+}
+
+/// Ways without a network that did better on the test rows than the network.
+pub(crate) fn better(baselines: &[Baseline], test: &Scores, intervals: &Intervals) -> Vec<SimplerWay> {
+    let mut found = Vec::new();
     for Baseline { method, metrics: simple } in baselines {
         // Of errors the first is what the network was trained to make small.
         let compared = [("accuracy", true), ("f1_micro", true), ("mae", false)];
         let Some((metric, higher)) = compared.into_iter().find(|(metric, _)| simple.get(metric).is_some()) else {
             continue;
         };
-        let (Some(own), Some(other)) = (test.get(metric), simple.get(metric)) else { continue };
-        if (higher && own < other) || (!higher && own > other) {
-            let shown = crate::text::words::number;
-            told.push(format!(
-                "the network is worse on the test rows than a way that needs none ({method}): {metric} {} against {}; `deepfit \
-                 compare` tells what to use",
-                shown(own),
-                shown(other)
-            ));
+        let (Some(own), Some(theirs)) = (test.get(metric), simple.get(metric)) else { continue };
+        if (higher && own < theirs) || (!higher && own > theirs) {
+            let by_chance = intervals.get(metric).is_some_and(|[low, high]| (low..=high).contains(&theirs));
+            found.push(SimplerWay { method: method.clone(), metric, own, theirs, by_chance });
         }
     }
-    told
+    found
+}
+
+/// Says so, a sentence each, where a network is worth no more than what needs none.
+pub(crate) fn warnings(better: &[SimplerWay]) -> Vec<String> {
+    better.iter().map(SimplerWay::told).collect()
 }
 
 #[cfg(test)]
@@ -203,8 +237,15 @@ mod tests {
             scores
         };
         let median = [Baseline { method: "the median".to_string(), metrics: scores(2.0) }];
-        assert!(warnings(&median, &scores(1.9)).is_empty());
-        let told = warnings(&median, &scores(2.5));
-        assert!(told[0].contains("worse") && told[0].contains("the median") && told[0].contains("2.5"), "{told:?}");
+        let told = |mae: f64, interval: [f64; 2]| {
+            let mut intervals = Intervals::default();
+            intervals.insert("mae", interval);
+            warnings(&better(&median, &scores(mae), &intervals))
+        };
+        assert!(told(1.9, [1.8, 2.0]).is_empty());
+        let worse = told(2.5, [2.3, 2.7]);
+        assert!(worse[0].contains("worse") && worse[0].contains("the median") && worse[0].contains("2.5"), "{worse:?}");
+        let alike = told(2.5, [1.9, 2.7]);
+        assert!(alike[0].contains("does as well") && !alike[0].contains("worse"), "{alike:?}");
     }
 }

@@ -1,6 +1,7 @@
 //! What sentences about a run are made of.
 
 use deepfit_data::Sample;
+use deepfit_train::text::words;
 use deepfit_train::{Report, RunRecord};
 
 /// What sentences about a run are made of.
@@ -11,6 +12,8 @@ pub(super) struct Facts {
     pub one: &'static str,
     /// What rows are called.
     pub many: &'static str,
+    /// What has learned: a network, or of classical runs a model.
+    pub learner: &'static str,
     /// The metric that says most.
     pub main: Option<&'static str>,
     /// In how many parts the rows were cut, each of which was held out of one training; nothing if one part was.
@@ -32,8 +35,40 @@ impl Facts {
             _ => ("row", "rows"),
         };
         let folds = run.settings.folds.filter(|folds| *folds > 1);
-        Facts { name, one, many, folds, main: run.report.as_ref().and_then(main_metric) }
+        let learner = if run.is_classical() { "model" } else { "network" };
+        Facts { name, one, many, learner, folds, main: run.report.as_ref().and_then(main_metric) }
     }
+}
+
+/// A way without a network that did better on the test rows.
+pub(super) struct Simpler {
+    /// Says so, in a sentence.
+    pub told: String,
+    /// Whether chance explains the difference: what it reaches lies in the interval of the run's own number.
+    pub by_chance: bool,
+}
+
+/// Ways without a network that did better on the test rows than the run.
+pub(super) fn simpler(report: &Report, facts: &Facts) -> Vec<Simpler> {
+    let mut found = Vec::new();
+    for other in report.simpler_ways() {
+        let by_chance = other.by_chance;
+        let (method, learner, many) = (&other.method, facts.learner, facts.many);
+        let figures = format!("{} {} against {}", other.metric, words::number(other.own), words::number(other.theirs));
+        let told = if by_chance {
+            format!(
+                "A way that needs no network ({method}) does as well on the test {many}, within what chance explains, and is simpler: \
+                 {figures}; `deepfit compare` tells what to use."
+            )
+        } else {
+            format!(
+                "The {learner} is worse on the test {many} than a way that needs no network ({method}): {figures}; `deepfit compare` \
+                 tells what to use."
+            )
+        };
+        found.push(Simpler { told, by_chance });
+    }
+    found
 }
 
 /// The metric that says most about a run.

@@ -17,7 +17,7 @@ pub(super) fn section(run: &RunRecord, facts: &Facts, deeper: Option<&Deeper>) -
         let again = words::printable(&run.root.display().to_string());
         return html! {
             p {
-                "To see what the network goes by, the model has to be run on the data again: "
+                "To see what the " (facts.learner) " goes by, the model has to be run on the data again: "
                 code { "deepfit report " (clean(&again)) " --full" }
                 " adds that to this page."
             }
@@ -97,8 +97,10 @@ fn shuffled(told: &Result<(f64, String), String>) -> String {
         }
         _ => "they hardly depend on what was learned: do not rely on them, and try another --method",
     };
+    // Several methods are named one after the other.
+    let does = if method.contains(" and ") { "Do" } else { "Does" };
     format!(
-        "Does {method} depend on what the network has learned? With weights that were shuffled, the order of what counts agrees with \
+        "{does} {method} depend on what the network has learned? With weights that were shuffled, the order of what counts agrees with \
          that below by {likeness:.2} (rank correlation: 1 is the same order, 0 another): {verdict}."
     )
 }

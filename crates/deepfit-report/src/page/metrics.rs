@@ -31,7 +31,9 @@ pub(super) fn section(run: &RunRecord, report: &Report, facts: &Facts) -> Markup
     let published = (!metrics.published.is_empty()).then_some(&metrics.published);
     let before = baseline.map(|baseline| ("Simple method", &baseline.metrics));
     let others = before.into_iter().chain(published.map(|scores| ("Before training", scores)));
-    let others = others.chain([("Validation", &validation), ("Training", &metrics.train)]);
+    // Classical learners have none.
+    let on_validation = (!validation.is_empty()).then_some(("Validation", &validation));
+    let others = others.chain(on_validation).chain([("Training", &metrics.train)]);
     let others: Vec<(&str, &Scores)> = others.collect();
     let columns: Vec<&str> =
         ["Test", "95 % interval"].into_iter().chain(others.iter().map(|(name, _)| *name)).collect();
@@ -49,7 +51,7 @@ pub(super) fn section(run: &RunRecord, report: &Report, facts: &Facts) -> Markup
     }
     html! {
         p {
-            "Numbers are on the test " (facts.many) ", which the network never saw while it learned. The interval says how sure the \
+            "Numbers are on the test " (facts.many) ", which the " (facts.learner) " never saw while it learned. The interval says how sure the \
              number is: if other " (facts.many) " of the same kind were drawn for the test, it would hold the true value in 95 of 100 \
              cases. "
             @if let Some(baseline) = baseline {
@@ -80,9 +82,10 @@ fn of_validation(report: &Report, facts: &Facts) -> String {
     }
     let isotonic = report.calibration.as_ref().is_some_and(|found| found.method == "isotonic");
     if report.costs.is_some() || isotonic {
+        let learner = facts.learner;
         let by = if report.costs.is_some() { "costs" } else { "calibrated probabilities" };
         told += &format!(
-            " Its other numbers are of the most probable class by the network alone, while on the test and in training classes are \
+            " Its other numbers are of the most probable class by the {learner} alone, while on the test and in training classes are \
              decided by {by}: these cannot be held against each other."
         );
     }
@@ -102,7 +105,7 @@ fn simpler(report: &Report, told: Option<&Baseline>, facts: &Facts) -> Markup {
             ul {
                 @for other in others {
                     li {
-                        (clean(&other.method)) ": " (meaning(name).title) " " (cell(&other.metrics, name)) " (this network: " (number(value)) ")"
+                        (clean(&other.method)) ": " (meaning(name).title) " " (cell(&other.metrics, name)) " (this " (facts.learner) ": " (number(value)) ")"
                     }
                 }
             }

@@ -33,7 +33,7 @@ pub(super) fn section(run: &RunRecord, report: &Report, facts: &Facts) -> Markup
         } @else if predictions.worst.is_empty() {
             p { "There is no mistake among the " (words::count(predictions.measured as u64)) " test " (facts.many) "." }
         } @else {
-            p { (order(&report.task)) }
+            p { (order(&report.task, facts)) }
             ul class="cards" {
                 @for mistake in &predictions.worst { li { (card(run, report, facts, mistake)) } }
             }
@@ -41,11 +41,14 @@ pub(super) fn section(run: &RunRecord, report: &Report, facts: &Facts) -> Markup
     }
 }
 
-fn order(task: &str) -> &'static str {
-    match task {
+fn order(task: &str, facts: &Facts) -> String {
+    let told = match task {
         "classification" => {
-            "Those come first in which the truth got least probability: where the network was sure and wrong. Look whether the \
-             truth is right there; mistakes in the data often end up in this list."
+            return format!(
+                "Those come first in which the truth got least probability: where the {} was sure and wrong. Look whether the truth \
+                 is right there; mistakes in the data often end up in this list.",
+                facts.learner
+            );
         }
         "multi_label" => "Those come first whose labels got least probability, or whose wrong labels got most.",
         "regression" => {
@@ -54,7 +57,8 @@ fn order(task: &str) -> &'static str {
         "labels" => "Those sentences come first whose labels got least probability.",
         "next_token" => "Those windows of the text come first whose tokens got least probability.",
         _ => "Those come first whose order is furthest from what it should be.",
-    }
+    };
+    told.to_string()
 }
 
 /// The name of a row.
@@ -227,10 +231,7 @@ fn why(report: &Report, mistake: &Mistake) -> Option<String> {
             let (of, name) = (words::count(all), report.classes.get(truth)?);
             let often = match same {
                 0 | 1 => format!("It is the only one of the {of} of '{name}' that is taken for this class"),
-                n => format!(
-                    "{} of the {of} of '{name}' are taken for this class: the network confuses both",
-                    words::count(n)
-                ),
+                n => format!("{} of the {of} of '{name}' are taken for this class: both are confused", words::count(n)),
             };
             let second = predicted.get(truth).is_some_and(|own| *own >= 0.25);
             Some(format!("{often}{}.", if second { "; it was close" } else { "" }))

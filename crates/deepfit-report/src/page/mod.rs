@@ -97,7 +97,7 @@ pub fn page(run: &RunRecord, deeper: Option<&Deeper>) -> String {
         sections.push(Section {
             id: "next",
             title: "What to try next",
-            body: next::section(run, report, judgement.as_ref(), &facts),
+            body: next::section(run, report, judgement.as_ref(), &facts, deeper.is_some()),
         });
     }
     sections.push(Section { id: "settings", title: "How it was made", body: settings(run, &facts) });

@@ -5,7 +5,7 @@ use deepfit_train::text::words;
 use deepfit_train::{Baseline, Report, RunRecord, State};
 use maud::{Markup, html};
 
-use super::facts::Facts;
+use super::facts::{Facts, simpler};
 use super::metrics::number;
 use crate::clean::clean;
 use crate::meaning::meaning;
@@ -63,7 +63,9 @@ fn finished(run: &RunRecord, report: &Report, facts: &Facts) -> Markup {
                 }
             }
             p { (verdict(name, value, metrics.test_intervals.get(name), baseline, facts)) }
-            @for worse in report.worse_than_simpler() { p class="warning" { (clean(&sentence(&worse))) } }
+            @for other in simpler(report, facts) {
+                p class=[(!other.by_chance).then_some("warning")] { (clean(&other.told)) }
+            }
         }
     }
 }
@@ -71,8 +73,11 @@ fn finished(run: &RunRecord, report: &Report, facts: &Facts) -> Markup {
 /// What was learned from what.
 fn learnt(run: &RunRecord, report: &Report, facts: &Facts) -> String {
     let from = match run.rows {
-        Some([train, ..]) => {
-            format!("{} {}", words::count(train as u64), if train == 1 { facts.one } else { facts.many })
+        Some([train, validation, _]) => {
+            // A refit makes the weights that are kept of both.
+            let refit = run.settings.refit == Some(true);
+            let learned = if refit { train + validation } else { train };
+            format!("{} {}", words::count(learned as u64), if learned == 1 { facts.one } else { facts.many })
         }
         None => facts.many.to_string(),
     };
@@ -83,6 +88,7 @@ fn learnt(run: &RunRecord, report: &Report, facts: &Facts) -> String {
     };
     let what = match &report.task[..] {
         "classification" => format!("to tell {} classes apart: {}", report.classes.len(), names(&report.classes)),
+        "multi_label" if report.classes.len() == 1 => format!("whether a label applies: {}", names(&report.classes)),
         "multi_label" => format!("which of {} labels apply: {}", report.classes.len(), names(&report.classes)),
         "regression" => match &run.columns {
             Some((columns, target)) => {
@@ -92,7 +98,7 @@ fn learnt(run: &RunRecord, report: &Report, facts: &Facts) -> String {
         },
         "labels" => {
             let labels: Vec<String> = report.labels.iter().flatten().map(|label| label.label.clone()).collect();
-            format!("to find words of {} labels: {}", labels.len(), names(&labels))
+            format!("to find words of {}: {}", words::plural(labels.len() as u64, "label"), names(&labels))
         }
         "next_token" => "what comes next in a text".to_string(),
         "similarity" => "which texts belong together".to_string(),
@@ -107,12 +113,6 @@ fn learnt(run: &RunRecord, report: &Report, facts: &Facts) -> String {
     clean(&sentence)
 }
 
-/// With a capital and a full stop.
-fn sentence(told: &str) -> String {
-    let mut letters = told.chars();
-    letters.next().map_or(String::new(), |first| format!("{}{}.", first.to_uppercase(), letters.as_str()))
-}
-
 /// Whether it was worth it.
 fn verdict(name: &str, value: f64, interval: Option<[f64; 2]>, baseline: Option<&Baseline>, facts: &Facts) -> String {
     let Some(other) = baseline.and_then(|baseline| baseline.metrics.get(name)) else { return String::new() };
@@ -120,10 +120,10 @@ fn verdict(name: &str, value: f64, interval: Option<[f64; 2]>, baseline: Option<
     let better = if up { value > other } else { value < other };
     // The end of the interval that is nearer to what is compared with.
     let sure = interval.map(|[low, high]| if up { low > other } else { high < other });
-    let many = facts.many;
+    let (many, learner) = (facts.many, facts.learner);
     clean(&match (better, sure) {
         (false, _) => format!(
-            "That is no better than the simple method: from these {many} the network has learned nothing that helps on new ones. \
+            "That is no better than the simple method: from these {many} the {learner} has learned nothing that helps on new ones. \
              See what to try next."
         ),
         (true, Some(false)) => format!(

@@ -51,27 +51,28 @@ fn validation_rows(rows: usize, facts: &Facts) -> String {
             "each {} for training and validation, predicted by that of {folds} trainings (folds) which had not learned from it",
             facts.one
         ),
-        None => "held out from training, so that the network had not learned from them".to_string(),
+        None => format!("held out from training, so that the {} had not learned from them", facts.learner),
     };
     format!("{} validation {unit} ({what})", words::count(rows as u64))
 }
 
 fn calibration(found: &CalibrationReport, facts: &Facts) -> Markup {
     let rows = validation_rows(found.rows, facts);
+    let learner = facts.learner;
     let how = match (&found.method[..], found.temperature) {
         ("temperature", Some(temperature)) => {
             let what = if temperature > 1.0 { "had been too sure of itself" } else { "could be surer of itself" };
             format!(
-                "What the network says before it becomes a probability is divided by a temperature of {}, since it {what} on {rows}.",
+                "What the {learner} says before it becomes a probability is divided by a temperature of {}, since it {what} on {rows}.",
                 words::number(temperature)
             )
         }
         ("isotonic", _) => format!(
-            "The network's probabilities are put right by a rising curve (isotonic regression), which was fitted to {rows}."
+            "The {learner}'s probabilities are put right by a rising curve (isotonic regression), which was fitted to {rows}."
         ),
         _ => match &found.reason {
-            Some(why) => format!("There is none, and probabilities are the network's own: {why}."),
-            None => "It was switched off, and probabilities are the network's own.".to_string(),
+            Some(why) => format!("There is none, and probabilities are the {learner}'s own: {why}."),
+            None => format!("It was switched off, and probabilities are the {learner}'s own."),
         },
     };
     let (part, compared) = match (&found.measured, &found.validation) {
@@ -130,11 +131,11 @@ fn changed(before: f64, after: f64, errors: Option<(f64, f64)>, part: &str, fact
 
 fn conformal(found: &ConformalReport, facts: &Facts) -> Markup {
     let sets = found.is_of_sets();
-    let (title, each, truth) = match sets {
-        true => ("Sets of classes that hold the truth", "set of classes", "true class"),
-        false => ("Intervals that hold the truth", "interval", "true value"),
+    let (title, article, each, truth) = match sets {
+        true => ("Sets of classes that hold the truth", "a", "set of classes", "true class"),
+        false => ("Intervals that hold the truth", "an", "interval", "true value"),
     };
-    let (one, many) = (facts.one, facts.many);
+    let (one, many, learner) = (facts.one, facts.many, facts.learner);
     let mut table = Table::new(title, "What", &["How much"]);
     table.row(Row::new(
         "Promised",
@@ -146,11 +147,15 @@ fn conformal(found: &ConformalReport, facts: &Facts) -> Markup {
     if let Some(measured) = &found.measured {
         let [low, high] = measured.interval;
         let held = match found.wanted {
-            wanted if wanted < low => "more often than promised, so that smaller ones would do",
-            wanted if wanted > high => {
-                "less often than promised, by more than chance explains: the test is of another kind than the validation"
-            }
-            _ => "as promised, within what chance explains",
+            wanted if wanted < low => "more often than promised, so that smaller ones would do".to_string(),
+            // The interval is that of the test alone: the rows that they were made by have chance of their own.
+            wanted if wanted > high => format!(
+                "less often than promised, by more than the chance of the test explains: either the {} validation {} that their size \
+                 was counted on are too few, or the test is of another kind",
+                words::count(found.rows as u64),
+                if found.rows == 1 { one } else { many }
+            ),
+            _ => "as promised, within what chance explains".to_string(),
         };
         table.row(Row::new(
             format!("Reached on test {many}"),
@@ -161,18 +166,19 @@ fn conformal(found: &ConformalReport, facts: &Facts) -> Markup {
             true => (
                 "Classes in a set",
                 match &found.form[..] {
-                    "sets" => {
-                        "On average; 1 is a single class. Where a set holds several, the network hesitates between them."
-                    }
-                    _ => {
-                        "On average; 1 is a single class. Sets are larger where the network hesitates, so that the truth is in \
+                    "sets" => format!(
+                        "On average; 1 is a single class. Where a set holds several, the {learner} hesitates between them."
+                    ),
+                    _ => format!(
+                        "On average; 1 is a single class. Sets are larger where the {learner} hesitates, so that the truth is in \
                          those of hard rows about as often as in others."
-                    }
+                    ),
                 },
             ),
-            false => {
-                ("Width of an interval", "On average, from its lower end to its upper one, in the unit of the target.")
-            }
+            false => (
+                "Width of an interval",
+                "On average, from its lower end to its upper one, in the unit of the target.".to_string(),
+            ),
         };
         table.row(Row::new(name, vec![number(measured.mean_size)], sentence));
     }
@@ -182,7 +188,7 @@ fn conformal(found: &ConformalReport, facts: &Facts) -> Markup {
             p { "There are none: " (clean(why)) "." }
         } @else {
             p {
-                "Beside its prediction the model gives a " (each) " for each " (one) " (`deepfit predict --json`). How large it has to be was counted on "
+                "Beside its prediction the model gives " (article) " " (each) " for each " (one) " (`deepfit predict --json`). How large it has to be was counted on "
                 (validation_rows(found.rows, facts)) ": large enough to hold the " (truth) " of as many of them as is promised \
                  (conformal prediction)."
             }
@@ -277,7 +283,7 @@ fn familiarity(found: &FamiliarityReport, facts: &Facts) -> Markup {
     html! {
         h3 { "Unlike the training data" }
         p {
-            "Of such " (many) " the network may say anything, and be sure of it: those are flagged " (unusual) " (`deepfit predict` says so \
+            "Of such " (many) " the " (facts.learner) " may say anything, and be sure of it: those are flagged " (unusual) " (`deepfit predict` says so \
              of new ones)."
         }
         (table.shown())

@@ -9,9 +9,10 @@ use crate::plot::{Axis, Chart, Data, LaneCell, Lanes, Panel, Plot, Sign};
 /// What takes less than this is drawn at it: a logarithm has no 0.
 const LEAST_SECONDS: f64 = 1e-3;
 const LEAST_MEGABYTES: f64 = 1e-3;
+const LEAST_JOULES: f64 = 1e-3;
 const MEGABYTE: f64 = 1e6;
 
-/// Quality, time of training, memory and size of all ways of a comparison, the best first.
+/// Quality, calibration, time of training, memory, size and energy of all ways of a comparison, the best first.
 pub fn ways(found: &Comparison) -> Plot {
     let mut order: Vec<&WayResult> = found.ways.iter().collect();
     let sign = if higher_is_better(&found.metric) { -1.0 } else { 1.0 };
@@ -36,8 +37,11 @@ pub fn ways(found: &Comparison) -> Plot {
     let memory = |way: &WayResult| way.memory_bytes as f64 / MEGABYTE;
     let size = |way: &WayResult| (way.size_bytes as f64 / MEGABYTE).max(LEAST_MEGABYTES);
     let cost = |value: f64, shown: String| LaneCell { point: Some(value), shown, ..LaneCell::default() };
+    let energy = |way: &WayResult| way.energy_joules.max(LEAST_JOULES);
+    let off = |way: &WayResult| way.ece.unwrap_or(0.0);
+    let most_off = order.iter().map(|way| off(way)).fold(0.01, f64::max);
     let most_memory = order.iter().map(|way| memory(way)).fold(1.0, f64::max);
-    let panels = vec![
+    let mut panels = vec![
         panel(Axis::over(&found.metric, of_quality), &quality),
         panel(logarithmic("training, s (log)", order.iter().map(|way| seconds(way))), &|way| {
             cost(seconds(way), words::duration(way.train_seconds))
@@ -48,7 +52,18 @@ pub fn ways(found: &Comparison) -> Plot {
         panel(logarithmic("model, MB (log)", order.iter().map(|way| size(way))), &|way| {
             cost(size(way), words::bytes(way.size_bytes))
         }),
+        panel(logarithmic("energy, J (log)", order.iter().map(|way| energy(way))), &|way| {
+            cost(energy(way), format!("{} J", words::number(way.energy_joules)))
+        }),
     ];
+    if order.iter().any(|way| way.ece.is_some()) {
+        let calibration = panel(Axis::fixed("calibration error", 0.0, 1.05 * most_off), &|way| LaneCell {
+            point: way.ece,
+            shown: way.ece.map_or_else(|| "-".to_string(), words::number),
+            ..LaneCell::default()
+        });
+        panels.insert(1, calibration);
+    }
     let mut key = vec![
         (Sign::Point, format!("{} on the test rows, with its 95 % interval", found.metric)),
         (Sign::Second, "on rows that were held out, which decide".to_string()),

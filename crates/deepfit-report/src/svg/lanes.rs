@@ -7,11 +7,11 @@ use super::{Drawn, LETTER, LINE, fitted, number};
 use crate::clean::clean;
 use crate::plot::{LaneCell, Lanes, Panel, Sign};
 
-/// Names and several axes need more than a phone's width.
-const WIDTH: f64 = 920.0;
 /// The width of names, and of the first axis, which is looked at first.
 const NAMES: f64 = 236.0;
 const FIRST: f64 = 256.0;
+/// The width of each other axis.
+const OTHER: f64 = 132.0;
 /// Between axes, and beside a point for what is written there.
 const GAP: f64 = 10.0;
 const ROOM: f64 = 58.0;
@@ -38,8 +38,7 @@ impl Place<'_> {
 }
 
 pub(super) fn draw(lanes: &Lanes) -> Drawn {
-    let others = lanes.panels.len().saturating_sub(1).max(1) as f64;
-    let narrow = (WIDTH - NAMES - FIRST) / others - GAP;
+    let full = NAMES + FIRST + lanes.panels.len().saturating_sub(1) as f64 * (OTHER + GAP);
     let places: Vec<Place<'_>> = lanes
         .panels
         .iter()
@@ -47,18 +46,18 @@ pub(super) fn draw(lanes: &Lanes) -> Drawn {
         .map(|(at, panel)| match at {
             0 => Place { panel, left: NAMES, width: FIRST, is_first: true },
             _ => {
-                let left = NAMES + FIRST + GAP + (at - 1) as f64 * (narrow + GAP);
-                Place { panel, left, width: narrow, is_first: false }
+                let left = NAMES + FIRST + GAP + (at - 1) as f64 * (OTHER + GAP);
+                Place { panel, left, width: OTHER, is_first: false }
             }
         })
         .collect();
     let bottom = TOP + ROW * lanes.names.len() as f64;
     let middle = |row: usize| TOP + ROW * (row as f64 + 0.5);
-    let (key, below) = key(lanes, bottom + 42.0);
+    let (key, below) = key(lanes, full, bottom + 42.0);
     let body = html! {
         @if let Some(row) = lanes.marked {
             rect class={ "f" (MARKED_COLOUR) } fill-opacity="0.14" x="0" y=(number(TOP + ROW * row as f64))
-                width=(number(WIDTH)) height=(number(ROW)) {}
+                width=(number(full)) height=(number(ROW)) {}
         }
         @for place in &places { (frame(place, bottom)) }
         @for (row, name) in lanes.names.iter().enumerate() {
@@ -71,7 +70,7 @@ pub(super) fn draw(lanes: &Lanes) -> Drawn {
         }
         (key)
     };
-    Drawn { width: WIDTH, height: below, body }
+    Drawn { width: full, height: below, body }
 }
 
 /// An axis without what stands on it.
@@ -118,14 +117,14 @@ fn tick(x: f64, y: f64) -> Markup {
     html! { path class="guide" fill="none" stroke-width="1.6" d=(format!("M{} {}v12", number(x), number(y - 6.0))) {} }
 }
 
-/// What the signs mean, in lines below; with the end of the last of them.
-fn key(lanes: &Lanes, top: f64) -> (Markup, f64) {
+/// What the signs mean, in lines of at most the full width below; with the end of the last of them.
+fn key(lanes: &Lanes, full: f64, top: f64) -> (Markup, f64) {
     let (mut x, mut y) = (GAP, top);
     let mut places = Vec::new();
     for (sign, meaning) in &lanes.key {
-        let meaning = fitted(meaning, WIDTH - 40.0);
+        let meaning = fitted(meaning, full - 40.0);
         let width = 20.0 + LETTER * meaning.chars().count() as f64;
-        if x > GAP && x + width > WIDTH {
+        if x > GAP && x + width > full {
             (x, y) = (GAP, y + LINE);
         }
         places.push((*sign, meaning, x, y));

@@ -151,14 +151,18 @@ fn the_ways_of_a_comparison_stand_in_rows_with_the_recommended_one_marked() {
         let mut places = panel.cells.iter().map(|cell| panel.axis.share(cell.point.unwrap()).unwrap());
         assert!(places.all(|place| (0.0..=1.0).contains(&place)), "{panel:?}");
     }
-    assert!(lanes.panels[1].axis.logarithmic && lanes.panels[3].axis.logarithmic && !lanes.panels[2].axis.logarithmic);
+    let logarithmic: Vec<bool> = lanes.panels.iter().map(|panel| panel.axis.logarithmic).collect();
+    assert_eq!(logarithmic, [false, false, true, false, true, true]);
     for column in ["ece", "energy", "95 % interval", "memory", "size"] {
         assert!(plot.table.header.iter().any(|name| name == column), "{:?}", plot.table.header);
     }
     assert_eq!(plot.table.rows[1].last().map(String::as_str), Some("12.50 J"), "{:?}", plot.table.rows);
     let text = svg_file(&plot, false);
-    for word in
-        titles.iter().copied().chain(["what is recommended", "training, s (log)", "memory, MB", "model, MB (log)"])
+    for word in titles
+        .iter()
+        .copied()
+        .chain(["what is recommended", "training, s (log)", "memory, MB", "model, MB (log)"])
+        .chain(["energy, J (log)", "calibration error"])
     {
         assert!(text.contains(word), "{word}");
     }
@@ -167,7 +171,7 @@ fn the_ways_of_a_comparison_stand_in_rows_with_the_recommended_one_marked() {
     assert_eq!(lanes.names[0], "majority class");
     // Where there is place for all axes, each has its points; where there is not, its values are written.
     let dots = |width: usize| terminal::text(&plot, width, Style::PLAIN).matches('●').count();
-    assert_eq!((dots(120), dots(60)), (2 + 3 * 3 + 1, 2 + 1));
+    assert_eq!((dots(160), dots(60)), (2 + 5 * 3 + 1, 2 + 1));
     let marked = terminal::text(&plot, 100, Style::PLAIN);
     assert!(marked.lines().any(|line| line.starts_with("  * logistic regression") && line.contains('◆')), "{marked}");
 }

@@ -172,7 +172,7 @@ fn how_far_to_trust_it_is_told_with_a_sentence_for_every_number() {
     for told in [
         "a temperature of 1.7500, since it had been too sure of itself on 90 validation rows",
         "calibration took the calibration error from 0.1250 to 0.0625: it helped",
-        "less often than promised, by more than chance explains",
+        "less often than promised, by more than the chance of the test explains",
         "is predicted from this probability on, rather than from 0.5 on; chosen by the costs",
         "saves 50.0 % of the costs",
         "more than false alarms explain",
