@@ -27,8 +27,6 @@ use crate::process;
 use crate::report::{Report, ReportMetrics};
 use crate::run_folder::{FORMAT_VERSION, RunFolder, write_text};
 
-/// A classical way may take this share of the time that is left: what comes after it needs some, too.
-const SHARE: f64 = 0.5;
 /// Each of its trainings may take so much more than an equal part of that.
 const SLACK: f64 = 1.2;
 
@@ -38,6 +36,7 @@ pub(super) fn run(
     way: &Way,
     learner: Learner,
     features: Features,
+    share: f64,
     run: &Path,
     clock: &Clock,
     observer: &mut dyn CompareObserver,
@@ -48,12 +47,12 @@ pub(super) fn run(
     let made = match published {
         Some(published) => match published.features(&contest.all_rows(), clock, observer)? {
             Ready::Stopped => return Ok(Ended::Stopped),
-            Ready::None(why) => return Ok(Ended::NotRun(why)),
+            Ready::None(why) => return Ok(Ended::Late(why, clock.left().max(0.0))),
             Ready::Made(made) => Some((published, made)),
         },
         None => None,
     };
-    let share = if learner == Learner::Constant { 1.0 } else { SHARE };
+    let share = if learner == Learner::Constant { 1.0 } else { share };
     let (begun, allowed) = (Instant::now(), clock.left() * share);
     // Whoever takes too long for the first fold will for all: what is left is better spent on something else.
     let (part, parts) = (AtomicUsize::new(0), contest.folds.len() + 1);
@@ -73,9 +72,12 @@ pub(super) fn run(
         Ok(Some(ran)) => Ok(Ended::Ran(Box::new(ran))),
         Ok(None) => Ok(Ended::Stopped),
         Err(TrainError::Classical(ClassicalError::Stopped)) if stop() => Ok(Ended::Stopped),
-        Err(TrainError::Classical(ClassicalError::Stopped)) => Ok(Ended::NotRun(format!(
-            "all of its trainings would take more than {allowed:.1} s, its share of the time that was left"
-        ))),
+        Err(TrainError::Classical(ClassicalError::Stopped)) => {
+            let why = format!(
+                "all of its trainings would take more than {allowed:.1} s, its share of the time that was left"
+            );
+            Ok(Ended::Late(why, allowed))
+        }
         Err(TrainError::Classical(ClassicalError::Rows(problem))) => Ok(Ended::NotRun(problem)),
         Err(other) => Err(other),
     }

@@ -32,6 +32,10 @@ use way::{Kind, Way};
 
 /// Time that a comparison may take, where nothing else is asked for, in seconds.
 pub const BUDGET: f64 = 120.0;
+/// A classical way may take this share of the time that is left: what comes after it needs some, too.
+const CLASSICAL_SHARE: f64 = 0.5;
+/// Ways that had too little time are tried again where so many times as much is left in the end.
+const WORTH_ANOTHER: f64 = 1.25;
 
 /// What is compared, and how.
 #[derive(Debug, Clone)]
@@ -214,6 +218,8 @@ enum Ended {
     Ran(Box<Ran>),
     /// With the reason.
     NotRun(String),
+    /// The seconds that it had were too few, with the reason: what other ways leave may be enough.
+    Late(String, f64),
     /// Somebody asked for a stop.
     Stopped,
 }
@@ -255,6 +261,7 @@ pub fn compare(
     observer.event(&CompareEvent::Begin { data: &contest.description(), ways: &names, how: &how });
     let (mut ran, mut not_run): (Vec<Ran>, Vec<NotRun>) = (Vec::new(), Vec::new());
     let mut transfer = store.transfer()?;
+    let mut late: Vec<(&Way, f64)> = Vec::new();
     for (i, way) in ways.iter().enumerate() {
         // Networks take all the time that is left.
         let is_last = i + 1 == ways.len();
@@ -281,16 +288,19 @@ pub fn compare(
             }
             // What comes later has its share of the time that is left.
             let later = ways[i + 1..].iter().filter(|later| matches!(later.kind, Kind::Network(_))).count();
+            let share = match way.kind {
+                Kind::Classical(..) => CLASSICAL_SHARE,
+                Kind::Network(_) => 1.0 / (later + 1) as f64,
+            };
             let run = store.run_folder(&way.name)?;
-            match try_way(&contest, way, later, &run, &clock, observer, stop)? {
+            match try_way(&contest, way, share, &run, &clock, observer, stop)? {
                 Ended::Stopped => {
                     return Ok(CompareOutcome::Interrupted { folder: store.folder().to_path_buf() });
                 }
-                Ended::NotRun(why) => {
-                    let _ = std::fs::remove_dir_all(&run);
-                    let one = NotRun { name: way.name.clone(), title: way.title.clone(), why };
-                    observer.event(&CompareEvent::NotRun(&one));
-                    not_run.push(one);
+                Ended::NotRun(why) => not_run.push(left_out(way, why, &run, observer)),
+                Ended::Late(why, had) => {
+                    not_run.push(left_out(way, why, &run, observer));
+                    late.push((way, had));
                 }
                 Ended::Ran(made) => {
                     store.keep(&made)?;
@@ -303,6 +313,30 @@ pub fn compare(
             ran.push(made);
         }
     }
+    // What some ways have left of the time is for those that had too little of it.
+    for (i, &(way, had)) in late.iter().enumerate() {
+        if clock.left() < WORTH_ANOTHER * had {
+            continue;
+        }
+        let begin = CompareEvent::Way { number: i + 1, of: late.len(), title: &way.title, left: clock.left() };
+        if observer.event(&begin) == Flow::Stop || stop() {
+            return Ok(CompareOutcome::Interrupted { folder: store.folder().to_path_buf() });
+        }
+        let run = store.run_folder(&way.name)?;
+        let why = match try_way(&contest, way, 1.0, &run, &clock, observer, stop)? {
+            Ended::Stopped => return Ok(CompareOutcome::Interrupted { folder: store.folder().to_path_buf() }),
+            Ended::Ran(made) => {
+                store.keep(&made)?;
+                observer.event(&CompareEvent::Done(&made.result));
+                ran.push(*made);
+                not_run.retain(|one| one.name != way.name);
+                continue;
+            }
+            Ended::NotRun(why) | Ended::Late(why, _) => why,
+        };
+        let one = left_out(way, why, &run, observer);
+        not_run.iter_mut().filter(|other| other.name == one.name).for_each(|other| other.why.clone_from(&one.why));
+    }
     let mut comparison = recommend::recommend(&contest, &ways, ran, not_run, budget, store.folder());
     recommend::add_transfer(&contest, &ways, transfer, &mut comparison);
     comparison.seconds = clock.passed();
@@ -310,10 +344,18 @@ pub fn compare(
     Ok(CompareOutcome::Finished(Box::new(comparison)))
 }
 
+/// A way that did not run, told.
+fn left_out(way: &Way, why: String, run: &Path, observer: &mut dyn CompareObserver) -> NotRun {
+    let _ = std::fs::remove_dir_all(run);
+    let one = NotRun { name: way.name.clone(), title: way.title.clone(), why };
+    observer.event(&CompareEvent::NotRun(&one));
+    one
+}
+
 fn try_way(
     contest: &Contest,
     way: &Way,
-    later: usize,
+    share: f64,
     run: &Path,
     clock: &Clock,
     observer: &mut dyn CompareObserver,
@@ -324,8 +366,8 @@ fn try_way(
     }
     match &way.kind {
         Kind::Classical(learner, features) => {
-            classical::run(contest, way, *learner, *features, run, clock, observer, stop)
+            classical::run(contest, way, *learner, *features, share, run, clock, observer, stop)
         }
-        Kind::Network(network) => network::run(contest, way, network, later, run, clock, observer),
+        Kind::Network(network) => network::run(contest, way, network, share, run, clock, observer),
     }
 }

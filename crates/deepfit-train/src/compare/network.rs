@@ -24,15 +24,16 @@ pub(super) fn run(
     contest: &Contest,
     way: &Way,
     network: &Network,
-    later: usize,
+    share: f64,
     run: &Path,
     clock: &Clock,
     observer: &mut dyn CompareObserver,
 ) -> Result<Ended> {
-    let share = clock.left() / (later + 1) as f64;
+    let share = clock.left() * share;
     let too_little = |needed: f64, allowed: f64| {
         let (needed, allowed) = (words(needed), words(allowed.max(0.0)));
-        Ended::NotRun(format!("it needs about {needed} or more, and has {allowed} beside what surrounds the training"))
+        let why = format!("it needs about {needed} or more, and has {allowed} beside what surrounds the training");
+        Ended::Late(why, share)
     };
     let least = least_seconds(contest, network)?;
     if least > share {
@@ -60,7 +61,7 @@ pub(super) fn run(
     let (epochs, wanted) = (job.description().epochs, job.wanted_epochs);
     if f64::from(epochs) < f64::from(wanted) * LEAST {
         let why = format!("the time allows {epochs} of {wanted} epochs, in which it learns too little to be compared");
-        return Ok(Ended::NotRun(why));
+        return Ok(Ended::Late(why, share));
     }
     let note = (epochs < wanted).then(|| format!("the time allowed {epochs} of {wanted} epochs"));
     job.remembers = true;

@@ -126,6 +126,14 @@ pub(super) fn find(
     if ids.is_empty() {
         return Ok(Ok(None));
     }
+    let right = (0..ids.len()).filter(|&at| most_probable(&probabilities, classes.len(), at) == labels[at]).count();
+    let most = (0..classes.len()).map(|class| labels.iter().filter(|label| **label == class).count()).max();
+    if !beats(right, most.unwrap_or(0), ids.len()) {
+        let told =
+            "wrong labels are not looked for: networks foretell the labels no better than the most frequent class does";
+        patient.note(told.to_string());
+        return Ok(Ok(None));
+    }
     let parts: HashMap<&RowId, &str> =
         [("train", &split.train), ("validation", &split.validation), ("test", &split.test)]
             .into_iter()
@@ -159,6 +167,18 @@ pub(super) fn find(
     let suspected = found.len();
     let worst = found.into_iter().take(TOLD).collect();
     Ok(Ok(Some(LabelErrors { rows: ids.len(), suspected, worst, file, sentence })))
+}
+
+/// The class that a row most probably is of.
+fn most_probable(probabilities: &[f32], classes: usize, row: usize) -> usize {
+    let own = &probabilities[row * classes..][..classes];
+    (0..classes).fold(0, |best, other| if own[other] > own[best] { other } else { best })
+}
+
+/// Whether so many that are right of so many rows are more than another number, beyond chance.
+fn beats(right: usize, other: usize, rows: usize) -> bool {
+    let share = other as f64 / rows.max(1) as f64;
+    right as f64 > other as f64 + 2.0 * (share * (1.0 - share) * rows as f64).sqrt()
 }
 
 /// The rows as CSV (RFC 4180).

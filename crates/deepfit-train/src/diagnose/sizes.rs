@@ -278,6 +278,24 @@ fn continued(
         let (a, b) = (turned(low), turned(high));
         [a.min(b), a.max(b)]
     };
+    let is_reached = goal.zip(at.last()).is_some_and(|(goal, last)| last.mean <= as_error(metric, goal));
+    if !is_falling(&at, common) && !is_reached {
+        let sentence = format!(
+            "from {} {unit} to {} {metric} changed by no more than chance explains: nothing is foretold of more of them",
+            words::count(points[0].rows as u64),
+            words::count(points[points.len() - 1].rows as u64)
+        );
+        let (extrapolated, held_back, sentences) = (Vec::new(), Vec::new(), vec![sentence]);
+        return DataCurve {
+            metric: metric.to_string(),
+            points,
+            law: None,
+            extrapolated,
+            held_back,
+            goal: None,
+            sentences,
+        };
+    }
     let mut sentences = Vec::new();
     let held_back: Vec<HeldBack> = (at.len().saturating_sub(2).max(3)..at.len())
         .filter_map(|last| {
@@ -339,6 +357,13 @@ fn continued(
         sentences.push(format!("a curve needs three sizes, and there are {}: nothing is told of more data", at.len()));
     }
     DataCurve { metric: metric.to_string(), points, law, extrapolated, held_back, goal: told, sentences }
+}
+
+/// Whether the error falls from the smallest size to the largest beyond what chance makes of trainings and of the test rows, or
+/// there are too few sizes to ask.
+fn is_falling(points: &[At], common: f64) -> bool {
+    let [first, .., last] = points else { return true };
+    points.len() < 3 || first.mean - last.mean > 2.0 * first.error.hypot(last.error) + common
 }
 
 /// What is worth reaching next.
