@@ -150,11 +150,14 @@ impl Explainer {
             classical.require_a_view(self.subject.task())?;
         }
         self.require_fit(method, request)?;
-        let empty = |path: &PathBuf| std::fs::metadata(path).is_ok_and(|file| file.is_file() && file.len() == 0);
-        if let (Inputs::Paths(paths), false) = (&inputs, matches!(kind, Kind::Images | Kind::Tables))
-            && let Some(path) = paths.first().filter(|_| paths.iter().all(empty))
-        {
-            return Err(ExplainError::asked(format!("'{}' holds no text", path.display())));
+        let empty = |path: &&PathBuf| std::fs::metadata(path).is_ok_and(|file| file.is_file() && file.len() == 0);
+        let mut hollow: Vec<(String, String)> = Vec::new();
+        if let (Inputs::Paths(paths), false) = (&inputs, matches!(kind, Kind::Images | Kind::Tables)) {
+            let found = paths.iter().filter(empty);
+            hollow.extend(found.map(|path| (path.display().to_string(), "holds no text".to_string())));
+            if let (Some((path, why)), true) = (hollow.first(), hollow.len() == paths.len()) {
+                return Err(ExplainError::asked(format!("'{path}' {why}")));
+            }
         }
         if let Some(told) = self.told.clone() {
             return self.explain_sequences(&told, inputs, method, request, each);
@@ -168,6 +171,9 @@ impl Explainer {
         let (opened, passages) = match (&preprocessor, inputs) {
             (Preprocessor::Text(text), Inputs::Paths(paths)) => {
                 let (opened, passages) = text.open_texts(paths, self.threads)?;
+                if let ([], [path, ..]) = (&passages[..], paths) {
+                    return Err(ExplainError::asked(format!("'{}' holds no text", path.display())));
+                }
                 (opened, Some(passages))
             }
             (Preprocessor::Text(text), Inputs::Reader(reader, name)) => {
@@ -187,6 +193,7 @@ impl Explainer {
         let mut opened = opened;
         self.notes.append(&mut opened.notes);
         let mut failed = std::mem::take(&mut opened.failed);
+        failed.append(&mut hollow);
         failed.extend(self.each(&opened, passages.as_deref(), method, request, each)?);
         Ok(failed)
     }

@@ -57,7 +57,7 @@ pub fn ways(found: &Comparison) -> Plot {
         }),
     ];
     if order.iter().any(|way| way.ece.is_some()) {
-        let calibration = panel(Axis::fixed("calibration error", 0.0, 1.05 * most_off), &|way| LaneCell {
+        let calibration = panel(Axis::fixed("ece, calibration", 0.0, 1.05 * most_off), &|way| LaneCell {
             point: way.ece,
             shown: way.ece.map_or_else(|| "-".to_string(), words::number),
             ..LaneCell::default()

@@ -162,7 +162,7 @@ fn the_ways_of_a_comparison_stand_in_rows_with_the_recommended_one_marked() {
         .iter()
         .copied()
         .chain(["what is recommended", "training, s (log)", "memory, MB", "model, MB (log)"])
-        .chain(["energy, J (log)", "calibration error"])
+        .chain(["energy, J (log)", "ece, calibration"])
     {
         assert!(text.contains(word), "{word}");
     }
