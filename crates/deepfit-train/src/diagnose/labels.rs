@@ -200,6 +200,13 @@ mod tests {
     use super::*;
 
     #[test]
+    fn labels_that_nothing_foretells_have_none_that_look_wrong() {
+        // Of 600 rows half are of the most frequent class, with a standard error of 12.
+        assert!(!beats(310, 300, 600) && !beats(324, 300, 600) && beats(326, 300, 600));
+        assert_eq!((most_probable(&[0.2, 0.8, 0.6, 0.4], 2, 0), most_probable(&[0.2, 0.8, 0.6, 0.4], 2, 1)), (1, 0));
+    }
+
+    #[test]
     fn names_with_commas_stay_one_field() {
         let row = SuspectRow {
             row: "a,b.png".to_string(),

@@ -442,6 +442,18 @@ mod tests {
     }
 
     #[test]
+    fn what_chance_explains_is_not_continued() {
+        let noise =
+            || vec![(100, vec![0.52, 0.5]), (200, vec![0.49, 0.53]), (400, vec![0.53, 0.51]), (800, vec![0.52, 0.54])];
+        let found = continued("accuracy", noise(), 800, 0.03, Some(0.9), "rows", 1);
+        assert!(found.law.is_none() && found.goal.is_none() && found.extrapolated.is_empty(), "{found:?}");
+        assert!(found.sentences.len() == 1 && found.sentences[0].contains("no more than chance explains"), "{found:?}");
+        // What is reached is told all the same.
+        let reached = continued("accuracy", noise(), 800, 0.03, Some(0.5), "rows", 1);
+        assert_eq!(reached.goal.and_then(|goal| goal.more_rows), Some(0));
+    }
+
+    #[test]
     fn a_goal_that_more_data_reaches_is_told_with_its_interval() {
         let law = PowerLaw { a: 0.01, b: 2.0, c: 0.5 };
         let found = of_law(law, 0.94);
