@@ -147,7 +147,7 @@ fn summary(all: &[Scores], seeds: Vec<u64>, share: f64) -> RepeatsReport {
 }
 
 /// The 97.5 % point of Student's distribution with so many degrees of freedom, at least one.
-fn student_quantile(freedom: usize) -> f64 {
+pub(crate) fn student_quantile(freedom: usize) -> f64 {
     // The probability between -t and t as a finite sum (Abramowitz and Stegun, "Handbook of Mathematical Functions",
     // 26.7.3 and 26.7.4).
     let within = |t: f64| {

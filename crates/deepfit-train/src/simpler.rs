@@ -177,19 +177,19 @@ pub struct SimplerWay {
 }
 
 impl SimplerWay {
-    /// Says so, in a sentence.
-    fn told(&self) -> String {
+    /// Says so of what has learned, from what, such as "network" and "rows".
+    pub fn told(&self, learner: &str, many: &str) -> String {
         let shown = crate::text::words::number;
         let SimplerWay { method, metric, .. } = self;
         let figures = format!("{metric} {} against {}", shown(self.own), shown(self.theirs));
         if self.by_chance {
             return format!(
-                "a way that needs no network ({method}) does as well on the test rows, within what chance explains, and is \
+                "a way that needs no network ({method}) does as well on the test {many}, within what chance explains, and is \
                  simpler: {figures}; `deepfit compare` tells what to use"
             );
         }
         format!(
-            "the network is worse on the test rows than a way that needs none ({method}): {figures}; `deepfit compare` tells what \
+            "the {learner} is worse on the test {many} than a way that needs none ({method}): {figures}; `deepfit compare` tells what \
              to use"
         )
     }
@@ -215,7 +215,7 @@ pub(crate) fn better(baselines: &[Baseline], test: &Scores, intervals: &Interval
 
 /// Says so, a sentence each, where a network is worth no more than what needs none.
 pub(crate) fn warnings(better: &[SimplerWay]) -> Vec<String> {
-    better.iter().map(SimplerWay::told).collect()
+    better.iter().map(|way| way.told("network", "rows")).collect()
 }
 
 #[cfg(test)]

@@ -1,7 +1,6 @@
 //! What sentences about a run are made of.
 
 use deepfit_data::Sample;
-use deepfit_train::text::words;
 use deepfit_train::{Report, RunRecord};
 
 /// What sentences about a run are made of.
@@ -38,37 +37,6 @@ impl Facts {
         let learner = if run.is_classical() { "model" } else { "network" };
         Facts { name, one, many, learner, folds, main: run.report.as_ref().and_then(main_metric) }
     }
-}
-
-/// A way without a network that did better on the test rows.
-pub(super) struct Simpler {
-    /// Says so, in a sentence.
-    pub told: String,
-    /// Whether chance explains the difference: what it reaches lies in the interval of the run's own number.
-    pub by_chance: bool,
-}
-
-/// Ways without a network that did better on the test rows than the run.
-pub(super) fn simpler(report: &Report, facts: &Facts) -> Vec<Simpler> {
-    let mut found = Vec::new();
-    for other in report.simpler_ways() {
-        let by_chance = other.by_chance;
-        let (method, learner, many) = (&other.method, facts.learner, facts.many);
-        let figures = format!("{} {} against {}", other.metric, words::number(other.own), words::number(other.theirs));
-        let told = if by_chance {
-            format!(
-                "A way that needs no network ({method}) does as well on the test {many}, within what chance explains, and is simpler: \
-                 {figures}; `deepfit compare` tells what to use."
-            )
-        } else {
-            format!(
-                "The {learner} is worse on the test {many} than a way that needs no network ({method}): {figures}; `deepfit compare` \
-                 tells what to use."
-            )
-        };
-        found.push(Simpler { told, by_chance });
-    }
-    found
 }
 
 /// The metric that says most about a run.

@@ -5,7 +5,7 @@ use deepfit_train::text::words;
 use deepfit_train::{FindingKind, Report, RunRecord, Verdict};
 use maud::{Markup, html};
 
-use super::facts::{Facts, simpler};
+use super::facts::Facts;
 use crate::clean::clean;
 use crate::judgement::{Judgement, Trust};
 use crate::meaning::meaning;
@@ -116,7 +116,7 @@ fn advice(run: &RunRecord, report: &Report, judgement: Option<&Judgement>, facts
             ));
         }
     }
-    let others = simpler(report, facts);
+    let others = report.simpler_ways();
     if !others.is_empty() {
         let how = if others.iter().all(|other| other.by_chance) {
             "is simpler, and does as well here within what chance explains"

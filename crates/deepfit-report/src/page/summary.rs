@@ -5,7 +5,8 @@ use deepfit_train::text::words;
 use deepfit_train::{Baseline, Report, RunRecord, State};
 use maud::{Markup, html};
 
-use super::facts::{Facts, simpler};
+use super::facts::Facts;
+use super::findings::sentence;
 use super::metrics::number;
 use crate::clean::clean;
 use crate::meaning::meaning;
@@ -63,8 +64,8 @@ fn finished(run: &RunRecord, report: &Report, facts: &Facts) -> Markup {
                 }
             }
             p { (verdict(name, value, metrics.test_intervals.get(name), baseline, facts)) }
-            @for other in simpler(report, facts) {
-                p class=[(!other.by_chance).then_some("warning")] { (clean(&other.told)) }
+            @for other in report.simpler_ways() {
+                p class=[(!other.by_chance).then_some("warning")] { (clean(&sentence(&other.told(facts.learner, facts.many)))) }
             }
         }
     }

@@ -9,6 +9,7 @@ use super::transfer_hint::Transferability;
 use super::way::Way;
 use super::{Comparison, NotRun, Ran, WayResult};
 use crate::finish::shell_word;
+use crate::repeats::student_quantile;
 
 /// A point: of metrics that are shares or log losses.
 const POINT: f64 = 0.01;
@@ -194,8 +195,6 @@ fn decide(
 /// By how much two ways must differ, so that chance does not explain it: the half of a 95 % interval of their difference in the
 /// same folds (Student's t), or, of one part, two standard errors of both.
 fn least_difference(contest: &Contest, one: &WayResult, other: &WayResult) -> f64 {
-    // By degrees of freedom, from 1.
-    const STUDENT: [f64; 9] = [12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262];
     let (of_one, of_other) = (&one.selection_values, &other.selection_values);
     let count = of_one.len();
     if count < 2 || of_other.len() != count {
@@ -203,7 +202,7 @@ fn least_difference(contest: &Contest, one: &WayResult, other: &WayResult) -> f6
     }
     let mean = one.selection_value - other.selection_value;
     let variance = of_one.iter().zip(of_other).map(|(a, b)| (a - b - mean).powi(2)).sum::<f64>() / (count - 1) as f64;
-    STUDENT.get(count - 2).copied().unwrap_or(2.0) * (variance / count as f64).sqrt()
+    student_quantile(count - 1) * (variance / count as f64).sqrt()
 }
 
 /// How far the mean over other folds would be from that over these.

@@ -12,6 +12,7 @@ use super::sizes::divided;
 use crate::checks::confident::suspects;
 use crate::error::Result;
 use crate::event::{Flow, Observer};
+use crate::metrics::largest;
 use crate::run_folder::write_text;
 use crate::settings::Settings;
 use crate::text::words;
@@ -126,7 +127,8 @@ pub(super) fn find(
     if ids.is_empty() {
         return Ok(Ok(None));
     }
-    let right = (0..ids.len()).filter(|&at| most_probable(&probabilities, classes.len(), at) == labels[at]).count();
+    let right =
+        probabilities.chunks_exact(classes.len()).zip(&labels).filter(|(row, label)| largest(row) == **label).count();
     let most = (0..classes.len()).map(|class| labels.iter().filter(|label| **label == class).count()).max();
     if !beats(right, most.unwrap_or(0), ids.len()) {
         let told =
@@ -169,12 +171,6 @@ pub(super) fn find(
     Ok(Ok(Some(LabelErrors { rows: ids.len(), suspected, worst, file, sentence })))
 }
 
-/// The class that a row most probably is of.
-fn most_probable(probabilities: &[f32], classes: usize, row: usize) -> usize {
-    let own = &probabilities[row * classes..][..classes];
-    (0..classes).fold(0, |best, other| if own[other] > own[best] { other } else { best })
-}
-
 /// Whether so many that are right of so many rows are more than another number, beyond chance.
 fn beats(right: usize, other: usize, rows: usize) -> bool {
     let share = other as f64 / rows.max(1) as f64;
@@ -203,7 +199,7 @@ mod tests {
     fn labels_that_nothing_foretells_have_none_that_look_wrong() {
         // Of 600 rows half are of the most frequent class, with a standard error of 12.
         assert!(!beats(310, 300, 600) && !beats(324, 300, 600) && beats(326, 300, 600));
-        assert_eq!((most_probable(&[0.2, 0.8, 0.6, 0.4], 2, 0), most_probable(&[0.2, 0.8, 0.6, 0.4], 2, 1)), (1, 0));
+        assert_eq!((largest(&[0.2, 0.8]), largest(&[0.6, 0.4])), (1, 0));
     }
 
     #[test]
